@@ -1,0 +1,24 @@
+import {createHash} from 'node:crypto';
+
+/** What a container belongs to. `path` is `.` except in monorepos. */
+export interface BranchIdentity {
+  readonly repository: string;
+  readonly path: string;
+  readonly branch: string;
+}
+
+const longestSlug = 40;
+
+/**
+ * `<slug>-<8 hex>`: at most 49 characters of [a-z0-9-], readable by its slug, distinct by the hash over
+ * repository, path and exact ref, so that `Feature/x` and `feature/x` never share a container.
+ */
+export function branchKey({repository, path, branch}: BranchIdentity): string {
+  const slug = branch
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, longestSlug)
+    .replace(/^-+|-+$/g, '');
+  const hash = createHash('sha256').update(`${repository}\0${path}\0refs/heads/${branch}`).digest('hex').slice(0, 8);
+  return `${slug === '' ? 'branch' : slug}-${hash}`;
+}

@@ -1,0 +1,83 @@
+/**
+ * The port between the controller and whatever runs containers. `test/contract/container-provider.ts` is its
+ * meaning in executable form; every provider passes it at every level.
+ */
+export interface ContainerProvider {
+  readonly name: 'process' | 'docker' | 'incus';
+  /** How well containers are kept apart, for example `sandbox` or `plain`; shown in status and plan. */
+  readonly level: string;
+
+  /** Every container that carries our labels in this state directory, running or not. */
+  list(): Promise<Container[]>;
+  /**
+   * Makes a stopped container with an empty data directory, or the files of snapshot `from`. Idempotent by
+   * name: a container of the same name that already exists is returned as it is.
+   */
+  create(request: CreateRequest): Promise<Container>;
+  /** Starts the runtime and resolves when it answers. Starting a running container does nothing. */
+  start(id: string, options?: {signal?: AbortSignal}): Promise<Container>;
+  /**
+   * Asks the runtime to stop, waits `graceMs` for its jobs, then ends every process of the container,
+   * those in sessions of their own included. Stopping a stopped container does nothing.
+   */
+  stop(id: string, options: {graceMs: number; reason: string}): Promise<void>;
+  /** Stops without grace and removes all files. Removing an unknown id does nothing. */
+  remove(id: string): Promise<void>;
+  /** Merges labels; a null value removes the label. Durable before it resolves. */
+  label(id: string, labels: Readonly<Record<string, string | null>>): Promise<Container>;
+
+  /** A point in time of one container's files, under a name unique in the state directory. Replaces an older one of that name. */
+  snapshot(id: string, name: string): Promise<Snapshot>;
+  listSnapshots(): Promise<Snapshot[]>;
+  removeSnapshot(name: string): Promise<void>;
+
+  /** Calls back when a container that should run is found dead (`exited`). Returns the unsubscribe function. */
+  watch(onEvent: (event: ContainerEvent) => void): () => void;
+  /** Releases timers and watchers of the provider itself; containers go on. */
+  close(): Promise<void>;
+}
+
+export interface CreateRequest {
+  /** Also the branch key: `[a-z0-9-]+`, at most 49 characters. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Name of a snapshot; none gives empty files. */
+  readonly from?: string;
+  /** IANA zone of schedules; UTC unless given. */
+  readonly timeZone?: string;
+}
+
+export interface Container {
+  /** 24 lower-case hex digits, random: who knows it may use the container's kits. */
+  readonly id: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdAt: string;
+  /** What the provider observed: `failed` means it should run and does not. */
+  readonly state: 'running' | 'stopped' | 'failed';
+  /** Unix socket of the controller's listener. Present also while stopped; nobody answers then. */
+  readonly controlSocket: string;
+  /** Where the container's own processes reach its kits, for example `http://127.80.1.2:41234`; null while not running. */
+  readonly kitUrl: string | null;
+  readonly runtimeVersion: string | null;
+}
+
+export interface Snapshot {
+  readonly name: string;
+  readonly containerId: string;
+  readonly createdAt: string;
+}
+
+export interface ContainerEvent {
+  readonly id: string;
+  readonly type: 'exited';
+}
+
+/** Labels the controller itself relies on. Others are free. */
+export const labelNames = {
+  repository: 'branchtab.repository',
+  path: 'branchtab.path',
+  branch: 'branchtab.branch',
+  /** RFC 3339 instant at which the container went to the trash. */
+  trashedAt: 'branchtab.trashed_at',
+} as const;

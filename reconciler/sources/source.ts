@@ -1,0 +1,62 @@
+/** The port between the controller and one repository. Implementations: `git-local.ts`, `git-remote.ts`. */
+export interface Source {
+  /** What people see and what keys are made from: absolute real path, or URL without credentials. */
+  readonly repository: string;
+  readonly kind: 'local' | 'remote';
+
+  /**
+   * One complete listing of the branches, or an error (AppError REPOSITORY_UNREADABLE): never a partial or
+   * wrongly empty one. For a remote it fetches first.
+   */
+  list(options: {signal: AbortSignal}): Promise<RefListing>;
+  /** Reads one ref directly, as a second proof that it is gone. Null when the ref does not exist. Local only; remote throws. */
+  readRef(branch: string, options: {signal: AbortSignal}): Promise<string | null>;
+
+  /** Files below `.hoody/` of each commit, or null for a commit without that directory. */
+  readHoody(commit: string, options: {signal: AbortSignal}): Promise<HoodyTree | null>;
+  /** For many commits at once: which have `.hoody/`, by one round through the object reader. */
+  hasHoody(commits: readonly string[], options: {signal: AbortSignal}): Promise<ReadonlySet<string>>;
+  /** What to write to turn tree `from` (null: nothing there yet) into tree `to`. Only differing subtrees are read. */
+  diffTrees(from: string | null, to: string, options: {signal: AbortSignal}): Promise<TreeChange[]>;
+  /** Bytes of a blob; AppError PAYLOAD_TOO_LARGE above `maxBytes`, before reading it. */
+  readBlob(id: string, options: {maxBytes: number; signal: AbortSignal}): Promise<Uint8Array>;
+
+  /** Calls back when refs may have changed; the event means only «list again». Remote: never calls. */
+  watch(onChange: () => void): () => void;
+  /** Ends child processes and watchers. */
+  close(): Promise<void>;
+}
+
+export interface RefListing {
+  /** Branch name (without `refs/heads/`) to commit id. */
+  readonly branches: ReadonlyMap<string, string>;
+  /** The repository's default branch as far as git tells, else null. */
+  readonly defaultBranch: string | null;
+  /** Epoch ms at which the listing began. */
+  readonly listedAtMs: number;
+}
+
+export interface HoodyTree {
+  readonly commit: string;
+  /** Id of the commit's root tree: what the workspace shall hold. */
+  readonly rootTree: string;
+  /** Id of the `.hoody` tree. */
+  readonly hoodyTree: string;
+  readonly files: readonly HoodyFile[];
+}
+
+export interface HoodyFile {
+  /** From the repository's root, for example `.hoody/exec/rollup.ts`. */
+  readonly path: string;
+  readonly blob: string;
+  /** Null when the blob is larger than `maxHoodyFileBytes`; `size` tells. */
+  readonly bytes: Uint8Array | null;
+  readonly size: number;
+}
+
+export type TreeChange =
+  | {readonly kind: 'write'; readonly path: string; readonly blob: string; readonly mode: 'file' | 'executable' | 'symlink'}
+  | {readonly kind: 'delete'; readonly path: string};
+
+/** A `.hoody` file above this size is an issue of the branch, not something to load. */
+export const maxHoodyFileBytes = 8 * 1024 * 1024;

@@ -1,0 +1,69 @@
+import * as z from 'zod';
+import {issueSchema} from './issue.ts';
+import {actionSchema} from './plan.ts';
+import {lastRunSchema, nextRunSchema} from './control.ts';
+
+export const conditionSchema = z
+  .object({
+    type: z.enum(['Ready', 'Reconciling', 'Stalled']),
+    status: z.enum(['True', 'False', 'Unknown']),
+    reason: z.string().meta({example: 'applied'}),
+    message: z.string(),
+    last_transition_time: z.string(),
+    issues: z.array(issueSchema).optional(),
+  })
+  .meta({
+    id: 'Condition',
+    description:
+      'Ready: what runs is what the newest good commit says. Reconciling: work is in hand or will be retried. Stalled: nothing will change until the input does.',
+  });
+export type Condition = z.infer<typeof conditionSchema>;
+
+export const containerStateSchema = z.enum(['creating', 'held', 'running', 'paused', 'stopping', 'stopped', 'failed']);
+export type ContainerState = z.infer<typeof containerStateSchema>;
+
+export const containerViewSchema = z
+  .object({
+    id: z.string().meta({example: 'ctr_5f0c2b9e1a7d4c3b8e6f0a12'}),
+    name: z.string(),
+    provider: z.string(),
+    level: z.string(),
+    state: containerStateSchema,
+    urls: z.object({cron: z.string(), exec: z.string(), pipe: z.string()}),
+  })
+  .meta({id: 'Container'});
+export type ContainerView = z.infer<typeof containerViewSchema>;
+
+/** One reconciliation that did something or failed; the last ten are kept. */
+export const reconciliationSchema = z.object({
+  at: z.string(),
+  revision: z.string().nullable(),
+  outcome: z.enum(['applied', 'failed', 'stalled', 'paused', 'trashed', 'removed', 'restored']),
+  message: z.string(),
+  duration_ms: z.number(),
+});
+export type Reconciliation = z.infer<typeof reconciliationSchema>;
+
+export const branchSchema = z
+  .object({
+    key: z.string().regex(/^[a-z0-9-]+$/),
+    repository: z.string(),
+    path: z.string(),
+    branch: z.string(),
+    live: z.boolean(),
+    revision: z.string().nullable().meta({description: 'Newest commit that was seen.'}),
+    observed_revision: z.string().nullable().meta({description: 'Commit that is applied.'}),
+    conditions: z.array(conditionSchema),
+    container: containerViewSchema.nullable(),
+    next_run: nextRunSchema.nullable(),
+    last_run: lastRunSchema.nullable(),
+    plan: z.array(actionSchema).meta({description: 'Steps that are still to be taken; empty when in sync.'}),
+    active_ms: z.number().nullable().meta({description: 'From the moment the newest commit was seen to the moment it was active.'}),
+    handled_request: z.string().nullable().meta({description: 'Id of the newest reconcile request that is done.'}),
+    history: z.array(reconciliationSchema),
+  })
+  .meta({id: 'Branch', description: 'A branch with its container and the state of its schedule.'});
+export type Branch = z.infer<typeof branchSchema>;
+
+export const branchListSchema = z.object({items: z.array(branchSchema)}).meta({id: 'BranchList'});
+export type BranchList = z.infer<typeof branchListSchema>;

@@ -1,0 +1,91 @@
+import * as z from 'zod';
+
+/**
+ * The runtime's control routes. They answer only on the controller's socket, under `/api/v1/control`:
+ *
+ *   GET  /api/v1/control              -> ControlState
+ *   PUT  /api/v1/control/schedule     ScheduleChange   -> ControlState
+ *   PUT  /api/v1/control/environment  EnvironmentChange -> ControlState
+ *   POST /api/v1/control/workspace    change set, see `runtime/workspace/change-set.ts` -> {tree}
+ *   GET  /api/v1/control/events       SSE, one `ControlEvent` per `data:` line
+ *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}
+ */
+
+/**
+ * `held`: a new or cloned container before its first apply; `paused`: stopped by the controller or a person;
+ * `running`: due jobs start. In the first two every due minute leaves a record `skipped: held` or `skipped: paused`.
+ */
+export const scheduleStateSchema = z.enum(['held', 'running', 'paused']);
+export type ScheduleState = z.infer<typeof scheduleStateSchema>;
+
+export const scheduleChangeSchema = z.object({
+  state: scheduleStateSchema,
+  reason: z.string().max(500).nullable().default(null),
+});
+export type ScheduleChange = z.infer<typeof scheduleChangeSchema>;
+
+/** Variables replace the former ones as a whole; they reach runs and calls that start afterwards. */
+export const environmentChangeSchema = z.object({
+  revision: z.string().max(64).nullable(),
+  variables: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072)),
+});
+export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
+
+export const deploymentSchema = z.object({
+  digest: z.string().regex(/^[0-9a-f]{64}$/).meta({description: 'SHA-256 over the sorted `path NUL sha256 LF` lines.'}),
+  files: z
+    .array(z.object({path: z.string().min(1).max(1024), sha256: z.string().regex(/^[0-9a-f]{64}$/)}))
+    .max(10_000),
+  contents: z.record(z.string(), z.string()).default({}).meta({description: 'sha256 to base64 of the bytes; may leave out what the runtime has.'}),
+});
+export type Deployment = z.infer<typeof deploymentSchema>;
+
+export const nextRunSchema = z.object({entry_id: z.string(), entry_name: z.string().nullable(), at: z.string()});
+export type NextRun = z.infer<typeof nextRunSchema>;
+
+export const lastRunSchema = z.object({
+  id: z.string(),
+  entry_id: z.string(),
+  entry_name: z.string().nullable(),
+  status: z.string(),
+  exit_code: z.int().nullable(),
+  scheduled_at: z.string(),
+  finished_at: z.string().nullable(),
+});
+export type LastRun = z.infer<typeof lastRunSchema>;
+
+/** All that the controller needs to know of a container, in one request. */
+export const controlStateSchema = z.object({
+  api_version: z.int(),
+  runtime_version: z.string(),
+  schedule: z.object({state: scheduleStateSchema, reason: z.string().nullable()}),
+  environment: z.object({
+    revision: z.string().nullable(),
+    digest: z.string().meta({description: 'SHA-256 over the variables as JSON with sorted names; never the values.'}),
+  }),
+  workspace: z.object({tree: z.string().nullable()}),
+  deployment: z.object({digest: z.string().nullable()}),
+  crontabs: z.record(z.string(), z.object({raw_etag: z.string(), jobs: z.int(), managed: z.int()})),
+  running_jobs: z.int(),
+  next_run: nextRunSchema.nullable(),
+  last_run: lastRunSchema.nullable(),
+});
+export type ControlState = z.infer<typeof controlStateSchema>;
+
+export const controlEventSchema = z.discriminatedUnion('type', [
+  z.object({type: z.literal('crontab_changed'), user: z.string(), raw_etag: z.string()}),
+  z.object({type: z.literal('deployment_changed'), digest: z.string().nullable()}),
+  z.object({type: z.literal('run_started'), run_id: z.string(), entry_id: z.string()}),
+  z.object({type: z.literal('run_finished'), run_id: z.string(), entry_id: z.string(), status: z.string()}),
+  z.object({type: z.literal('schedule_changed'), state: scheduleStateSchema}),
+]);
+export type ControlEvent = z.infer<typeof controlEventSchema>;
+
+/** Counts breaking changes of the control routes; a controller refuses a runtime with a newer one. */
+export const CONTROL_API_VERSION = 1;
+
+/** Header by which the gateway names the kit that shall answer; believed on the controller's socket only. */
+export const KIT_HEADER = 'x-branchtab-kit';
+
+export const kits = ['cron', 'exec', 'pipe', 'notifications'] as const;
+export type Kit = (typeof kits)[number];

@@ -1,0 +1,35 @@
+import * as z from 'zod';
+
+export const runStatusSchema = z.enum(['running', 'succeeded', 'failed', 'timed_out', 'skipped', 'interrupted']);
+export type RunStatus = z.infer<typeof runStatusSchema>;
+
+/** One run of a job, or one run that did not happen (`skipped`, with its reason). Times are RFC 3339 UTC. */
+export const runSchema = z
+  .object({
+    id: z.string(),
+    entry_id: z.string(),
+    entry_name: z.string().nullable(),
+    user: z.string(),
+    schedule: z.string(),
+    command: z.string(),
+    status: runStatusSchema,
+    reason: z.string().nullable().meta({description: 'Why a run was skipped, interrupted or could not start.'}),
+    scheduled_at: z.string(),
+    started_at: z.string().nullable(),
+    finished_at: z.string().nullable(),
+    duration_ms: z.number().nullable(),
+    lateness_ms: z.number().nullable(),
+    exit_code: z.int().nullable(),
+    signal: z.string().nullable(),
+    stdout: z.string().meta({description: 'Head and tail of the output; `truncated` says whether bytes between were dropped.'}),
+    stderr: z.string(),
+    truncated: z.boolean(),
+    revision: z.string().nullable().meta({description: 'Commit that was applied when the run started.'}),
+  })
+  .meta({id: 'Run', description: 'A run of a job.'});
+export type Run = z.infer<typeof runSchema>;
+
+export const runListSchema = z
+  .object({items: z.array(runSchema), next_cursor: z.string().nullable()})
+  .meta({id: 'RunList', description: 'Runs, newest first.'});
+export type RunList = z.infer<typeof runListSchema>;
