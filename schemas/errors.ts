@@ -51,6 +51,7 @@ export const errorCatalogue = {
   REPOSITORY_NOT_FOUND: {status: 404, retryable: false, meaning: 'No repository with this name is watched.'},
   CONTAINER_NOT_FOUND: {status: 404, retryable: false, meaning: 'No container with this id exists.'},
   CONTAINER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container does not answer right now.'},
+  SNAPSHOT_NOT_FOUND: {status: 404, retryable: false, meaning: 'No snapshot with this name exists.'},
   NOTHING_TO_RESTORE: {status: 409, retryable: false, meaning: 'The branch has no container in the trash.'},
   CONFIG_INVALID: {status: 400, retryable: false, meaning: 'branchtab.yaml or a flag is not valid.'},
   REPOSITORY_UNREADABLE: {status: 503, retryable: true, meaning: 'The repository cannot be read.'},

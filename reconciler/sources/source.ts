@@ -18,6 +18,8 @@ export interface Source {
   hasHoody(commits: readonly string[], options: {signal: AbortSignal}): Promise<ReadonlySet<string>>;
   /** What to write to turn tree `from` (null: nothing there yet) into tree `to`. Only differing subtrees are read. */
   diffTrees(from: string | null, to: string, options: {signal: AbortSignal}): Promise<TreeChange[]>;
+  /** Sizes in bytes, in the order of the ids, without reading the contents. */
+  blobSizes(ids: readonly string[], options: {signal: AbortSignal}): Promise<number[]>;
   /** Bytes of a blob; AppError PAYLOAD_TOO_LARGE above `maxBytes`, before reading it. */
   readBlob(id: string, options: {maxBytes: number; signal: AbortSignal}): Promise<Uint8Array>;
 
@@ -55,7 +57,12 @@ export interface HoodyFile {
 }
 
 export type TreeChange =
-  | {readonly kind: 'write'; readonly path: string; readonly blob: string; readonly mode: 'file' | 'executable' | 'symlink'}
+  | {
+      readonly kind: 'write';
+      readonly path: string;
+      readonly blob: string;
+      readonly mode: 'file' | 'executable' | 'symlink';
+    }
   | {readonly kind: 'delete'; readonly path: string};
 
 /** A `.hoody` file above this size is an issue of the branch, not something to load. */

@@ -11,9 +11,12 @@ export type LogLevel = 'info' | 'warn' | 'error';
 
 /** Writes each record through `write` as one line. */
 export function createLog(write: (line: string) => void, now: () => number): Log {
-  const record = (level: LogLevel) => (message: string, fields: LogFields = {}) => {
-    write(`${JSON.stringify({time: new Date(now()).toISOString(), level, message, ...plain(fields)})}\n`);
-  };
+  const record =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}) => {
+      const own = {time: new Date(now()).toISOString(), level, message};
+      write(`${JSON.stringify({...own, ...plain(fields), ...own})}\n`);
+    };
   return {info: record('info'), warn: record('warn'), error: record('error')};
 }
 
@@ -21,7 +24,10 @@ export const silentLog: Log = {info() {}, warn() {}, error() {}};
 
 function plain(fields: LogFields): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? errorFields(value) : value]),
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      value instanceof Error ? errorFields(value) : value,
+    ]),
   );
 }
 

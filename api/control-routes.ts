@@ -1,0 +1,108 @@
+import {Hono} from 'hono';
+import * as z from 'zod';
+import type {Clock} from '../runtime/platform/clock.ts';
+import {
+  type ControlEvent,
+  type ControlState,
+  type EnvironmentChange,
+  environmentChangeSchema,
+  type ScheduleChange,
+  scheduleChangeSchema,
+} from '../schemas/control.ts';
+import {AppError} from '../schemas/errors.ts';
+import {readJsonBody} from './json-body.ts';
+
+/** What the controller may ask of a runtime. */
+export interface ControlPort {
+  state(): ControlState;
+  setSchedule(change: ScheduleChange): Promise<void>;
+  setEnvironment(change: EnvironmentChange): Promise<void>;
+  applyChangeSet(body: ReadableStream<Uint8Array>): Promise<{tree: string}>;
+  /** Starts no more jobs and ends the running ones within `graceMs`. */
+  stopJobs(options: {graceMs: number; reason: string}): Promise<void>;
+  on(listener: (event: ControlEvent) => void): () => void;
+}
+
+const jobsStopSchema = z.object({
+  grace_ms: z
+    .int()
+    .min(0)
+    .max(24 * 3_600_000),
+  reason: z.string().max(500),
+});
+
+const maxBodyBytes = 16 * 1024 * 1024;
+const keepAliveMs = 15_000;
+/** A reader that is further behind is cut off; it connects again and reads the state. */
+const mostWaitingEvents = 1000;
+
+/** Routes below `/api/v1/control`, for the controller's socket only. */
+export function controlRoutes(control: ControlPort, {clock}: {clock: Clock}): Hono {
+  const app = new Hono();
+
+  app.get('/', (c) => c.json(control.state()));
+
+  app.put('/schedule', async (c) => {
+    await control.setSchedule(scheduleChangeSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes)));
+    return c.json(control.state());
+  });
+
+  app.put('/environment', async (c) => {
+    await control.setEnvironment(environmentChangeSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes)));
+    return c.json(control.state());
+  });
+
+  app.post('/workspace', async (c) => {
+    const body = c.req.raw.body;
+    if (body === null)
+      throw new AppError('INVALID_BODY', 'A change set begins with a line of JSON; the body is empty.');
+    return c.json(await control.applyChangeSet(body));
+  });
+
+  app.post('/jobs/stop', async (c) => {
+    const {grace_ms, reason} = jobsStopSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes));
+    await control.stopJobs({graceMs: grace_ms, reason});
+    return c.json(control.state());
+  });
+
+  app.get('/events', () => {
+    return new Response(eventStream(control, clock), {
+      headers: {'content-type': 'text/event-stream', 'cache-control': 'no-store'},
+    });
+  });
+
+  return app;
+}
+
+function eventStream(control: ControlPort, clock: Clock): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  const left = new AbortController();
+  return new ReadableStream<Uint8Array>(
+    {
+      start(stream) {
+        const write = (text: string) => {
+          if (left.signal.aborted) return;
+          stream.enqueue(encoder.encode(text));
+          if ((stream.desiredSize ?? 0) > -mostWaitingEvents) return;
+          left.abort();
+          stream.close();
+        };
+        const unsubscribe = control.on((event) => write(`data: ${JSON.stringify(event)}\n\n`));
+        left.signal.addEventListener('abort', unsubscribe, {once: true});
+        write(': connected\n\n');
+        void keepAlive(() => write(': still here\n\n'), clock, left.signal);
+      },
+      cancel: () => left.abort(),
+    },
+    {highWaterMark: 1},
+  );
+}
+
+async function keepAlive(comment: () => void, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(keepAliveMs, {signal}).catch(() => {
+      // The reader has left; the loop ends.
+    });
+    if (!signal.aborted) comment();
+  }
+}

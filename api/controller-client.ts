@@ -1,0 +1,64 @@
+import * as z from 'zod';
+import {type Branch, branchListSchema, branchSchema} from '../schemas/branch.ts';
+import {AppError, type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
+import {type RunList, runListSchema} from '../schemas/run.ts';
+import {readServerSentEvents} from './server-sent-events.ts';
+
+/** The command line's side of the controller's API. Errors are AppErrors with the controller's own code. */
+export interface ControllerClient {
+  readonly url: string;
+  branches(): Promise<Branch[]>;
+  branch(keyOrName: string): Promise<Branch>;
+  reconcile(keyOrName: string): Promise<string>;
+  reconcileAll(options: {confirmDeletions: boolean}): Promise<string>;
+  restore(keyOrName: string): Promise<Branch>;
+  runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
+  createLoginLink(): Promise<string>;
+  /** Ends with the connection or the signal. */
+  events(options: {signal: AbortSignal}): AsyncIterable<{type: string; key: string}>;
+}
+
+const requestTimeoutMs = 30_000;
+
+export function createControllerClient({url, token}: {url: string; token: string}): ControllerClient {
+  const call = async <T>(schema: z.ZodType<T>, method: string, path: string, signal?: AbortSignal): Promise<T> => {
+    const response = await send(url, token, method, path, signal ?? AbortSignal.timeout(requestTimeoutMs));
+    return schema.parse(await response.json());
+  };
+  const branchPath = (keyOrName: string) => `/api/v1/branches/${encodeURIComponent(keyOrName)}`;
+  const accepted = z.object({request_id: z.string()});
+  return {
+    url,
+    branches: async () => (await call(branchListSchema, 'GET', '/api/v1/branches')).items,
+    branch: (keyOrName) => call(branchSchema, 'GET', branchPath(keyOrName)),
+    reconcile: async (keyOrName) => (await call(accepted, 'POST', `${branchPath(keyOrName)}/reconcile`)).request_id,
+    reconcileAll: async ({confirmDeletions}) =>
+      (await call(accepted, 'POST', `/api/v1/reconcile?confirm_deletions=${confirmDeletions}`)).request_id,
+    restore: (keyOrName) => call(branchSchema, 'POST', `${branchPath(keyOrName)}/restore`),
+    runs: (keyOrName, query) => call(runListSchema, 'GET', `${branchPath(keyOrName)}/runs?${new URLSearchParams(query)}`),
+    createLoginLink: async () => (await call(z.object({url: z.string()}), 'POST', '/api/v1/login-codes')).url,
+    async *events({signal}) {
+      const response = await send(url, token, 'GET', '/api/v1/events', signal);
+      for await (const {event, data} of readServerSentEvents(response)) yield {type: event, key: String(JSON.parse(data).key)};
+    },
+  };
+}
+
+async function send(url: string, token: string, method: string, path: string, signal: AbortSignal): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(`${url}${path}`, {method, headers: {Authorization: `Bearer ${token}`}, signal});
+  } catch (cause) {
+    throw new AppError('CONTROLLER_UNREACHABLE', `No controller answers at ${url}; start one with \`branchtab up\``, {cause});
+  }
+  if (response.ok) return response;
+  throw await answeredError(response);
+}
+
+async function answeredError(response: Response): Promise<AppError> {
+  const body: unknown = await response.json().catch(() => null);
+  const parsed = z.object({code: z.string(), message: z.string(), details: z.unknown()}).safeParse(body);
+  if (!parsed.success) return new AppError('INTERNAL_ERROR', `The controller answered ${response.status} without an explanation`);
+  const {code, message, details} = parsed.data;
+  return new AppError(code in errorCatalogue ? (code as ErrorCode) : 'INTERNAL_ERROR', message, {details});
+}

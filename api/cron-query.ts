@@ -1,0 +1,65 @@
+import type {RunQuery} from '../runtime/cron/service.ts';
+import type {PageRequest} from '../schemas/cron-api.ts';
+import {parseTimestamp} from '../schemas/crontab/managed.ts';
+import {AppError} from '../schemas/errors.ts';
+import {runStatusSchema} from '../schemas/run.ts';
+
+type Query = Readonly<Record<string, string>>;
+
+const maxLimit = 200;
+const defaultLimit = 50;
+const maxPage = 1_000_000;
+
+/** Throws INVALID_PAGINATION. */
+export function readPage(query: Query): PageRequest {
+  return {
+    page: readCount(query, 'page', 1, maxPage),
+    limit: readCount(query, 'limit', defaultLimit, maxLimit),
+  };
+}
+
+/** Throws INVALID_PAGINATION or INVALID_QUERY. */
+export function readRunQuery(query: Query): RunQuery {
+  const {status, entry, cursor} = query;
+  const known = status === undefined ? null : runStatusSchema.safeParse(status);
+  if (known?.success === false) {
+    throw new AppError('INVALID_QUERY', `status is one of ${runStatusSchema.options.join(', ')}.`);
+  }
+  return {
+    entryId: entry?.toLowerCase() ?? null,
+    status: known?.data ?? null,
+    sinceMs: readInstant(query, 'since'),
+    untilMs: readInstant(query, 'until'),
+    cursor: cursor ?? null,
+    limit: readCount(query, 'limit', defaultLimit, maxLimit),
+  };
+}
+
+/** `keep` or absent. Throws INVALID_QUERY. */
+export function readManaged({managed}: Query): 'keep' | 'replace' {
+  if (managed === undefined) return 'replace';
+  if (managed === 'keep') return 'keep';
+  throw new AppError(
+    'INVALID_QUERY',
+    '`managed` can only be `keep`; leave it out to replace the whole file.',
+  );
+}
+
+function readCount(query: Query, name: string, fallback: number, max: number): number {
+  const text = query[name];
+  if (text === undefined) return fallback;
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && value <= max) return value;
+  throw new AppError('INVALID_PAGINATION', `${name} is a whole number from 1 to ${max}.`);
+}
+
+function readInstant(query: Query, name: string): number | null {
+  const text = query[name];
+  if (text === undefined) return null;
+  const epochMs = parseTimestamp(text);
+  if (epochMs !== null) return epochMs;
+  throw new AppError(
+    'INVALID_QUERY',
+    `${name} is not RFC 3339; write, for example, \`2026-05-22T09:00:00Z\`.`,
+  );
+}

@@ -1,0 +1,158 @@
+import {type Context, Hono} from 'hono';
+import {bodyLimit} from 'hono/body-limit';
+import type {CronService, TaggedCrontab} from '../runtime/cron/service.ts';
+import {createEntrySchema, rawCrontabSchema, updateEntrySchema} from '../schemas/cron-api.ts';
+import {AppError} from '../schemas/errors.ts';
+import {readManaged, readPage, readRunQuery} from './cron-query.ts';
+
+/** JSON may write one byte of a crontab as six. The service limits the text itself. */
+const maxCrontabBodyBytes = 6 * 256 * 1024 + 1024;
+const maxEntryBodyBytes = 64 * 1024;
+
+/** `me` in a path is the container's default user. */
+const defaultUser = 'root';
+
+/**
+ * The routes of the cron kit, without prefix. `lists` chooses what a list of entries looks like: the envelope of
+ * the public API, or the bare array with `X-Total-Count` and `Link` that its documents show.
+ */
+export function cronRoutes(cron: CronService, {lists}: {lists: 'envelope' | 'array'}): Hono {
+  const app = new Hono();
+
+  app.get('/crontab', async (c) => c.json(await cron.listCrontabs(readPage(c.req.query()))));
+
+  app.get('/users/:user/crontab', async (c) => {
+    const stored = await cron.getCrontab(userOf(c));
+    setTags(c, stored);
+    const known = c.req
+      .header('if-none-match')
+      ?.split(',')
+      .map((tag) => tag.trim().replace(/^W\//, ''));
+    if (known?.includes(stored.etag) || known?.includes(stored.rawEtag)) return c.body(null, 304);
+    const {user, crontab} = stored;
+    return wantsText(c) ? c.text(crontab) : c.json({user, crontab});
+  });
+
+  app.put('/users/:user/crontab', limitBody(maxCrontabBodyBytes), async (c) => {
+    const options = {managed: readManaged(c.req.query()), ifMatch: c.req.header('if-match') ?? null};
+    const stored = await cron.putCrontab(userOf(c), await readCrontabBody(c), options);
+    setTags(c, stored);
+    const {user, crontab, removed_expired} = stored;
+    return c.json({user, crontab, removed_expired});
+  });
+
+  app.get('/users/:user/entries', async (c) => {
+    const list = await cron.listEntries(userOf(c), readPage(c.req.query()));
+    if (lists === 'envelope') return c.json(list);
+    c.header('X-Total-Count', String(list.total));
+    const link = pageLinks(list);
+    if (link !== '') c.header('Link', link);
+    return c.json(list.entries);
+  });
+
+  app.post('/users/:user/entries', limitBody(maxEntryBodyBytes), async (c) =>
+    c.json(await cron.createEntry(userOf(c), createEntrySchema.parse(await readJson(c))), 201),
+  );
+
+  app.get('/users/:user/entries/:id', async (c) => c.json(await cron.getEntry(userOf(c), c.req.param('id'))));
+
+  app.patch('/users/:user/entries/:id', limitBody(maxEntryBodyBytes), async (c) => {
+    const change = updateEntrySchema.parse(await readJson(c));
+    return c.json(await cron.updateEntry(userOf(c), c.req.param('id'), change));
+  });
+
+  app.delete('/users/:user/entries/:id', async (c) => {
+    await cron.deleteEntry(userOf(c), c.req.param('id'));
+    return c.json({deleted: true});
+  });
+
+  app.get('/users/:user/runs', async (c) =>
+    c.json(await cron.listRuns(userOf(c), readRunQuery(c.req.query()))),
+  );
+
+  app.get('/users/:user/runs/:id', async (c) => c.json(await cron.getRun(userOf(c), c.req.param('id'))));
+
+  app.get('/users/:user/entries/:id/runs', async (c) => {
+    const query = readRunQuery({...c.req.query(), entry: c.req.param('id')});
+    return c.json(await cron.listRuns(userOf(c), query));
+  });
+
+  return app;
+}
+
+function userOf(c: Context): string {
+  const user = c.req.param('user') ?? '';
+  return user === 'me' ? defaultUser : user;
+}
+
+function setTags(c: Context, {etag, rawEtag}: TaggedCrontab): void {
+  c.header('ETag', etag);
+  c.header('X-Raw-ETag', rawEtag);
+}
+
+function wantsText(c: Context): boolean {
+  const accept = c.req.header('accept') ?? '';
+  return accept.includes('text/plain') && !accept.includes('application/json');
+}
+
+function limitBody(maxBytes: number) {
+  return bodyLimit({
+    maxSize: maxBytes,
+    onError() {
+      throw new AppError('PAYLOAD_TOO_LARGE', `The body is larger than ${maxBytes} bytes.`);
+    },
+  });
+}
+
+async function readCrontabBody(c: Context): Promise<string> {
+  const type = mediaType(c);
+  if (type === 'text/plain') return readText(c, 'INVALID_CRONTAB');
+  if (isJson(type)) return rawCrontabSchema.parse(parseJson(await readText(c, 'INVALID_JSON'))).crontab;
+  throw new AppError(
+    'UNSUPPORTED_MEDIA_TYPE',
+    'Send the crontab as `text/plain`, or as JSON `{"crontab": "..."}`.',
+  );
+}
+
+async function readJson(c: Context): Promise<unknown> {
+  if (!isJson(mediaType(c))) {
+    throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'Send JSON with `Content-Type: application/json`.');
+  }
+  return parseJson(await readText(c, 'INVALID_JSON'));
+}
+
+function mediaType(c: Context): string {
+  return (c.req.header('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+function isJson(type: string): boolean {
+  return type === 'application/json' || /^application\/[a-z0-9.-]+\+json$/.test(type);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new AppError('INVALID_JSON', 'The body is not JSON.', {cause: error});
+  }
+}
+
+/** A byte order mark stays, so that the text is what was sent. */
+async function readText(c: Context, code: 'INVALID_JSON' | 'INVALID_CRONTAB'): Promise<string> {
+  const bytes = await c.req.arrayBuffer();
+  try {
+    return new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(bytes);
+  } catch (error) {
+    throw new AppError(code, 'The body is not UTF-8 text.', {cause: error});
+  }
+}
+
+function pageLinks({page, limit, total}: {page: number; limit: number; total: number}): string {
+  const last = Math.max(1, Math.ceil(total / limit));
+  const link = (to: number, rel: string) => `<?page=${to}&limit=${limit}>; rel="${rel}"`;
+  const links = [
+    ...(page > 1 ? [link(1, 'first'), link(page - 1, 'prev')] : []),
+    ...(page < last ? [link(page + 1, 'next'), link(last, 'last')] : []),
+  ];
+  return links.join(', ');
+}

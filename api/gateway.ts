@@ -1,0 +1,122 @@
+import {type ClientRequest, type IncomingMessage, request, type ServerResponse} from 'node:http';
+import {pipeline} from 'node:stream';
+import type {Log} from '../runtime/platform/log.ts';
+import {KIT_HEADER, type Kit, kits} from '../schemas/control.ts';
+import {AppError} from '../schemas/errors.ts';
+
+export interface GatewayOptions {
+  /** Socket of the container with this id; null when there is none or it is in the trash. */
+  readonly socketOf: (containerId: string) => string | null;
+  /** True where an Authorization header carries one of the controller's own tokens. */
+  readonly isOwnAuthorization: (header: string) => boolean;
+  /** Cookies of the controller; containers never see them. */
+  readonly ownCookie: string;
+  readonly log: Log;
+}
+
+/** Handles `/c/<24 hex>/<kit>/...` and answers true; false leaves the request to others. */
+export type Gateway = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+
+const pathPattern = /^\/c\/([0-9a-f]{24})\/([a-z]+)(\/.*|\?.*)?$/s;
+
+/** RFC 9110 section 7.6.1: these speak of one connection and are not passed on. */
+const hopByHop = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+
+/** Pages of a container run without the controller's origin: they can neither read its API nor its cookies. */
+const sandboxPolicy = 'sandbox allow-scripts allow-forms allow-popups allow-downloads';
+
+/**
+ * Passes requests to the kits of containers. The target after `/c/<id>/<kit>` reaches the container byte for
+ * byte; bodies are streamed both ways with back-pressure; an answer that breaks off is broken off here too.
+ */
+export function createGateway(options: GatewayOptions): Gateway {
+  return (incoming, outgoing) => {
+    const target = incoming.url ?? '/';
+    if (!target.startsWith('/c/')) return false;
+    const match = pathPattern.exec(target);
+    const kit = kits.find((name) => name === match?.[2]);
+    const id = match?.[1];
+    if (id === undefined || kit === undefined) {
+      refuse(outgoing, new AppError('NOT_FOUND', 'Container addresses look like /c/<24 hex digits>/<cron|exec|pipe|notifications>/...'));
+      return true;
+    }
+    const socketPath = options.socketOf(id);
+    if (socketPath === null) refuse(outgoing, new AppError('CONTAINER_NOT_FOUND', 'No container has this id; it may have gone with its branch'));
+    else forward({incoming, outgoing, socketPath, path: restOf(match?.[3]), kit}, options);
+    return true;
+  };
+}
+
+function restOf(rest: string | undefined): string {
+  if (rest === undefined) return '/';
+  return rest.startsWith('?') ? `/${rest}` : rest;
+}
+
+interface Exchange {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly socketPath: string;
+  readonly path: string;
+  readonly kit: Kit;
+}
+
+function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options: GatewayOptions): void {
+  const headers = [...requestHeaders(incoming, options), KIT_HEADER, kit, 'X-Forwarded-For', incoming.socket.remoteAddress ?? ''];
+  const upstream = request({socketPath, path, method: incoming.method ?? 'GET', headers});
+  upstream.on('response', (answer) => {
+    outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer));
+    pipeline(answer, outgoing, (error) => {
+      // A cut answer must not look complete to the client.
+      if (error) outgoing.destroy();
+    });
+  });
+  upstream.on('error', (error) => onUpstreamError(error, {outgoing, upstream}, options.log));
+  outgoing.on('close', () => {
+    if (!outgoing.writableFinished) upstream.destroy();
+  });
+  pipeline(incoming, upstream, () => {
+    // Either side's end is handled by the listeners above.
+  });
+}
+
+function onUpstreamError(error: Error, {outgoing, upstream}: {outgoing: ServerResponse; upstream: ClientRequest}, log: Log): void {
+  upstream.destroy();
+  if (outgoing.headersSent) {
+    outgoing.destroy();
+    return;
+  }
+  log.warn('a container did not answer', {error});
+  refuse(outgoing, new AppError('CONTAINER_UNAVAILABLE', 'The container does not answer right now; it may be starting. Try again in a second'), {'Retry-After': '1'});
+}
+
+function refuse(outgoing: ServerResponse, error: AppError, headers: Record<string, string> = {}): void {
+  outgoing.writeHead(error.status, {'Content-Type': 'application/json', 'X-Content-Type-Options': 'nosniff', ...headers});
+  outgoing.end(JSON.stringify(error.toBody()));
+}
+
+function requestHeaders(incoming: IncomingMessage, {isOwnAuthorization, ownCookie}: GatewayOptions): string[] {
+  return headerPairs(incoming.rawHeaders).flatMap(([name, value]) => {
+    const lower = name.toLowerCase();
+    if (hopByHop.has(lower) || lower === KIT_HEADER || lower.startsWith('x-forwarded-')) return [];
+    if (lower === 'authorization' && isOwnAuthorization(value)) return [];
+    if (lower === 'cookie') {
+      const cookies = value.split(/;\s*/).filter((cookie) => !cookie.startsWith(`${ownCookie}=`));
+      return cookies.length === 0 ? [] : [name, cookies.join('; ')];
+    }
+    return [name, value];
+  });
+}
+
+function responseHeaders(answer: IncomingMessage): string[] {
+  const kept = headerPairs(answer.rawHeaders).filter(([name]) => {
+    const lower = name.toLowerCase();
+    return !hopByHop.has(lower) && lower !== 'set-cookie' && lower !== 'content-security-policy';
+  });
+  return [...kept.flat(), 'Content-Security-Policy', sandboxPolicy];
+}
+
+function headerPairs(raw: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let index = 0; index + 1 < raw.length; index += 2) pairs.push([raw[index] ?? '', raw[index + 1] ?? '']);
+  return pairs;
+}

@@ -1,0 +1,61 @@
+import type {Branch} from '../schemas/branch.ts';
+import {formatDuration} from '../schemas/duration.ts';
+import {formatTable, type Paint, printable} from './terminal.ts';
+
+const headings = ['BRANCH', 'COMMIT', 'CONTAINER', 'STATE', 'NEXT RUN', 'LAST RUN'];
+
+/** The table of `up` and `status`. */
+export function branchTable(branches: readonly Branch[], {paint, nowMs, columns}: {paint: Paint; nowMs: number; columns: number}): string {
+  const severalRepositories = new Set(branches.map(({repository}) => repository)).size > 1;
+  const rows = branches.map((branch) => [
+    printable(severalRepositories ? `${branch.repository} ${branch.branch}` : branch.branch) + (branch.live ? paint.dim(' live') : ''),
+    commitCell(branch),
+    branch.container === null ? '-' : branch.container.id.slice(0, 12),
+    stateCell(branch, paint),
+    nextCell(branch, nowMs),
+    lastCell(branch, paint, nowMs),
+  ]);
+  return formatTable([headings.map((heading) => paint.bold(heading)), ...rows], {columns});
+}
+
+/** Reasons why branches are not ready, one block each; empty when all are. */
+export function problems(branches: readonly Branch[], paint: Paint): string {
+  return branches
+    .flatMap((branch) => {
+      const stalled = branch.conditions.find(({type, status}) => type === 'Stalled' && status === 'True');
+      const ready = branch.conditions.find(({type}) => type === 'Ready');
+      if (stalled === undefined && (ready === undefined || ready.status === 'True' || ready.reason === 'progressing')) return [];
+      const lines = (stalled?.issues ?? []).map((issue) => `  ${issue.file}:${issue.line}:${issue.column} ${issue.code}: ${printable(issue.message)}\n`);
+      const message = lines.length === 0 ? `  ${printable((stalled ?? ready)?.message ?? '')}\n` : lines.join('');
+      return [`${paint.red(printable(branch.branch))} ${stalled?.reason ?? ready?.reason ?? ''}\n${message}`];
+    })
+    .join('');
+}
+
+function commitCell({revision, observed_revision}: Branch): string {
+  const observed = observed_revision?.slice(0, 8) ?? '-';
+  return revision === null || revision === observed_revision ? observed : `${observed} → ${revision.slice(0, 8)}`;
+}
+
+function stateCell(branch: Branch, paint: Paint): string {
+  const is = (type: string) => branch.conditions.some((condition) => condition.type === type && condition.status === 'True');
+  const state = branch.container?.state ?? 'no container';
+  if (is('Stalled')) return paint.red(`${state}, stalled`);
+  const ready = branch.conditions.find(({type}) => type === 'Ready');
+  if (ready?.reason === 'trashed') return paint.dim('trash');
+  if (is('Reconciling')) return paint.yellow(ready?.status === 'False' ? `${state}, retrying` : `${state}, applying`);
+  return is('Ready') ? paint.green(state) : paint.yellow(state);
+}
+
+function nextCell({next_run}: Branch, nowMs: number): string {
+  if (next_run === null) return '-';
+  return `${printable(next_run.entry_name ?? 'job')} in ${formatDuration(Math.max(0, Date.parse(next_run.at) - nowMs))}`;
+}
+
+function lastCell({last_run}: Branch, paint: Paint, nowMs: number): string {
+  if (last_run === null) return '-';
+  const colour = {succeeded: paint.green, failed: paint.red, timed_out: paint.red, interrupted: paint.yellow}[last_run.status] ?? paint.dim;
+  const code = last_run.status === 'failed' && last_run.exit_code !== null ? ` (exit ${last_run.exit_code})` : '';
+  const ago = formatDuration(Math.max(0, nowMs - Date.parse(last_run.scheduled_at)));
+  return `${colour(last_run.status + code)} ${printable(last_run.entry_name ?? '')} ${ago} ago`;
+}

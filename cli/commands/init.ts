@@ -1,0 +1,47 @@
+import {mkdir, writeFile} from 'node:fs/promises';
+import {dirname, join, relative, resolve} from 'node:path';
+import {openLocalSource} from '../../reconciler/sources/git-local.ts';
+import {isErrno} from '../../runtime/platform/durable-file.ts';
+import {systemClock} from '../../runtime/platform/clock.ts';
+import {silentLog} from '../../runtime/platform/log.ts';
+import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import type {Environment} from '../settings.ts';
+import type {Terminal} from '../terminal.ts';
+
+const files: Readonly<Record<string, string>> = {
+  '.hoody/crontab': `# Runs in a container of its own for every branch. Five fields, then a command:
+# minute hour day-of-month month day-of-week
+0 * * * * echo "hello from $HOODY_BRANCH"
+*/15 * * * * curl -fsS "$HOODY_EXEC_URL/hello"
+`,
+  '.hoody/exec/hello.ts': `// Answers /hello on every branch. What it returns is the answer.
+return {hello: metadata.query.name ?? 'world', branch: process.env.HOODY_BRANCH};
+`,
+};
+
+/** `branchtab init`: writes a first crontab and script into the work tree; existing files stay, nothing is committed. */
+export async function init(flags: {repo?: readonly string[]; json?: boolean}, environment: Environment, terminal: Terminal): Promise<ExitCode> {
+  const source = await openLocalSource({path: resolve(flags.repo?.[0] ?? '.'), environment, clock: systemClock, log: silentLog});
+  await source.close();
+  const written: string[] = [];
+  const kept: string[] = [];
+  for (const [path, text] of Object.entries(files)) {
+    const target = join(source.repository, path);
+    await mkdir(dirname(target), {recursive: true});
+    try {
+      await writeFile(target, text, {flag: 'wx'});
+      written.push(path);
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw error;
+      kept.push(path);
+    }
+  }
+  if (flags.json) terminal.out(`${JSON.stringify({repository: source.repository, written, kept})}\n`);
+  else {
+    for (const path of written) terminal.out(`wrote ${path}\n`);
+    for (const path of kept) terminal.out(`kept ${path}\n`);
+    const where = relative(process.cwd(), source.repository);
+    terminal.err(`Nothing was committed. To run it: ${where === '' ? '' : `cd ${where} && `}git add .hoody && git commit -m "Add a schedule", then \`branchtab up\`.\n`);
+  }
+  return exitCodes.ok;
+}

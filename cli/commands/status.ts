@@ -1,0 +1,45 @@
+import {systemClock} from '../../runtime/platform/clock.ts';
+import type {Branch} from '../../schemas/branch.ts';
+import {branchTable, problems} from '../branch-table.ts';
+import {connect, type ConnectionFlags} from '../connection.ts';
+import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import type {Environment} from '../settings.ts';
+import type {Terminal} from '../terminal.ts';
+
+/** `branchtab status`: what every branch runs. Exit code 5 while one is not ready. */
+export async function status(
+  branch: string | undefined,
+  flags: ConnectionFlags & {watch?: boolean; json?: boolean},
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const client = await connect(flags, environment);
+  const read = async () => (branch === undefined ? client.branches() : [await client.branch(branch)]);
+  const show = (branches: readonly Branch[]) => {
+    if (flags.json) terminal.out(`${JSON.stringify({items: branches})}\n`);
+    else if (branches.length === 0) terminal.err('No branch has a .hoody directory yet; `branchtab init` makes one.\n');
+    else {
+      terminal.out(branchTable(branches, {paint: terminal.paint, nowMs: systemClock.now(), columns: terminal.columns}));
+      const text = problems(branches, terminal.paint);
+      if (text !== '') terminal.out(`\n${text}`);
+    }
+  };
+  let branches = await read();
+  show(branches);
+  if (flags.watch) {
+    const stop = new AbortController();
+    process.once('SIGINT', () => stop.abort());
+    for await (const _change of client.events({signal: stop.signal})) {
+      branches = await read();
+      if (terminal.isTty && !flags.json) terminal.out('\u001b[H\u001b[2J');
+      show(branches);
+    }
+  }
+  return branches.every(isReady) ? exitCodes.ok : exitCodes.notReady;
+}
+
+/** A branch in the trash is where it should be. */
+export function isReady(branch: Branch): boolean {
+  const ready = branch.conditions.find(({type}) => type === 'Ready');
+  return ready?.status === 'True' || ready?.reason === 'trashed';
+}

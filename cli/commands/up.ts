@@ -1,0 +1,174 @@
+import {appendFile, mkdir} from 'node:fs/promises';
+import {appendFileSync} from 'node:fs';
+import {join} from 'node:path';
+import type {Controller} from '../../reconciler/controller.ts';
+import {systemClock} from '../../runtime/platform/clock.ts';
+import {createLog, type Log} from '../../runtime/platform/log.ts';
+import type {Branch} from '../../schemas/branch.ts';
+import {formatDuration} from '../../schemas/duration.ts';
+import {branchTable, problems} from '../branch-table.ts';
+import {startControllerProcess, type ControllerProcess} from '../controller-process.ts';
+import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import {type Environment, readSettings, type SettingsFlags} from '../settings.ts';
+import {printable, type Terminal} from '../terminal.ts';
+
+/** How long after the first Ctrl-C a second one still stops the schedules. */
+const secondInterruptMs = 2000;
+const redrawIntervalMs = 1000;
+
+/** `branchtab up`: runs a controller in the foreground until SIGTERM or Ctrl-C. */
+export async function up(flags: SettingsFlags & {json?: boolean}, environment: Environment, terminal: Terminal): Promise<ExitCode> {
+  const settings = await readSettings(flags, environment);
+  const log = await openLog(settings.stateDirectory);
+  const signals = receiveSignals();
+  const running = await startControllerProcess({settings, environment, log});
+  const display = flags.json === true ? jsonDisplay : terminal.isTty ? liveDisplay : plainDisplay;
+  const close = display(running, terminal);
+  announceLevel(running, terminal);
+  const signal = await signals.next();
+  close();
+  const stopContainers = signal === 'SIGINT' && (await asksToStopAll(running.controller, signals, terminal));
+  await running.stop({stopContainers});
+  signals.close();
+  return exitCodes.ok;
+}
+
+async function openLog(stateDirectory: string): Promise<Log> {
+  await mkdir(stateDirectory, {recursive: true, mode: 0o700}).catch(() => {
+    // Taking the lock reports a state directory that cannot be made, with what to do.
+  });
+  const path = join(stateDirectory, 'controller.log');
+  await appendFile(path, '', {mode: 0o600}).catch(() => {
+    // As above.
+  });
+  return createLog((line) => appendFileSync(path, line), () => systemClock.now());
+}
+
+function announceLevel({provider}: ControllerProcess, terminal: Terminal): void {
+  if (provider.level !== 'plain') return;
+  terminal.err(
+    'Containers run at level plain: jobs see this user\'s files and the workspace is not at /srv. Install bubblewrap for a sandbox (apt-get install bubblewrap).\n',
+  );
+}
+
+async function asksToStopAll(controller: Controller, signals: Signals, terminal: Terminal): Promise<boolean> {
+  const schedules = controller.branches().filter(({container}) => container?.state === 'running').length;
+  if (schedules === 0) return false;
+  terminal.err(`\n${schedules} schedule(s) keep running without the controller. Ctrl-C again within ${formatDuration(secondInterruptMs)} stops them; so does \`branchtab down\` at any time.\n`);
+  const answer = await Promise.race([signals.next(), systemClock.sleep(secondInterruptMs).then(() => null)]);
+  if (answer !== 'SIGINT') return false;
+  terminal.err('Stopping the schedules...\n');
+  return true;
+}
+
+interface Signals {
+  next(): Promise<NodeJS.Signals>;
+  close(): void;
+}
+
+function receiveSignals(): Signals {
+  const arrived: NodeJS.Signals[] = [];
+  let wake = () => {};
+  const onSignal = (signal: NodeJS.Signals) => {
+    arrived.push(signal);
+    wake();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    async next() {
+      for (;;) {
+        const signal = arrived.shift();
+        if (signal !== undefined) return signal;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+    close() {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    },
+  };
+}
+
+type Display = (running: ControllerProcess, terminal: Terminal) => () => void;
+
+/** Redraws one table in place. */
+const liveDisplay: Display = ({controller, url, loginLink}, terminal) => {
+  const link = loginLink();
+  let drawnLines = 0;
+  let soon: NodeJS.Timeout | undefined;
+  const draw = () => {
+    const branches = controller.branches();
+    const table = branchTable(branches, {paint: terminal.paint, nowMs: systemClock.now(), columns: terminal.columns});
+    const text = `${terminal.paint.bold('Branchtab')} ${url}\n${terminal.paint.dim(`log in: ${link}`)}\n\n${branches.length === 0 ? emptyHint(controller) : table}${notices(controller, terminal)}`;
+    terminal.out(`${drawnLines > 0 ? `\u001b[${drawnLines}A\u001b[J` : ''}${text}`);
+    drawnLines = text.split('\n').length - 1;
+  };
+  draw();
+  const timer = setInterval(draw, redrawIntervalMs);
+  const unsubscribe = controller.subscribe(() => {
+    clearTimeout(soon);
+    soon = setTimeout(draw, 50);
+  });
+  return () => {
+    clearInterval(timer);
+    clearTimeout(soon);
+    unsubscribe();
+  };
+};
+
+function notices(controller: Controller, terminal: Terminal): string {
+  const repositories = controller.repositories().flatMap(({repository, error, held_deletions}) => [
+    ...(error === null ? [] : [`${terminal.paint.red(repository)} ${error.message}\n`]),
+    ...(held_deletions === null ? [] : [`${terminal.paint.yellow(repository)} ${held_deletions.missing} of ${held_deletions.previews} previews are gone at once; nothing is removed until \`branchtab reconcile --confirm-deletions\`.\n`]),
+  ]);
+  const text = repositories.join('') + problems(controller.branches(), terminal.paint);
+  return text === '' ? '' : `\n${text}`;
+}
+
+function emptyHint(controller: Controller): string {
+  const branches = controller.repositories().reduce((sum, repository) => sum + repository.branches, 0);
+  return `No branch of ${branches} has a .hoody directory. Run \`branchtab init\` in the repository and commit the result; it is picked up at once.\n`;
+}
+
+/** One line for every change, for logs and pipes. */
+const plainDisplay: Display = ({controller, url, loginLink}, terminal) => {
+  terminal.out(`Branchtab ${url}\nlog in: ${loginLink()}\n`);
+  if (controller.branches().length === 0) terminal.out(emptyHint(controller));
+  return onBranchLines(controller, (branch, line) => terminal.out(`${printable(branch.branch)} ${line}\n`));
+};
+
+/** One JSON object for every change. */
+const jsonDisplay: Display = ({controller, url, loginLink}, terminal) => {
+  terminal.out(`${JSON.stringify({type: 'started', url, login: loginLink()})}\n`);
+  return onBranchLines(controller, (branch) => terminal.out(`${JSON.stringify({type: 'branch', branch})}\n`));
+};
+
+function onBranchLines(controller: Controller, print: (branch: Branch, line: string) => void): () => void {
+  const printed = new Map<string, string>();
+  const show = (branch: Branch) => {
+    const line = branchLine(branch);
+    if (printed.get(branch.key) === line) return;
+    printed.set(branch.key, line);
+    print(branch, line);
+  };
+  for (const branch of controller.branches()) show(branch);
+  return controller.subscribe(({type, key}) => {
+    if (type === 'branch_forgotten') {
+      printed.delete(key);
+      return;
+    }
+    const branch = controller.branches().find((other) => other.key === key);
+    if (branch !== undefined) show(branch);
+  });
+}
+
+function branchLine(branch: Branch): string {
+  const ready = branch.conditions.find(({type}) => type === 'Ready');
+  const state = `${branch.container?.id ?? 'no container'} ${branch.container?.state ?? ''}`.trim();
+  const next = branch.next_run === null ? '' : ` next run ${branch.next_run.at}`;
+  const last = branch.last_run === null ? '' : ` last run ${branch.last_run.status} ${branch.last_run.scheduled_at}`;
+  return `${branch.observed_revision?.slice(0, 8) ?? '-'} ${state}: ${printable(ready?.message ?? 'waiting')}${next}${last}`;
+}

@@ -1,0 +1,221 @@
+import {createHash, randomBytes} from 'node:crypto';
+import {mkdir} from 'node:fs/promises';
+import {join} from 'node:path';
+import {createAuth, sessionCookie} from '../api/auth.ts';
+import {createControllerApp} from '../api/controller-app.ts';
+import {createGateway} from '../api/gateway.ts';
+import {createControllerGuard} from '../api/controller-guard.ts';
+import {createRuntimeClient} from '../api/runtime-client.ts';
+import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
+import type {ContainerProvider} from '../reconciler/containers/provider.ts';
+import {type Controller, createController} from '../reconciler/controller.ts';
+import {openRecordStore} from '../reconciler/record-store.ts';
+import type {WatchedRepository} from '../reconciler/repository-watch.ts';
+import {openRunArchive} from '../reconciler/run-archive.ts';
+import {openLocalSource} from '../reconciler/sources/git-local.ts';
+import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
+import {parseRepository} from '../reconciler/sources/repository-address.ts';
+import type {Source} from '../reconciler/sources/source.ts';
+import {systemClock} from '../runtime/platform/clock.ts';
+import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
+import {type ExclusiveLock, takeExclusiveLock} from '../runtime/platform/exclusive-lock.ts';
+import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
+import type {Log} from '../runtime/platform/log.ts';
+import {checkScript} from '../runtime/platform/script-check.ts';
+import {createBranchFilter} from '../schemas/branch-glob.ts';
+import type {Config, RepositoryConfig} from '../schemas/config.ts';
+import {AppError} from '../schemas/errors.ts';
+import {readControllerFile, removeControllerFile, writeControllerFile} from './controller-file.ts';
+import {installOwnRuntime} from './own-runtime.ts';
+import type {Environment, Settings} from './settings.ts';
+import {version} from './version.ts';
+
+export interface ControllerProcess {
+  readonly controller: Controller;
+  readonly provider: ContainerProvider;
+  readonly url: string;
+  /** A fresh login link. */
+  loginLink(): string;
+  /** Ends the controller; containers go on unless `stopContainers` asks them to stop. */
+  stop(options: {stopContainers: boolean}): Promise<void>;
+}
+
+/** How long open requests may take when the controller stops. */
+const closeGraceMs = 500;
+
+/** Puts a controller together from its settings and starts it. Throws AppError before anything was changed where it cannot. */
+export async function startControllerProcess({settings, environment, log}: {settings: Settings; environment: Environment; log: Log}): Promise<ControllerProcess> {
+  const {config, stateDirectory} = settings;
+  const lock = await lockState(stateDirectory);
+  try {
+    return await startLocked({config, stateDirectory, environment, log, lock});
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** Takes the state directory for this process. Throws AppError STATE_LOCKED naming the owner, STATE_UNREADABLE where it cannot be made. */
+export async function lockState(stateDirectory: string): Promise<ExclusiveLock> {
+  try {
+    await mkdir(stateDirectory, {recursive: true, mode: 0o700});
+    const lock = takeExclusiveLock(join(stateDirectory, 'lock'));
+    if (lock !== null) return lock;
+  } catch (cause) {
+    throw new AppError('STATE_UNREADABLE', `The state directory ${stateDirectory} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}. Choose another with --state.`, {cause});
+  }
+  const owner = await readControllerFile(stateDirectory);
+  const who = owner === null ? 'Another controller' : `The controller with pid ${owner.pid} at ${owner.url}`;
+  throw new AppError('STATE_LOCKED', `${who} owns ${stateDirectory}. Stop it with \`branchtab down\`, or use another --state.`);
+}
+
+async function startLocked({
+  config,
+  stateDirectory,
+  environment,
+  log,
+  lock,
+}: {
+  config: Config;
+  stateDirectory: string;
+  environment: Environment;
+  log: Log;
+  lock: ExclusiveLock;
+}): Promise<ControllerProcess> {
+  const clock = systemClock;
+  const sources = await openSources(config, {stateDirectory, environment, log});
+  const provider = await openProvider(config, {stateDirectory, environment, log});
+  requireIsolation(config, sources, provider);
+  const auth = createAuth({token: await readOrCreateToken(stateDirectory), now: () => clock.now()});
+  let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
+  let ready = false;
+  const controller = createController({
+    repositories: sources,
+    provider,
+    records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
+    archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
+    client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
+    checkScript,
+    clock,
+    log,
+    random: Math.random,
+    baseUrl: () => baseUrl,
+    policy: {undoWindowMs: config.undo_window, drift: config.drift},
+    timeZone: config.timezone,
+    concurrency: config.concurrency,
+    pollIntervalMs: config.poll_interval,
+    fetchIntervalMs: config.fetch_interval,
+    driftIntervalMs: config.drift_interval,
+    stopGraceMs: config.stop_grace,
+  });
+  const app = createControllerApp({controller, auth, version, baseUrl: () => baseUrl, ready: () => ready, log});
+  const gateway = createGateway({
+    socketOf: (id) => controller.container(id)?.controlSocket ?? null,
+    isOwnAuthorization: (header) => auth.acceptsAuthorization(header),
+    ownCookie: sessionCookie,
+    log,
+  });
+  const address = parseListenAddress(config.listen);
+  const guard = createControllerGuard({allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname]});
+  const server: HttpServer = await serveHttp(address, async (request) => app.fetch(request), {intercept: (incoming, outgoing) => guard(incoming, outgoing) || gateway(incoming, outgoing)});
+  baseUrl = config.public_url === undefined ? server.url : baseUrl;
+  try {
+    await controller.start();
+    failOnFirstPass(controller);
+    await writeControllerFile(stateDirectory, {url: server.url, pid: process.pid, started_at: new Date(clock.now()).toISOString(), version});
+    ready = true;
+  } catch (error) {
+    await controller.stop();
+    await server.close({graceMs: 0});
+    throw error;
+  }
+  return {
+    controller,
+    provider,
+    url: baseUrl,
+    loginLink: () => `${baseUrl}/login?code=${auth.createLoginCode()}`,
+    async stop({stopContainers}) {
+      ready = false;
+      await removeControllerFile(stateDirectory);
+      await controller.stop();
+      await server.close({graceMs: closeGraceMs});
+      if (stopContainers) await stopAll(provider, config.stop_grace);
+      lock.release();
+    },
+  };
+}
+
+/** Stops every container at the same time and reports how many were running. */
+export async function stopAll(provider: ContainerProvider, graceMs: number): Promise<number> {
+  const running = (await provider.list()).filter(({state}) => state !== 'stopped');
+  await Promise.all(running.map(({id}) => provider.stop(id, {graceMs, reason: 'down'})));
+  return running.length;
+}
+
+/** The provider of the configuration on this state directory. */
+export async function openProvider(
+  config: Config,
+  {stateDirectory, environment, log}: {stateDirectory: string; environment: Environment; log: Log},
+): Promise<ContainerProvider> {
+  const runtime = await installOwnRuntime({stateDirectory});
+  return createProcessProvider({
+    stateDirectory,
+    runtimeCommand: runtime.command,
+    runtimeDirectory: runtime.directory,
+    clock: systemClock,
+    log,
+    level: config.level,
+    ...(environment['XDG_RUNTIME_DIR'] ? {socketRoot: environment['XDG_RUNTIME_DIR']} : {}),
+  });
+}
+
+async function openSources(config: Config, options: {stateDirectory: string; environment: Environment; log: Log}): Promise<WatchedRepository[]> {
+  const opened: WatchedRepository[] = [];
+  for (const repository of config.repositories) {
+    const source = await openSource(repository, options);
+    if (opened.some((other) => other.source.repository === source.repository)) {
+      await source.close();
+      continue;
+    }
+    opened.push({source, includes: createBranchFilter(repository.branches ?? config.branches), live: repository.live ?? null});
+  }
+  return opened;
+}
+
+async function openSource(
+  {repository}: RepositoryConfig,
+  {stateDirectory, environment, log}: {stateDirectory: string; environment: Environment; log: Log},
+): Promise<Source> {
+  const address = parseRepository(repository);
+  if (address.kind === 'local') return openLocalSource({path: address.path, environment, clock: systemClock, log});
+  const name = createHash('sha256').update(address.display).digest('hex').slice(0, 16);
+  const mirrorDirectory = join(stateDirectory, 'mirrors', `${name}.git`);
+  return openRemoteSource({url: address.url, mirrorDirectory, environment, clock: systemClock, log});
+}
+
+/** Whoever can push to a remote runs code here: without a sandbox that is a decision for the operator. */
+function requireIsolation(config: Config, sources: readonly WatchedRepository[], provider: ContainerProvider): void {
+  const remote = sources.find(({source}) => source.kind === 'remote');
+  if (remote === undefined || provider.level !== 'plain' || config.trust_branches) return;
+  throw new AppError(
+    'SANDBOX_REQUIRED',
+    `${remote.source.repository} is a remote repository: whoever can push to it would run commands as this user. Install bubblewrap (apt-get install bubblewrap) for a sandbox, or accept that with --trust-branches.`,
+  );
+}
+
+/** With one repository that could not be read even once there is nothing to do; with several the others go on. */
+function failOnFirstPass(controller: Controller): void {
+  const repositories = controller.repositories();
+  if (controller.branches().length > 0 || repositories.some(({error}) => error === null)) return;
+  const [first] = repositories;
+  if (first?.error) throw new AppError('REPOSITORY_UNREADABLE', first.error.message);
+}
+
+async function readOrCreateToken(stateDirectory: string): Promise<string> {
+  const path = join(stateDirectory, 'token');
+  const known = (await readTextIfPresent(path))?.trim();
+  if (known !== undefined && known.length >= 32) return known;
+  const token = `bt_${randomBytes(24).toString('hex')}`;
+  await writeFileDurably(path, `${token}\n`, {mode: 0o600});
+  return token;
+}

@@ -1,0 +1,179 @@
+import type {Clock} from '../runtime/platform/clock.ts';
+import {AppError} from '../schemas/errors.ts';
+import type {Action} from '../schemas/plan.ts';
+import type {BranchRecord} from './branch-record.ts';
+import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
+import type {Desired} from './desired.ts';
+import type {Observation} from './observation.ts';
+import type {RunArchive} from './run-archive.ts';
+import type {RuntimeClient, WorkspaceChange} from './runtime-client.ts';
+import type {Source, TreeChange} from './sources/source.ts';
+
+export interface ApplyContext {
+  readonly provider: ContainerProvider;
+  readonly client: (container: Container) => RuntimeClient;
+  readonly source: Source;
+  readonly archive: RunArchive;
+  readonly clock: Clock;
+  readonly timeZone: string;
+  readonly stopGraceMs: number;
+  readonly maxBlobBytes: number;
+}
+
+interface Step {
+  readonly observation: Observation;
+  readonly desired: Desired;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Takes one step. Every step is idempotent: after a crash or an abort the next plan names it again. What must
+ * outlive the step is written into the record, which the caller saves.
+ */
+export async function applyAction(action: Action, step: Step, context: ApplyContext): Promise<void> {
+  const {observation, signal} = step;
+  const {record} = observation;
+  const {provider} = context;
+  switch (action.kind) {
+    case 'create_container': {
+      const container = await provider.create({name: record.key, labels: labelsOf(record), timeZone: context.timeZone});
+      record.container_id = container.id;
+      return;
+    }
+    case 'restore_container': {
+      await provider.label(containerOf(step).id, {[labelNames.trashedAt]: null});
+      record.trashed_at = null;
+      record.restored = false;
+      return;
+    }
+    case 'start_container': {
+      const id = record.container_id ?? containerOf(step).id;
+      await provider.start(id, {signal});
+      return;
+    }
+    case 'put_environment': {
+      const {revision, variables} = served(step);
+      await context.client(containerOf(step)).setEnvironment({revision, variables}, {signal});
+      return;
+    }
+    case 'sync_workspace':
+      return syncWorkspace(action, step, context);
+    case 'deploy_scripts':
+      return deployScripts(action.digest, step, context);
+    case 'put_crontab': {
+      const crontab = served(step).crontabs.find(({user}) => user === action.user);
+      const client = context.client(containerOf(step));
+      const ifMatch = action.if_match === '' ? null : action.if_match;
+      const rawEtag = await client.putCrontab(action.user, crontab?.text ?? '', {signal, ifMatch});
+      const {[action.user]: _replaced, ...others} = record.applied?.crontabs ?? {};
+      const crontabs = crontab === undefined ? others : {...others, [action.user]: {sha256: crontab.sha256, raw_etag: rawEtag}};
+      const {revision, rootTree} = served(step);
+      record.applied = {revision: record.applied?.revision ?? revision, root_tree: rootTree, crontabs};
+      return;
+    }
+    case 'release_schedule':
+      await context.client(containerOf(step)).setSchedule({state: 'running', reason: null}, {signal});
+      return;
+    case 'pause_schedule':
+      await context.client(containerOf(step)).setSchedule({state: 'paused', reason: action.reason}, {signal});
+      return;
+    case 'trash_container': {
+      const trashedAt = new Date(context.clock.now()).toISOString();
+      await endJobs(action.reason, step, context);
+      await provider.stop(containerOf(step).id, {graceMs: context.stopGraceMs, reason: action.reason});
+      await provider.label(containerOf(step).id, {[labelNames.trashedAt]: trashedAt});
+      record.trashed_at = trashedAt;
+      return;
+    }
+    case 'remove_container': {
+      await endJobs(action.reason, step, context);
+      await provider.remove(containerOf(step).id);
+      record.container_id = null;
+      return;
+    }
+    case 'forget_branch':
+      // The record itself is dropped by the reconciler once the plan is through.
+      return;
+    default:
+      action satisfies never;
+  }
+}
+
+export function labelsOf(record: BranchRecord): Record<string, string> {
+  return {
+    [labelNames.repository]: record.repository,
+    [labelNames.path]: record.path,
+    [labelNames.branch]: record.branch,
+  };
+}
+
+/** Ends what runs, with its reason in the run's record, and keeps the records beyond the container. */
+async function endJobs(reason: string, step: Step, context: ApplyContext): Promise<void> {
+  const {record, container, runtime} = step.observation;
+  if (container === null || runtime === null) return;
+  const client = context.client(container);
+  await client.stopJobs({graceMs: context.stopGraceMs, reason}, {signal: step.signal});
+  await context.archive.keep(record, client, Object.keys(runtime.crontabs), {signal: step.signal});
+}
+
+async function syncWorkspace(action: Extract<Action, {kind: 'sync_workspace'}>, step: Step, context: ApplyContext): Promise<void> {
+  const client = context.client(containerOf(step));
+  const send = async (base: string | null) => {
+    const changes = await context.source.diffTrees(base, action.to, {signal: step.signal});
+    await client.syncWorkspace({base, target: action.to, changes: withContents(changes, step.signal, context)}, {signal: step.signal});
+  };
+  try {
+    await send(action.from);
+  } catch (error) {
+    // The tree it stands at may be gone from the repository (a rewritten history after gc): send everything.
+    const startOver = error instanceof AppError && ['WORKSPACE_BASE_MISMATCH', 'REPOSITORY_UNREADABLE'].includes(error.code);
+    if (!startOver || action.from === null) throw error;
+    await send(null);
+  }
+}
+
+async function* withContents(
+  changes: readonly TreeChange[],
+  signal: AbortSignal,
+  {source, maxBlobBytes}: ApplyContext,
+): AsyncIterable<WorkspaceChange> {
+  for (const change of changes) {
+    if (change.kind === 'delete') yield change;
+    else {
+      const bytes = await source.readBlob(change.blob, {maxBytes: maxBlobBytes, signal});
+      yield {kind: change.mode, path: change.path, bytes};
+    }
+  }
+}
+
+/** First without contents: most deployments change few files. The runtime names what it lacks. */
+async function deployScripts(digest: string, step: Step, context: ApplyContext): Promise<void> {
+  const client = context.client(containerOf(step));
+  const {scripts} = served(step);
+  const files = scripts.map(({path, sha256}) => ({path, sha256}));
+  try {
+    await client.deploy({digest, files, contents: {}}, {signal: step.signal});
+  } catch (error) {
+    if (!(error instanceof AppError && error.code === 'BLOBS_MISSING')) throw error;
+    const missing = missingHashes(error.details);
+    const contents = Object.fromEntries(
+      scripts.filter(({sha256}) => missing.has(sha256)).map(({sha256, bytes}) => [sha256, Buffer.from(bytes).toString('base64')]),
+    );
+    await client.deploy({digest, files, contents}, {signal: step.signal});
+  }
+}
+
+function missingHashes(details: unknown): ReadonlySet<unknown> {
+  const missing = typeof details === 'object' && details !== null && 'missing' in details ? details.missing : [];
+  return new Set(Array.isArray(missing) ? missing : []);
+}
+
+function served(step: Step): Extract<Desired, {kind: 'served'}> {
+  if (step.desired.kind === 'served') return step.desired;
+  throw new Error(`a plan for ${step.desired.kind} files must not change content`);
+}
+
+function containerOf(step: Step): Container {
+  if (step.observation.container !== null) return step.observation.container;
+  throw new Error('a plan without a container must create one first');
+}

@@ -1,0 +1,81 @@
+import {createHash} from 'node:crypto';
+import {parseDocument} from 'yaml';
+import type {Issue} from '../schemas/issue.ts';
+import type {BranchFiles, CrontabFile, ScriptFile} from './observation.ts';
+import type {HoodyFile, HoodyTree} from './sources/source.ts';
+
+/** Finds what is wrong in a script's text; the parser behind it loads lazily. */
+export type ScriptCheck = (script: {path: string; text: string}) => Promise<Issue[]>;
+
+const crontabPath = '.hoody/crontab';
+const userCrontabs = '.hoody/crontab.d/';
+const scriptRoot = '.hoody/exec/';
+const userName = /^(?!-)[A-Za-z0-9_.-]{1,32}$/;
+
+/** Sorts the files of a commit into crontabs and scripts, and collects every issue that can be seen without running anything. */
+export async function readBranchFiles(tree: HoodyTree, checkScript: ScriptCheck): Promise<BranchFiles> {
+  const crontabs: CrontabFile[] = [];
+  const scripts: ScriptFile[] = [];
+  const issues: Issue[] = [];
+  for (const file of tree.files) {
+    if (file.bytes === null) {
+      issues.push(issueAt(file, 'file_too_large', `The file has ${file.size} bytes; the limit is 8 MiB.`));
+      continue;
+    }
+    const {path, bytes} = file;
+    if (path === crontabPath || path.startsWith(userCrontabs)) {
+      const user = path === crontabPath ? 'root' : path.slice(userCrontabs.length);
+      const text = decodeUtf8(bytes);
+      if (!userName.test(user)) {
+        issues.push(issueAt(file, 'user_invalid', `"${user}" is not a user name; use letters, digits, ".", "_" and "-".`));
+      } else if (user === 'root' && path !== crontabPath) {
+        issues.push(issueAt(file, 'user_invalid', 'The crontab of root is .hoody/crontab; move the lines there.'));
+      } else if (text === null) {
+        issues.push(issueAt(file, 'encoding_invalid', 'The crontab is not UTF-8 text.'));
+      } else crontabs.push({file: path, user, text, sha256: sha256(bytes)});
+    } else if (path.startsWith(scriptRoot)) {
+      scripts.push({path: path.slice(scriptRoot.length), sha256: sha256(bytes), bytes});
+      issues.push(...(await fileIssues(file, bytes, checkScript)));
+    } else if (/\.ya?ml$/.test(path)) issues.push(...yamlIssues(path, bytes));
+  }
+  if (!crontabs.some(({user}) => user === 'root')) {
+    crontabs.unshift({file: crontabPath, user: 'root', text: '', sha256: sha256(new Uint8Array())});
+  }
+  return {commit: tree.commit, rootTree: tree.rootTree, crontabs, scripts, issues};
+}
+
+async function fileIssues(file: HoodyFile, bytes: Uint8Array, checkScript: ScriptCheck): Promise<Issue[]> {
+  if (/\.ya?ml$/.test(file.path)) return yamlIssues(file.path, bytes);
+  if (!/\.[jt]s$/.test(file.path)) return [];
+  const text = decodeUtf8(bytes);
+  if (text === null) return [issueAt(file, 'encoding_invalid', 'The script is not UTF-8 text.')];
+  const issues = await checkScript({path: file.path, text});
+  return issues.map((issue) => ({...issue, file: file.path}));
+}
+
+function yamlIssues(path: string, bytes: Uint8Array): Issue[] {
+  const text = decodeUtf8(bytes);
+  if (text === null) return [{file: path, line: 1, column: 1, code: 'encoding_invalid', message: 'The file is not UTF-8 text.'}];
+  return parseDocument(text, {prettyErrors: false}).errors.map((error) => {
+    const before = text.slice(0, error.pos[0]);
+    const column = before.length - before.lastIndexOf('\n');
+    return {file: path, line: before.split('\n').length, column, code: 'yaml_invalid', message: error.message};
+  });
+}
+
+function issueAt(file: {path: string}, code: string, message: string): Issue {
+  return {file: file.path, line: 1, column: 1, code, message};
+}
+
+function decodeUtf8(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(bytes);
+  } catch {
+    // The caller turns null into an issue with the file's name.
+    return null;
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

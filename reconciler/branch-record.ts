@@ -1,0 +1,69 @@
+import * as z from 'zod';
+import {conditionSchema, reconciliationSchema} from '../schemas/branch.ts';
+import {lastRunSchema, nextRunSchema} from '../schemas/control.ts';
+import {actionSchema} from '../schemas/plan.ts';
+import {type BranchIdentity, branchKey} from './branch-key.ts';
+
+/** What the controller remembers of a branch; one durable document each. Times are RFC 3339 UTC. */
+export const branchRecordSchema = z.object({
+  schema_version: z.literal(1),
+  key: z.string().regex(/^[a-z0-9-]+$/),
+  repository: z.string(),
+  path: z.string(),
+  branch: z.string(),
+  live: z.boolean(),
+  /** Newest commit seen, and when it was seen first. */
+  revision: z.string().nullable(),
+  seen_at: z.string().nullable(),
+  /** What the container was last brought to. */
+  applied: z
+    .object({
+      revision: z.string(),
+      root_tree: z.string(),
+      /** By user: digest of the branch's text and the raw tag that the runtime answered. */
+      crontabs: z.record(z.string(), z.object({sha256: z.string(), raw_etag: z.string()})),
+    })
+    .nullable(),
+  container_id: z.string().nullable(),
+  conditions: z.array(conditionSchema),
+  plan: z.array(actionSchema),
+  failures: z.int().min(0),
+  /** Set from the first listing without the branch until it is back or gone for good. */
+  missing: z.object({since: z.string(), proven: z.boolean(), cause: z.enum(['branch_deleted', 'branch_excluded'])}).nullable(),
+  trashed_at: z.string().nullable(),
+  /** A person took the container out of the trash while git still lacks the branch. */
+  restored: z.boolean(),
+  active_ms: z.number().nullable(),
+  handled_request: z.string().nullable(),
+  next_run: nextRunSchema.nullable(),
+  last_run: lastRunSchema.nullable(),
+  history: z.array(reconciliationSchema),
+});
+
+export type BranchRecord = z.infer<typeof branchRecordSchema>;
+
+export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?: string}): BranchRecord {
+  return {
+    schema_version: 1,
+    key: identity.key ?? branchKey(identity),
+    repository: identity.repository,
+    path: identity.path,
+    branch: identity.branch,
+    live: identity.live,
+    revision: null,
+    seen_at: null,
+    applied: null,
+    container_id: null,
+    conditions: [],
+    plan: [],
+    failures: 0,
+    missing: null,
+    trashed_at: null,
+    restored: false,
+    active_ms: null,
+    handled_request: null,
+    next_run: null,
+    last_run: null,
+    history: [],
+  };
+}

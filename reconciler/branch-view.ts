@@ -1,0 +1,61 @@
+import type {Branch, ContainerState, ContainerView} from '../schemas/branch.ts';
+import type {ScheduleState} from '../schemas/control.ts';
+import type {BranchRecord} from './branch-record.ts';
+import type {Container} from './containers/provider.ts';
+
+export interface ViewContext {
+  readonly baseUrl: string;
+  readonly provider: string;
+  readonly level: string;
+}
+
+/** A step of the container's life that is being taken right now and that the provider cannot show. */
+export type Phase = 'creating' | 'stopping' | null;
+
+/** The record as the API shows it. */
+export function branchView(
+  record: BranchRecord,
+  {container, schedule, phase}: {container: Container | null; schedule: ScheduleState | null; phase: Phase},
+  context: ViewContext,
+): Branch {
+  return {
+    key: record.key,
+    repository: record.repository,
+    path: record.path,
+    branch: record.branch,
+    live: record.live,
+    revision: record.revision,
+    observed_revision: record.applied?.revision ?? null,
+    conditions: record.conditions,
+    container: container === null ? null : containerView(container, containerState(container, schedule, phase), context),
+    next_run: container?.state === 'running' && schedule === 'running' ? record.next_run : null,
+    last_run: record.last_run,
+    plan: record.plan,
+    active_ms: record.active_ms,
+    handled_request: record.handled_request,
+    history: record.history,
+  };
+}
+
+/** Under `baseUrl`, where a kit of a container answers; the id in it is the capability. */
+export function kitUrl(baseUrl: string, containerId: string, kit: string): string {
+  return `${baseUrl}/c/${containerId}/${kit}`;
+}
+
+function containerView(container: Container, state: ContainerState, {baseUrl, provider, level}: ViewContext): ContainerView {
+  const url = (kit: string) => kitUrl(baseUrl, container.id, kit);
+  return {
+    id: `ctr_${container.id}`,
+    name: container.name,
+    provider,
+    level,
+    state,
+    urls: {cron: url('cron'), exec: url('exec'), pipe: url('pipe')},
+  };
+}
+
+function containerState(container: Container, schedule: ScheduleState | null, phase: Phase): ContainerState {
+  if (phase !== null) return phase;
+  if (container.state !== 'running') return container.state;
+  return schedule ?? 'held';
+}

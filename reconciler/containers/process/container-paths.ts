@@ -1,0 +1,56 @@
+import {createHash} from 'node:crypto';
+import {join} from 'node:path';
+
+/**
+ * The directory of one container:
+ *
+ *   container.json   the record, see container-record.ts
+ *   data/            HOME and working directory of jobs and scripts; persistent
+ *   srv/             the branch's tree
+ *   runtime/         the runtime's own store
+ *   run/             where the runtime makes its socket
+ *   control.sock     second name of that socket, see `linkControlSocket`
+ *   hosts            /etc/hosts of a sandbox
+ *   runtime.log      standard error of the runtime
+ */
+export interface ContainerPaths {
+  readonly directory: string;
+  readonly data: string;
+  readonly workspace: string;
+  readonly store: string;
+  readonly hosts: string;
+  readonly runtimeLog: string;
+  /** Directory of `control.sock` and `run/`: the container's own, or a short one elsewhere. */
+  readonly socketHome: string;
+  /** True where `socketHome` is not inside `directory`. */
+  readonly socketsElsewhere: boolean;
+  readonly run: string;
+  readonly runtimeSocket: string;
+  readonly controlSocket: string;
+}
+
+/** The kernel takes 107 bytes for the path of a unix socket; some room is left for other systems. */
+const maxSocketPathBytes = 100;
+
+export function containerPaths(containersDirectory: string, id: string, socketRoot: string): ContainerPaths {
+  const directory = join(containersDirectory, id);
+  const socketsElsewhere = Buffer.byteLength(join(directory, 'run', 'control.sock')) > maxSocketPathBytes;
+  const socketHome = socketsElsewhere ? join(socketRoot, shortHash(directory)) : directory;
+  return {
+    directory,
+    data: join(directory, 'data'),
+    workspace: join(directory, 'srv'),
+    store: join(directory, 'runtime'),
+    hosts: join(directory, 'hosts'),
+    runtimeLog: join(directory, 'runtime.log'),
+    socketHome,
+    socketsElsewhere,
+    run: join(socketHome, 'run'),
+    runtimeSocket: join(socketHome, 'run', 'control.sock'),
+    controlSocket: join(socketHome, 'control.sock'),
+  };
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}

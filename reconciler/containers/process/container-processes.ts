@@ -1,0 +1,104 @@
+import {cgroupPids} from '../../../runtime/platform/cgroup.ts';
+import type {Clock} from '../../../runtime/platform/clock.ts';
+import {
+  isRunning,
+  listProcesses,
+  type ProcessIdentity,
+  type ProcessRow,
+  readProcess,
+  signalProcess,
+  startedWith,
+  withDescendants,
+} from '../../../runtime/platform/processes.ts';
+import {AppError} from '../../../schemas/errors.ts';
+
+/** Variable that every process of a container is started with. */
+export const markerName = 'BRANCHTAB_CONTAINER';
+
+/** Which processes are a container's: those of its cgroup, with its marker, its roots, and all that descend from one. */
+export interface ProcessScope {
+  readonly containerId: string;
+  readonly roots: readonly ProcessIdentity[];
+  /** Directory of a cgroup that holds nothing else. */
+  readonly cgroup: string | null;
+}
+
+const pollMs = 3;
+const stopPollMs = 10;
+const freezeTimeoutMs = 1_000;
+const endTimeoutMs = 10_000;
+
+export async function containerProcesses({containerId, roots, cgroup}: ProcessScope): Promise<ProcessRow[]> {
+  const rows = await listProcesses();
+  const marker = `${markerName}=${containerId}`;
+  const members = new Set(cgroup === null ? [] : cgroupPids(cgroup));
+  const isRoot = (row: ProcessRow) =>
+    members.has(row.pid) ||
+    roots.some(({pid, startTicks}) => pid === row.pid && startTicks === row.startTicks) ||
+    startedWith(row.pid, marker);
+  return withDescendants(rows, rows.filter(isRoot));
+}
+
+/**
+ * Stops every process of the container with SIGSTOP, also those that are being forked meanwhile. The rows
+ * show each state as it was before.
+ */
+export async function freezeProcesses(scope: ProcessScope, clock: Clock): Promise<ProcessRow[]> {
+  const frozen = new Map<number, ProcessRow>();
+  const untilMs = clock.now() + freezeTimeoutMs;
+  for (;;) {
+    const rows = await containerProcesses(scope);
+    const fresh = rows.filter((row) => frozen.get(row.pid)?.startTicks !== row.startTicks);
+    for (const row of fresh) {
+      frozen.set(row.pid, row);
+      signalProcess(row, 'SIGSTOP');
+    }
+    const settled = fresh.length === 0 && rows.every((row) => row.state === 'T');
+    if (settled || clock.now() > untilMs) return [...frozen.values()];
+    await clock.sleep(pollMs);
+  }
+}
+
+/** Lets frozen processes go on, save those that were stopped before. */
+export function thawProcesses(frozen: readonly ProcessRow[]): void {
+  for (const row of frozen) {
+    if (row.state !== 'T') signalProcess(row, 'SIGCONT');
+  }
+}
+
+/**
+ * Ends every process of the container, sessions of their own and new pid namespaces included. They are
+ * frozen first, so that nothing forks away from the kill. Throws PROVIDER_UNAVAILABLE when some do not end.
+ */
+export async function endProcesses(scope: ProcessScope, clock: Clock): Promise<void> {
+  const untilMs = clock.now() + endTimeoutMs;
+  for (;;) {
+    const rows = await freezeProcesses(scope, clock);
+    if (rows.length === 0) return;
+    for (const row of rows) signalProcess(row, 'SIGKILL');
+    while (rows.some(isRunning)) {
+      if (clock.now() > untilMs) throw endless(scope.containerId, rows.filter(isRunning));
+      await clock.sleep(pollMs);
+    }
+  }
+}
+
+/** Asks one process to stop with SIGTERM and waits for its end, at most `graceMs` and until the signal aborts. */
+export async function askToStop(
+  identity: ProcessIdentity,
+  {graceMs, signal, clock}: {graceMs: number; signal: AbortSignal; clock: Clock},
+): Promise<void> {
+  const untilMs = clock.now() + graceMs;
+  if (!signalProcess(identity, 'SIGTERM')) return;
+  // A stopped process takes no SIGTERM.
+  if (readProcess(identity.pid)?.state === 'T') signalProcess(identity, 'SIGCONT');
+  while (isRunning(identity) && clock.now() < untilMs && !signal.aborted) await clock.sleep(stopPollMs);
+}
+
+function endless(containerId: string, rows: readonly ProcessRow[]): AppError {
+  const pids = rows.map((row) => row.pid).join(', ');
+  return new AppError(
+    'PROVIDER_UNAVAILABLE',
+    `Processes ${pids} of container ${containerId} do not end after SIGKILL; they may wait for a device or be another user's.`,
+  );
+}

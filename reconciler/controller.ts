@@ -1,0 +1,489 @@
+import type {Clock} from '../runtime/platform/clock.ts';
+import type {Log} from '../runtime/platform/log.ts';
+import type {Branch, Reconciliation} from '../schemas/branch.ts';
+import type {ControlState} from '../schemas/control.ts';
+import {AppError} from '../schemas/errors.ts';
+import type {Action} from '../schemas/plan.ts';
+import type {Run} from '../schemas/run.ts';
+import type {ScriptCheck} from './branch-files.ts';
+import {type BranchRecord, newBranchRecord} from './branch-record.ts';
+import {branchView, type Phase} from './branch-view.ts';
+import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
+import {failureOf, jitter, retryDelayMs} from './outcome.ts';
+import type {PlanPolicy} from './plan.ts';
+import {type BranchQueue, createQueue} from './queue.ts';
+import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
+import type {RecordStore} from './record-store.ts';
+import {openRepositoryWatch, type RepositoryStatus, type RepositoryWatch, type WatchedRepository} from './repository-watch.ts';
+import type {RunArchive} from './run-archive.ts';
+import type {RuntimeClient} from './runtime-client.ts';
+import {conditions, reconcilingConditions, type Result, withHistory} from './status.ts';
+
+export interface ControllerOptions {
+  readonly repositories: readonly WatchedRepository[];
+  /** Null in the bench only: branches are listed and compared, containers are not made. */
+  readonly provider: ContainerProvider | null;
+  readonly records: RecordStore;
+  readonly archive: RunArchive;
+  readonly client: (container: Container) => RuntimeClient;
+  readonly checkScript: ScriptCheck;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+  /** Address of the controller's own API, without a final slash. */
+  readonly baseUrl: () => string;
+  readonly policy: PlanPolicy;
+  readonly timeZone: string;
+  readonly concurrency: number;
+  readonly pollIntervalMs: number;
+  readonly fetchIntervalMs: number;
+  readonly driftIntervalMs: number;
+  readonly stopGraceMs: number;
+}
+
+/** What the API and the command line may ask of a controller. Errors are AppErrors. */
+export interface Controller {
+  start(): Promise<void>;
+  /** Ends the loop and leaves the containers running. */
+  stop(): Promise<void>;
+  branches(): Branch[];
+  branch(keyOrName: string): Branch;
+  repositories(): RepositoryStatus[];
+  /** Looks at one branch again; answers the id that its status echoes when that is done. */
+  reconcile(keyOrName: string): string;
+  /** Lists every repository again and looks at every branch again. */
+  reconcileAll(options: {confirmDeletions: boolean}): string;
+  /** Takes a branch's container out of the trash. */
+  restore(keyOrName: string): Promise<Branch>;
+  /** Newest first, from the container or, where that is gone, from the archive. */
+  runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<{items: Run[]; next_cursor: string | null}>;
+  container(id: string): Container | null;
+  /** Calls back with the key of every branch whose view changed. */
+  subscribe(listener: (change: BranchChange) => void): () => void;
+  /** Resolves when no branch waits or is worked on. */
+  idle(): Promise<void>;
+}
+
+export interface BranchChange {
+  readonly type: 'branch_changed' | 'branch_forgotten' | 'run_started' | 'run_finished';
+  readonly key: string;
+}
+
+/** Work on a branch that exceeds this is aborted and tried again: a hung engine must not hold a place for ever. */
+const longestReconcileMs = 10 * 60_000;
+
+/** No file of a workspace may be larger. */
+const maxBlobBytes = 512 * 1024 * 1024;
+
+/** A runtime that died less than this ago counts as dying again. */
+const crashMemoryMs = 10 * 60_000;
+
+interface Observed {
+  container: Container | null;
+  runtime: ControlState | null;
+  phase: Phase;
+  /** Aborts the subscription to the runtime's events. */
+  events: AbortController | null;
+  crashes: {count: number; lastMs: number};
+}
+
+export function createController(options: ControllerOptions): Controller {
+  const {provider, records, archive, clock, log} = options;
+  const listeners = new Set<(change: BranchChange) => void>();
+  const observed = new Map<string, Observed>();
+  const requests = new Map<string, string>();
+  const watches = new Map<string, RepositoryWatch>();
+  const containerKeys = new Map<string, string>();
+  const shutdown = new AbortController();
+  let stopWatchingContainers = () => {};
+  let queue: BranchQueue;
+
+  const observedOf = (key: string): Observed => {
+    const known = observed.get(key);
+    if (known !== undefined) return known;
+    const fresh: Observed = {container: null, runtime: null, phase: null, events: null, crashes: {count: 0, lastMs: 0}};
+    observed.set(key, fresh);
+    return fresh;
+  };
+
+  const emit = (change: BranchChange) => {
+    for (const listener of listeners) listener(change);
+  };
+
+  const view = (record: BranchRecord): Branch => {
+    const {container, runtime, phase} = observedOf(record.key);
+    const context = {baseUrl: options.baseUrl(), provider: provider?.name ?? 'none', level: provider?.level ?? 'none'};
+    return branchView(record, {container, schedule: runtime?.schedule.state ?? null, phase}, context);
+  };
+
+  const find = (keyOrName: string): BranchRecord => {
+    const byKey = records.get(keyOrName);
+    if (byKey !== undefined) return byKey;
+    const byName = [...records.all()].filter(({branch}) => branch === keyOrName);
+    const [record, ...others] = byName;
+    if (record === undefined) {
+      throw new AppError('BRANCH_NOT_FOUND', `No branch ${JSON.stringify(keyOrName)} is served; \`branchtab status\` lists those that are`);
+    }
+    if (others.length > 0) {
+      const keys = byName.map(({key}) => key).join(', ');
+      throw new AppError('BRANCH_AMBIGUOUS', `More than one repository has a branch ${JSON.stringify(keyOrName)}; use one of the keys ${keys}`);
+    }
+    return record;
+  };
+
+  // ----- the queue's work -----
+
+  const work = async (key: string, queueSignal: AbortSignal): Promise<void> => {
+    const record = records.get(key);
+    if (record === undefined || provider === null) return;
+    const watch = watches.get(record.repository);
+    if (watch === undefined) return;
+    const startedMs = clock.now();
+    const request = requests.get(key) ?? null;
+    const signal = AbortSignal.any([queueSignal, shutdown.signal, AbortSignal.timeout(longestReconcileMs)]);
+    const revision = record.revision;
+    try {
+      const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider), signal);
+      const state = observedOf(key);
+      state.phase = null;
+      if (result === null) {
+        await forget(record);
+        return;
+      }
+      record.failures = 0;
+      finish(record, {result, taken}, startedMs, request);
+    } catch (error) {
+      observedOf(key).phase = null;
+      if (shutdown.signal.aborted || records.get(key) !== record) return;
+      if (queueSignal.aborted) {
+        log.info('a newer commit takes over', {branch: record.branch, key, revision});
+        queue.add(key);
+        return;
+      }
+      fail(record, error, startedMs, request);
+    }
+    if (requests.get(key) === request) requests.delete(key);
+    await records.save(record).catch((error) => log.error('the status of a branch could not be written', {key, error}));
+    emit({type: 'branch_changed', key});
+  };
+
+  const contextOf = (record: BranchRecord, watch: RepositoryWatch, containers: ContainerProvider): ReconcileContext => ({
+    provider: containers,
+    client: options.client,
+    source: watch.source,
+    archive,
+    clock,
+    log,
+    timeZone: options.timeZone,
+    stopGraceMs: options.stopGraceMs,
+    maxBlobBytes,
+    checkScript: options.checkScript,
+    policy: options.policy,
+    findContainer: async ({container_id, key}) => {
+      const all = await containers.list();
+      return all.find(({id}) => id === container_id) ?? all.find(({name}) => name === key) ?? null;
+    },
+    onPlan: (plan, desired) => onPlan(record, plan, desired.kind === 'served' ? desired.revision : null),
+    onObserved: ({container, runtime}) => onObserved(record, container, runtime),
+  });
+
+  const onPlan = (record: BranchRecord, plan: readonly Action[], revision: string | null) => {
+    record.plan = [...plan];
+    if (plan.length === 0) return;
+    const kinds = plan.map(({kind}) => kind);
+    const state = observedOf(record.key);
+    if (kinds.includes('create_container')) state.phase = 'creating';
+    else if (kinds.includes('trash_container') || kinds.includes('remove_container')) state.phase = 'stopping';
+    if (revision !== null) record.conditions = reconcilingConditions(record.conditions, revision, clock.now());
+    emit({type: 'branch_changed', key: record.key});
+  };
+
+  const onObserved = (record: BranchRecord, container: Container | null, runtime: ControlState | null) => {
+    const state = observedOf(record.key);
+    if (state.container !== null && state.container.id !== container?.id) containerKeys.delete(state.container.id);
+    if (container !== null) containerKeys.set(container.id, record.key);
+    state.container = container;
+    state.runtime = runtime;
+    if (runtime !== null) {
+      record.next_run = runtime.next_run;
+      record.last_run = runtime.last_run ?? record.last_run;
+      followEvents(record.key, container);
+    } else state.events?.abort();
+  };
+
+  const finish = (record: BranchRecord, {result, taken}: {result: Result; taken: Reconciled['taken']}, startedMs: number, request: string | null) => {
+    const nowMs = clock.now();
+    const state = observedOf(record.key);
+    record.plan = [];
+    record.conditions = conditions(result, record.conditions, nowMs);
+    record.handled_request = request ?? record.handled_request;
+    if (result.kind === 'synced' && taken.length > 0 && record.seen_at !== null) {
+      if (state.container !== null && taken.some(({kind}) => kind !== 'start_container')) record.active_ms = nowMs - Date.parse(record.seen_at);
+    }
+    const entry = historyEntry(record, result, taken, startedMs, nowMs);
+    if (entry !== null) record.history = withHistory(record.history, entry);
+    if (result.kind === 'missing' && result.until !== null) queue.addAfter(record.key, Math.max(0, Date.parse(result.until) - nowMs));
+    if (result.kind === 'invalid') {
+      for (const issue of result.issues) log.warn('the branch is stalled', {branch: record.branch, revision: result.revision, ...issue});
+    }
+  };
+
+  const fail = (record: BranchRecord, error: unknown, startedMs: number, request: string | null) => {
+    const nowMs = clock.now();
+    const failure = failureOf(error);
+    record.failures += 1;
+    record.handled_request = request ?? record.handled_request;
+    record.conditions = conditions({kind: 'failed', failure, serving: record.applied?.revision ?? null}, record.conditions, nowMs);
+    record.history = withHistory(record.history, {
+      at: new Date(nowMs).toISOString(),
+      revision: record.revision,
+      outcome: failure.kind === 'stalled' ? 'stalled' : 'failed',
+      message: failure.message,
+      duration_ms: nowMs - startedMs,
+    });
+    const delayMs = retryDelayMs(record.failures, options.random());
+    log.warn('a branch could not be reconciled', {branch: record.branch, key: record.key, reason: failure.reason, failures: record.failures, error});
+    if (failure.kind === 'retry') queue.addAfter(record.key, delayMs);
+  };
+
+  const forget = async (record: BranchRecord) => {
+    observedOf(record.key).events?.abort();
+    const {container} = observedOf(record.key);
+    if (container !== null) containerKeys.delete(container.id);
+    observed.delete(record.key);
+    requests.delete(record.key);
+    watches.get(record.repository)?.forget(record);
+    await records.delete(record.key);
+    emit({type: 'branch_forgotten', key: record.key});
+  };
+
+  // ----- events of containers -----
+
+  const followEvents = (key: string, container: Container | null) => {
+    const state = observedOf(key);
+    if (container === null || (state.events !== null && !state.events.signal.aborted)) return;
+    const controller = new AbortController();
+    state.events = controller;
+    const signal = AbortSignal.any([controller.signal, shutdown.signal]);
+    void readEvents(key, container, signal).finally(() => {
+      if (state.events === controller) state.events = null;
+      // A connection that ends by itself means a runtime that restarts or died: look.
+      if (!signal.aborted) queue.addAfter(key, 1000);
+    });
+  };
+
+  const readEvents = async (key: string, container: Container, signal: AbortSignal): Promise<void> => {
+    try {
+      for await (const event of options.client(container).events({signal})) {
+        if (event.type === 'crontab_changed') {
+          const applied = records.get(key)?.applied?.crontabs[event.user]?.raw_etag;
+          if (event.raw_etag !== applied) queue.add(key);
+        } else if (event.type === 'deployment_changed') queue.add(key);
+        else if (event.type === 'schedule_changed') await refresh(key, container, signal);
+        else {
+          await refresh(key, container, signal);
+          emit({type: event.type, key});
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted) log.info('the event stream of a container ended', {key, error});
+    }
+  };
+
+  const refresh = async (key: string, container: Container, signal: AbortSignal): Promise<void> => {
+    const record = records.get(key);
+    if (record === undefined) return;
+    const runtime = await options.client(container).state({signal});
+    observedOf(key).runtime = runtime;
+    record.next_run = runtime.next_run;
+    record.last_run = runtime.last_run ?? record.last_run;
+    emit({type: 'branch_changed', key});
+  };
+
+  const onContainerExit = (id: string) => {
+    const key = containerKeys.get(id);
+    if (key === undefined) return;
+    const {crashes, events} = observedOf(key);
+    events?.abort();
+    const nowMs = clock.now();
+    crashes.count = nowMs - crashes.lastMs > crashMemoryMs ? 1 : crashes.count + 1;
+    crashes.lastMs = nowMs;
+    log.warn('a runtime died', {key, id, crashes: crashes.count});
+    if (crashes.count === 1) queue.add(key);
+    else queue.addAfter(key, retryDelayMs(crashes.count, options.random()));
+  };
+
+  /** The safety net under the event streams: a cheap look at every running container, spread over the interval. */
+  const sweep = async (): Promise<void> => {
+    while (!shutdown.signal.aborted) {
+      await clock.sleep(jitter(options.driftIntervalMs, options.random()), {signal: shutdown.signal});
+      for (const {key} of [...records.all()]) if (observed.get(key)?.container?.state === 'running') queue.add(key);
+    }
+  };
+
+  // ----- start and stop -----
+
+  /** Containers that we made and have no record of: the state was lost or is older. */
+  const adopt = async (containers: readonly Container[]): Promise<void> => {
+    for (const container of containers) {
+      const {[labelNames.repository]: repository, [labelNames.path]: path, [labelNames.branch]: branch} = container.labels;
+      if (repository === undefined || path === undefined || branch === undefined) continue;
+      const known = records.get(container.name);
+      if (known !== undefined) {
+        known.container_id = container.id;
+        known.trashed_at = container.labels[labelNames.trashedAt] ?? null;
+      } else {
+        log.warn('a container without a record is adopted', {id: container.id, branch});
+        const record = newBranchRecord({repository, path, branch, live: false, key: container.name});
+        record.container_id = container.id;
+        record.trashed_at = container.labels[labelNames.trashedAt] ?? null;
+        record.missing = {since: new Date(clock.now()).toISOString(), proven: false, cause: 'branch_deleted'};
+        await records.save(record);
+      }
+      const state = observedOf(container.name);
+      state.container = container;
+      containerKeys.set(container.id, container.name);
+    }
+  };
+
+  const start = async (): Promise<void> => {
+    queue = createQueue({clock, concurrency: options.concurrency, work});
+    if (provider !== null) {
+      await adopt(await provider.list());
+      stopWatchingContainers = provider.watch(({id}) => onContainerExit(id));
+    }
+    for (const repository of options.repositories) {
+      const watch = openRepositoryWatch({
+        repository,
+        records: [...records.all()].filter((record) => record.repository === repository.source.repository),
+        clock,
+        log,
+        random: options.random,
+        intervalMs: repository.source.kind === 'local' ? options.pollIntervalMs : options.fetchIntervalMs,
+        signal: shutdown.signal,
+        onChanged: (record) => {
+          if (records.get(record.key) === undefined) void records.save(record).catch((error) => log.error('a branch could not be recorded', {key: record.key, error}));
+          queue.cancel(record.key, new Error('a newer commit takes over'));
+          queue.add(record.key, {first: record.live});
+          emit({type: 'branch_changed', key: record.key});
+        },
+      });
+      watches.set(repository.source.repository, watch);
+    }
+    await Promise.all([...watches.values()].map((watch) => watch.pass()));
+    for (const record of records.all()) {
+      const {container} = observedOf(record.key);
+      if (container !== null || !settled(record)) queue.add(record.key, {first: record.live});
+    }
+    for (const watch of watches.values()) watch.run();
+    void sweep().catch(() => {
+      // The sweep sleeps on the shutdown signal: this is its ordinary end.
+    });
+  };
+
+  const stop = async (): Promise<void> => {
+    shutdown.abort(new Error('the controller stops'));
+    stopWatchingContainers();
+    await queue?.close();
+    await Promise.all([...watches.values()].map((watch) => watch.close()));
+    await provider?.close();
+  };
+
+  return {
+    start,
+    stop,
+    branches: () => [...records.all()].map(view).sort(byImportance),
+    branch: (keyOrName) => view(find(keyOrName)),
+    repositories: () => [...watches.values()].map((watch) => watch.status()),
+    reconcile(keyOrName) {
+      const {key, repository} = find(keyOrName);
+      const id = crypto.randomUUID();
+      requests.set(key, id);
+      void watches.get(repository)?.pass().then(() => queue.add(key, {first: true}));
+      return id;
+    },
+    reconcileAll({confirmDeletions}) {
+      const id = crypto.randomUUID();
+      for (const {key} of records.all()) requests.set(key, id);
+      for (const [repository, watch] of watches) {
+        if (confirmDeletions) watch.confirmDeletions();
+        void watch.pass().then(() => {
+          for (const record of records.all()) if (record.repository === repository) queue.add(record.key, {first: record.live});
+        });
+      }
+      return id;
+    },
+    async restore(keyOrName) {
+      const record = find(keyOrName);
+      if (provider === null || record.trashed_at === null || record.container_id === null) {
+        throw new AppError('NOTHING_TO_RESTORE', `${record.branch} has no container in the trash; \`branchtab status\` shows its state`);
+      }
+      await provider.label(record.container_id, {[labelNames.trashedAt]: null});
+      record.trashed_at = null;
+      record.restored = true;
+      await provider.start(record.container_id);
+      await records.save(record);
+      queue.add(record.key, {first: true});
+      await queue.idle();
+      return view(record);
+    },
+    async runs(keyOrName, query) {
+      const archived = async (key: string) => filterRuns(await archive.read(key), query);
+      const record = records.get(keyOrName) ?? [...records.all()].find(({branch}) => branch === keyOrName);
+      if (record === undefined) {
+        const items = await archived(keyOrName);
+        if (items.length === 0) find(keyOrName);
+        return {items, next_cursor: null};
+      }
+      const {container} = observedOf(record.key);
+      if (container?.state !== 'running') return {items: await archived(record.key), next_cursor: null};
+      const {user = 'root', ...rest} = query;
+      return options.client(container).runs(user, rest, {signal: AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)])});
+    },
+    container(id) {
+      const key = containerKeys.get(id);
+      const record = key === undefined ? undefined : records.get(key);
+      if (key === undefined || record === undefined || record.trashed_at !== null) return null;
+      return observedOf(key).container;
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    idle: () => queue.idle(),
+  };
+}
+
+/** Live branches first, then by repository and name. */
+function byImportance(a: Branch, b: Branch): number {
+  if (a.live !== b.live) return a.live ? -1 : 1;
+  return a.repository.localeCompare(b.repository) || a.branch.localeCompare(b.branch);
+}
+
+/** A record that needs no look at start: applied, seen, present. */
+function settled(record: BranchRecord): boolean {
+  return record.missing === null && record.applied !== null && record.applied.revision === record.revision && record.failures === 0;
+}
+
+function historyEntry(
+  record: BranchRecord,
+  result: Result,
+  taken: Reconciled['taken'],
+  startedMs: number,
+  nowMs: number,
+): Reconciliation | null {
+  if (taken.length === 0 && result.kind !== 'invalid') return null;
+  const outcomes = {synced: 'applied', invalid: 'stalled', missing: 'paused', failed: 'failed'} as const;
+  const trashed = taken.some(({kind}) => kind === 'trash_container');
+  const outcome = trashed ? 'trashed' : outcomes[result.kind];
+  const message = taken.length > 0 ? taken.map(({summary}) => summary).join('; ') : (record.conditions.find(({type}) => type === 'Stalled')?.message ?? '');
+  return {at: new Date(nowMs).toISOString(), revision: record.revision, outcome, message, duration_ms: nowMs - startedMs};
+}
+
+function filterRuns(runs: readonly Run[], {entry, status, limit}: Readonly<Record<string, string>>): Run[] {
+  return runs
+    .filter((run) => entry === undefined || run.entry_id === entry || run.entry_name === entry)
+    .filter((run) => status === undefined || run.status === status)
+    .slice(0, limit === undefined ? 50 : Number(limit));
+}
+

@@ -1,0 +1,40 @@
+import type {Issue} from '../schemas/issue.ts';
+import {parseCrontab} from '../schemas/crontab.ts';
+import type {BranchFiles, CrontabFile, MissingCause, ObservedRef, ScriptFile} from './observation.ts';
+
+export type Desired =
+  | {
+      readonly kind: 'served';
+      readonly revision: string;
+      readonly rootTree: string;
+      readonly variables: Readonly<Record<string, string>>;
+      readonly crontabs: readonly CrontabFile[];
+      readonly scripts: readonly ScriptFile[];
+    }
+  | {readonly kind: 'invalid'; readonly revision: string; readonly issues: readonly Issue[]}
+  | {readonly kind: 'absent'; readonly reason: MissingCause | 'hoody_removed'; readonly proven: boolean};
+
+/** What the branch's container should be, from the branch's files alone. A single issue makes the whole commit invalid. */
+export function desiredState(ref: ObservedRef, identity: {repository: string; branch: string}): Desired {
+  if (ref.kind === 'missing') return {kind: 'absent', reason: ref.cause, proven: ref.proven};
+  if (ref.kind === 'without_hoody') return {kind: 'absent', reason: 'hoody_removed', proven: true};
+  const {files} = ref;
+  const issues = [...files.issues, ...crontabIssues(files)];
+  if (issues.length > 0) return {kind: 'invalid', revision: files.commit, issues};
+  return {
+    kind: 'served',
+    revision: files.commit,
+    rootTree: files.rootTree,
+    variables: {
+      HOODY_BRANCH: identity.branch,
+      HOODY_COMMIT: files.commit,
+      HOODY_REPOSITORY: identity.repository,
+    },
+    crontabs: files.crontabs,
+    scripts: files.scripts,
+  };
+}
+
+function crontabIssues(files: BranchFiles): Issue[] {
+  return files.crontabs.flatMap(({file, text}) => parseCrontab(text, {file, managedAllowed: false}).issues);
+}

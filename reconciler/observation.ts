@@ -1,0 +1,48 @@
+import type {ControlState} from '../schemas/control.ts';
+import type {Issue} from '../schemas/issue.ts';
+import type {BranchRecord} from './branch-record.ts';
+import type {Container} from './containers/provider.ts';
+
+/** Everything the plan depends on, read at one moment. */
+export interface Observation {
+  readonly record: BranchRecord;
+  readonly ref: ObservedRef;
+  readonly container: Container | null;
+  /** Null while the container does not run. */
+  readonly runtime: ControlState | null;
+}
+
+export type ObservedRef =
+  | {readonly kind: 'present'; readonly files: BranchFiles}
+  /** The branch has no `.hoody/`, seen in a commit of its own. */
+  | {readonly kind: 'without_hoody'; readonly commit: string}
+  /** `proven`: two listings or a listing and a direct read agree, and the breaker allows it. */
+  | {readonly kind: 'missing'; readonly proven: boolean; readonly cause: MissingCause};
+
+/** Gone from git, or no longer among the globs that the operator serves. */
+export type MissingCause = 'branch_deleted' | 'branch_excluded';
+
+/** The branch's files at one commit, checked as far as that needs a parser that loads lazily. */
+export interface BranchFiles {
+  readonly commit: string;
+  readonly rootTree: string;
+  /** Crontab text by user; `root` from `.hoody/crontab`, others from `.hoody/crontab.d/<user>`. */
+  readonly crontabs: readonly CrontabFile[];
+  readonly scripts: readonly ScriptFile[];
+  /** Problems found while reading: sizes, names, encodings, scripts that do not parse. */
+  readonly issues: readonly Issue[];
+}
+
+export interface CrontabFile {
+  readonly file: string;
+  readonly user: string;
+  readonly text: string;
+  readonly sha256: string;
+}
+
+export interface ScriptFile {
+  /** Path below `.hoody/exec/`. */
+  readonly path: string;
+  readonly sha256: string;
+  readonly bytes: Uint8Array;
+}

@@ -1,0 +1,161 @@
+import type {Action} from '../schemas/plan.ts';
+import type {Desired} from './desired.ts';
+import type {Observation} from './observation.ts';
+
+export interface PlanPolicy {
+  readonly undoWindowMs: number;
+  readonly drift: 'revert' | 'report';
+}
+
+/** Digests that only the applying side can compute, handed in so that this file stays pure. */
+export interface DesiredDigests {
+  readonly environment: string;
+  readonly deployment: string;
+}
+
+/** Why the controller itself paused a schedule; it releases only what it paused. */
+export const pauseReasons = {branchMissing: 'branch_missing', restored: 'restored_without_branch'} as const;
+
+/**
+ * The steps from what is to what should be, in the order in which they must be taken: environment,
+ * workspace, scripts, crontab. Empty when in sync. Actions on a container that is not running yet assume an
+ * empty one; after `start_container` the caller observes and plans again.
+ */
+export function planBranch(
+  observation: Observation,
+  desired: Desired,
+  digests: DesiredDigests | null,
+  policy: PlanPolicy,
+  nowMs: number,
+): Action[] {
+  if (desired.kind === 'absent') return planAbsent(observation, desired, policy, nowMs);
+  const lifecycle = planLifecycle(observation, desired.kind);
+  if (desired.kind === 'invalid') {
+    // The old schedule goes on; a container that never had a good commit stays held.
+    return observation.record.applied === null ? [] : [...lifecycle, ...planRelease(observation)];
+  }
+  return [...lifecycle, ...planContent(observation, desired, digests, policy), ...planRelease(observation)];
+}
+
+function planAbsent(
+  {record, container, runtime}: Observation,
+  desired: Extract<Desired, {kind: 'absent'}>,
+  policy: PlanPolicy,
+  nowMs: number,
+): Action[] {
+  const {reason} = desired;
+  const why = absentWords[reason];
+  if (container === null) {
+    return desired.proven ? [{kind: 'forget_branch', reason, summary: `Forget ${record.branch}: ${why}`}] : [];
+  }
+  if (record.live) return [];
+  if (record.restored) {
+    return runtime?.schedule.state === 'running'
+      ? [{kind: 'pause_schedule', reason: pauseReasons.restored, summary: `Pause ${record.branch}: ${why}`}]
+      : [];
+  }
+  if (record.trashed_at !== null) {
+    if (nowMs < Date.parse(record.trashed_at) + policy.undoWindowMs) return [];
+    return [
+      {kind: 'remove_container', reason: 'undo_window_over', summary: `Remove the container of ${record.branch} for good`},
+      {kind: 'forget_branch', reason: 'undo_window_over', summary: `Forget ${record.branch}`},
+    ];
+  }
+  if (!desired.proven) {
+    return runtime?.schedule.state === 'running'
+      ? [{kind: 'pause_schedule', reason: pauseReasons.branchMissing, summary: `Pause ${record.branch}: not in the newest listing`}]
+      : [];
+  }
+  if (policy.undoWindowMs === 0) {
+    return [
+      {kind: 'remove_container', reason, summary: `Remove the container of ${record.branch}: ${why}`},
+      {kind: 'forget_branch', reason, summary: `Forget ${record.branch}`},
+    ];
+  }
+  return [{kind: 'trash_container', reason, summary: `Move the container of ${record.branch} to the trash: ${why}`}];
+}
+
+const absentWords = {
+  branch_deleted: 'the branch is gone',
+  branch_excluded: 'the branch is not among the branches to serve',
+  hoody_removed: 'the branch has no .hoody directory any more',
+} as const;
+
+function planLifecycle({record, container}: Observation, desired: 'served' | 'invalid'): Action[] {
+  if (container === null) {
+    if (desired === 'invalid') return [];
+    return [
+      {kind: 'create_container', reason: 'branch_new', summary: `Create a container for ${record.branch}`},
+      {kind: 'start_container', reason: 'branch_new', summary: 'Start it, held'},
+    ];
+  }
+  const actions: Action[] = [];
+  if (record.trashed_at !== null) {
+    actions.push({kind: 'restore_container', reason: 'branch_back', summary: `Take the container of ${record.branch} out of the trash`});
+  }
+  if (container.state !== 'running') {
+    const reason = container.state === 'failed' ? 'runtime_died' : 'not_running';
+    actions.push({kind: 'start_container', reason, summary: `Start the container of ${record.branch}`});
+  }
+  return actions;
+}
+
+function planContent(
+  {record, runtime}: Observation,
+  desired: Extract<Desired, {kind: 'served'}>,
+  digests: DesiredDigests | null,
+  policy: PlanPolicy,
+): Action[] {
+  const actions: Action[] = [];
+  const revision = desired.revision.slice(0, 8);
+  const sameCommit = record.applied?.revision === desired.revision;
+  if (runtime === null || runtime.environment.digest !== digests?.environment) {
+    actions.push({kind: 'put_environment', reason: 'environment_differs', summary: `Set the environment of ${revision}`});
+  }
+  if (runtime?.workspace.tree !== desired.rootTree) {
+    const from = runtime?.workspace.tree ?? null;
+    actions.push({kind: 'sync_workspace', from, to: desired.rootTree, reason: 'tree_differs', summary: `Bring the files to ${revision}`});
+  }
+  const deployment = runtime?.deployment.digest ?? null;
+  if (digests === null || deployment !== digests.deployment) {
+    const drifted = sameCommit && deployment !== null;
+    if (!(drifted && policy.drift === 'report')) {
+      const reason = drifted ? 'drift' : 'scripts_differ';
+      const summary = `Deploy ${desired.scripts.length} script(s)`;
+      actions.push({kind: 'deploy_scripts', digest: digests?.deployment ?? '', reason, summary});
+    }
+  }
+  return [...actions, ...planCrontabs({record, runtime}, desired, policy)];
+}
+
+function planCrontabs(
+  {record, runtime}: Pick<Observation, 'record' | 'runtime'>,
+  desired: Extract<Desired, {kind: 'served'}>,
+  policy: PlanPolicy,
+): Action[] {
+  const wanted = new Map(desired.crontabs.map((crontab) => [crontab.user, crontab]));
+  const applied = record.applied?.crontabs ?? {};
+  const users = [...new Set([...wanted.keys(), ...Object.keys(applied)])].sort();
+  return users.flatMap((user): Action[] => {
+    const before = applied[user];
+    const observedTag = runtime?.crontabs[user]?.raw_etag ?? null;
+    const unchanged = before !== undefined && before.sha256 === wanted.get(user)?.sha256;
+    if (unchanged && before.raw_etag === observedTag) return [];
+    const drifted = unchanged && observedTag !== null;
+    if (drifted && policy.drift === 'report') return [];
+    const reason = drifted ? 'drift' : wanted.has(user) ? 'crontab_differs' : 'crontab_removed';
+    const summary = drifted ? `Put back the crontab of ${user}: it was changed by hand` : `Put the crontab of ${user}`;
+    return [{kind: 'put_crontab', user, if_match: observedTag ?? '', reason, summary}];
+  });
+}
+
+function planRelease({record, runtime}: Observation): Action[] {
+  const ours: readonly (string | null)[] = Object.values(pauseReasons);
+  if (runtime === null || runtime.schedule.state === 'held') {
+    return [{kind: 'release_schedule', reason: 'applied', summary: `Run the schedule of ${record.branch}`}];
+  }
+  if (runtime.schedule.state === 'paused' && ours.includes(runtime.schedule.reason)) {
+    return [{kind: 'release_schedule', reason: 'branch_back', summary: `Resume the schedule of ${record.branch}`}];
+  }
+  return [];
+}

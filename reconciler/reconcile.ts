@@ -1,0 +1,105 @@
+import type {Log} from '../runtime/platform/log.ts';
+import {AppError} from '../schemas/errors.ts';
+import type {Action} from '../schemas/plan.ts';
+import {type ApplyContext, applyAction} from './apply.ts';
+import {readBranchFiles, type ScriptCheck} from './branch-files.ts';
+import type {BranchRecord} from './branch-record.ts';
+import type {Container} from './containers/provider.ts';
+import {type Desired, desiredState} from './desired.ts';
+import {desiredDigests} from './digests.ts';
+import type {Observation, ObservedRef} from './observation.ts';
+import {type PlanPolicy, planBranch} from './plan.ts';
+import {missingResult, type Result} from './status.ts';
+
+export interface ReconcileContext extends ApplyContext {
+  readonly checkScript: ScriptCheck;
+  readonly policy: PlanPolicy;
+  readonly log: Log;
+  /** The branch's container as the provider knows it now. */
+  readonly findContainer: (record: BranchRecord) => Promise<Container | null>;
+  /** Told of every plan before its first step is taken. */
+  readonly onPlan: (plan: readonly Action[], desired: Desired) => void;
+  readonly onObserved: (observation: Observation) => void;
+}
+
+/** Rounds of observe, plan, apply before a branch that does not settle counts as failed. */
+const mostRounds = 5;
+
+/** What came of a reconciliation. `result` is null where the branch is forgotten: nothing is left to report on. */
+export interface Reconciled {
+  readonly result: Result | null;
+  readonly taken: readonly Action[];
+}
+
+/**
+ * Brings one branch from what is to what should be:
+ *
+ *     observe → desired → plan → apply → (again, until the plan is empty)
+ *
+ * Everything is read anew; the caller passes no more than the record. `desired` and `plan` are pure. Throws
+ * what a step threw: the caller turns it into conditions and a retry. Taking the same steps twice is harmless.
+ */
+export async function reconcileBranch(record: BranchRecord, context: ReconcileContext, signal: AbortSignal): Promise<Reconciled> {
+  const taken: Action[] = [];
+  const ref = await observeRef(record, context, signal);
+  const desired = desiredState(ref, record);
+  const digests = desiredDigests(desired);
+  for (let round = 1; round <= mostRounds; round += 1) {
+    const observation = await observe(record, ref, context, signal);
+    context.onObserved(observation);
+    const plan = planBranch(observation, desired, digests, context.policy, context.clock.now());
+    context.onPlan(plan, desired);
+    if (plan.length === 0) return {result: settle(observation, desired, context), taken};
+    for (const action of nextSteps(plan)) {
+      signal.throwIfAborted();
+      await applyAction(action, {observation, desired, signal}, context);
+      context.log.info('applied', {branch: record.branch, key: record.key, action: action.kind, reason: action.reason});
+      taken.push(action);
+      if (action.kind === 'forget_branch') return {result: null, taken};
+    }
+  }
+  throw new AppError('BACKEND_ERROR', `The container of ${record.branch} does not stay as it is set; something changes it at the same time`);
+}
+
+async function observeRef(record: BranchRecord, context: ReconcileContext, signal: AbortSignal): Promise<ObservedRef> {
+  if (record.missing !== null) return {kind: 'missing', proven: record.missing.proven, cause: record.missing.cause};
+  if (record.revision === null) throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
+  const tree = await context.source.readHoody(record.revision, {signal});
+  if (tree === null) return {kind: 'without_hoody', commit: record.revision};
+  return {kind: 'present', files: await readBranchFiles(tree, context.checkScript)};
+}
+
+async function observe(record: BranchRecord, ref: ObservedRef, context: ReconcileContext, signal: AbortSignal): Promise<Observation> {
+  const container = await context.findContainer(record);
+  record.container_id = container?.id ?? null;
+  const runtime = container?.state === 'running' ? await context.client(container).state({signal}) : null;
+  return {record, ref, container, runtime};
+}
+
+/** Steps up to the next look at the world: a container that was just started must be observed before it is filled. */
+function nextSteps(plan: readonly Action[]): readonly Action[] {
+  const lifecycle = plan.filter(({kind}) => ['create_container', 'restore_container', 'start_container'].includes(kind));
+  return lifecycle.length > 0 ? lifecycle : plan;
+}
+
+/** With nothing left to do, what is true now; a served commit becomes the applied one. */
+function settle(observation: Observation, desired: Desired, {policy}: ReconcileContext): Result | null {
+  const {record} = observation;
+  switch (desired.kind) {
+    case 'absent':
+      return missingResult(observation, desired, policy.undoWindowMs);
+    case 'invalid':
+      return {kind: 'invalid', revision: desired.revision, issues: desired.issues, serving: record.applied?.revision ?? null};
+    case 'served': {
+      if (record.applied !== null) record.applied = {...record.applied, revision: desired.revision, root_tree: desired.rootTree};
+      return {kind: 'synced', revision: desired.revision, drift: hasDrift(observation)};
+    }
+    default:
+      return desired satisfies never;
+  }
+}
+
+/** Only possible with `drift: report`; otherwise the plan would have named it. */
+function hasDrift({record, runtime}: Observation): boolean {
+  return Object.entries(record.applied?.crontabs ?? {}).some(([user, {raw_etag}]) => runtime?.crontabs[user]?.raw_etag !== raw_etag);
+}

@@ -1,0 +1,33 @@
+import type {ControlEvent, ControlState, Deployment, EnvironmentChange, ScheduleChange} from '../schemas/control.ts';
+import type {RunList} from '../schemas/run.ts';
+
+/** The controller's side of one runtime's control socket. Errors are AppErrors: the runtime's own code, or CONTAINER_UNAVAILABLE. */
+export interface RuntimeClient {
+  state(options: RequestOptions): Promise<ControlState>;
+  setSchedule(change: ScheduleChange, options: RequestOptions): Promise<ControlState>;
+  setEnvironment(change: EnvironmentChange, options: RequestOptions): Promise<ControlState>;
+  syncWorkspace(changes: WorkspaceChanges, options: RequestOptions): Promise<void>;
+  deploy(deployment: Deployment, options: RequestOptions): Promise<void>;
+  /** Replaces the raw text, keeps managed entries. `ifMatch` names the raw tag it replaces. Answers the new raw tag. */
+  putCrontab(user: string, text: string, options: RequestOptions & {ifMatch: string | null}): Promise<string>;
+  /** Starts no more jobs, asks the running ones to end, kills them after the grace; resolves when none is left. */
+  stopJobs(request: {graceMs: number; reason: string}, options: RequestOptions): Promise<void>;
+  runs(user: string, query: Readonly<Record<string, string>>, options: RequestOptions): Promise<RunList>;
+  /** Ends when the connection ends or the signal aborts. */
+  events(options: RequestOptions): AsyncIterable<ControlEvent>;
+}
+
+export interface RequestOptions {
+  readonly signal: AbortSignal;
+}
+
+/** A change set of the workspace; contents are read one at a time, never all in memory. */
+export interface WorkspaceChanges {
+  readonly base: string | null;
+  readonly target: string;
+  readonly changes: AsyncIterable<WorkspaceChange>;
+}
+
+export type WorkspaceChange =
+  | {readonly kind: 'file' | 'executable' | 'symlink'; readonly path: string; readonly bytes: Uint8Array}
+  | {readonly kind: 'delete'; readonly path: string};

@@ -1,0 +1,71 @@
+import {allowedProtocols} from './repository-address.ts';
+
+/** The environment that the operator started us with, for PATH, HOME, proxies and the ssh agent. */
+export type InheritedEnvironment = Readonly<Record<string, string | undefined>>;
+
+/** For reading a repository that is not ours: no network, no hooks, no locks, nothing written. */
+export function readingEnvironment(
+  inherited: InheritedEnvironment,
+  {safeDirectory, gitDirectory}: {safeDirectory: string; gitDirectory?: string},
+): Record<string, string> {
+  return {
+    ...withoutGitVariables(inherited),
+    ...common,
+    ...(gitDirectory === undefined ? {} : {GIT_DIR: gitDirectory}),
+    // A partial clone would fetch what it lacks, with commands that its own configuration names.
+    GIT_NO_LAZY_FETCH: '1',
+    GIT_ALLOW_PROTOCOL: '',
+    // Git takes safe.directory only from the environment and from the user's own files.
+    ...configuration({
+      'core.hooksPath': '/dev/null',
+      'core.fsmonitor': 'false',
+      'protocol.ext.allow': 'never',
+      'safe.directory': safeDirectory,
+    }),
+  };
+}
+
+/** For commands that speak to a remote repository from inside our own mirror. */
+export function fetchingEnvironment(
+  inherited: InheritedEnvironment,
+  {mirrorDirectory, httpHeader}: {mirrorDirectory: string; httpHeader: {url: string; value: string} | null},
+): Record<string, string> {
+  return {
+    ...withoutGitVariables(inherited),
+    ...common,
+    GIT_DIR: mirrorDirectory,
+    GIT_ALLOW_PROTOCOL: allowedProtocols.join(':'),
+    // Bytes a second and seconds: a slower transfer is given up.
+    GIT_HTTP_LOW_SPEED_LIMIT: '1000',
+    GIT_HTTP_LOW_SPEED_TIME: '60',
+    // In the environment the header is seen by our own user only; arguments are seen by everybody.
+    ...(httpHeader === null ? {} : configuration({[`http.${httpHeader.url}.extraHeader`]: httpHeader.value})),
+  };
+}
+
+const common = {
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_OPTIONAL_LOCKS: '0',
+  GIT_NO_REPLACE_OBJECTS: '1',
+  // Messages are matched to choose the advice that an error gives.
+  LC_ALL: 'C',
+};
+
+function configuration(values: Readonly<Record<string, string>>): Record<string, string> {
+  const pairs = Object.entries(values);
+  return Object.fromEntries([
+    ['GIT_CONFIG_COUNT', String(pairs.length)],
+    ...pairs.flatMap(([key, value], index) => [
+      [`GIT_CONFIG_KEY_${index}`, key],
+      [`GIT_CONFIG_VALUE_${index}`, value],
+    ]),
+  ]);
+}
+
+function withoutGitVariables(inherited: InheritedEnvironment): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(inherited).filter(
+      (pair): pair is [string, string] => pair[1] !== undefined && !pair[0].toUpperCase().startsWith('GIT_'),
+    ),
+  );
+}

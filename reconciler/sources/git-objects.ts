@@ -1,0 +1,191 @@
+import type {Git} from '../../runtime/platform/git-process.ts';
+import {AppError} from '../../schemas/errors.ts';
+import type {ObjectReply} from './batch-output.ts';
+import {ObjectReader} from './object-reader.ts';
+import {isObjectId} from './ref-output.ts';
+import {type HoodyFile, maxHoodyFileBytes, type Source, type TreeChange} from './source.ts';
+import {diffTrees, type WalkLimits} from './tree-diff.ts';
+import {parseTree, type TreeEntry} from './tree-object.ts';
+import {unreadable} from './unreadable.ts';
+
+type FoundReply = Extract<ObjectReply, {found: true}>;
+
+interface Question {
+  readonly spec: string;
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+}
+
+/** The half of a `Source` that reads contents; the same for a user's repository and for a mirror. */
+export interface GitObjects
+  extends Pick<Source, 'readHoody' | 'hasHoody' | 'diffTrees' | 'blobSizes' | 'readBlob'> {
+  close(): void;
+}
+
+const directory = '.hoody';
+const maxTreeBytes = 32 * 1024 * 1024;
+const maxPathBytes = 4096;
+const maxTreeEntries = 1_000_000;
+const maxHoodyEntries = 10_000;
+const maxHoodyBytes = 64 * 1024 * 1024;
+/** Blobs of `.hoody` in flight at once: with the limit of each file this bounds memory. */
+const blobsAtOnce = 16;
+
+export function createGitObjects({git, repository}: {git: Git; repository: string}): GitObjects {
+  const contents = new ObjectReader(git, 'contents');
+  const sizes = new ObjectReader(git, 'sizes');
+
+  async function ask(reader: ObjectReader, {spec, maxBytes, signal}: Question): Promise<ObjectReply> {
+    try {
+      return await reader.read(spec, {maxBytes, signal});
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw unreadable(
+        repository,
+        `reading ${spec}`,
+        error instanceof Error ? error.message : String(error),
+        error,
+      );
+    }
+  }
+
+  /** A missing object is asked for once more in a new process, which knows packs that came since. */
+  async function askExisting(reader: ObjectReader, question: Question): Promise<FoundReply> {
+    const {generation} = reader;
+    const first = await ask(reader, question);
+    if (first.found) return first;
+    reader.restart(generation);
+    const second = await ask(reader, question);
+    if (second.found) return second;
+    throw unreadable(repository, `reading ${question.spec}`, 'the object is missing');
+  }
+
+  function describe(spec: string, signal: AbortSignal): Promise<FoundReply> {
+    return askExisting(sizes, {spec, maxBytes: 0, signal});
+  }
+
+  async function readTree(id: string, where: string, signal: AbortSignal): Promise<Map<string, TreeEntry>> {
+    const reply = await askExisting(contents, {spec: checkedId(id), maxBytes: maxTreeBytes, signal});
+    if (reply.type !== 'tree')
+      throw unreadable(repository, where, `object ${id} is a ${reply.type}, not a tree`);
+    if (reply.bytes === null)
+      throw tooLarge(repository, where, `a directory listing of more than ${maxTreeBytes} bytes`);
+    try {
+      return parseTree(reply.bytes, id.length / 2);
+    } catch (error) {
+      throw new AppError(
+        'REPOSITORY_UNREADABLE',
+        `${repository}: ${where}: ${error instanceof Error ? error.message : String(error)}. Push a commit without this entry.`,
+        {details: {repository}, cause: error},
+      );
+    }
+  }
+
+  function changes(
+    from: string | null,
+    to: string | null,
+    {where, maxEntries, signal}: {where: (path: string) => string; maxEntries: number; signal: AbortSignal},
+  ): Promise<TreeChange[]> {
+    const limits: WalkLimits = {
+      maxEntries,
+      maxPathBytes,
+      exceeded: (what) => {
+        throw tooLarge(repository, where(''), what);
+      },
+    };
+    return diffTrees(from, to, {readTree: (id, path) => readTree(id, where(path), signal), limits});
+  }
+
+  async function readHoodyFile(path: string, blob: string, signal: AbortSignal): Promise<HoodyFile> {
+    const reply = await askExisting(contents, {spec: blob, maxBytes: maxHoodyFileBytes, signal});
+    return {path, blob, bytes: reply.bytes, size: reply.sizeBytes};
+  }
+
+  async function hoodyFiles(commit: string, tree: string, signal: AbortSignal): Promise<HoodyFile[]> {
+    const where = (path: string) => `commit ${commit}, ${path === '' ? directory : `${directory}/${path}`}`;
+    const found = await changes(null, tree, {where, maxEntries: maxHoodyEntries, signal});
+    const files: HoodyFile[] = [];
+    let bytes = 0;
+    for (let next = 0; next < found.length; next += blobsAtOnce) {
+      const batch = found.slice(next, next + blobsAtOnce).filter((change) => change.kind === 'write');
+      for (const {mode, path} of batch) if (mode === 'symlink') throw linkRefused(repository, where(path));
+      const read = await Promise.all(
+        batch.map(({path, blob}) => readHoodyFile(`${directory}/${path}`, blob, signal)),
+      );
+      files.push(...read);
+      bytes += read.reduce((sum, file) => sum + (file.bytes?.byteLength ?? 0), 0);
+      if (bytes > maxHoodyBytes) throw tooLarge(repository, where(''), `more than ${maxHoodyBytes} bytes`);
+    }
+    return files;
+  }
+
+  async function findHoodyTree(commit: string, signal: AbortSignal): Promise<string | null> {
+    const reply = await ask(sizes, {spec: `${checkedId(commit)}:${directory}`, maxBytes: 0, signal});
+    if (reply.found) return reply.type === 'tree' ? reply.id : null;
+    // A commit that cannot be found is not a commit without the directory.
+    await describe(commit, signal);
+    return null;
+  }
+
+  return {
+    async readHoody(commit, {signal}) {
+      const [root, hoodyTree] = await Promise.all([
+        describe(`${checkedId(commit)}^{tree}`, signal),
+        findHoodyTree(commit, signal),
+      ]);
+      if (hoodyTree === null) return null;
+      return {commit, rootTree: root.id, hoodyTree, files: await hoodyFiles(commit, hoodyTree, signal)};
+    },
+    async hasHoody(commits, {signal}) {
+      const found = await Promise.all(commits.map((commit) => findHoodyTree(commit, signal)));
+      return new Set(commits.filter((_commit, index) => found[index] !== null));
+    },
+    diffTrees: (from, to, {signal}) =>
+      changes(from, to, {
+        where: (path) => `tree ${to}, ${path === '' ? 'root' : path}`,
+        maxEntries: maxTreeEntries,
+        signal,
+      }),
+    async blobSizes(ids, {signal}) {
+      const blobs = await Promise.all(ids.map((id) => describe(checkedId(id), signal)));
+      return blobs.map(({sizeBytes}) => sizeBytes);
+    },
+    async readBlob(id, {maxBytes, signal}) {
+      const reply = await askExisting(contents, {spec: checkedId(id), maxBytes, signal});
+      if (reply.type !== 'blob')
+        throw unreadable(repository, `reading ${id}`, `it is a ${reply.type}, not a file`);
+      if (reply.bytes === null) {
+        throw tooLarge(
+          repository,
+          `file ${id}`,
+          `${reply.sizeBytes} bytes, more than the allowed ${maxBytes}`,
+        );
+      }
+      return reply.bytes;
+    },
+    close() {
+      contents.close();
+      sizes.close();
+    },
+  };
+}
+
+function checkedId(id: string): string {
+  if (!isObjectId(id))
+    throw new AppError('INTERNAL_ERROR', `Not an object id: ${JSON.stringify(id.slice(0, 80))}.`);
+  return id;
+}
+
+function tooLarge(repository: string, where: string, what: string): AppError {
+  return new AppError('PAYLOAD_TOO_LARGE', `${repository}: ${where}: ${what}. Push a smaller one.`, {
+    details: {repository},
+  });
+}
+
+function linkRefused(repository: string, where: string): AppError {
+  return new AppError(
+    'REPOSITORY_UNREADABLE',
+    `${repository}: ${where}: is a symbolic link. Check in a plain file; a manifest can name a script elsewhere in the repository.`,
+    {details: {repository}},
+  );
+}

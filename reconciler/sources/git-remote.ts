@@ -1,0 +1,141 @@
+import type {Clock} from '../../runtime/platform/clock.ts';
+import {makeDirectory} from '../../runtime/platform/directories.ts';
+import {canonicalPath} from '../../runtime/platform/directory-tree.ts';
+import {createGit} from '../../runtime/platform/git-process.ts';
+import type {Log} from '../../runtime/platform/log.ts';
+import {AppError} from '../../schemas/errors.ts';
+import {createUnnameableWarning, listRefs} from './branch-list.ts';
+import {type InheritedEnvironment, readingEnvironment} from './git-environment.ts';
+import type {GitSource} from './git-local.ts';
+import {createGitObjects} from './git-objects.ts';
+import {prepareMirror, removeLeftovers} from './mirror.ts';
+import {defaultBranchOfBare} from './ref-output.ts';
+import {createRemoteGit} from './remote-git.ts';
+import {parseRepository, type RemoteAddress} from './repository-address.ts';
+import type {RefListing} from './source.ts';
+
+export interface RemoteSourceOptions {
+  /** May carry credentials; they are used for the fetch only and shown nowhere. */
+  readonly url: string;
+  /** A directory of our own for a bare copy; made when missing. */
+  readonly mirrorDirectory: string;
+  readonly environment: InheritedEnvironment;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Asking for the remote's HEAD makes it send all of its refs, so it is not done in every pass. */
+const defaultBranchMaxAgeMs = 10 * 60_000;
+/** A fetch that wrote more refs than this left as many files; one packed file is read faster. */
+const looseRefsWorthPacking = 500;
+
+/**
+ * A repository behind a URL, read through a bare mirror. Does not speak to the remote yet: `list` does.
+ * Throws AppError CONFIG_INVALID for a URL that is malformed or of a transport that is not allowed.
+ */
+export async function openRemoteSource(options: RemoteSourceOptions): Promise<GitSource> {
+  const {environment, clock, log} = options;
+  const address = remoteAddress(options.url);
+  const repository = address.display;
+  await makeDirectory(options.mirrorDirectory, {mode: 0o700});
+  const mirrorDirectory = await canonicalPath(options.mirrorDirectory);
+  const remote = createRemoteGit({address, mirrorDirectory, environment});
+  const git = createGit({
+    environment: readingEnvironment(environment, {
+      safeDirectory: mirrorDirectory,
+      gitDirectory: mirrorDirectory,
+    }),
+  });
+  const objects = createGitObjects({git, repository});
+  const ended = new AbortController();
+  const warnOfUnnameable = createUnnameableWarning(log, repository);
+
+  let prepared = false;
+  /** What the mirror holds, as of the last fetch that succeeded. */
+  let mirrored: ReadonlyMap<string, string> | null = null;
+  let head: {branch: string | null; readAtMs: number} | null = null;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  async function update(
+    branches: ReadonlyMap<string, string>,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, string>> {
+    if (mirrored !== null && sameBranches(mirrored, branches)) return mirrored;
+    const [id] = branches.values();
+    // Without a branch there is nothing to read, and the kind of its object ids is not known either.
+    if (id === undefined) return branches;
+    if (!prepared) {
+      const objectFormat = id.length === 64 ? 'sha256' : 'sha1';
+      await prepareMirror(git, {repository, directory: mirrorDirectory, objectFormat, signal});
+      prepared = true;
+    }
+    const before = mirrored?.size ?? 0;
+    mirrored = null;
+    try {
+      await remote.fetch({signal});
+    } catch (error) {
+      await removeLeftovers(mirrorDirectory);
+      throw error;
+    }
+    // Listed anew: somebody may have pushed between the question and the fetch.
+    const refs = await listRefs(git, {repository, patterns: ['refs/heads'], signal});
+    warnOfUnnameable(refs.unnameable);
+    if (refs.branches.size - before > looseRefsWorthPacking) await git.run(['pack-refs', '--all'], {signal});
+    mirrored = refs.branches;
+    return mirrored;
+  }
+
+  async function defaultBranch(
+    branches: ReadonlyMap<string, string>,
+    signal: AbortSignal,
+  ): Promise<string | null> {
+    const isFresh = head !== null && clock.now() - head.readAtMs < defaultBranchMaxAgeMs;
+    const exists = head?.branch != null && branches.has(head.branch);
+    if (head === null || !isFresh || !exists) {
+      head = {branch: (await remote.defaultBranch({signal})) ?? head?.branch ?? null, readAtMs: clock.now()};
+    }
+    return defaultBranchOfBare(branches, head.branch);
+  }
+
+  async function list(signal: AbortSignal): Promise<RefListing> {
+    const listedAtMs = clock.now();
+    const branches = await update(await remote.listBranches({signal}), signal);
+    return {branches, defaultBranch: await defaultBranch(branches, signal), listedAtMs};
+  }
+
+  return {
+    ...objects,
+    repository,
+    kind: 'remote',
+    gitProcesses: () => remote.started() + git.started(),
+    list({signal}) {
+      const either = AbortSignal.any([signal, ended.signal]);
+      // Two fetches into one mirror would stand in each other's way.
+      const result = turn.then(() => list(either));
+      turn = result.catch(() => {});
+      return result;
+    },
+    async readRef() {
+      throw new AppError(
+        'INTERNAL_ERROR',
+        `${repository}: a single ref is read from local repositories only.`,
+      );
+    },
+    watch: () => () => {},
+    async close() {
+      ended.abort(new Error('the source was closed'));
+      objects.close();
+      await turn;
+    },
+  };
+}
+
+function remoteAddress(url: string): RemoteAddress {
+  const address = parseRepository(url);
+  if (address.kind === 'remote') return address;
+  throw new AppError('CONFIG_INVALID', `"${url}" is a path, not a URL. Open it as a local repository.`);
+}
+
+function sameBranches(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([branch, id]) => b.get(branch) === id);
+}

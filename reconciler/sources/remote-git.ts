@@ -1,0 +1,132 @@
+import {fetchingEnvironment, type InheritedEnvironment} from './git-environment.ts';
+import {basicAuthorization, maskCredentials, type RemoteAddress} from './repository-address.ts';
+import {unreadable} from './unreadable.ts';
+
+/** The commands that speak to the remote. Each is one git process, started inside the mirror's directory. */
+export interface RemoteGit {
+  /** Branch name to commit id, as the remote has them now. */
+  listBranches(options: {signal: AbortSignal}): Promise<Map<string, string>>;
+  /** The branch that the remote's HEAD names; null when it names none that exists. */
+  defaultBranch(options: {signal: AbortSignal}): Promise<string | null>;
+  /** Makes the mirror's branches those of the remote, removing what is gone there. */
+  fetch(options: {signal: AbortSignal}): Promise<void>;
+  started(): number;
+}
+
+export interface RemoteGitOptions {
+  readonly address: RemoteAddress;
+  readonly mirrorDirectory: string;
+  readonly environment: InheritedEnvironment;
+}
+
+interface RunOptions {
+  readonly signal: AbortSignal;
+  /** Gets what git writes to stderr, with a line for each packet it exchanges with the remote. */
+  readonly trace?: (chunk: Uint8Array) => void;
+}
+
+/** Without a word from git for this long the remote counts as gone. */
+const silenceMs = 120_000;
+const headsPrefix = 'refs/heads/';
+
+export function createRemoteGit({address, mirrorDirectory, environment}: RemoteGitOptions): RemoteGit {
+  const {credentials, display} = address;
+  const isHttp = /^https?:/.test(display);
+  const httpHeader =
+    credentials === null || !isHttp
+      ? null
+      : {url: `${new URL(display).origin}/`, value: `Authorization: ${basicAuthorization(credentials)}`};
+  const childEnvironment = fetchingEnvironment(environment, {mirrorDirectory, httpHeader});
+  const listArguments = ['ls-remote', '--heads', '--end-of-options', display];
+  let started = 0;
+
+  async function run(action: string, args: readonly string[], {signal, trace}: RunOptions): Promise<string> {
+    const {simpleGit} = await import('simple-git');
+    const variables = trace === undefined ? childEnvironment : {...childEnvironment, GIT_TRACE_PACKET: '1'};
+    const git = simpleGit({
+      baseDir: mirrorDirectory,
+      abort: signal,
+      timeout: {block: silenceMs},
+      trimmed: false,
+      allowEnvironment: Object.keys(variables).filter((name) => name.startsWith('GIT_')),
+      // Only the one header above goes this way; every other guard stays on.
+      unsafe: {allowUnsafeConfigEnvCount: httpHeader !== null},
+    }).env(variables);
+    if (trace !== undefined) git.outputHandler((_command, _stdout, stderr) => stderr.on('data', trace));
+    started += 1;
+    try {
+      return await git.raw([...args]);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      // No `cause`: the error of the library carries the command's whole output.
+      throw unreadable(
+        display,
+        action,
+        maskCredentials(error instanceof Error ? error.message : String(error), credentials),
+      );
+    }
+  }
+
+  /**
+   * A web server that answers any page with 200 counts for git as an old kind of repository without branches.
+   * Packets are exchanged only with one that speaks git.
+   */
+  async function checkSpeaksGit(signal: AbortSignal): Promise<void> {
+    let traced = '';
+    const trace = (chunk: Uint8Array) => {
+      traced += Buffer.from(chunk).toString('latin1');
+    };
+    await run('listing its branches', listArguments, {signal, trace});
+    if (!traced.includes('packet:')) {
+      throw unreadable(display, 'listing its branches', 'the server did not answer as a git server');
+    }
+  }
+
+  return {
+    started: () => started,
+    async listBranches({signal}) {
+      const output = await run('listing its branches', listArguments, {signal});
+      const branches = parseRemoteBranches(output, display);
+      if (branches.size === 0 && isHttp) await checkSpeaksGit(signal);
+      return branches;
+    },
+    async defaultBranch({signal}) {
+      const args = ['ls-remote', '--symref', '--end-of-options', display, 'HEAD'];
+      const output = await run('reading its default branch', args, {signal});
+      return /^ref: refs\/heads\/([^\t\n]+)\tHEAD$/m.exec(output)?.[1] ?? null;
+    },
+    async fetch({signal}) {
+      const options = [
+        '--prune',
+        '--no-tags',
+        '--no-write-fetch-head',
+        '--no-recurse-submodules',
+        '--progress',
+      ];
+      const refspec = `+${headsPrefix}*:${headsPrefix}*`;
+      await run('fetching', ['fetch', ...options, '--end-of-options', display, refspec], {signal});
+    },
+  };
+}
+
+function parseRemoteBranches(output: string, repository: string): Map<string, string> {
+  const branches = new Map<string, string>();
+  for (const line of output.split('\n')) {
+    if (line === '') continue;
+    const match = /^([0-9a-f]{40}|[0-9a-f]{64})\trefs\/heads\/(.+)$/.exec(line);
+    if (match === null) {
+      throw unreadable(
+        repository,
+        'listing its branches',
+        `unexpected answer ${JSON.stringify(line.slice(0, 200))}`,
+      );
+    }
+    const [, id = '', branch = ''] = match;
+    // A name that is not UTF-8 cannot be served; the listing of the mirror says so in the log.
+    if (!branch.includes('\ufffd')) branches.set(branch, id);
+  }
+  if (output !== '' && !output.endsWith('\n')) {
+    throw unreadable(repository, 'listing its branches', 'the answer is cut short');
+  }
+  return branches;
+}

@@ -1,0 +1,135 @@
+import type {Condition, Reconciliation} from '../schemas/branch.ts';
+import type {Issue} from '../schemas/issue.ts';
+import type {Desired} from './desired.ts';
+import {type Failure, sentence} from './outcome.ts';
+import type {Observation} from './observation.ts';
+
+/** How a reconciliation ended; `conditions` turns it into what people and machines read. */
+export type Result =
+  | {readonly kind: 'synced'; readonly revision: string; readonly drift: boolean}
+  | {readonly kind: 'invalid'; readonly revision: string; readonly issues: readonly Issue[]; readonly serving: string | null}
+  | {readonly kind: 'missing'; readonly state: 'orphaned' | 'paused' | 'trashed' | 'restored' | 'live_without_hoody'; readonly until: string | null}
+  | {readonly kind: 'failed'; readonly failure: Failure; readonly serving: string | null};
+
+/** What the absence of a branch means for its container once the plan is carried out. */
+export function missingResult(
+  {record, container}: Observation,
+  desired: Extract<Desired, {kind: 'absent'}>,
+  undoWindowMs: number,
+): Result | null {
+  if (container === null) return null;
+  if (record.live) {
+    return {kind: 'missing', state: desired.reason === 'hoody_removed' ? 'live_without_hoody' : 'orphaned', until: null};
+  }
+  if (record.restored) return {kind: 'missing', state: 'restored', until: null};
+  if (record.trashed_at === null) return {kind: 'missing', state: 'paused', until: null};
+  const until = new Date(Date.parse(record.trashed_at) + undoWindowMs).toISOString();
+  return {kind: 'missing', state: 'trashed', until};
+}
+
+/** All three conditions, always; a transition time moves only when the status does. */
+export function conditions(result: Result, before: readonly Condition[], nowMs: number): Condition[] {
+  return conditionValues(result).map((condition) => {
+    const former = before.find((other) => other.type === condition.type);
+    const kept = former?.status === condition.status;
+    return {...condition, last_transition_time: kept ? former.last_transition_time : new Date(nowMs).toISOString()};
+  });
+}
+
+type ConditionValue = Omit<Condition, 'last_transition_time'>;
+
+function conditionValues(result: Result): ConditionValue[] {
+  const ready = (status: Condition['status'], reason: string, message: string): ConditionValue => ({type: 'Ready', status, reason, message});
+  const idle: ConditionValue = {type: 'Reconciling', status: 'False', reason: 'idle', message: 'Nothing to do.'};
+  const healthy: ConditionValue = {type: 'Stalled', status: 'False', reason: 'none', message: 'Nothing is in the way.'};
+  switch (result.kind) {
+    case 'synced': {
+      const short = result.revision.slice(0, 8);
+      return result.drift
+        ? [ready('True', 'drifted', `Commit ${short} is applied; the container was changed by hand and is left so by policy.`), idle, healthy]
+        : [ready('True', 'applied', `Commit ${short} is active.`), idle, healthy];
+    }
+    case 'invalid': {
+      const [first] = result.issues;
+      const where = first === undefined ? '' : `${first.file}:${first.line}:${first.column} ${first.message}`;
+      const more = result.issues.length > 1 ? ` (and ${result.issues.length - 1} more)` : '';
+      const message = `${sentence(`${where}${more}`)} ${serving(result.serving)}`;
+      return [
+        ready('False', 'files_invalid', message),
+        idle,
+        {type: 'Stalled', status: 'True', reason: 'files_invalid', message, issues: [...result.issues]},
+      ];
+    }
+    case 'missing': {
+      const {reason, message} = missingWords[result.state](result.until);
+      return [ready('False', reason, message), idle, healthy];
+    }
+    case 'failed': {
+      const {failure} = result;
+      const message = `${failure.message} ${serving(result.serving)}`;
+      if (failure.kind === 'stalled') {
+        return [ready('False', failure.reason, message), idle, {type: 'Stalled', status: 'True', reason: failure.reason, message}];
+      }
+      const retry: ConditionValue = {type: 'Reconciling', status: 'True', reason: 'retrying', message: 'The whole is tried again with growing pauses.'};
+      return [ready('False', failure.reason, message), retry, healthy];
+    }
+    default:
+      return result satisfies never;
+  }
+}
+
+function serving(revision: string | null): string {
+  return revision === null ? 'Nothing is active yet.' : `Commit ${revision.slice(0, 8)} stays active.`;
+}
+
+const missingWords: Record<Extract<Result, {kind: 'missing'}>['state'], (until: string | null) => {reason: string; message: string}> = {
+  orphaned: () => ({
+    reason: 'orphaned',
+    message: 'The live branch is gone from the repository. Its container is kept and its schedule goes on.',
+  }),
+  live_without_hoody: () => ({
+    reason: 'hoody_removed',
+    message: 'The live branch has no .hoody directory any more. Its container is kept and its schedule goes on.',
+  }),
+  paused: () => ({
+    reason: 'branch_missing',
+    message: 'The branch is not in the newest listing. Its schedule is paused until that is certain.',
+  }),
+  trashed: (until) => ({
+    reason: 'trashed',
+    message: `The branch is gone. Its container is in the trash until ${until}; push the branch again or run: branchtab restore.`,
+  }),
+  restored: () => ({
+    reason: 'restored_without_branch',
+    message: 'The container was restored, but the branch is not in the repository: its schedule stays paused until the branch is pushed again.',
+  }),
+};
+
+/** Conditions while work is in hand: only Reconciling changes. */
+export function reconcilingConditions(before: readonly Condition[], revision: string, nowMs: number): Condition[] {
+  const nowText = new Date(nowMs).toISOString();
+  const former = before.find((condition) => condition.type === 'Reconciling');
+  const reconciling: Condition = {
+    type: 'Reconciling',
+    status: 'True',
+    reason: 'progressing',
+    message: `Applying commit ${revision.slice(0, 8)}.`,
+    last_transition_time: former?.status === 'True' ? former.last_transition_time : nowText,
+  };
+  const ready = before.find((condition) => condition.type === 'Ready') ?? {
+    type: 'Ready' as const,
+    status: 'Unknown' as const,
+    reason: 'progressing',
+    message: 'Not applied yet.',
+    last_transition_time: nowText,
+  };
+  const stalled = before.find((condition) => condition.type === 'Stalled');
+  return [ready, reconciling, ...(stalled === undefined ? [] : [stalled])];
+}
+
+const historyLength = 10;
+
+/** Newest first, ten at most. */
+export function withHistory(history: readonly Reconciliation[], entry: Reconciliation): Reconciliation[] {
+  return [entry, ...history].slice(0, historyLength);
+}

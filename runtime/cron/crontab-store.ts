@@ -1,0 +1,71 @@
+import {createHash} from 'node:crypto';
+import {join} from 'node:path';
+import {type Crontab, parseCrontab, rawText} from '../../schemas/crontab.ts';
+import {readTextIfPresent, syncDirectory, writeFileDurably} from '../platform/durable-file.ts';
+import {mkdir, readdir, rm} from '../platform/files.ts';
+import {type Entry, entriesOf} from './entry.ts';
+import {isUserName} from './users.ts';
+
+/** One user's crontab: the text is the data, all else is read from it. */
+export interface StoredCrontab {
+  readonly user: string;
+  readonly text: string;
+  readonly crontab: Crontab;
+  /** In file order. */
+  readonly entries: readonly Entry[];
+  /** Quoted, as it stands in an `ETag` header. */
+  readonly etag: string;
+  /** The same over the text without managed entries. */
+  readonly rawEtag: string;
+  /** Stands in for the times that a hand-written managed entry leaves out. */
+  readonly changedMs: number;
+}
+
+export interface CrontabStore {
+  /** An empty crontab where the user has none. */
+  get(user: string): StoredCrontab;
+  /** Users that have a crontab, and `root`. */
+  users(): string[];
+  /** Durable before it resolves. One writer per user at a time is the caller's business. */
+  write(crontab: StoredCrontab): Promise<void>;
+}
+
+const fileSuffix = '.crontab';
+
+export async function openCrontabStore(directory: string, nowMs: number): Promise<CrontabStore> {
+  await mkdir(directory, {recursive: true, mode: 0o700});
+  const crontabs = new Map<string, StoredCrontab>([['root', readCrontab('root', '', nowMs)]]);
+  for (const file of await readdir(directory)) {
+    const user = file.slice(0, -fileSuffix.length);
+    if (file.endsWith('.tmp')) await rm(join(directory, file), {force: true});
+    if (!file.endsWith(fileSuffix) || !isUserName(user)) continue;
+    const text = await readTextIfPresent(join(directory, file));
+    if (text !== null) crontabs.set(user, readCrontab(user, text, nowMs));
+  }
+
+  return {
+    get: (user) => crontabs.get(user) ?? readCrontab(user, '', nowMs),
+    users: () => [...crontabs.keys()],
+    async write(crontab) {
+      const {user, text} = crontab;
+      const path = join(directory, user + fileSuffix);
+      if (text === '') {
+        await rm(path, {force: true});
+        await syncDirectory(directory);
+      } else await writeFileDurably(path, text);
+      if (text === '' && user !== 'root') crontabs.delete(user);
+      else crontabs.set(user, crontab);
+    },
+  };
+}
+
+/** Parses `text` without judging it; `crontab.issues` says what is wrong with it. */
+export function readCrontab(user: string, text: string, changedMs: number): StoredCrontab {
+  const crontab = parseCrontab(text, {file: 'crontab', managedAllowed: true});
+  const entries = entriesOf(user, crontab);
+  return {user, text, crontab, entries, etag: tag(text), rawEtag: tag(rawText(crontab)), changedMs};
+}
+
+function tag(text: string): string {
+  return `"${createHash('sha256').update(text).digest('hex').slice(0, 32)}"`;
+}

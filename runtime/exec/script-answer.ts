@@ -1,0 +1,50 @@
+import {once} from 'node:events';
+import type {ServerResponse} from '../platform/call-server.ts';
+import {sendBytes, sendJson, setTypeIfNone} from './script-request.ts';
+
+/**
+ * Writes what a script returned, unless it wrote the answer itself: object -> JSON, string -> text, bytes ->
+ * bytes, stream -> streamed text, `Response` -> itself, nothing -> 204.
+ */
+export async function sendAnswer(response: ServerResponse, value: unknown): Promise<void> {
+  if (response.headersSent || response.writableEnded) return;
+  if (value === undefined || value === null) {
+    if (response.statusCode === 200) response.statusCode = 204;
+    response.end();
+  } else if (value instanceof Response) {
+    await sendWebResponse(response, value);
+  } else if (typeof value === 'string' || value instanceof Uint8Array) {
+    sendBytes(response, value);
+  } else if (value instanceof ArrayBuffer) {
+    sendBytes(response, new Uint8Array(value));
+  } else if (value instanceof ReadableStream) {
+    setTypeIfNone(response, 'text/plain; charset=utf-8');
+    await sendStream(response, value);
+  } else {
+    sendJson(response, value);
+  }
+}
+
+async function sendWebResponse(response: ServerResponse, answer: Response): Promise<void> {
+  response.statusCode = answer.status;
+  for (const [name, value] of answer.headers) if (name !== 'set-cookie') response.setHeader(name, value);
+  const cookies = answer.headers.getSetCookie();
+  if (cookies.length > 0) response.setHeader('set-cookie', cookies);
+  if (answer.body === null) response.end();
+  else await sendStream(response, answer.body);
+}
+
+async function sendStream(response: ServerResponse, stream: ReadableStream): Promise<void> {
+  const reader = stream.getReader();
+  response.once('close', () => {
+    // The caller has gone; a source that fails on cancel has nobody to tell.
+    reader.cancel().catch(() => {});
+  });
+  response.flushHeaders();
+  for (;;) {
+    const {done, value} = await reader.read();
+    if (done) break;
+    if (!response.write(value)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  }
+  response.end();
+}

@@ -1,0 +1,66 @@
+import {relative} from 'node:path';
+import type {ErrorBody} from '../../schemas/errors.ts';
+import {ScriptSyntaxError} from './script-loader.ts';
+
+export interface FailurePosition {
+  /** Path below the scripts directory, or null where the error does not come from a script. */
+  readonly file: string | null;
+  readonly line: number | null;
+  readonly column: number | null;
+}
+
+/** The body of a failed call. Stack frames outside of the scripts are ours and are not shown. */
+export function scriptFailure(
+  error: unknown,
+  {directory, firstLineShift}: {directory: string; firstLineShift: (path: string) => number},
+): ErrorBody {
+  const message =
+    error instanceof Error ? `${error.name}: ${error.message}` : `The script threw ${printable(error)}.`;
+  return {code: 'SCRIPT_FAILED', message, details: position(error, directory, firstLineShift)};
+}
+
+function position(
+  error: unknown,
+  directory: string,
+  firstLineShift: (path: string) => number,
+): FailurePosition {
+  if (error instanceof ScriptSyntaxError) return {file: relative(directory, error.path), ...error.position};
+  const frame = scriptFrame(error, directory);
+  if (frame === null) return {file: null, line: null, column: null};
+  const shift = frame.line === 1 ? firstLineShift(frame.path) : 0;
+  return {file: relative(directory, frame.path), line: frame.line, column: Math.max(1, frame.column - shift)};
+}
+
+function scriptFrame(error: unknown, directory: string): {path: string; line: number; column: number} | null {
+  const resolution = resolutionPosition(error, directory);
+  if (resolution !== null) return resolution;
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  for (const line of stack.split('\n')) {
+    const [, path, row, column] =
+      /(?:\(|at (?:async )?)((?:\/|file:\/\/)[^()]*):(\d+):(\d+)\)?$/.exec(line.trim()) ?? [];
+    if (path?.startsWith(`${directory}/`)) return {path, line: Number(row), column: Number(column)};
+  }
+  return null;
+}
+
+/** Bun's errors about an import name the importing file in fields of their own. */
+function resolutionPosition(
+  error: unknown,
+  directory: string,
+): {path: string; line: number; column: number} | null {
+  if (typeof error !== 'object' || error === null || !('position' in error)) return null;
+  const {position: at} = error;
+  if (typeof at !== 'object' || at === null || !('file' in at) || !('line' in at) || !('column' in at))
+    return null;
+  const path = String(at.file);
+  return path.startsWith(`${directory}/`) ? {path, line: Number(at.line), column: Number(at.column)} : null;
+}
+
+function printable(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    // Values that are not JSON, such as cycles, still have a name.
+    return String(value);
+  }
+}

@@ -1,0 +1,60 @@
+import type {ParsedScript} from '../platform/script-parser.ts';
+
+/** What a script body finds of its call without importing it. */
+export const injectedNames = [
+  'req',
+  'res',
+  'metadata',
+  'shared',
+  'console',
+  'require',
+  'module',
+  'exports',
+  '__filename',
+  '__dirname',
+] as const;
+
+export interface WrappedScript {
+  readonly text: string;
+  /** How far line 1 moved to the right; every other line keeps its columns, and all keep their numbers. */
+  readonly firstLineShift: number;
+}
+
+/** Exported by a wrapped script, so that the host knows a body from a module's own default export. */
+export const bodyExport = '__branchtabBody';
+
+/**
+ * A script with exports is a module and stays as it is. Any other is a body that runs once a call: its imports
+ * move to line 1 and the rest becomes an async function, in place, so that errors point at the author's lines.
+ */
+export function wrapScript(text: string, {program}: Pick<ParsedScript, 'program'>): WrappedScript {
+  if (program.body.some(({type}) => type.startsWith('Export'))) return {text, firstLineShift: 0};
+  const imports = program.body.filter(({type}) => type === 'ImportDeclaration');
+  const hoisted = imports.map(({start, end}) => onOneLine(text.slice(start, end))).join('');
+  const body = imports.reduceRight(
+    (rest, {start, end}) => rest.slice(0, start) + blank(rest.slice(start, end)) + rest.slice(end),
+    text,
+  );
+  const free = injectedNames.filter((name) => !declares(imports, name));
+  const prefix = `${hoisted}export const ${bodyExport}=async function({${free.join(',')}}){{`;
+  // A hashbang is only allowed as the first characters of a file.
+  const plainBody = body.startsWith('#!') ? `//${body.slice(2)}` : body;
+  return {text: `${prefix}${plainBody}\n}}`, firstLineShift: prefix.length};
+}
+
+/** The author's import of a name wins over the injected one. */
+function declares(imports: readonly ParsedScript['program']['body'][number][], name: string): boolean {
+  return imports.some(
+    (node) => node.type === 'ImportDeclaration' && node.specifiers.some(({local}) => local.name === name),
+  );
+}
+
+function onOneLine(statement: string): string {
+  // Line comments would swallow what follows once the newlines are gone.
+  const flat = statement.replace(/\/\/[^\n]*(?=\n)/g, '').replace(/\s*\n\s*/g, ' ');
+  return flat.endsWith(';') ? flat : `${flat};`;
+}
+
+function blank(text: string): string {
+  return text.replace(/[^\n]/g, ' ');
+}

@@ -1,0 +1,90 @@
+import {resolve} from 'node:path';
+import {parseArgs} from 'node:util';
+import {AppError} from '../schemas/errors.ts';
+import {isTimeZone} from '../schemas/schedule/zone.ts';
+import {type ListenAddress, parseListenAddress} from './platform/http-server.ts';
+
+export const runtimeUsage = `usage: branchtab runtime --data <dir> --listen <host:port | unix:path>
+  --home <dir>         working directory and HOME of jobs and scripts (default: <data>/home)
+  --workspace <dir>    where the branch's tree is (default: <data>/workspace)
+  --control unix:<path>  socket of a controller; without it the schedule runs at once
+  --fallback-port      take another port of the same address when this one may not be bound
+  --tz <zone>          IANA time zone of schedules (default: UTC)
+  --container <id>     marks every process that is started
+  --boot <id>          @reboot jobs run when this differs from the last start (default: every start)
+  --user <name>        a further user with a crontab; may be repeated
+  --allow-host <name>  a further name to answer to; may be repeated
+  --grace-ms <ms>      how long jobs may go on after SIGTERM (default: 30000)`;
+
+export interface RuntimeFlags {
+  readonly data: string;
+  readonly home: string;
+  readonly workspace: string;
+  readonly listen: ListenAddress;
+  readonly fallbackPort: boolean;
+  /** Path of the controller's socket, or null when a person runs the runtime alone. */
+  readonly controlSocket: string | null;
+  readonly timeZone: string;
+  readonly container: string | null;
+  readonly boot: string | null;
+  readonly users: readonly string[];
+  readonly allowedHosts: readonly string[];
+  readonly graceMs: number;
+}
+
+/** Throws AppError CONFIG_INVALID. */
+export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
+  const values = parseValues(args);
+  const {data, listen, control, tz = 'UTC'} = values;
+  if (data === undefined || listen === undefined) throw invalid('--data and --listen are needed.');
+  const controlAddress = control === undefined ? null : parseListenAddress(control);
+  if (controlAddress?.kind === 'tcp')
+    throw invalid('--control takes a unix socket: who reaches it may do everything.');
+  // The common answer first: asking for zones costs a process 2 MB.
+  if (tz !== 'UTC' && !isTimeZone(tz)) throw invalid(`--tz ${tz} is no time zone. Write an IANA name such as Europe/Berlin.`);
+  const graceMs = Number(values['grace-ms'] ?? 30_000);
+  if (!Number.isSafeInteger(graceMs) || graceMs < 0)
+    throw invalid('--grace-ms takes a whole number of milliseconds.');
+  return {
+    data: resolve(data),
+    home: resolve(values.home ?? `${data}/home`),
+    workspace: resolve(values.workspace ?? `${data}/workspace`),
+    listen: parseListenAddress(listen),
+    fallbackPort: values['fallback-port'] ?? false,
+    controlSocket: controlAddress === null ? null : resolve(controlAddress.path),
+    timeZone: tz,
+    container: values.container ?? null,
+    boot: values.boot ?? null,
+    users: values.user ?? [],
+    allowedHosts: values['allow-host'] ?? [],
+    graceMs,
+  };
+}
+
+function parseValues(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        data: {type: 'string'},
+        home: {type: 'string'},
+        workspace: {type: 'string'},
+        listen: {type: 'string'},
+        'fallback-port': {type: 'boolean'},
+        control: {type: 'string'},
+        tz: {type: 'string'},
+        container: {type: 'string'},
+        boot: {type: 'string'},
+        user: {type: 'string', multiple: true},
+        'allow-host': {type: 'string', multiple: true},
+        'grace-ms': {type: 'string'},
+      },
+    }).values;
+  } catch (error) {
+    throw invalid(error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function invalid(message: string, cause?: unknown): AppError {
+  return new AppError('CONFIG_INVALID', `${message}\n${runtimeUsage}`, {cause});
+}

@@ -1,0 +1,245 @@
+import {dirname, join} from 'node:path';
+import type {ControlPort} from '../api/control-routes.ts';
+import {cronRoutes} from '../api/cron-routes.ts';
+import {createRuntimeApp} from '../api/runtime-app.ts';
+import packageJson from '../package.json' with {type: 'json'};
+import {CONTROL_API_VERSION, type ControlState} from '../schemas/control.ts';
+import {AppError} from '../schemas/errors.ts';
+import {type Control, openControl} from './control/control.ts';
+import {type CronService, openCron} from './cron/service.ts';
+import {type ExecService, openExec} from './exec/service.ts';
+import {parseRuntimeFlags, type RuntimeFlags, runtimeUsage} from './flags.ts';
+import {ownCommand} from './platform/child-process.ts';
+import {type Clock, systemClock} from './platform/clock.ts';
+import {readTextIfPresent, writeFileDurably} from './platform/durable-file.ts';
+import {type ExclusiveLock, takeExclusiveLock} from './platform/exclusive-lock.ts';
+import {mkdir} from './platform/files.ts';
+import {type HttpServer, serveHttp} from './platform/http-server.ts';
+import {createLog, type Log} from './platform/log.ts';
+import {readProcessFacts} from './platform/process-facts.ts';
+import {containerVariables} from './variables.ts';
+import {openWorkspace, type Workspace} from './workspace/workspace.ts';
+
+/** `runtime ...` serves one container until SIGTERM; `script-host ...` is started by it and not by people. */
+export async function runtimeMain([word, ...args]: readonly string[]): Promise<void> {
+  if (word === 'script-host') {
+    const {scriptHostMain} = await import('./exec/script-host.ts');
+    await scriptHostMain(args);
+    return;
+  }
+  if (word !== 'runtime' || args.includes('--help')) {
+    console.error(runtimeUsage);
+    process.exit(word === 'runtime' ? 0 : 2);
+  }
+  try {
+    await serve(parseRuntimeFlags(args));
+  } catch (error) {
+    console.error(error instanceof AppError ? `branchtab runtime: ${error.message}` : error);
+    process.exit(1);
+  }
+}
+
+interface Services {
+  readonly control: Control;
+  readonly cron: CronService;
+  readonly exec: ExecService;
+  readonly workspace: Workspace;
+}
+
+async function serve(flags: RuntimeFlags): Promise<void> {
+  const clock = systemClock;
+  const log = createLog((line) => void process.stderr.write(line), clock.now);
+  for (const directory of [flags.data, flags.home]) await mkdir(directory, {recursive: true, mode: 0o700});
+  const lock = takeExclusiveLock(join(flags.data, 'lock'));
+  if (lock === null) {
+    throw new AppError(
+      'STATE_LOCKED',
+      `Another runtime uses ${flags.data}. Stop it, or choose another --data.`,
+    );
+  }
+  let kitUrl: string | null = null;
+  const hasKitNames = /\bhoody-exec\b/.test((await readTextIfPresent('/etc/hosts')) ?? '');
+  const services = await openServices(flags, clock, log, (given) =>
+    containerVariables({
+      given,
+      path: process.env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      language: process.env.LANG ?? 'C.UTF-8',
+      timeZone: flags.timeZone,
+      home: flags.home,
+      workspace: flags.workspace,
+      container: flags.container,
+      kitUrl,
+      hasKitNames: hasKitNames && flags.controlSocket !== null,
+    }),
+  );
+  const servers = await listen(flags, services, clock, log);
+  const [kits] = servers;
+  kitUrl = kits.url.startsWith('http:') ? kits.url : null;
+  services.cron.setScheduleState(services.control.schedule().state);
+  services.cron.start({reboot: await isNewBoot(flags)});
+  stopOnSignal(flags, services, {servers, lock, log});
+  announce(flags, kits.url);
+}
+
+async function openServices(
+  flags: RuntimeFlags,
+  clock: Clock,
+  log: Log,
+  variablesOf: (given: Readonly<Record<string, string>>) => Record<string, string>,
+): Promise<Services> {
+  const control = await openControl({
+    directory: join(flags.data, 'control'),
+    initial: flags.controlSocket === null ? 'running' : 'held',
+  });
+  const environment = () => {
+    const {revision, variables} = control.environment();
+    return {revision, variables: variablesOf(variables)};
+  };
+  const socketDirectory = await hostSocketDirectory(flags);
+  return {
+    control,
+    workspace: await openWorkspace({
+      directory: flags.workspace,
+      recordFile: join(flags.data, 'workspace.json'),
+    }),
+    exec: await openExec({
+      directory: join(flags.data, 'exec'),
+      homeDirectory: flags.home,
+      socketDirectory,
+      hostCommand: ownCommand(Bun.main),
+      environment,
+      clock,
+      log,
+    }),
+    cron: await openCron({
+      directory: join(flags.data, 'cron'),
+      dataDirectory: flags.home,
+      clock,
+      log,
+      defaultTimeZone: flags.timeZone,
+      users: flags.users,
+      environment,
+    }),
+  };
+}
+
+/** Bytes that the kernel allows in the path of a unix socket, less the name that is added. */
+const longestSocketDirectory = 80;
+
+async function hostSocketDirectory({data, controlSocket}: RuntimeFlags): Promise<string> {
+  const directory = controlSocket === null ? join(data, 'run') : dirname(controlSocket);
+  if (Buffer.byteLength(directory) > longestSocketDirectory) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      `${directory} is too long for unix sockets. Choose a path of at most ${longestSocketDirectory} bytes.`,
+    );
+  }
+  await mkdir(directory, {recursive: true, mode: 0o700});
+  return directory;
+}
+
+/** The kits' listener, then the controller's if there is one. */
+async function listen(
+  flags: RuntimeFlags,
+  services: Services,
+  clock: Clock,
+  log: Log,
+): Promise<[HttpServer, ...HttpServer[]]> {
+  const started = new Date(clock.now()).toISOString();
+  const app = (trusted: boolean) =>
+    createRuntimeApp({
+      exec: services.exec,
+      cronApp: (lists) => cronRoutes(services.cron, {lists}),
+      control: controlPort(services),
+      health: async () => ({status: 'ok', started, built: null, ...(await readProcessFacts())}),
+      trusted,
+      allowedHosts: flags.allowedHosts,
+      clock,
+      log,
+    });
+  const kits = await serveHttp(flags.listen, app(false).fetch, {fallbackPort: flags.fallbackPort});
+  if (flags.controlSocket === null) return [kits];
+  return [kits, await serveHttp({kind: 'unix', path: flags.controlSocket}, app(true).fetch)];
+}
+
+function controlPort({control, cron, exec, workspace}: Services): ControlPort {
+  const state = (): ControlState => ({
+    api_version: CONTROL_API_VERSION,
+    runtime_version: packageJson.version,
+    schedule: control.schedule(),
+    environment: {revision: control.environment().revision, digest: control.environmentDigest()},
+    workspace: {tree: workspace.tree()},
+    deployment: {digest: exec.digest()},
+    ...cron.summary(),
+  });
+  return {
+    state,
+    async setSchedule(change) {
+      await control.setSchedule(change);
+      cron.setScheduleState(change.state);
+    },
+    setEnvironment: (change) => control.setEnvironment(change),
+    applyChangeSet: (body) => workspace.apply(body),
+    stopJobs: (options) => cron.stop(options),
+    on(listener) {
+      const unsubscribes = [control.on(listener), cron.on(listener), exec.on(listener)];
+      return () => {
+        for (const unsubscribe of unsubscribes) unsubscribe();
+      };
+    },
+  };
+}
+
+/** A restart after a crash has the same id; then `@reboot` lines have had their run. */
+async function isNewBoot({data, boot}: RuntimeFlags): Promise<boolean> {
+  if (boot === null) return true;
+  const path = join(data, 'boot');
+  if ((await readTextIfPresent(path)) === boot) return false;
+  await writeFileDurably(path, boot);
+  return true;
+}
+
+const callGraceMs = 1000;
+/** By then all calls have ended or were cut; what is left are connections kept open for more. */
+const connectionGraceMs = 100;
+
+/** The kits answer until the last job has ended, since jobs call them. A second signal ends the wait. */
+function stopOnSignal(
+  flags: RuntimeFlags,
+  {cron, exec}: Services,
+  {servers, lock, log}: {servers: readonly HttpServer[]; lock: ExclusiveLock; log: Log},
+): void {
+  const stop = async () => {
+    await cron.stop({graceMs: flags.graceMs, reason: 'shutdown'});
+    await exec.stop({graceMs: callGraceMs});
+    await Promise.all(servers.map((server) => server.close({graceMs: connectionGraceMs})));
+    cron.close();
+    lock.release();
+    process.exit(0);
+  };
+  let stopping = false;
+  const onSignal = async (signal: string) => {
+    log.info('stopping', {signal});
+    if (stopping) return cron.stop({graceMs: 0, reason: 'shutdown'});
+    stopping = true;
+    return stop();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      onSignal(signal).catch((error: unknown) => {
+        log.error('could not stop in order', {error});
+        process.exit(1);
+      });
+    });
+  }
+}
+
+/** Under a controller: one line of JSON, and never anything more on stdout. */
+function announce({controlSocket}: RuntimeFlags, url: string): void {
+  const ready = {ready: true, pid: process.pid, kit_url: url, runtime_version: packageJson.version};
+  process.stdout.write(
+    controlSocket === null ? `branchtab runtime listens on ${url}\n` : `${JSON.stringify(ready)}\n`,
+  );
+}
+
+if (import.meta.main) void runtimeMain(process.argv.slice(2));

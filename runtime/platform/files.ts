@@ -1,0 +1,17 @@
+/** The file system calls the engines use; they come through here so that what touches the disk can be seen. */
+export {
+  chmod,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';

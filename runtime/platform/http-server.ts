@@ -1,0 +1,122 @@
+import {chmod, rm} from 'node:fs/promises';
+import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
+import {getRequestListener} from '@hono/node-server';
+import {AppError} from '../../schemas/errors.ts';
+import {isErrno} from './durable-file.ts';
+
+export type ListenAddress =
+  | {readonly kind: 'tcp'; readonly host: string; readonly port: number}
+  | {readonly kind: 'unix'; readonly path: string};
+
+export interface HttpServer {
+  /** `http://host:port` with the port that was bound, or `unix:<path>`. */
+  readonly url: string;
+  /** Takes no more connections; requests in flight have `graceMs` to end, then their connections are cut. */
+  close(options: {graceMs: number}): Promise<void>;
+}
+
+/** `clientIp` is empty on a unix socket; `target` is the request target as it came over the wire. */
+export type Fetch = (request: Request, from: {clientIp: string; target: string}) => Promise<Response>;
+
+/** `host:port`, `[v6]:port` or `unix:<path>`. Throws AppError CONFIG_INVALID. */
+export function parseListenAddress(text: string): ListenAddress {
+  if (text.startsWith('unix:') && text.length > 'unix:'.length)
+    return {kind: 'unix', path: text.slice('unix:'.length)};
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      `"${text}" is not an address. Write host:port, for example 127.0.0.1:7071, or unix:/path.`,
+    );
+  }
+  return {kind: 'tcp', host, port};
+}
+
+export interface ServeOptions {
+  /** Where the port may not be bound, take another one of the same host. */
+  readonly fallbackPort?: boolean;
+  /** Sees every request first, untouched; true means that it answers. */
+  readonly intercept?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+}
+
+/**
+ * Serves `fetch` until closed. A unix socket is made with mode 0600. Throws AppError ADDRESS_IN_USE.
+ */
+export async function serveHttp(
+  address: ListenAddress,
+  fetch: Fetch,
+  {fallbackPort = false, intercept = () => false}: ServeOptions = {},
+): Promise<HttpServer> {
+  const answer = getRequestListener(
+    (request, {incoming}) =>
+      fetch(request, {clientIp: incoming.socket.remoteAddress ?? '', target: incoming.url ?? '/'}),
+    {overrideGlobalObjects: false},
+  );
+  const server = createServer({keepAlive: true, headersTimeout: 60_000}, (incoming, outgoing) => {
+    if (!intercept(incoming, outgoing)) void answer(incoming, outgoing);
+  });
+  // A request body may arrive as slowly as its sender likes.
+  server.requestTimeout = 0;
+  if (address.kind === 'unix') {
+    // A socket file outlives its process; whether another runtime is alive is decided by the data directory's lock.
+    await rm(address.path, {force: true});
+    await listen(server, {path: address.path});
+    await chmod(address.path, 0o600);
+  } else {
+    await listenTcp(server, address, fallbackPort);
+  }
+  return {url: urlOf(server, address), close: ({graceMs}) => close(server, graceMs)};
+}
+
+async function listenTcp(
+  server: Server,
+  {host, port}: {host: string; port: number},
+  fallbackPort: boolean,
+): Promise<void> {
+  try {
+    await listen(server, {host, port});
+  } catch (error) {
+    if (fallbackPort && (isErrno(error, 'EACCES') || isErrno(error, 'EADDRINUSE'))) {
+      await listen(server, {host, port: 0});
+      return;
+    }
+    if (isErrno(error, 'EADDRINUSE')) {
+      throw new AppError(
+        'ADDRESS_IN_USE',
+        `${host}:${port} is taken. Stop what listens there or choose another --listen.`,
+        {cause: error},
+      );
+    }
+    throw error;
+  }
+}
+
+function listen(server: Server, options: {path: string} | {host: string; port: number}): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function urlOf(server: Server, address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  const bound = server.address();
+  const port = bound !== null && typeof bound === 'object' ? bound.port : address.port;
+  return `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${port}`;
+}
+
+function close(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    server.close(() => {
+      clearTimeout(cut);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

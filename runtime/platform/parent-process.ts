@@ -1,0 +1,31 @@
+/** The other end of `startChild`: how a supervised child talks to the process that started it. */
+export interface Parent {
+  send(message: unknown): void;
+}
+
+/**
+ * Calls `onMessage` for each message; when the parent dies, however it dies, this process exits at once.
+ * The way to the parent is then taken off `process`, so that code loaded later cannot speak for us.
+ */
+export function connectParent(onMessage: (message: unknown) => void): Parent {
+  const send = process.send?.bind(process);
+  if (send === undefined) throw new Error('The script host is started by the runtime, not by hand.');
+  process.on('message', onMessage);
+  process.on('disconnect', () => process.exit(0));
+  Reflect.deleteProperty(process, 'send');
+  return {send: (message) => void send(message)};
+}
+
+/** Keeps the process alive when loaded code throws in a timer or leaves a rejection behind. */
+export function surviveStrayErrors(report: (error: unknown) => void): void {
+  process.on('uncaughtException', report);
+  process.on('unhandledRejection', report);
+}
+
+/** From here on `process.exit` and `process.chdir` throw: one process serves many scripts. */
+export function forbidProcessWideCalls(): void {
+  const forbid = (name: string) => (): never => {
+    throw new Error(`process.${name}() is not available in scripts: return an answer instead.`);
+  };
+  Object.assign(process, {exit: forbid('exit'), chdir: forbid('chdir')});
+}

@@ -1,0 +1,41 @@
+import type {Issue} from '../../schemas/issue.ts';
+import {parseScript} from './script-parser.ts';
+
+/** The parser's words for a `return` outside a function, which is how a script answers. */
+const topLevelReturn = /'return' statement can only be used within a function body/;
+
+export function isTopLevelReturn(message: string): boolean {
+  return topLevelReturn.test(message);
+}
+
+/** Syntax problems of a script's text. Empty when it can be loaded; a script is never run to check it. */
+export async function checkScript({path, text}: {path: string; text: string}): Promise<Issue[]> {
+  const {errors, program} = await parseScript(path, text);
+  const issues = errors
+    .filter(({message}) => !isTopLevelReturn(message))
+    .map(({message, start}) => ({
+      file: path,
+      ...positionOf(text, start),
+      code: 'script_syntax',
+      message: `${message.replace(/\.?$/, '.')} Correct the script's syntax.`,
+    }));
+  const mixed = errors.find(({message}) => isTopLevelReturn(message));
+  const exported = program.body.find(({type}) => type.startsWith('Export'));
+  if (issues.length === 0 && mixed !== undefined && exported !== undefined) {
+    issues.push({
+      file: path,
+      ...positionOf(text, mixed.start),
+      code: 'script_return_and_export',
+      message:
+        'A script either returns its answer or exports a handler. Remove the `return` or the `export`.',
+    });
+  }
+  return issues;
+}
+
+/** Line and column from 1; columns count UTF-16 code units. */
+export function positionOf(text: string, offset: number): {line: number; column: number} {
+  const before = text.slice(0, offset);
+  const lastNewline = before.lastIndexOf('\n');
+  return {line: before.split('\n').length, column: offset - lastNewline};
+}

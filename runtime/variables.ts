@@ -1,0 +1,47 @@
+import {parseListenAddress} from './platform/http-server.ts';
+
+export interface VariableSources {
+  /** Bound by the operator; win over ours except for the addresses and paths. */
+  readonly given: Readonly<Record<string, string>>;
+  readonly path: string;
+  readonly language: string;
+  readonly timeZone: string;
+  readonly home: string;
+  readonly workspace: string;
+  readonly container: string | null;
+  /** `http://host:port`, or null when the kits listen on a unix socket. */
+  readonly kitUrl: string | null;
+  /** True where `hoody-cron` and its like resolve to the kits' address. */
+  readonly hasKitNames: boolean;
+}
+
+/** By this variable every process of a container is found again, whoever its parent is by then. */
+const containerMarker = 'BRANCHTAB_CONTAINER';
+
+/** What jobs and scripts find in their environment. Nothing of the runtime's own is in it. */
+export function containerVariables(sources: VariableSources): Record<string, string> {
+  const {given, path, language, timeZone, home, workspace, container, kitUrl, hasKitNames} = sources;
+  return {
+    PATH: path,
+    LANG: language,
+    TZ: timeZone,
+    ...given,
+    HOME: home,
+    HOODY_WORKSPACE: workspace,
+    ...(kitUrl === null ? {} : kitUrls(kitUrl, hasKitNames)),
+    ...(container === null ? {} : {[containerMarker]: container}),
+  };
+}
+
+function kitUrls(kitUrl: string, hasKitNames: boolean): Record<string, string> {
+  if (!hasKitNames) {
+    return {HOODY_CRON_URL: kitUrl, HOODY_EXEC_URL: kitUrl, HOODY_PIPE_URL: `${kitUrl}/api/v1/pipe`};
+  }
+  const address = parseListenAddress(kitUrl.replace('http://', ''));
+  const port = address.kind === 'unix' || address.port === 80 ? '' : `:${address.port}`;
+  return {
+    HOODY_CRON_URL: `http://hoody-cron${port}`,
+    HOODY_EXEC_URL: `http://hoody-exec${port}`,
+    HOODY_PIPE_URL: `http://hoody-pipe${port}`,
+  };
+}

@@ -1,0 +1,15 @@
+import {writeFile} from 'node:fs/promises';
+import * as z from 'zod';
+import {configSchema} from './config.ts';
+
+/** The files of `schemas/json/`, by name. `npm run generate` writes them; a test compares. */
+export function generatedSchemas(): Record<string, string> {
+  const config = z.toJSONSchema(configSchema, {io: 'input', unrepresentable: 'any'});
+  return {'branchtab.schema.json': `${JSON.stringify(config, null, 2)}\n`};
+}
+
+if (import.meta.main) {
+  for (const [name, text] of Object.entries(generatedSchemas())) {
+    await writeFile(new URL(`json/${name}`, import.meta.url), text);
+  }
+}

@@ -1,0 +1,157 @@
+import {randomBytes} from 'node:crypto';
+import {once} from 'node:events';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {createServer, type IncomingMessage, request, type ServerResponse} from 'node:http';
+import {connect} from 'node:net';
+import type {AddressInfo} from 'node:net';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import test, {type ExecutionContext} from 'ava';
+import {createGateway} from '../../api/gateway.ts';
+import {silentLog} from '../../runtime/platform/log.ts';
+
+const id = '0123456789abcdef01234567';
+
+/** A container that answers with `handle`, and the gateway before it, both on real sockets. */
+async function setup(t: ExecutionContext, handle: (incoming: IncomingMessage, outgoing: ServerResponse) => void) {
+  const directory = await mkdtemp(join(tmpdir(), 'branchtab-gateway-'));
+  const socketPath = join(directory, 'control.sock');
+  const container = createServer(handle);
+  container.listen(socketPath);
+  await once(container, 'listening');
+  const gateway = createGateway({
+    socketOf: (container) => (container === id ? socketPath : container === 'f'.repeat(24) ? join(directory, 'nobody.sock') : null),
+    isOwnAuthorization: (header) => header === 'Bearer own',
+    ownCookie: 'branchtab_session',
+    log: silentLog,
+  });
+  const front = createServer((incoming, outgoing) => {
+    if (!gateway(incoming, outgoing)) outgoing.writeHead(418).end();
+  });
+  front.listen(0, '127.0.0.1');
+  await once(front, 'listening');
+  t.teardown(async () => {
+    front.closeAllConnections();
+    container.closeAllConnections();
+    front.close();
+    container.close();
+    await rm(directory, {recursive: true, force: true});
+  });
+  const {port} = front.address() as AddressInfo;
+  return {port, url: `http://127.0.0.1:${port}`};
+}
+
+const echo = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+  outgoing.writeHead(200, {'Content-Type': 'application/json', 'Set-Cookie': 'a=b', 'X-Own': 'kept'});
+  outgoing.end(JSON.stringify({url: incoming.url, headers: incoming.headers, method: incoming.method}));
+};
+
+/** Sends a request line as it is, which `fetch` would normalise. */
+async function rawRequest(port: number, target: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+  let text = '';
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+test('the target after the kit reaches the container byte for byte', async (t) => {
+  const {port} = await setup(t, echo);
+  for (const [target, expected] of [
+    [`/c/${id}/exec/a%2Fb/../c?x=%20&y`, '/a%2Fb/../c?x=%20&y'],
+    [`/c/${id}/exec`, '/'],
+    [`/c/${id}/exec?q=1`, '/?q=1'],
+    [`/c/${id}/cron//users//root`, '//users//root'],
+  ] as const) {
+    t.true((await rawRequest(port, target)).includes(JSON.stringify({url: expected}).slice(1, -1)), target);
+  }
+});
+
+test('the kit is named by the gateway, never by the caller', async (t) => {
+  const {url} = await setup(t, echo);
+  const answer = await fetch(`${url}/c/${id}/cron/x`, {headers: {'X-Branchtab-Kit': 'exec'}});
+  const {headers} = (await answer.json()) as {headers: Record<string, string>};
+  t.is(headers['x-branchtab-kit'], 'cron');
+});
+
+test("a container never sees the controller's cookie or token, but its own", async (t) => {
+  const {url} = await setup(t, echo);
+  const first = await fetch(`${url}/c/${id}/exec/`, {headers: {Authorization: 'Bearer own', Cookie: 'branchtab_session=secret; other=1'}});
+  const {headers} = (await first.json()) as {headers: Record<string, string>};
+  t.is(headers['authorization'], undefined);
+  t.is(headers['cookie'], 'other=1');
+  const second = await fetch(`${url}/c/${id}/exec/`, {headers: {Authorization: 'Bearer script'}});
+  t.is(((await second.json()) as {headers: Record<string, string>}).headers['authorization'], 'Bearer script');
+});
+
+test('answers lose Set-Cookie and carry a sandboxing policy', async (t) => {
+  const {url} = await setup(t, (_incoming, outgoing) => {
+    outgoing.writeHead(200, {'Set-Cookie': 'branchtab_session=stolen', 'Content-Security-Policy': "script-src 'self'", 'X-Own': 'kept'});
+    outgoing.end('<script></script>');
+  });
+  const answer = await fetch(`${url}/c/${id}/exec/page`);
+  t.is(answer.headers.get('set-cookie'), null);
+  t.true(answer.headers.get('content-security-policy')?.startsWith('sandbox'));
+  t.false(answer.headers.get('content-security-policy')?.includes('allow-same-origin'));
+  t.is(answer.headers.get('x-own'), 'kept');
+});
+
+test('S99: an id that nobody has is 404, a container that does not answer is 503 with Retry-After', async (t) => {
+  const {url} = await setup(t, echo);
+  const unknown = await fetch(`${url}/c/${'0'.repeat(24)}/cron/crontab`);
+  t.is(unknown.status, 404);
+  t.is(((await unknown.json()) as {code: string}).code, 'CONTAINER_NOT_FOUND');
+  const dead = await fetch(`${url}/c/${'f'.repeat(24)}/cron/crontab`);
+  t.is(dead.status, 503);
+  t.is(dead.headers.get('retry-after'), '1');
+});
+
+test('what is no container address is refused or left to others', async (t) => {
+  const {url, port} = await setup(t, echo);
+  t.is((await fetch(`${url}/api/v1/branches`)).status, 418);
+  t.is((await fetch(`${url}/c/${id}/files/x`)).status, 404);
+  t.is((await fetch(`${url}/c/${id.toUpperCase()}/exec/x`)).status, 404);
+  t.true((await rawRequest(port, `/c/${id}/../../etc/passwd`)).startsWith('HTTP/1.1 404'));
+});
+
+test('bodies are streamed both ways without being gathered', async (t) => {
+  const {port} = await setup(t, (incoming, outgoing) => {
+    outgoing.writeHead(200);
+    incoming.pipe(outgoing);
+  });
+  const outgoing = request({port, host: '127.0.0.1', method: 'POST', path: `/c/${id}/exec/echo`});
+  const [first, second] = [randomBytes(65_536), randomBytes(65_536)];
+  outgoing.write(first);
+  const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
+  let received = 0;
+  for await (const chunk of answer) {
+    received += (chunk as Buffer).length;
+    // The second half is sent only after the first came back: nothing waited for the end.
+    if (received === first.length) outgoing.end(second);
+  }
+  t.is(received, first.length + second.length);
+});
+
+test('an answer that breaks off does not end cleanly', async (t) => {
+  const {url} = await setup(t, (_incoming, outgoing) => {
+    outgoing.writeHead(200);
+    outgoing.write('half');
+    setImmediate(() => outgoing.destroy());
+  });
+  const answer = await fetch(`${url}/c/${id}/exec/half`);
+  await t.throwsAsync(answer.text());
+});
+
+test('a client that leaves is noticed by the container', async (t) => {
+  const left = Promise.withResolvers<void>();
+  const {url} = await setup(t, (_incoming, outgoing) => {
+    outgoing.writeHead(200);
+    outgoing.write('first');
+    outgoing.on('close', () => left.resolve());
+  });
+  const abort = new AbortController();
+  await fetch(`${url}/c/${id}/exec/stream`, {signal: abort.signal});
+  abort.abort();
+  await left.promise;
+  t.pass();
+});

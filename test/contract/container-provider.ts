@@ -1,0 +1,350 @@
+import {existsSync} from 'node:fs';
+import {chmod, mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import anyTest, {type ExecutionContext, type TestFn} from 'ava';
+import type {Container, ContainerEvent, ContainerProvider} from '../../reconciler/containers/provider.ts';
+import {AppError} from '../../schemas/errors.ts';
+
+/** One test's own world: a state directory with a provider on it, torn down afterwards. */
+export interface ProviderWorld {
+  readonly provider: ContainerProvider;
+  /** Another provider on the same state, as a controller has after a restart. */
+  reopen(): Promise<ContainerProvider>;
+  /** Does `work` in a process of its own and kills that process with SIGKILL afterwards. */
+  startInProcessThatIsKilled(name: string): Promise<void>;
+  /** The container's directories as the host sees them. */
+  directories(id: string): {readonly data: string; readonly workspace: string};
+  /** True while a process carries `text` in its command line. */
+  runs(text: string): Promise<boolean>;
+}
+
+export interface ContractOptions {
+  readonly name: string;
+  setup(t: ExecutionContext): Promise<ProviderWorld>;
+  /** Why the implementation cannot be tested here; null when it can. */
+  readonly skipReason: string | null;
+}
+
+const noGrace = {graceMs: 0, reason: 'test'};
+
+/** Registers the tests that every container provider passes, on a runtime that is `test/helpers/stub-runtime.ts`. */
+export function registerContainerProviderContract({name, setup, skipReason}: ContractOptions): void {
+  const test = (skipReason === null ? anyTest : anyTest.skip) as TestFn;
+  const title = (text: string) => `${name}: ${text}`;
+
+  test(title('a new container is stopped, listed and carries its labels'), async (t) => {
+    const {provider} = await setup(t);
+    const made = await provider.create({name: 'main-1', labels: {'branchtab.branch': 'main'}});
+    t.like(made, {name: 'main-1', state: 'stopped', kitUrl: null, labels: {'branchtab.branch': 'main'}});
+    t.regex(made.id, /^[0-9a-f]{24}$/);
+    t.deepEqual(await provider.list(), [made]);
+  });
+
+  test(title('creation is idempotent by name, also when asked twice at once'), async (t) => {
+    const {provider} = await setup(t);
+    const [first, second] = await Promise.all([
+      provider.create({name: 'main-1', labels: {a: '1'}}),
+      provider.create({name: 'main-1', labels: {a: '2'}}),
+    ]);
+    const third = await provider.create({name: 'main-1', labels: {}});
+    t.is(first.id, second.id);
+    t.is(first.id, third.id);
+    t.is((await provider.list()).length, 1);
+  });
+
+  for (const hostile of ['', '../etc', 'a/b', 'A', 'x'.repeat(50), 'a\0b', '-\n', 'ü']) {
+    test(title(`refuses the container name ${JSON.stringify(hostile.slice(0, 12))}`), async (t) => {
+      const {provider} = await setup(t);
+      await t.throwsAsync(provider.create({name: hostile, labels: {}}), {code: 'INVALID_NAME'});
+      t.deepEqual(await provider.list(), []);
+    });
+  }
+
+  test(title('a started container answers on both listeners and is running'), async (t) => {
+    const {provider} = await setup(t);
+    const container = await started(provider);
+    t.like(container, {state: 'running', runtimeVersion: '0.0.1-stub'});
+    t.is(await overSocket(container, '/health'), 'ok');
+    t.is(await (await fetch(`${container.kitUrl}/health`)).text(), 'ok');
+    t.true(Buffer.byteLength(container.controlSocket) <= 100);
+  });
+
+  test(title('starting a running container does nothing'), async (t) => {
+    const {provider} = await setup(t);
+    const container = await started(provider);
+    const before = await overSocket(container, '/run', 'cat boot-mark');
+    const [again] = await Promise.all([provider.start(container.id), provider.start(container.id)]);
+    t.deepEqual(again, container);
+    t.is(await overSocket(container, '/run', 'cat boot-mark'), before);
+  });
+
+  test(title('two containers run side by side on addresses of their own'), async (t) => {
+    const {provider} = await setup(t);
+    const [one, two] = await Promise.all([started(provider, 'one'), started(provider, 'two')]);
+    t.not(one.kitUrl, two.kitUrl);
+    await overSocket(one, '/run', 'echo 1 >mine');
+    t.is(await overSocket(two, '/run', 'ls mine'), '');
+    await provider.stop(one.id, noGrace);
+    t.is(await overSocket(two, '/health'), 'ok');
+  });
+
+  test(title('stop lets the runtime end by itself within its grace'), async (t) => {
+    const {provider, directories} = await setup(t);
+    const container = await started(provider);
+    await provider.stop(container.id, {graceMs: 5_000, reason: 'test'});
+    t.true(existsSync(`${directories(container.id).data}/stopped-on-sigterm`));
+    t.like((await provider.list())[0], {state: 'stopped', kitUrl: null});
+    await t.throwsAsync(overSocket(container, '/health'));
+  });
+
+  test(title('stop ends a runtime that takes longer than its grace'), async (t) => {
+    const {provider, directories} = await setup(t);
+    const made = await provider.create({name: 'main-1', labels: {}});
+    await writeFile(`${directories(made.id).data}/stub-stop-ms`, '60000');
+    await provider.start(made.id);
+    const before = performance.now();
+    await provider.stop(made.id, {graceMs: 100, reason: 'test'});
+    t.true(performance.now() - before < 4_000);
+    t.is((await provider.list())[0]?.state, 'stopped');
+  });
+
+  test(title('stopping a stopped container does nothing'), async (t) => {
+    const {provider} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    await provider.stop(id, noGrace);
+    t.is((await provider.list())[0]?.state, 'stopped');
+  });
+
+  test(title('a stopped container starts again with the files it had'), async (t) => {
+    const {provider} = await setup(t);
+    const container = await started(provider);
+    await overSocket(container, '/run', 'echo kept >file');
+    const mark = await overSocket(container, '/run', 'cat boot-mark');
+    await provider.stop(container.id, noGrace);
+    const again = await provider.start(container.id);
+    t.is(await overSocket(again, '/run', 'cat file'), 'kept\n');
+    t.not(await overSocket(again, '/run', 'cat boot-mark'), mark);
+  });
+
+  for (const how of ['stop', 'remove'] as const) {
+    test(title(`${how} ends jobs in sessions of their own`), async (t) => {
+      const world = await setup(t);
+      const container = await started(world.provider);
+      const mark = `3${container.id.replace(/[a-f]/g, '').slice(0, 9)}`;
+      await overSocket(container, '/spawn', `setsid sleep ${mark} & sleep ${mark}`);
+      await until(() => world.runs(`sleep ${mark}`));
+      await (how === 'stop'
+        ? world.provider.stop(container.id, noGrace)
+        : world.provider.remove(container.id));
+      t.false(await world.runs(`sleep ${mark}`));
+    });
+  }
+
+  test(title('S32: a removed container leaves no files, no process and no list entry'), async (t) => {
+    const {provider, directories} = await setup(t);
+    const container = await started(provider);
+    await overSocket(
+      container,
+      '/run',
+      'mkdir -p a/b && touch a/b/c && ln -s /etc/hostname link && chmod 500 a/b a',
+    );
+    const before = performance.now();
+    await provider.remove(container.id);
+    t.true(performance.now() - before < 2_000);
+    t.deepEqual(await provider.list(), []);
+    t.false(existsSync(directories(container.id).data));
+    t.true(existsSync('/etc/hostname'));
+    await t.throwsAsync(overSocket(container, '/health'));
+    await t.throwsAsync(provider.start(container.id), {code: 'CONTAINER_NOT_FOUND'});
+  });
+
+  test(title('removing an unknown or hostile id does nothing'), async (t) => {
+    const {provider} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    for (const unknown of ['0'.repeat(24), '../../etc', '', '.']) await provider.remove(unknown);
+    t.deepEqual(
+      (await provider.list()).map((container) => container.id),
+      [id],
+    );
+  });
+
+  test(title('remove gives up a start that is under way'), async (t) => {
+    const {provider, directories} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    await writeFile(`${directories(id).data}/stub-mode`, 'mute');
+    const starting = t.throwsAsync(provider.start(id));
+    await until(async () => existsSync(`${directories(id).data}/boot-mark`));
+    await provider.remove(id);
+    await starting;
+    t.deepEqual(await provider.list(), []);
+  });
+
+  test(title('remove does not wait for the grace of a stop that is under way'), async (t) => {
+    const {provider, directories} = await setup(t);
+    const made = await provider.create({name: 'main-1', labels: {}});
+    await writeFile(`${directories(made.id).data}/stub-stop-ms`, '60000');
+    await provider.start(made.id);
+    const stopping = provider.stop(made.id, {graceMs: 60_000, reason: 'test'});
+    await until(async () => existsSync(`${directories(made.id).data}/stopped-on-sigterm`));
+    await provider.remove(made.id);
+    await stopping;
+    t.deepEqual(await provider.list(), []);
+  });
+
+  test(title('a start is given up when its signal aborts, and nothing is left running'), async (t) => {
+    const {provider, directories, runs} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    await writeFile(`${directories(id).data}/stub-mode`, 'mute');
+    const abort = new AbortController();
+    const starting = t.throwsAsync(provider.start(id, {signal: abort.signal}), {message: 'enough'});
+    await until(async () => existsSync(`${directories(id).data}/boot-mark`));
+    abort.abort(new Error('enough'));
+    await starting;
+    t.false(await runs(id));
+  });
+
+  test(title('a runtime that dies at its start is reported with its last words'), async (t) => {
+    const {provider, directories} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    await writeFile(`${directories(id).data}/stub-mode`, 'die');
+    const error = await t.throwsAsync(provider.start(id), {
+      instanceOf: AppError,
+      code: 'PROVIDER_UNAVAILABLE',
+    });
+    t.regex(error?.message ?? '', /the disk is on fire/);
+    t.is((await provider.list())[0]?.state, 'failed');
+  });
+
+  test(title('a ready line with the pid of another process is refused'), async (t) => {
+    const {provider, directories, runs} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    await writeFile(`${directories(id).data}/stub-mode`, 'lie');
+    await t.throwsAsync(provider.start(id), {code: 'PROVIDER_UNAVAILABLE'});
+    t.false(await runs(id));
+  });
+
+  test(title('labels are merged, removed by null and survive a restart of the controller'), async (t) => {
+    const world = await setup(t);
+    const {id} = await world.provider.create({name: 'main-1', labels: {a: '1', b: '2'}});
+    const changed = await world.provider.label(id, {a: null, b: '3', 'key "ü"\n': 'value\0'});
+    t.deepEqual(changed.labels, {b: '3', 'key "ü"\n': 'value\0'});
+    const reopened = await world.reopen();
+    t.deepEqual((await reopened.list())[0]?.labels, changed.labels);
+  });
+
+  test(title('a container outlives the kill of its controller and is adopted by the next one'), async (t) => {
+    const world = await setup(t);
+    await world.startInProcessThatIsKilled('orphan');
+    const next = await world.reopen();
+    const [container] = await next.list();
+    if (container === undefined) return t.fail('the container is not listed');
+    t.like(container, {name: 'orphan', state: 'running'});
+    t.is(await overSocket(container, '/health'), 'ok');
+    await overSocket(container, '/spawn', 'sleep 1000');
+    await next.stop(container.id, noGrace);
+    t.is((await next.list())[0]?.state, 'stopped');
+    t.false(await world.runs(container.id));
+    return undefined;
+  });
+
+  test(title('watch reports a runtime that was killed, and a new start ends what it left'), async (t) => {
+    const world = await setup(t);
+    const container = await started(world.provider);
+    const mark = `4${container.id.replace(/[a-f]/g, '').slice(0, 9)}`;
+    const bootMark = await overSocket(container, '/run', 'cat boot-mark');
+    await overSocket(container, '/spawn', `sleep ${mark}`);
+    await until(() => world.runs(`sleep ${mark}`));
+    const events: ContainerEvent[] = [];
+    t.teardown(world.provider.watch((event) => events.push(event)));
+    await overSocket(container, '/run', 'kill -9 $PPID').catch(() => {});
+    await until(async () => events.length > 0);
+    t.deepEqual(events, [{id: container.id, type: 'exited'}]);
+    t.is((await world.provider.list())[0]?.state, 'failed');
+
+    const again = await world.provider.start(container.id);
+    t.is(again.state, 'running');
+    t.false(await world.runs(`sleep ${mark}`));
+    t.is(await overSocket(again, '/run', 'cat boot-mark'), bootMark);
+  });
+
+  test(title('a clone has the workspace of its snapshot and an empty data directory'), async (t) => {
+    const {provider, directories} = await setup(t);
+    const container = await started(provider);
+    const {workspace, data} = directories(container.id);
+    await mkdir(`${workspace}/bin`);
+    await writeFile(`${workspace}/bin/tool`, '#!/bin/sh\n');
+    await chmod(`${workspace}/bin/tool`, 0o755);
+    await symlink('bin/tool', `${workspace}/link`);
+    await writeFile(`${data}/events.db`, 'rows');
+
+    const snapshot = await provider.snapshot(container.id, 'main-snapshot');
+    t.is(await overSocket(container, '/health'), 'ok');
+    t.deepEqual(await provider.listSnapshots(), [snapshot]);
+
+    const clone = await provider.create({name: 'clone', labels: {}, from: 'main-snapshot'});
+    const copy = directories(clone.id);
+    t.is(await readFile(`${copy.workspace}/link`, 'utf8'), '#!/bin/sh\n');
+    t.is((await Bun.file(`${copy.workspace}/bin/tool`).stat()).mode & 0o777, 0o755);
+    t.false(existsSync(`${copy.data}/events.db`));
+    t.is((await provider.start(clone.id)).state, 'running');
+
+    await provider.removeSnapshot('main-snapshot');
+    t.deepEqual(await provider.listSnapshots(), []);
+    await t.throwsAsync(provider.create({name: 'other', labels: {}, from: 'main-snapshot'}), {
+      code: 'SNAPSHOT_NOT_FOUND',
+    });
+  });
+
+  test(title('a snapshot replaces an older one of its name'), async (t) => {
+    const {provider, directories} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    await writeFile(`${directories(id).workspace}/file`, 'old');
+    await provider.snapshot(id, 'same');
+    await writeFile(`${directories(id).workspace}/file`, 'new');
+    await provider.snapshot(id, 'same');
+    t.is((await provider.listSnapshots()).length, 1);
+    const clone = await provider.create({name: 'clone', labels: {}, from: 'same'});
+    t.is(await readFile(`${directories(clone.id).workspace}/file`, 'utf8'), 'new');
+  });
+
+  test(title('refuses hostile snapshot names'), async (t) => {
+    const {provider} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    for (const hostile of ['', '.', '..', '../x', '.making-1', 'a/b', 'a\0', 'x'.repeat(101)]) {
+      await t.throwsAsync(provider.snapshot(id, hostile), {code: 'INVALID_NAME'}, hostile);
+      await t.throwsAsync(
+        provider.create({name: 'clone', labels: {}, from: hostile}),
+        {code: 'INVALID_NAME'},
+        hostile,
+      );
+    }
+    t.is((await provider.list()).length, 1);
+  });
+
+  test(title('the environment of a runtime holds nothing of its controller'), async (t) => {
+    const {provider} = await setup(t);
+    const container = await started(provider);
+    const environment: unknown = JSON.parse(await overSocket(container, '/env'));
+    if (typeof environment !== 'object' || environment === null) return t.fail('no environment');
+    // PWD is bubblewrap's.
+    const names = Object.keys(environment).filter((variable) => variable !== 'PWD');
+    t.deepEqual(names.toSorted(), ['BRANCHTAB_CONTAINER', 'LANG', 'PATH', 'TZ']);
+    return undefined;
+  });
+}
+
+async function started(provider: ContainerProvider, name = 'main-1'): Promise<Container> {
+  const {id} = await provider.create({name, labels: {}});
+  return await provider.start(id);
+}
+
+/** GET, or POST when there is a body, on the controller's socket of a container. */
+export async function overSocket(container: Container, path: string, body?: string): Promise<string> {
+  const method = body === undefined ? {} : {method: 'POST', body};
+  const response = await fetch(`http://runtime${path}`, {unix: container.controlSocket, ...method});
+  return await response.text();
+}
+
+/** Looks again until `met`; the test's own time limit ends a vain wait. */
+export async function until(met: () => Promise<boolean>): Promise<void> {
+  while (!(await met())) await Bun.sleep(5);
+}

@@ -1,0 +1,22 @@
+/**
+ * A controller in small, for tests that kill one or need one of another user. Its provider's options come as JSON
+ * in PROVIDER_OPTIONS.
+ *
+ *   start <name>   makes and starts a container, prints it as JSON and waits to be killed
+ *   remove         removes every container
+ */
+import {createProcessProvider} from '../../reconciler/containers/process/process-provider.ts';
+import {systemClock} from '../../runtime/platform/clock.ts';
+import {silentLog} from '../../runtime/platform/log.ts';
+
+const [verb, name = ''] = process.argv.slice(2);
+const options = JSON.parse(process.env.PROVIDER_OPTIONS ?? '{}');
+const provider = await createProcessProvider({...options, clock: systemClock, log: silentLog});
+if (verb === 'start') {
+  const {id} = await provider.create({name, labels: {}});
+  console.log(JSON.stringify(await provider.start(id)));
+  await systemClock.sleep(60_000);
+} else {
+  for (const {id} of await provider.list()) await provider.remove(id);
+  await provider.close();
+}

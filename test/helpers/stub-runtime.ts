@@ -1,0 +1,85 @@
+/**
+ * Stands in for the runtime in tests of container providers. Takes the runtime's arguments, prints the ready
+ * line and answers on both listeners. What it does beyond that is told by files in its data directory, so
+ * that a test can ask for it without another channel:
+ *
+ *   stub-mode        `mute` never gets ready, `die` ends at once with a message, `lie` names another pid
+ *   stub-stop-ms     how long it takes to stop on SIGTERM
+ *
+ *   POST /spawn      runs the body with `sh -c` in a session of its own and answers its pid as seen inside
+ *   POST /run        runs the body with `sh -c` and answers its standard output
+ *   GET  /env        its environment
+ */
+import {spawn} from 'node:child_process';
+import {existsSync, readFileSync, writeFileSync} from 'node:fs';
+import {chmod, rm} from 'node:fs/promises';
+import {parseArgs} from 'node:util';
+
+const {values} = parseArgs({
+  args: process.argv.slice(3),
+  options: {
+    data: {type: 'string', default: ''},
+    home: {type: 'string', default: ''},
+    workspace: {type: 'string', default: ''},
+    control: {type: 'string', default: ''},
+    listen: {type: 'string', default: ''},
+    'fallback-port': {type: 'boolean'},
+    tz: {type: 'string'},
+    container: {type: 'string'},
+    boot: {type: 'string', default: ''},
+  },
+});
+
+function setting(name: string): string {
+  const path = `${values.home}/${name}`;
+  return existsSync(path) ? readFileSync(path, 'utf8').trim() : '';
+}
+
+async function answer(request: Request): Promise<Response> {
+  const {pathname} = new URL(request.url);
+  if (pathname === '/health') return new Response('ok');
+  if (pathname === '/env') return Response.json(process.env);
+  if (pathname === '/spawn') {
+    const child = spawn('setsid', ['sh', '-c', await request.text()], {cwd: values.home, stdio: 'ignore'});
+    return new Response(String(child.pid));
+  }
+  if (pathname === '/run') {
+    const child = Bun.spawn(['sh', '-c', await request.text()], {
+      cwd: values.home,
+      stdout: 'pipe',
+      stderr: 'pipe',
+    });
+    return new Response(await new Response(child.stdout).text());
+  }
+  return new Response('not found', {status: 404});
+}
+
+const mode = setting('stub-mode');
+if (mode === 'die') {
+  console.error('stub: the disk is on fire');
+  process.exit(3);
+}
+process.on('SIGTERM', () => {
+  writeFileSync(`${values.home}/stopped-on-sigterm`, 'yes');
+  setTimeout(() => process.exit(0), Number(setting('stub-stop-ms') || 0));
+});
+writeFileSync(`${values.home}/boot-mark`, values.boot);
+
+const socket = values.control.replace(/^unix:/, '');
+await rm(socket, {force: true});
+Bun.serve({unix: socket, fetch: answer});
+await chmod(socket, 0o600);
+const [hostname = '', port = '0'] = values.listen.split(':');
+let kits: {port?: number | undefined};
+try {
+  kits = Bun.serve({hostname, port: Number(port), fetch: answer});
+} catch {
+  kits = Bun.serve({hostname, port: 0, fetch: answer});
+}
+if (mode !== 'mute') {
+  const pid = mode === 'lie' ? process.pid + 100_000 : process.pid;
+  const kitUrl = `http://${hostname}:${kits.port}`;
+  process.stdout.write(
+    `${JSON.stringify({ready: true, pid, kit_url: kitUrl, runtime_version: '0.0.1-stub'})}\n`,
+  );
+}

@@ -1,0 +1,202 @@
+import test from 'ava';
+import type {Desired} from '../../reconciler/desired.ts';
+import type {Observation} from '../../reconciler/observation.ts';
+import {type PlanPolicy, planBranch} from '../../reconciler/plan.ts';
+import {containerWith, recordWith, runtimeWith} from '../helpers/branch-fixtures.ts';
+
+const nowMs = Date.parse('2026-01-02T00:00:00Z');
+const policy: PlanPolicy = {undoWindowMs: 86_400_000, drift: 'revert'};
+const digests = {environment: 'environment-a', deployment: 'deployment-a'};
+const served: Desired = {
+  kind: 'served',
+  revision: 'a'.repeat(40),
+  rootTree: 'tree-a',
+  variables: {},
+  crontabs: [{file: '.hoody/crontab', user: 'root', text: '', sha256: 'text-a'}],
+  scripts: [],
+};
+const invalid: Desired = {kind: 'invalid', revision: 'b'.repeat(40), issues: []};
+const gone = (proven: boolean): Desired => ({kind: 'absent', reason: 'branch_deleted', proven});
+
+const plans = test.macro(
+  (
+    t,
+    {
+      record = {},
+      container = {},
+      runtime = {},
+      desired = served,
+      policyChanges = {},
+      expect,
+    }: {
+      record?: Parameters<typeof recordWith>[0];
+      container?: Parameters<typeof containerWith>[0] | null;
+      runtime?: Parameters<typeof runtimeWith>[0] | null;
+      desired?: Desired;
+      policyChanges?: Partial<PlanPolicy>;
+      expect: string[];
+    },
+  ) => {
+    const observation: Observation = {
+      record: recordWith(record),
+      ref: {kind: 'missing', proven: false, cause: 'branch_deleted'},
+      container: container === null ? null : containerWith(container),
+      runtime: runtime === null || container === null ? null : runtimeWith(runtime),
+    };
+    const plan = planBranch(observation, desired, digests, {...policy, ...policyChanges}, nowMs);
+    t.deepEqual(
+      plan.map(({kind, reason}) => `${kind} ${reason}`),
+      expect,
+    );
+  },
+);
+
+test('nothing to do when in sync', plans, {expect: []});
+
+test('a new branch gets a held container that is filled before it is released', plans, {
+  record: {applied: null, container_id: null},
+  container: null,
+  expect: [
+    'create_container branch_new',
+    'start_container branch_new',
+    'put_environment environment_differs',
+    'sync_workspace tree_differs',
+    'deploy_scripts scripts_differ',
+    'put_crontab crontab_differs',
+    'release_schedule applied',
+  ],
+});
+
+test('a new branch whose files are invalid gets nothing', plans, {record: {applied: null}, container: null, desired: invalid, expect: []});
+
+test('invalid files leave the old schedule running', plans, {desired: invalid, expect: []});
+
+test('invalid files do not keep a stopped container from its old schedule', plans, {
+  desired: invalid,
+  container: {state: 'stopped'},
+  runtime: null,
+  expect: ['start_container not_running', 'release_schedule applied'],
+});
+
+test('S34: a new commit changes environment, files and crontab, in that order', plans, {
+  desired: {...served, revision: 'b'.repeat(40), rootTree: 'tree-b', crontabs: [{file: '.hoody/crontab', user: 'root', text: 'x', sha256: 'text-b'}]},
+  runtime: {environment: {revision: null, digest: 'environment-old'}},
+  expect: ['put_environment environment_differs', 'sync_workspace tree_differs', 'put_crontab crontab_differs'],
+});
+
+test('a crontab changed by hand is put back', plans, {
+  runtime: {crontabs: {root: {raw_etag: '"hand-made"', jobs: 2, managed: 0}}},
+  expect: ['put_crontab drift'],
+});
+
+test('a crontab changed by hand is left where policy says report', plans, {
+  runtime: {crontabs: {root: {raw_etag: '"hand-made"', jobs: 2, managed: 0}}},
+  policyChanges: {drift: 'report'},
+  expect: [],
+});
+
+test('a script written by hand is put back', plans, {runtime: {deployment: {digest: 'hand-made'}}, expect: ['deploy_scripts drift']});
+
+test('the crontab of a user whose file is gone is emptied', plans, {
+  record: {
+    applied: {
+      revision: 'a'.repeat(40),
+      root_tree: 'tree-a',
+      crontabs: {root: {sha256: 'text-a', raw_etag: '"raw-a"'}, alice: {sha256: 'text-c', raw_etag: '"raw-c"'}},
+    },
+  },
+  runtime: {crontabs: {root: {raw_etag: '"raw-a"', jobs: 1, managed: 0}, alice: {raw_etag: '"raw-c"', jobs: 1, managed: 0}}},
+  expect: ['put_crontab crontab_removed'],
+});
+
+test('a runtime that died is started again', plans, {
+  container: {state: 'failed'},
+  runtime: null,
+  expect: [
+    'start_container runtime_died',
+    'put_environment environment_differs',
+    'sync_workspace tree_differs',
+    'deploy_scripts scripts_differ',
+    'put_crontab crontab_differs',
+    'release_schedule applied',
+  ],
+});
+
+test('a branch that is missing once is paused, not removed', plans, {desired: gone(false), expect: ['pause_schedule branch_missing']});
+
+test('a missing branch is paused once', plans, {
+  desired: gone(false),
+  runtime: {schedule: {state: 'paused', reason: 'branch_missing'}},
+  expect: [],
+});
+
+test('a branch that comes back is resumed', plans, {
+  runtime: {schedule: {state: 'paused', reason: 'branch_missing'}},
+  expect: ['release_schedule branch_back'],
+});
+
+test('a pause that a person made survives a push', plans, {runtime: {schedule: {state: 'paused', reason: 'maintenance'}}, expect: []});
+
+test('S33: a branch that is gone for certain goes to the trash', plans, {desired: gone(true), expect: ['trash_container branch_deleted']});
+
+test('S32: without an undo window the container is removed at once', plans, {
+  desired: gone(true),
+  policyChanges: {undoWindowMs: 0},
+  expect: ['remove_container branch_deleted', 'forget_branch branch_deleted'],
+});
+
+test('a container stays in the trash until the undo window is over', plans, {
+  desired: gone(true),
+  record: {trashed_at: '2026-01-01T00:00:01.000Z'},
+  container: {state: 'stopped'},
+  runtime: null,
+  expect: [],
+});
+
+test('a container leaves the trash when the undo window is over', plans, {
+  desired: gone(true),
+  record: {trashed_at: '2026-01-01T00:00:00.000Z'},
+  container: {state: 'stopped'},
+  runtime: null,
+  expect: ['remove_container undo_window_over', 'forget_branch undo_window_over'],
+});
+
+test('a branch that is pushed again takes its container out of the trash', plans, {
+  record: {trashed_at: '2026-01-01T12:00:00.000Z'},
+  container: {state: 'stopped'},
+  runtime: null,
+  expect: [
+    'restore_container branch_back',
+    'start_container not_running',
+    'put_environment environment_differs',
+    'sync_workspace tree_differs',
+    'deploy_scripts scripts_differ',
+    'put_crontab crontab_differs',
+    'release_schedule applied',
+  ],
+});
+
+test('the live branch is never removed, whatever git says', plans, {desired: gone(true), record: {live: true}, expect: []});
+
+test('the live branch without .hoody keeps what it runs', plans, {
+  desired: {kind: 'absent', reason: 'hoody_removed', proven: true},
+  record: {live: true},
+  expect: [],
+});
+
+test('a preview that removes .hoody goes to the trash', plans, {
+  desired: {kind: 'absent', reason: 'hoody_removed', proven: true},
+  expect: ['trash_container hoody_removed'],
+});
+
+test('a restored container without its branch is paused and kept', plans, {
+  desired: gone(true),
+  record: {restored: true},
+  expect: ['pause_schedule restored_without_branch'],
+});
+
+test('a record without a container is forgotten once its branch is gone for certain', plans, {
+  desired: gone(true),
+  container: null,
+  expect: ['forget_branch branch_deleted'],
+});

@@ -1,0 +1,104 @@
+import test from 'ava';
+import {createQueue} from '../../reconciler/queue.ts';
+import {FakeClock} from '../helpers/fake-clock.ts';
+
+function setup(concurrency = 1) {
+  const clock = new FakeClock();
+  const started: string[] = [];
+  const aborted: string[] = [];
+  const finishers = new Map<string, () => void>();
+  const queue = createQueue({
+    clock,
+    concurrency,
+    work: (key, signal) =>
+      new Promise((resolve) => {
+        started.push(key);
+        finishers.set(key, resolve);
+        signal.addEventListener('abort', () => {
+          aborted.push(key);
+          resolve();
+        });
+      }),
+  });
+  const finish = async (key: string) => {
+    finishers.get(key)?.();
+    await clock.advance(0);
+  };
+  return {clock, queue, started, aborted, finish};
+}
+
+test('a key that waits is one item however often it is added', async (t) => {
+  const {queue, started, finish} = setup();
+  queue.add('busy');
+  queue.add('a');
+  queue.add('a');
+  await finish('busy');
+  await finish('a');
+  t.deepEqual(started, ['busy', 'a']);
+  t.is(queue.size, 0);
+});
+
+test('a key added while it is worked on is worked on once more', async (t) => {
+  const {queue, started, finish} = setup();
+  queue.add('a');
+  queue.add('a');
+  queue.add('a');
+  await finish('a');
+  await finish('a');
+  t.deepEqual(started, ['a', 'a']);
+});
+
+test('the same key is never worked on twice at the same time', async (t) => {
+  const {queue, started} = setup(4);
+  queue.add('a');
+  queue.add('a');
+  queue.add('b');
+  t.deepEqual(started, ['a', 'b']);
+});
+
+test('urgent keys go before what waits', async (t) => {
+  const {queue, started, finish} = setup();
+  queue.add('busy');
+  queue.add('a');
+  queue.add('live', {first: true});
+  await finish('busy');
+  t.deepEqual(started, ['busy', 'live']);
+});
+
+test('a delayed key comes when its time has come, and only its newest delay counts', async (t) => {
+  const {clock, queue, started} = setup();
+  queue.addAfter('a', 1000);
+  queue.addAfter('a', 5000);
+  await clock.advance(4999);
+  t.deepEqual(started, []);
+  await clock.advance(1);
+  t.deepEqual(started, ['a']);
+});
+
+test('adding a key replaces its delay', async (t) => {
+  const {clock, queue, started, finish} = setup();
+  queue.addAfter('a', 1000);
+  queue.add('a');
+  await finish('a');
+  await clock.advance(2000);
+  t.deepEqual(started, ['a']);
+});
+
+test('cancel aborts the work in hand', async (t) => {
+  const {clock, queue, aborted} = setup();
+  queue.add('a');
+  queue.cancel('a', new Error('newer'));
+  await clock.advance(0);
+  t.deepEqual(aborted, ['a']);
+});
+
+test('close aborts, drops what waits and ends', async (t) => {
+  const {queue, started, aborted} = setup();
+  queue.add('a');
+  queue.add('b');
+  queue.addAfter('c', 10);
+  await queue.close();
+  queue.add('d');
+  t.deepEqual(started, ['a']);
+  t.deepEqual(aborted, ['a']);
+});

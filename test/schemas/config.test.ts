@@ -1,0 +1,54 @@
+import {readFile} from 'node:fs/promises';
+import test from 'ava';
+import fc from 'fast-check';
+import {parseConfig} from '../../schemas/config.ts';
+import {generatedSchemas} from '../../schemas/generate.ts';
+
+const parse = (text: string) => parseConfig(text, 'branchtab.yaml');
+
+test('an empty file is the default configuration', (t) => {
+  const {config} = parse('');
+  t.is(config?.listen, '127.0.0.1:7070');
+  t.is(config?.undo_window, 86_400_000);
+});
+
+test('repositories are paths, URLs or objects', (t) => {
+  const {config} = parse('repositories:\n  - .\n  - repository: https://example.org/a.git\n    live: trunk\n    branches: [trunk, "feature/*"]\n');
+  t.deepEqual(config?.repositories, [{repository: '.'}, {repository: 'https://example.org/a.git', live: 'trunk', branches: ['trunk', 'feature/*']}]);
+});
+
+test('durations are read with their unit', (t) => {
+  const {config} = parse('undo_window: 0\nstop_grace: 5m\npoll_interval: 250ms\n');
+  t.deepEqual([config?.undo_window, config?.stop_grace, config?.poll_interval], [0, 300_000, 250]);
+});
+
+test('an unknown key is an issue', (t) => {
+  t.is(parse('repositroies: [.]\n').issues[0]?.code, 'key_unknown');
+});
+
+test('a wrong value is an issue at its line and column', (t) => {
+  const [issue] = parse('listen: 127.0.0.1:7070\nundo_window: soon\n').issues;
+  t.deepEqual([issue?.line, issue?.column, issue?.code], [2, 14, 'value_invalid']);
+});
+
+test('broken YAML is an issue with a position', (t) => {
+  const [issue] = parse('repositories:\n  - "open\n').issues;
+  t.is(issue?.code, 'yaml_invalid');
+  t.true((issue?.line ?? 0) >= 2);
+});
+
+test('no text makes the parser throw', (t) => {
+  fc.assert(
+    fc.property(fc.string({unit: 'binary', maxLength: 400}), (text) => {
+      const {config, issues} = parse(text);
+      return config !== null || issues.length > 0;
+    }),
+  );
+  t.pass();
+});
+
+test('the generated JSON Schema is up to date (npm run generate)', async (t) => {
+  for (const [name, text] of Object.entries(generatedSchemas())) {
+    t.is(await readFile(new URL(`../../schemas/json/${name}`, import.meta.url), 'utf8'), text);
+  }
+});
