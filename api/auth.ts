@@ -29,7 +29,8 @@ export function createAuth({token, now}: {token: string; now: () => number}): Au
 
   /** Kept by digest, so that a memory dump of the table opens nothing. */
   const issue = (values: Map<string, number>, lifetimeMs: number): string => {
-    for (const [known, untilMs] of values) if (untilMs <= now() || values.size >= mostCodes) values.delete(known);
+    for (const [known, untilMs] of values)
+      if (untilMs <= now() || values.size >= mostCodes) values.delete(known);
     const value = randomBytes(32).toString('base64url');
     values.set(digest(value).toString('hex'), now() + lifetimeMs);
     return value;
@@ -44,7 +45,10 @@ export function createAuth({token, now}: {token: string; now: () => number}): Au
     acceptsAuthorization,
     accepts(headers) {
       const session = cookieValue(headers.get('cookie') ?? '');
-      return acceptsAuthorization(headers.get('authorization') ?? '') || (session !== null && take(sessions, session));
+      return (
+        acceptsAuthorization(headers.get('authorization') ?? '') ||
+        (session !== null && take(sessions, session))
+      );
     },
     createLoginCode: () => issue(codes, codeLifetimeMs),
     redeem(code) {

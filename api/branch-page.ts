@@ -18,16 +18,18 @@ export function branchPage(branches: readonly Branch[]): ReturnType<typeof html>
       </head>
       <body>
         <h1>Branches</h1>
-        ${branches.length === 0
-          ? html`<p>No branch has a .hoody directory yet. Run <code>branchtab init</code> in the repository and commit the result.</p>`
-          : html`<table>
+        ${
+          branches.length === 0
+            ? html`<p>No branch has a .hoody directory yet. Run <code>branchtab init</code> in the repository and commit the result.</p>`
+            : html`<table>
               <thead>
                 <tr><th>Branch</th><th>Commit</th><th>State</th><th>Next run</th><th>Last run</th></tr>
               </thead>
               <tbody>
                 ${branches.map(row)}
               </tbody>
-            </table>`}
+            </table>`
+        }
       </body>
     </html>`;
 }

@@ -28,10 +28,19 @@ const repositorySchema = z
   .meta({id: 'RepositoryStatus'});
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
-const keyParameter = z.object({key: z.string().max(1024).meta({description: 'Key of a branch, or its name where only one branch has it.', example: 'main-1f0c9a3e'})});
+const keyParameter = z.object({
+  key: z.string().max(1024).meta({
+    description: 'Key of a branch, or its name where only one branch has it.',
+    example: 'main-1f0c9a3e',
+  }),
+});
 
-const json = <T extends z.ZodType>(schema: T, description: string) => ({content: {'application/json': {schema}}, description});
-const errors = (...statuses: number[]) => Object.fromEntries(statuses.map((status) => [status, json(errorSchema, 'Error')]));
+const json = <T extends z.ZodType>(schema: T, description: string) => ({
+  content: {'application/json': {schema}},
+  description,
+});
+const errors = (...statuses: number[]) =>
+  Object.fromEntries(statuses.map((status) => [status, json(errorSchema, 'Error')]));
 
 /** The controller's HTTP API. Host and Origin are checked before this app; tokens here. */
 export function createControllerApp({
@@ -55,13 +64,16 @@ export function createControllerApp({
     },
   });
   app.onError((error) => errorResponse(asQueryError(error), log));
-  app.notFound(() => errorResponse(new AppError('NOT_FOUND', 'No such route; /openapi.json lists them'), log));
+  app.notFound(() =>
+    errorResponse(new AppError('NOT_FOUND', 'No such route; /openapi.json lists them'), log),
+  );
 
   app.get('/livez', (c) => c.text('ok\n'));
   app.get('/readyz', (c) => (ready() ? c.text('ok\n') : c.text('starting\n', 503)));
   app.get('/login', (c) => {
     const session = auth.redeem(c.req.query('code') ?? '');
-    if (session === null) return c.text('This login link was used or is older than 15 minutes. Run: branchtab login\n', 401);
+    if (session === null)
+      return c.text('This login link was used or is older than 15 minutes. Run: branchtab login\n', 401);
     c.header('Set-Cookie', `${sessionCookie}=${session}; HttpOnly; SameSite=Strict; Path=/`);
     c.header('Referrer-Policy', 'no-referrer');
     return c.redirect('/');
@@ -70,14 +82,20 @@ export function createControllerApp({
   app.use(async (c, next) => {
     if (!auth.accepts(c.req.raw.headers)) {
       if (c.req.path === '/') return c.text('Open the login link that `branchtab login` prints.\n', 401);
-      throw new AppError('UNAUTHENTICATED', 'Send the token of <state>/token as "Authorization: Bearer <token>", or open the link of `branchtab login`');
+      throw new AppError(
+        'UNAUTHENTICATED',
+        'Send the token of <state>/token as "Authorization: Bearer <token>", or open the link of `branchtab login`',
+      );
     }
     await next();
     return undefined;
   });
 
   app.get('/', (c) => {
-    c.header('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    c.header(
+      'Content-Security-Policy',
+      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    );
     return c.html(branchPage(controller.branches()));
   });
 
@@ -86,7 +104,13 @@ export function createControllerApp({
       method: 'get',
       path: '/api/v1/branches',
       request: {query: z.object({limit: z.coerce.number().int().min(1).max(100_000).optional()})},
-      responses: {200: json(branchListSchema, 'Every branch that is served, live first; complete unless `limit` is given.'), ...errors(401)},
+      responses: {
+        200: json(
+          branchListSchema,
+          'Every branch that is served, live first; complete unless `limit` is given.',
+        ),
+        ...errors(401),
+      },
     }),
     (c) => c.json({items: controller.branches().slice(0, c.req.valid('query').limit)}, 200),
   );
@@ -104,7 +128,10 @@ export function createControllerApp({
       method: 'post',
       path: '/api/v1/branches/{key}/reconcile',
       request: {params: keyParameter},
-      responses: {202: json(acceptedSchema, 'Queued; the branch echoes the id as `handled_request` when done.'), ...errors(401, 404, 409)},
+      responses: {
+        202: json(acceptedSchema, 'Queued; the branch echoes the id as `handled_request` when done.'),
+        ...errors(401, 404, 409),
+      },
     }),
     (c) => c.json({request_id: controller.reconcile(c.req.valid('param').key)}, 202),
   );
@@ -113,16 +140,30 @@ export function createControllerApp({
       method: 'post',
       path: '/api/v1/reconcile',
       request: {query: z.object({confirm_deletions: z.enum(['true', 'false']).default('false')})},
-      responses: {202: json(acceptedSchema, 'Every repository is listed and every branch looked at again.'), ...errors(401)},
+      responses: {
+        202: json(acceptedSchema, 'Every repository is listed and every branch looked at again.'),
+        ...errors(401),
+      },
     }),
-    (c) => c.json({request_id: controller.reconcileAll({confirmDeletions: c.req.valid('query').confirm_deletions === 'true'})}, 202),
+    (c) =>
+      c.json(
+        {
+          request_id: controller.reconcileAll({
+            confirmDeletions: c.req.valid('query').confirm_deletions === 'true',
+          }),
+        },
+        202,
+      ),
   );
   app.openapi(
     createRoute({
       method: 'post',
       path: '/api/v1/branches/{key}/restore',
       request: {params: keyParameter},
-      responses: {200: json(branchSchema, 'The branch, its container out of the trash.'), ...errors(401, 404, 409)},
+      responses: {
+        200: json(branchSchema, 'The branch, its container out of the trash.'),
+        ...errors(401, 404, 409),
+      },
     }),
     async (c) => c.json(await controller.restore(c.req.valid('param').key), 200),
   );
@@ -142,10 +183,18 @@ export function createControllerApp({
           cursor: z.string().optional(),
         }),
       },
-      responses: {200: json(runListSchema, 'Runs of the branch, newest first; from the archive when its container is gone.'), ...errors(400, 401, 404, 409, 503)},
+      responses: {
+        200: json(
+          runListSchema,
+          'Runs of the branch, newest first; from the archive when its container is gone.',
+        ),
+        ...errors(400, 401, 404, 409, 503),
+      },
     }),
     async (c) => {
-      const query = Object.entries(c.req.valid('query')).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
+      const query = Object.entries(c.req.valid('query')).flatMap(([name, value]) =>
+        value === undefined ? [] : [[name, String(value)]],
+      );
       return c.json(await controller.runs(c.req.valid('param').key, Object.fromEntries(query)), 200);
     },
   );
@@ -153,7 +202,10 @@ export function createControllerApp({
     createRoute({
       method: 'get',
       path: '/api/v1/repositories',
-      responses: {200: json(z.object({items: z.array(repositorySchema)}), 'The watched repositories.'), ...errors(401)},
+      responses: {
+        200: json(z.object({items: z.array(repositorySchema)}), 'The watched repositories.'),
+        ...errors(401),
+      },
     }),
     (c) => c.json({items: controller.repositories()}, 200),
   );
@@ -161,7 +213,10 @@ export function createControllerApp({
     createRoute({
       method: 'post',
       path: '/api/v1/login-codes',
-      responses: {201: json(z.object({url: z.string()}), 'A link that logs one browser in, once, within 15 minutes.'), ...errors(401)},
+      responses: {
+        201: json(z.object({url: z.string()}), 'A link that logs one browser in, once, within 15 minutes.'),
+        ...errors(401),
+      },
     }),
     (c) => c.json({url: `${baseUrl()}/login?code=${auth.createLoginCode()}`}, 201),
   );
@@ -169,7 +224,14 @@ export function createControllerApp({
     createRoute({
       method: 'get',
       path: '/api/v1/events',
-      responses: {200: {description: 'Server-sent events: `branch_changed`, `branch_forgotten`, `run_started`, `run_finished`, each with `{key}`.', content: {'text/event-stream': {schema: z.string()}}}, ...errors(401)},
+      responses: {
+        200: {
+          description:
+            'Server-sent events: `branch_changed`, `branch_forgotten`, `run_started`, `run_finished`, each with `{key}`.',
+          content: {'text/event-stream': {schema: z.string()}},
+        },
+        ...errors(401),
+      },
     }),
     (c) => streamSSE(c, (stream) => sendEvents(stream, controller)),
   );
@@ -210,7 +272,8 @@ async function sendEvents(stream: EventStream, controller: Controller): Promise<
     const woken = new Promise<'woken'>((resolve) => {
       wake = () => resolve('woken');
     });
-    if ((await Promise.race([woken, stream.sleep(keepAliveMs)])) !== 'woken') await stream.write(': keep-alive\n\n');
+    if ((await Promise.race([woken, stream.sleep(keepAliveMs)])) !== 'woken')
+      await stream.write(': keep-alive\n\n');
   }
 }
 
@@ -218,5 +281,9 @@ async function sendEvents(stream: EventStream, controller: Controller): Promise<
 function asQueryError(error: unknown): unknown {
   if (!(error instanceof z.ZodError)) return error;
   const [first] = error.issues;
-  return new AppError('INVALID_QUERY', `${first?.path.join('.') ?? 'A parameter'}: ${first?.message ?? 'is not valid'}`, {cause: error});
+  return new AppError(
+    'INVALID_QUERY',
+    `${first?.path.join('.') ?? 'A parameter'}: ${first?.message ?? 'is not valid'}`,
+    {cause: error},
+  );
 }

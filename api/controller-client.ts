@@ -21,7 +21,12 @@ export interface ControllerClient {
 const requestTimeoutMs = 30_000;
 
 export function createControllerClient({url, token}: {url: string; token: string}): ControllerClient {
-  const call = async <T>(schema: z.ZodType<T>, method: string, path: string, signal?: AbortSignal): Promise<T> => {
+  const call = async <T>(
+    schema: z.ZodType<T>,
+    method: string,
+    path: string,
+    signal?: AbortSignal,
+  ): Promise<T> => {
     const response = await send(url, token, method, path, signal ?? AbortSignal.timeout(requestTimeoutMs));
     return schema.parse(await response.json());
   };
@@ -31,25 +36,38 @@ export function createControllerClient({url, token}: {url: string; token: string
     url,
     branches: async () => (await call(branchListSchema, 'GET', '/api/v1/branches')).items,
     branch: (keyOrName) => call(branchSchema, 'GET', branchPath(keyOrName)),
-    reconcile: async (keyOrName) => (await call(accepted, 'POST', `${branchPath(keyOrName)}/reconcile`)).request_id,
+    reconcile: async (keyOrName) =>
+      (await call(accepted, 'POST', `${branchPath(keyOrName)}/reconcile`)).request_id,
     reconcileAll: async ({confirmDeletions}) =>
       (await call(accepted, 'POST', `/api/v1/reconcile?confirm_deletions=${confirmDeletions}`)).request_id,
     restore: (keyOrName) => call(branchSchema, 'POST', `${branchPath(keyOrName)}/restore`),
-    runs: (keyOrName, query) => call(runListSchema, 'GET', `${branchPath(keyOrName)}/runs?${new URLSearchParams(query)}`),
+    runs: (keyOrName, query) =>
+      call(runListSchema, 'GET', `${branchPath(keyOrName)}/runs?${new URLSearchParams(query)}`),
     createLoginLink: async () => (await call(z.object({url: z.string()}), 'POST', '/api/v1/login-codes')).url,
     async *events({signal}) {
       const response = await send(url, token, 'GET', '/api/v1/events', signal);
-      for await (const {event, data} of readServerSentEvents(response)) yield {type: event, key: String(JSON.parse(data).key)};
+      for await (const {event, data} of readServerSentEvents(response))
+        yield {type: event, key: String(JSON.parse(data).key)};
     },
   };
 }
 
-async function send(url: string, token: string, method: string, path: string, signal: AbortSignal): Promise<Response> {
+async function send(
+  url: string,
+  token: string,
+  method: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(`${url}${path}`, {method, headers: {Authorization: `Bearer ${token}`}, signal});
   } catch (cause) {
-    throw new AppError('CONTROLLER_UNREACHABLE', `No controller answers at ${url}; start one with \`branchtab up\``, {cause});
+    throw new AppError(
+      'CONTROLLER_UNREACHABLE',
+      `No controller answers at ${url}; start one with \`branchtab up\``,
+      {cause},
+    );
   }
   if (response.ok) return response;
   throw await answeredError(response);
@@ -58,7 +76,11 @@ async function send(url: string, token: string, method: string, path: string, si
 async function answeredError(response: Response): Promise<AppError> {
   const body: unknown = await response.json().catch(() => null);
   const parsed = z.object({code: z.string(), message: z.string(), details: z.unknown()}).safeParse(body);
-  if (!parsed.success) return new AppError('INTERNAL_ERROR', `The controller answered ${response.status} without an explanation`);
+  if (!parsed.success)
+    return new AppError(
+      'INTERNAL_ERROR',
+      `The controller answered ${response.status} without an explanation`,
+    );
   const {code, message, details} = parsed.data;
   return new AppError(code in errorCatalogue ? (code as ErrorCode) : 'INTERNAL_ERROR', message, {details});
 }

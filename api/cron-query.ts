@@ -1,5 +1,5 @@
 import type {RunQuery} from '../runtime/cron/service.ts';
-import type {PageRequest} from '../schemas/cron-api.ts';
+import type {PageRequest, SchedulePreviewRequest} from '../schemas/cron-api.ts';
 import {parseTimestamp} from '../schemas/crontab/managed.ts';
 import {AppError} from '../schemas/errors.ts';
 import {runStatusSchema} from '../schemas/run.ts';
@@ -8,6 +8,7 @@ type Query = Readonly<Record<string, string>>;
 
 const maxLimit = 200;
 const defaultLimit = 50;
+const defaultPreviews = 5;
 const maxPage = 1_000_000;
 
 /** Throws INVALID_PAGINATION. */
@@ -32,6 +33,19 @@ export function readRunQuery(query: Query): RunQuery {
     untilMs: readInstant(query, 'until'),
     cursor: cursor ?? null,
     limit: readCount(query, 'limit', defaultLimit, maxLimit),
+  };
+}
+
+/** Throws INVALID_QUERY or INVALID_PAGINATION. */
+export function readPreview(query: Query): SchedulePreviewRequest {
+  const {schedule, timezone} = query;
+  if (schedule === undefined)
+    throw new AppError('INVALID_QUERY', 'Give the `schedule` that you want to see.');
+  return {
+    schedule,
+    timeZone: timezone ?? null,
+    afterMs: readInstant(query, 'after'),
+    count: readCount(query, 'count', defaultPreviews, maxLimit),
   };
 }
 

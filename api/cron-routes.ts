@@ -3,7 +3,7 @@ import {bodyLimit} from 'hono/body-limit';
 import type {CronService, TaggedCrontab} from '../runtime/cron/service.ts';
 import {createEntrySchema, rawCrontabSchema, updateEntrySchema} from '../schemas/cron-api.ts';
 import {AppError} from '../schemas/errors.ts';
-import {readManaged, readPage, readRunQuery} from './cron-query.ts';
+import {readManaged, readPage, readPreview, readRunQuery} from './cron-query.ts';
 
 /** JSON may write one byte of a crontab as six. The service limits the text itself. */
 const maxCrontabBodyBytes = 6 * 256 * 1024 + 1024;
@@ -76,6 +76,12 @@ export function cronRoutes(cron: CronService, {lists}: {lists: 'envelope' | 'arr
     const query = readRunQuery({...c.req.query(), entry: c.req.param('id')});
     return c.json(await cron.listRuns(userOf(c), query));
   });
+
+  app.get('/preview', (c) => c.json(cron.previewSchedule(readPreview(c.req.query()))));
+
+  app.post('/preview', limitBody(maxCrontabBodyBytes), async (c) =>
+    c.json(cron.previewCrontab(await readCrontabBody(c))),
+  );
 
   return app;
 }

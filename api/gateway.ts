@@ -20,7 +20,17 @@ export type Gateway = (incoming: IncomingMessage, outgoing: ServerResponse) => b
 const pathPattern = /^\/c\/([0-9a-f]{24})\/([a-z]+)(\/.*|\?.*)?$/s;
 
 /** RFC 9110 section 7.6.1: these speak of one connection and are not passed on. */
-const hopByHop = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
 
 /** Pages of a container run without the controller's origin: they can neither read its API nor its cookies. */
 const sandboxPolicy = 'sandbox allow-scripts allow-forms allow-popups allow-downloads';
@@ -37,11 +47,21 @@ export function createGateway(options: GatewayOptions): Gateway {
     const kit = kits.find((name) => name === match?.[2]);
     const id = match?.[1];
     if (id === undefined || kit === undefined) {
-      refuse(outgoing, new AppError('NOT_FOUND', 'Container addresses look like /c/<24 hex digits>/<cron|exec|pipe|notifications>/...'));
+      refuse(
+        outgoing,
+        new AppError(
+          'NOT_FOUND',
+          'Container addresses look like /c/<24 hex digits>/<cron|exec|pipe|notifications>/...',
+        ),
+      );
       return true;
     }
     const socketPath = options.socketOf(id);
-    if (socketPath === null) refuse(outgoing, new AppError('CONTAINER_NOT_FOUND', 'No container has this id; it may have gone with its branch'));
+    if (socketPath === null)
+      refuse(
+        outgoing,
+        new AppError('CONTAINER_NOT_FOUND', 'No container has this id; it may have gone with its branch'),
+      );
     else forward({incoming, outgoing, socketPath, path: restOf(match?.[3]), kit}, options);
     return true;
   };
@@ -61,7 +81,13 @@ interface Exchange {
 }
 
 function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options: GatewayOptions): void {
-  const headers = [...requestHeaders(incoming, options), KIT_HEADER, kit, 'X-Forwarded-For', incoming.socket.remoteAddress ?? ''];
+  const headers = [
+    ...requestHeaders(incoming, options),
+    KIT_HEADER,
+    kit,
+    'X-Forwarded-For',
+    incoming.socket.remoteAddress ?? '',
+  ];
   const upstream = request({socketPath, path, method: incoming.method ?? 'GET', headers});
   upstream.on('response', (answer) => {
     outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer));
@@ -79,22 +105,40 @@ function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options:
   });
 }
 
-function onUpstreamError(error: Error, {outgoing, upstream}: {outgoing: ServerResponse; upstream: ClientRequest}, log: Log): void {
+function onUpstreamError(
+  error: Error,
+  {outgoing, upstream}: {outgoing: ServerResponse; upstream: ClientRequest},
+  log: Log,
+): void {
   upstream.destroy();
   if (outgoing.headersSent) {
     outgoing.destroy();
     return;
   }
   log.warn('a container did not answer', {error});
-  refuse(outgoing, new AppError('CONTAINER_UNAVAILABLE', 'The container does not answer right now; it may be starting. Try again in a second'), {'Retry-After': '1'});
+  refuse(
+    outgoing,
+    new AppError(
+      'CONTAINER_UNAVAILABLE',
+      'The container does not answer right now; it may be starting. Try again in a second',
+    ),
+    {'Retry-After': '1'},
+  );
 }
 
 function refuse(outgoing: ServerResponse, error: AppError, headers: Record<string, string> = {}): void {
-  outgoing.writeHead(error.status, {'Content-Type': 'application/json', 'X-Content-Type-Options': 'nosniff', ...headers});
+  outgoing.writeHead(error.status, {
+    'Content-Type': 'application/json',
+    'X-Content-Type-Options': 'nosniff',
+    ...headers,
+  });
   outgoing.end(JSON.stringify(error.toBody()));
 }
 
-function requestHeaders(incoming: IncomingMessage, {isOwnAuthorization, ownCookie}: GatewayOptions): string[] {
+function requestHeaders(
+  incoming: IncomingMessage,
+  {isOwnAuthorization, ownCookie}: GatewayOptions,
+): string[] {
   return headerPairs(incoming.rawHeaders).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
     if (hopByHop.has(lower) || lower === KIT_HEADER || lower.startsWith('x-forwarded-')) return [];
@@ -117,6 +161,7 @@ function responseHeaders(answer: IncomingMessage): string[] {
 
 function headerPairs(raw: readonly string[]): [string, string][] {
   const pairs: [string, string][] = [];
-  for (let index = 0; index + 1 < raw.length; index += 2) pairs.push([raw[index] ?? '', raw[index + 1] ?? '']);
+  for (let index = 0; index + 1 < raw.length; index += 2)
+    pairs.push([raw[index] ?? '', raw[index + 1] ?? '']);
   return pairs;
 }

@@ -14,10 +14,20 @@ const maxAnswerBytes = 64 * 1024 * 1024;
 
 /** Speaks to one runtime over its control socket. */
 export function createRuntimeClient({socketPath}: {socketPath: string}): RuntimeClient {
-  const send = async (method: string, path: string, {signal, body, headers = {}}: SendOptions): Promise<Response> => {
+  const send = async (
+    method: string,
+    path: string,
+    {signal, body, headers = {}}: SendOptions,
+  ): Promise<Response> => {
     let response: Response;
     try {
-      response = await fetch(`http://runtime${path}`, {unix: socketPath, method, headers, signal, ...(body === undefined ? {} : {body})});
+      response = await fetch(`http://runtime${path}`, {
+        unix: socketPath,
+        method,
+        headers,
+        signal,
+        ...(body === undefined ? {} : {body}),
+      });
     } catch (cause) {
       signal.throwIfAborted();
       throw unavailable(cause);
@@ -26,26 +36,41 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
     return response;
   };
   const sendJson = (method: string, path: string, value: unknown, {signal}: RequestOptions) =>
-    send(method, path, {signal: limited(signal), body: JSON.stringify(value), headers: {'Content-Type': 'application/json'}});
-  const state = async (response: Response): Promise<ControlState> => parse(controlStateSchema, await readText(response));
+    send(method, path, {
+      signal: limited(signal),
+      body: JSON.stringify(value),
+      headers: {'Content-Type': 'application/json'},
+    });
+  const state = async (response: Response): Promise<ControlState> =>
+    parse(controlStateSchema, await readText(response));
 
   return {
     state: async ({signal}) => state(await send('GET', '/api/v1/control', {signal: limited(signal)})),
-    setSchedule: async (change, options) => state(await sendJson('PUT', '/api/v1/control/schedule', change, options)),
-    setEnvironment: async (change, options) => state(await sendJson('PUT', '/api/v1/control/environment', change, options)),
+    setSchedule: async (change, options) =>
+      state(await sendJson('PUT', '/api/v1/control/schedule', change, options)),
+    setEnvironment: async (change, options) =>
+      state(await sendJson('PUT', '/api/v1/control/environment', change, options)),
     syncWorkspace: (changes, options) => sendWorkspace(socketPath, changes, options),
     async deploy(deployment, options) {
       await sendJson('PUT', '/api/v1/exec/deployments', deployment, options);
     },
     async putCrontab(user, text, {signal, ifMatch}) {
-      const response = await send('PUT', `/api/v1/cron/users/${encodeURIComponent(user)}/crontab?managed=keep`, {
-        signal: limited(signal),
-        body: text,
-        headers: {'Content-Type': 'text/plain; charset=utf-8', ...(ifMatch === null ? {} : {'If-Match': ifMatch})},
-      });
+      const response = await send(
+        'PUT',
+        `/api/v1/cron/users/${encodeURIComponent(user)}/crontab?managed=keep`,
+        {
+          signal: limited(signal),
+          body: text,
+          headers: {
+            'Content-Type': 'text/plain; charset=utf-8',
+            ...(ifMatch === null ? {} : {'If-Match': ifMatch}),
+          },
+        },
+      );
       await readText(response);
       const tag = response.headers.get('x-raw-etag');
-      if (tag === null) throw new AppError('CONTAINER_UNAVAILABLE', 'The runtime answered a crontab without its tag');
+      if (tag === null)
+        throw new AppError('CONTAINER_UNAVAILABLE', 'The runtime answered a crontab without its tag');
       return tag;
     },
     async stopJobs({graceMs, reason}, {signal}) {
@@ -72,15 +97,27 @@ interface SendOptions extends RequestOptions {
 }
 
 /** `fetch` would gather a generated body; `node:http` sends it as the runtime reads it. */
-async function sendWorkspace(socketPath: string, changes: WorkspaceChanges, {signal}: RequestOptions): Promise<void> {
-  const outgoing = request({socketPath, method: 'POST', path: '/api/v1/control/workspace', headers: {'Content-Type': 'application/octet-stream'}, signal});
+async function sendWorkspace(
+  socketPath: string,
+  changes: WorkspaceChanges,
+  {signal}: RequestOptions,
+): Promise<void> {
+  const outgoing = request({
+    socketPath,
+    method: 'POST',
+    path: '/api/v1/control/workspace',
+    headers: {'Content-Type': 'application/octet-stream'},
+    signal,
+  });
   const answered = new Promise<{status: number; text: string}>((resolve, reject) => {
     outgoing.on('error', reject);
     outgoing.on('response', (incoming) => {
       const chunks: Buffer[] = [];
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
       incoming.on('error', reject);
-      incoming.on('end', () => resolve({status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString()}));
+      incoming.on('end', () =>
+        resolve({status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString()}),
+      );
     });
   });
   // A refusal ends the upload early: what the runtime answered counts, not the broken pipe.
@@ -102,7 +139,11 @@ async function* workspaceBody({base, target, changes}: WorkspaceChanges): AsyncG
   yield line({base, target});
   for await (const change of changes) {
     if (change.kind === 'delete') yield line({path: change.path, kind: 'delete'});
-    else yield Buffer.concat([line({path: change.path, kind: change.kind, size: change.bytes.byteLength}), change.bytes]);
+    else
+      yield Buffer.concat([
+        line({path: change.path, kind: change.kind, size: change.bytes.byteLength}),
+        change.bytes,
+      ]);
   }
   yield line({end: true});
 }
@@ -116,7 +157,8 @@ async function readText(response: Response): Promise<string> {
   let size = 0;
   for await (const chunk of response.body ?? []) {
     size += chunk.byteLength;
-    if (size > maxAnswerBytes) throw new AppError('CONTAINER_UNAVAILABLE', 'The runtime answered more than 64 MiB');
+    if (size > maxAnswerBytes)
+      throw new AppError('CONTAINER_UNAVAILABLE', 'The runtime answered more than 64 MiB');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
@@ -126,7 +168,11 @@ function parse<T>(schema: z.ZodType<T>, text: string): T {
   try {
     return schema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new AppError('CONTAINER_UNAVAILABLE', 'The runtime answered something that is not of the agreed form', {cause});
+    throw new AppError(
+      'CONTAINER_UNAVAILABLE',
+      'The runtime answered something that is not of the agreed form',
+      {cause},
+    );
   }
 }
 
@@ -140,11 +186,14 @@ function answeredError(status: number, text: string): AppError {
     // Not our runtime's form: reported below by its status.
   }
   const parsed = errorBodySchema.safeParse(body);
-  if (!parsed.success) return new AppError('CONTAINER_UNAVAILABLE', `The runtime answered ${status} without an explanation`);
+  if (!parsed.success)
+    return new AppError('CONTAINER_UNAVAILABLE', `The runtime answered ${status} without an explanation`);
   const {code, message, details} = parsed.data;
   return new AppError(code in errorCatalogue ? (code as ErrorCode) : 'BACKEND_ERROR', message, {details});
 }
 
 function unavailable(cause: unknown): AppError {
-  return new AppError('CONTAINER_UNAVAILABLE', 'The container does not answer on its control socket', {cause});
+  return new AppError('CONTAINER_UNAVAILABLE', 'The container does not answer on its control socket', {
+    cause,
+  });
 }

@@ -1,5 +1,7 @@
 /** The events of a `text/event-stream` answer, comments left out. Ends with the body. */
-export async function* readServerSentEvents(response: Response): AsyncIterable<{event: string; data: string}> {
+export async function* readServerSentEvents(
+  response: Response,
+): AsyncIterable<{event: string; data: string}> {
   if (response.body === null) return;
   const decoder = new TextDecoder();
   let text = '';
@@ -8,7 +10,8 @@ export async function* readServerSentEvents(response: Response): AsyncIterable<{
     for (let end = text.indexOf('\n\n'); end !== -1; end = text.indexOf('\n\n')) {
       const lines = text.slice(0, end).split('\n');
       text = text.slice(end + 2);
-      if (lines.some((line) => line.startsWith('data:'))) yield {event: fieldOf(lines, 'event'), data: fieldOf(lines, 'data')};
+      if (lines.some((line) => line.startsWith('data:')))
+        yield {event: fieldOf(lines, 'event'), data: fieldOf(lines, 'data')};
     }
   }
 }

@@ -5,10 +5,14 @@ import {formatTable, type Paint, printable} from './terminal.ts';
 const headings = ['BRANCH', 'COMMIT', 'CONTAINER', 'STATE', 'NEXT RUN', 'LAST RUN'];
 
 /** The table of `up` and `status`. */
-export function branchTable(branches: readonly Branch[], {paint, nowMs, columns}: {paint: Paint; nowMs: number; columns: number}): string {
+export function branchTable(
+  branches: readonly Branch[],
+  {paint, nowMs, columns}: {paint: Paint; nowMs: number; columns: number},
+): string {
   const severalRepositories = new Set(branches.map(({repository}) => repository)).size > 1;
   const rows = branches.map((branch) => [
-    printable(severalRepositories ? `${branch.repository} ${branch.branch}` : branch.branch) + (branch.live ? paint.dim(' live') : ''),
+    printable(severalRepositories ? `${branch.repository} ${branch.branch}` : branch.branch) +
+      (branch.live ? paint.dim(' live') : ''),
     commitCell(branch),
     branch.container === null ? '-' : branch.container.id.slice(0, 12),
     stateCell(branch, paint),
@@ -24,9 +28,17 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
     .flatMap((branch) => {
       const stalled = branch.conditions.find(({type, status}) => type === 'Stalled' && status === 'True');
       const ready = branch.conditions.find(({type}) => type === 'Ready');
-      if (stalled === undefined && (ready === undefined || ready.status === 'True' || ready.reason === 'progressing')) return [];
-      const lines = (stalled?.issues ?? []).map((issue) => `  ${issue.file}:${issue.line}:${issue.column} ${issue.code}: ${printable(issue.message)}\n`);
-      const message = lines.length === 0 ? `  ${printable((stalled ?? ready)?.message ?? '')}\n` : lines.join('');
+      if (
+        stalled === undefined &&
+        (ready === undefined || ready.status === 'True' || ['progressing', 'trashed'].includes(ready.reason))
+      )
+        return [];
+      const lines = (stalled?.issues ?? []).map(
+        (issue) =>
+          `  ${issue.file}:${issue.line}:${issue.column} ${issue.code}: ${printable(issue.message)}\n`,
+      );
+      const message =
+        lines.length === 0 ? `  ${printable((stalled ?? ready)?.message ?? '')}\n` : lines.join('');
       return [`${paint.red(printable(branch.branch))} ${stalled?.reason ?? ready?.reason ?? ''}\n${message}`];
     })
     .join('');
@@ -34,16 +46,20 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
 
 function commitCell({revision, observed_revision}: Branch): string {
   const observed = observed_revision?.slice(0, 8) ?? '-';
-  return revision === null || revision === observed_revision ? observed : `${observed} → ${revision.slice(0, 8)}`;
+  return revision === null || revision === observed_revision
+    ? observed
+    : `${observed} → ${revision.slice(0, 8)}`;
 }
 
 function stateCell(branch: Branch, paint: Paint): string {
-  const is = (type: string) => branch.conditions.some((condition) => condition.type === type && condition.status === 'True');
+  const is = (type: string) =>
+    branch.conditions.some((condition) => condition.type === type && condition.status === 'True');
   const state = branch.container?.state ?? 'no container';
   if (is('Stalled')) return paint.red(`${state}, stalled`);
   const ready = branch.conditions.find(({type}) => type === 'Ready');
   if (ready?.reason === 'trashed') return paint.dim('trash');
-  if (is('Reconciling')) return paint.yellow(ready?.status === 'False' ? `${state}, retrying` : `${state}, applying`);
+  if (is('Reconciling'))
+    return paint.yellow(ready?.status === 'False' ? `${state}, retrying` : `${state}, applying`);
   return is('Ready') ? paint.green(state) : paint.yellow(state);
 }
 
@@ -54,8 +70,12 @@ function nextCell({next_run}: Branch, nowMs: number): string {
 
 function lastCell({last_run}: Branch, paint: Paint, nowMs: number): string {
   if (last_run === null) return '-';
-  const colour = {succeeded: paint.green, failed: paint.red, timed_out: paint.red, interrupted: paint.yellow}[last_run.status] ?? paint.dim;
-  const code = last_run.status === 'failed' && last_run.exit_code !== null ? ` (exit ${last_run.exit_code})` : '';
+  const colour =
+    {succeeded: paint.green, failed: paint.red, timed_out: paint.red, interrupted: paint.yellow}[
+      last_run.status
+    ] ?? paint.dim;
+  const code =
+    last_run.status === 'failed' && last_run.exit_code !== null ? ` (exit ${last_run.exit_code})` : '';
   const ago = formatDuration(Math.max(0, nowMs - Date.parse(last_run.scheduled_at)));
   return `${colour(last_run.status + code)} ${printable(last_run.entry_name ?? '')} ${ago} ago`;
 }

@@ -1,9 +1,14 @@
+import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import * as z from 'zod';
 import {isErrno, readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
-import {rm} from 'node:fs/promises';
 
-const controllerFileSchema = z.object({url: z.string(), pid: z.int(), started_at: z.string(), version: z.string()});
+const controllerFileSchema = z.object({
+  url: z.string(),
+  pid: z.int(),
+  started_at: z.string(),
+  version: z.string(),
+});
 
 /** `<state>/controller.json`: how other commands find the controller that runs on this state directory. */
 export type ControllerFile = z.infer<typeof controllerFileSchema>;

@@ -3,8 +3,8 @@ import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {createAuth, sessionCookie} from '../api/auth.ts';
 import {createControllerApp} from '../api/controller-app.ts';
-import {createGateway} from '../api/gateway.ts';
 import {createControllerGuard} from '../api/controller-guard.ts';
+import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {ContainerProvider} from '../reconciler/containers/provider.ts';
@@ -44,7 +44,15 @@ export interface ControllerProcess {
 const closeGraceMs = 500;
 
 /** Puts a controller together from its settings and starts it. Throws AppError before anything was changed where it cannot. */
-export async function startControllerProcess({settings, environment, log}: {settings: Settings; environment: Environment; log: Log}): Promise<ControllerProcess> {
+export async function startControllerProcess({
+  settings,
+  environment,
+  log,
+}: {
+  settings: Settings;
+  environment: Environment;
+  log: Log;
+}): Promise<ControllerProcess> {
   const {config, stateDirectory} = settings;
   const lock = await lockState(stateDirectory);
   try {
@@ -62,11 +70,18 @@ export async function lockState(stateDirectory: string): Promise<ExclusiveLock> 
     const lock = takeExclusiveLock(join(stateDirectory, 'lock'));
     if (lock !== null) return lock;
   } catch (cause) {
-    throw new AppError('STATE_UNREADABLE', `The state directory ${stateDirectory} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}. Choose another with --state.`, {cause});
+    throw new AppError(
+      'STATE_UNREADABLE',
+      `The state directory ${stateDirectory} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}. Choose another with --state.`,
+      {cause},
+    );
   }
   const owner = await readControllerFile(stateDirectory);
   const who = owner === null ? 'Another controller' : `The controller with pid ${owner.pid} at ${owner.url}`;
-  throw new AppError('STATE_LOCKED', `${who} owns ${stateDirectory}. Stop it with \`branchtab down\`, or use another --state.`);
+  throw new AppError(
+    'STATE_LOCKED',
+    `${who} owns ${stateDirectory}. Stop it with \`branchtab down\`, or use another --state.`,
+  );
 }
 
 async function startLocked({
@@ -108,7 +123,14 @@ async function startLocked({
     driftIntervalMs: config.drift_interval,
     stopGraceMs: config.stop_grace,
   });
-  const app = createControllerApp({controller, auth, version, baseUrl: () => baseUrl, ready: () => ready, log});
+  const app = createControllerApp({
+    controller,
+    auth,
+    version,
+    baseUrl: () => baseUrl,
+    ready: () => ready,
+    log,
+  });
   const gateway = createGateway({
     socketOf: (id) => controller.container(id)?.controlSocket ?? null,
     isOwnAuthorization: (header) => auth.acceptsAuthorization(header),
@@ -116,13 +138,22 @@ async function startLocked({
     log,
   });
   const address = parseListenAddress(config.listen);
-  const guard = createControllerGuard({allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname]});
-  const server: HttpServer = await serveHttp(address, async (request) => app.fetch(request), {intercept: (incoming, outgoing) => guard(incoming, outgoing) || gateway(incoming, outgoing)});
+  const guard = createControllerGuard({
+    allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname],
+  });
+  const server: HttpServer = await serveHttp(address, async (request) => app.fetch(request), {
+    intercept: (incoming, outgoing) => guard(incoming, outgoing) || gateway(incoming, outgoing),
+  });
   baseUrl = config.public_url === undefined ? server.url : baseUrl;
   try {
     await controller.start();
     failOnFirstPass(controller);
-    await writeControllerFile(stateDirectory, {url: server.url, pid: process.pid, started_at: new Date(clock.now()).toISOString(), version});
+    await writeControllerFile(stateDirectory, {
+      url: server.url,
+      pid: process.pid,
+      started_at: new Date(clock.now()).toISOString(),
+      version,
+    });
     ready = true;
   } catch (error) {
     await controller.stop();
@@ -165,11 +196,14 @@ export async function openProvider(
     clock: systemClock,
     log,
     level: config.level,
-    ...(environment['XDG_RUNTIME_DIR'] ? {socketRoot: environment['XDG_RUNTIME_DIR']} : {}),
+    ...(environment.XDG_RUNTIME_DIR ? {socketRoot: environment.XDG_RUNTIME_DIR} : {}),
   });
 }
 
-async function openSources(config: Config, options: {stateDirectory: string; environment: Environment; log: Log}): Promise<WatchedRepository[]> {
+async function openSources(
+  config: Config,
+  options: {stateDirectory: string; environment: Environment; log: Log},
+): Promise<WatchedRepository[]> {
   const opened: WatchedRepository[] = [];
   for (const repository of config.repositories) {
     const source = await openSource(repository, options);
@@ -177,7 +211,11 @@ async function openSources(config: Config, options: {stateDirectory: string; env
       await source.close();
       continue;
     }
-    opened.push({source, includes: createBranchFilter(repository.branches ?? config.branches), live: repository.live ?? null});
+    opened.push({
+      source,
+      includes: createBranchFilter(repository.branches ?? config.branches),
+      live: repository.live ?? null,
+    });
   }
   return opened;
 }
@@ -187,14 +225,19 @@ async function openSource(
   {stateDirectory, environment, log}: {stateDirectory: string; environment: Environment; log: Log},
 ): Promise<Source> {
   const address = parseRepository(repository);
-  if (address.kind === 'local') return openLocalSource({path: address.path, environment, clock: systemClock, log});
+  if (address.kind === 'local')
+    return openLocalSource({path: address.path, environment, clock: systemClock, log});
   const name = createHash('sha256').update(address.display).digest('hex').slice(0, 16);
   const mirrorDirectory = join(stateDirectory, 'mirrors', `${name}.git`);
   return openRemoteSource({url: address.url, mirrorDirectory, environment, clock: systemClock, log});
 }
 
 /** Whoever can push to a remote runs code here: without a sandbox that is a decision for the operator. */
-function requireIsolation(config: Config, sources: readonly WatchedRepository[], provider: ContainerProvider): void {
+function requireIsolation(
+  config: Config,
+  sources: readonly WatchedRepository[],
+  provider: ContainerProvider,
+): void {
   const remote = sources.find(({source}) => source.kind === 'remote');
   if (remote === undefined || provider.level !== 'plain' || config.trust_branches) return;
   throw new AppError(

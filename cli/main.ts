@@ -1,7 +1,7 @@
 #!/usr/bin/env bun
-import {Command, CommanderError, Option} from 'commander';
 import {dirname} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import {Command, CommanderError, Option} from 'commander';
 import {AppError, type ErrorCode} from '../schemas/errors.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
@@ -18,10 +18,16 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
 const repeated = (value: string, former: string[] | undefined) => [...(former ?? []), value];
 
 const options = {
-  repo: () => new Option('--repo <path or URL>', 'repository to watch; may be given again').argParser(repeated),
+  repo: () =>
+    new Option('--repo <path or URL>', 'repository to watch; may be given again').argParser(repeated),
   state: () => new Option('--state <dir>', 'state directory of the controller'),
-  config: () => new Option('--config <file>', 'configuration file').default(undefined, 'branchtab.yaml, where there is one'),
-  controller: () => new Option('--controller <url>', 'address of the controller; also BRANCHTAB_URL, with BRANCHTAB_TOKEN'),
+  config: () =>
+    new Option('--config <file>', 'configuration file').default(
+      undefined,
+      'branchtab.yaml, where there is one',
+    ),
+  controller: () =>
+    new Option('--controller <url>', 'address of the controller; also BRANCHTAB_URL, with BRANCHTAB_TOKEN'),
   json: () => new Option('--json', 'machine-readable output'),
 };
 
@@ -36,7 +42,12 @@ function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Co
     .configureOutput({writeOut: terminal.out, writeErr: terminal.err});
 
   const client = (command: Command) =>
-    command.addOption(options.repo()).addOption(options.state()).addOption(options.config()).addOption(options.controller()).addOption(options.json());
+    command
+      .addOption(options.repo())
+      .addOption(options.state())
+      .addOption(options.config())
+      .addOption(options.controller())
+      .addOption(options.json());
 
   program
     .command('up')
@@ -46,12 +57,26 @@ function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Co
     .option('--listen <host:port>', 'address of the API (default: 127.0.0.1:7070)')
     .addOption(options.state())
     .addOption(new Option('--provider <name>', 'what runs containers').choices(['process']))
-    .addOption(new Option('--level <level>', 'how the process provider keeps containers apart').choices(['auto', 'sandbox', 'plain']))
-    .option('--undo-window <duration>', 'how long removed branches stay in the trash, 0 for not at all (default: 24h)')
-    .option('--trust-branches', 'run remote repositories without a sandbox: whoever can push can run commands as you')
+    .addOption(
+      new Option('--level <level>', 'how the process provider keeps containers apart').choices([
+        'auto',
+        'sandbox',
+        'plain',
+      ]),
+    )
+    .option(
+      '--undo-window <duration>',
+      'how long removed branches stay in the trash, 0 for not at all (default: 24h)',
+    )
+    .option(
+      '--trust-branches',
+      'run remote repositories without a sandbox: whoever can push can run commands as you',
+    )
     .addOption(options.config())
     .addOption(options.json())
-    .action(async (flags) => finish(await (await import('./commands/up.ts')).up(flags, environment, terminal)));
+    .action(async (flags) =>
+      finish(await (await import('./commands/up.ts')).up(flags, environment, terminal)),
+    );
 
   program
     .command('down')
@@ -62,51 +87,107 @@ function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Co
     .option('--purge', 'also remove the containers, their data and the state directory')
     .option('--yes', 'do not ask before --purge')
     .addOption(options.json())
-    .action(async (flags) => finish(await (await import('./commands/down.ts')).down(flags, environment, terminal)));
+    .action(async (flags) =>
+      finish(await (await import('./commands/down.ts')).down(flags, environment, terminal)),
+    );
 
   program
     .command('init')
     .description('write a first .hoody/crontab and script; commits nothing')
     .addOption(options.repo())
     .addOption(options.json())
-    .action(async (flags) => finish(await (await import('./commands/init.ts')).init(flags, environment, terminal)));
+    .action(async (flags) =>
+      finish(await (await import('./commands/init.ts')).init(flags, environment, terminal)),
+    );
 
-  client(program.command('status').description('what every branch runs; exit code 5 while one is not ready').argument('[branch]', 'name or key'))
+  client(
+    program
+      .command('status')
+      .description('what every branch runs; exit code 5 while one is not ready')
+      .argument('[branch]', 'name or key'),
+  )
     .option('--watch', 'show every change until Ctrl-C')
-    .action(async (branch, flags) => finish(await (await import('./commands/status.ts')).status(branch, flags, environment, terminal)));
+    .action(async (branch, flags) =>
+      finish(await (await import('./commands/status.ts')).status(branch, flags, environment, terminal)),
+    );
 
-  client(program.command('reconcile').description('look again now, and wait until that is done').argument('[branch]', 'name or key; all without it'))
-    .option('--confirm-deletions', 'let deletions through that were held because most branches vanished at once')
+  client(
+    program
+      .command('reconcile')
+      .description('look again now, and wait until that is done')
+      .argument('[branch]', 'name or key; all without it'),
+  )
+    .option(
+      '--confirm-deletions',
+      'let deletions through that were held because most branches vanished at once',
+    )
     .option('--no-wait', 'return as soon as the request is queued')
     .option('--timeout <duration>', 'how long to wait', '60s')
-    .action(async (branch, flags) => finish(await (await import('./commands/reconcile.ts')).reconcile(branch, flags, environment, terminal)));
+    .action(async (branch, flags) =>
+      finish(await (await import('./commands/reconcile.ts')).reconcile(branch, flags, environment, terminal)),
+    );
 
-  client(program.command('runs').description('runs of a branch, newest first').argument('<branch>', 'name or key'))
+  client(
+    program.command('runs').description('runs of a branch, newest first').argument('<branch>', 'name or key'),
+  )
     .option('--job <id or name>', 'only this job')
     .option('--user <name>', 'user whose jobs are shown', undefined)
-    .addOption(new Option('--status <status>', 'only these').choices(['running', 'succeeded', 'failed', 'timed_out', 'skipped', 'interrupted']))
+    .addOption(
+      new Option('--status <status>', 'only these').choices([
+        'running',
+        'succeeded',
+        'failed',
+        'timed_out',
+        'skipped',
+        'interrupted',
+      ]),
+    )
     .option('--limit <n>', 'at most this many', '20')
-    .action(async (branch, flags) => finish(await (await import('./commands/runs.ts')).runs(branch, flags, environment, terminal)));
+    .action(async (branch, flags) =>
+      finish(await (await import('./commands/runs.ts')).runs(branch, flags, environment, terminal)),
+    );
 
-  client(program.command('logs').description('output of runs, oldest first').argument('<branch>', 'name or key').argument('[job]', 'id or name of one job'))
+  client(
+    program
+      .command('logs')
+      .description('output of runs, oldest first')
+      .argument('<branch>', 'name or key')
+      .argument('[job]', 'id or name of one job'),
+  )
     .option('-f, --follow', 'go on with each run that ends')
     .option('--limit <n>', 'start with this many runs', '20')
-    .action(async (branch, job, flags) => finish(await (await import('./commands/logs.ts')).logs(branch, job, flags, environment, terminal)));
+    .action(async (branch, job, flags) =>
+      finish(await (await import('./commands/logs.ts')).logs(branch, job, flags, environment, terminal)),
+    );
 
-  client(program.command('restore').description("take a branch's container out of the trash").argument('<branch>', 'name or key'))
-    .action(async (branch, flags) => finish(await (await import('./commands/restore.ts')).restore(branch, flags, environment, terminal)));
-
-  const containers = program.command('containers').description('containers of the branches');
-  client(containers.command('list').description('list them with the addresses of their kits')).action(async (flags) =>
-    finish(await (await import('./commands/containers.ts')).listContainers(flags, environment, terminal)),
+  client(
+    program
+      .command('restore')
+      .description("take a branch's container out of the trash")
+      .argument('<branch>', 'name or key'),
+  ).action(async (branch, flags) =>
+    finish(await (await import('./commands/restore.ts')).restore(branch, flags, environment, terminal)),
   );
 
-  client(program.command('login').description('print a link that opens the pages of the controller in one browser')).action(async (flags) =>
+  const containers = program.command('containers').description('containers of the branches');
+  client(containers.command('list').description('list them with the addresses of their kits')).action(
+    async (flags) =>
+      finish(await (await import('./commands/containers.ts')).listContainers(flags, environment, terminal)),
+  );
+
+  client(
+    program
+      .command('login')
+      .description('print a link that opens the pages of the controller in one browser'),
+  ).action(async (flags) =>
     finish(await (await import('./commands/login.ts')).login(flags, environment, terminal)),
   );
 
   // Only for --help: `main` hands the words over before this program is made.
-  program.command('runtime').description('run the runtime of one container: cron and exec over HTTP').helpOption(false);
+  program
+    .command('runtime')
+    .description('run the runtime of one container: cron and exec over HTTP')
+    .helpOption(false);
   return program;
 }
 
@@ -114,7 +195,11 @@ function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Co
 const runtimeWords = new Set(['runtime', 'script-host']);
 
 async function main(argv: readonly string[]): Promise<void> {
-  const terminal = createTerminal({stdout: process.stdout, stderr: process.stderr, noColor: (process.env['NO_COLOR'] ?? '') !== ''});
+  const terminal = createTerminal({
+    stdout: process.stdout,
+    stderr: process.stderr,
+    noColor: (process.env.NO_COLOR ?? '') !== '',
+  });
   if (runtimeWords.has(argv[0] ?? '')) {
     const {runtimeMain} = await import('../runtime/main.ts');
     await runtimeMain(argv);
@@ -136,8 +221,9 @@ async function main(argv: readonly string[]): Promise<void> {
 /** `npm start` and `npm run branchtab` change into the checkout; paths mean what they mean to the caller. */
 function enterCallersDirectory(): void {
   const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
-  const caller = process.env['INIT_CWD'];
-  if (caller !== undefined && process.env['npm_lifecycle_event'] !== undefined && process.cwd() === checkout) process.chdir(caller);
+  const caller = process.env.INIT_CWD;
+  if (caller !== undefined && process.env.npm_lifecycle_event !== undefined && process.cwd() === checkout)
+    process.chdir(caller);
 }
 
 function report(error: unknown, {json, terminal}: {json: boolean; terminal: Terminal}): ExitCode {

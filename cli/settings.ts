@@ -3,8 +3,8 @@ import {homedir} from 'node:os';
 import {join, resolve} from 'node:path';
 import {openLocalSource} from '../reconciler/sources/git-local.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
-import {readTextIfPresent} from '../runtime/platform/durable-file.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
+import {readTextIfPresent} from '../runtime/platform/durable-file.ts';
 import {silentLog} from '../runtime/platform/log.ts';
 import {type Config, configSchema, parseConfig} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
@@ -51,12 +51,16 @@ export async function readSettings(flags: SettingsFlags, environment: Environmen
   const parsed = configSchema.safeParse(overrides);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new AppError('CONFIG_INVALID', `--${String(issue?.path[0] ?? '').replaceAll('_', '-')}: ${issue?.message ?? 'is not valid'}`);
+    throw new AppError(
+      'CONFIG_INVALID',
+      `--${String(issue?.path[0] ?? '').replaceAll('_', '-')}: ${issue?.message ?? 'is not valid'}`,
+    );
   }
   const given = Object.keys(overrides) as (keyof Config)[];
   const fromFlags = Object.fromEntries(given.map((name) => [name, parsed.data[name]]));
   const config: Config = {...file, ...fromFlags};
-  const withRepository = config.repositories.length > 0 ? config : {...config, repositories: [{repository: '.'}]};
+  const withRepository =
+    config.repositories.length > 0 ? config : {...config, repositories: [{repository: '.'}]};
   return {config: withRepository, stateDirectory: await stateDirectoryOf(withRepository, environment)};
 }
 
@@ -75,9 +79,14 @@ async function readConfigFile(path: string | undefined): Promise<Config> {
 /** One directory for one set of repositories, whatever directory the command is called in. */
 async function stateDirectoryOf(config: Config, environment: Environment): Promise<string> {
   if (config.state !== undefined) return resolve(config.state);
-  const names = await Promise.all(config.repositories.map(({repository}) => canonicalName(repository, environment)));
-  const hash = createHash('sha256').update([...new Set(names)].sort().join('\n')).digest('hex').slice(0, 12);
-  const home = environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state');
+  const names = await Promise.all(
+    config.repositories.map(({repository}) => canonicalName(repository, environment)),
+  );
+  const hash = createHash('sha256')
+    .update([...new Set(names)].sort().join('\n'))
+    .digest('hex')
+    .slice(0, 12);
+  const home = environment.XDG_STATE_HOME || join(homedir(), '.local', 'state');
   return join(home, 'branchtab', hash);
 }
 

@@ -37,34 +37,43 @@ export function createTerminal({
 }
 
 function createPaint(enabled: boolean): Paint {
-  const sgr = (code: number) => (text: string) => (enabled ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const sgr = (code: number) => (text: string) =>
+    enabled ? `${controlStart}[${code}m${text}${controlStart}[0m` : text;
   return {bold: sgr(1), dim: sgr(2), green: sgr(32), yellow: sgr(33), red: sgr(31)};
 }
 
 /** Columns padded to their widest cell, two blanks between; the last column is not padded. */
-export function formatTable(rows: readonly (readonly string[])[], {columns = Number.POSITIVE_INFINITY}: {columns?: number} = {}): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => visibleWidth(row[column] ?? ''))));
+export function formatTable(
+  rows: readonly (readonly string[])[],
+  {columns = Number.POSITIVE_INFINITY}: {columns?: number} = {},
+): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => visibleWidth(row[column] ?? ''))),
+  );
   return rows
     .map((row) => {
-      const cells = row.map((cell, column) => (column === row.length - 1 ? cell : cell + ' '.repeat((widths[column] ?? 0) - visibleWidth(cell))));
+      const cells = row.map((cell, column) =>
+        column === row.length - 1 ? cell : cell + ' '.repeat((widths[column] ?? 0) - visibleWidth(cell)),
+      );
       return `${clip(cells.join('  ').trimEnd(), columns)}\n`;
     })
     .join('');
 }
 
-const escapes = /\u001b\[\d+m/g;
+const controlStart = String.fromCharCode(27);
+const colours = new RegExp(`${controlStart}\\[\\d+m`, 'g');
 
 function visibleWidth(text: string): number {
-  return Bun.stringWidth(text.replace(escapes, ''));
+  return Bun.stringWidth(text.replace(colours, ''));
 }
 
 /** A row never wraps in a live table. Colour is dropped where the text is cut. */
 function clip(line: string, columns: number): string {
   if (visibleWidth(line) <= columns) return line;
-  return `${[...line.replace(escapes, '')].slice(0, Math.max(0, columns - 1)).join('')}…`;
+  return `${[...line.replace(colours, '')].slice(0, Math.max(0, columns - 1)).join('')}…`;
 }
 
 /** Text from git or a container, made harmless for a terminal: control characters become visible marks. */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+  return text.replace(/(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu, '\ufffd');
 }

@@ -36,7 +36,11 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
   const {provider} = context;
   switch (action.kind) {
     case 'create_container': {
-      const container = await provider.create({name: record.key, labels: labelsOf(record), timeZone: context.timeZone});
+      const container = await provider.create({
+        name: record.key,
+        labels: labelsOf(record),
+        timeZone: context.timeZone,
+      });
       record.container_id = container.id;
       return;
     }
@@ -66,7 +70,10 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
       const ifMatch = action.if_match === '' ? null : action.if_match;
       const rawEtag = await client.putCrontab(action.user, crontab?.text ?? '', {signal, ifMatch});
       const {[action.user]: _replaced, ...others} = record.applied?.crontabs ?? {};
-      const crontabs = crontab === undefined ? others : {...others, [action.user]: {sha256: crontab.sha256, raw_etag: rawEtag}};
+      const crontabs =
+        crontab === undefined
+          ? others
+          : {...others, [action.user]: {sha256: crontab.sha256, raw_etag: rawEtag}};
       const {revision, rootTree} = served(step);
       record.applied = {revision: record.applied?.revision ?? revision, root_tree: rootTree, crontabs};
       return;
@@ -116,17 +123,25 @@ async function endJobs(reason: string, step: Step, context: ApplyContext): Promi
   await context.archive.keep(record, client, Object.keys(runtime.crontabs), {signal: step.signal});
 }
 
-async function syncWorkspace(action: Extract<Action, {kind: 'sync_workspace'}>, step: Step, context: ApplyContext): Promise<void> {
+async function syncWorkspace(
+  action: Extract<Action, {kind: 'sync_workspace'}>,
+  step: Step,
+  context: ApplyContext,
+): Promise<void> {
   const client = context.client(containerOf(step));
   const send = async (base: string | null) => {
     const changes = await context.source.diffTrees(base, action.to, {signal: step.signal});
-    await client.syncWorkspace({base, target: action.to, changes: withContents(changes, step.signal, context)}, {signal: step.signal});
+    await client.syncWorkspace(
+      {base, target: action.to, changes: withContents(changes, step.signal, context)},
+      {signal: step.signal},
+    );
   };
   try {
     await send(action.from);
   } catch (error) {
     // The tree it stands at may be gone from the repository (a rewritten history after gc): send everything.
-    const startOver = error instanceof AppError && ['WORKSPACE_BASE_MISMATCH', 'REPOSITORY_UNREADABLE'].includes(error.code);
+    const startOver =
+      error instanceof AppError && ['WORKSPACE_BASE_MISMATCH', 'REPOSITORY_UNREADABLE'].includes(error.code);
     if (!startOver || action.from === null) throw error;
     await send(null);
   }
@@ -157,14 +172,17 @@ async function deployScripts(digest: string, step: Step, context: ApplyContext):
     if (!(error instanceof AppError && error.code === 'BLOBS_MISSING')) throw error;
     const missing = missingHashes(error.details);
     const contents = Object.fromEntries(
-      scripts.filter(({sha256}) => missing.has(sha256)).map(({sha256, bytes}) => [sha256, Buffer.from(bytes).toString('base64')]),
+      scripts
+        .filter(({sha256}) => missing.has(sha256))
+        .map(({sha256, bytes}) => [sha256, Buffer.from(bytes).toString('base64')]),
     );
     await client.deploy({digest, files, contents}, {signal: step.signal});
   }
 }
 
 function missingHashes(details: unknown): ReadonlySet<unknown> {
-  const missing = typeof details === 'object' && details !== null && 'missing' in details ? details.missing : [];
+  const missing =
+    typeof details === 'object' && details !== null && 'missing' in details ? details.missing : [];
   return new Set(Array.isArray(missing) ? missing : []);
 }
 

@@ -27,9 +27,17 @@ export async function readBranchFiles(tree: HoodyTree, checkScript: ScriptCheck)
       const user = path === crontabPath ? 'root' : path.slice(userCrontabs.length);
       const text = decodeUtf8(bytes);
       if (!userName.test(user)) {
-        issues.push(issueAt(file, 'user_invalid', `"${user}" is not a user name; use letters, digits, ".", "_" and "-".`));
+        issues.push(
+          issueAt(
+            file,
+            'user_invalid',
+            `"${user}" is not a user name; use letters, digits, ".", "_" and "-".`,
+          ),
+        );
       } else if (user === 'root' && path !== crontabPath) {
-        issues.push(issueAt(file, 'user_invalid', 'The crontab of root is .hoody/crontab; move the lines there.'));
+        issues.push(
+          issueAt(file, 'user_invalid', 'The crontab of root is .hoody/crontab; move the lines there.'),
+        );
       } else if (text === null) {
         issues.push(issueAt(file, 'encoding_invalid', 'The crontab is not UTF-8 text.'));
       } else crontabs.push({file: path, user, text, sha256: sha256(bytes)});
@@ -55,11 +63,20 @@ async function fileIssues(file: HoodyFile, bytes: Uint8Array, checkScript: Scrip
 
 function yamlIssues(path: string, bytes: Uint8Array): Issue[] {
   const text = decodeUtf8(bytes);
-  if (text === null) return [{file: path, line: 1, column: 1, code: 'encoding_invalid', message: 'The file is not UTF-8 text.'}];
+  if (text === null)
+    return [
+      {file: path, line: 1, column: 1, code: 'encoding_invalid', message: 'The file is not UTF-8 text.'},
+    ];
   return parseDocument(text, {prettyErrors: false}).errors.map((error) => {
     const before = text.slice(0, error.pos[0]);
     const column = before.length - before.lastIndexOf('\n');
-    return {file: path, line: before.split('\n').length, column, code: 'yaml_invalid', message: error.message};
+    return {
+      file: path,
+      line: before.split('\n').length,
+      column,
+      code: 'yaml_invalid',
+      message: error.message,
+    };
   });
 }
 

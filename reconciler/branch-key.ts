@@ -19,6 +19,9 @@ export function branchKey({repository, path, branch}: BranchIdentity): string {
     .replace(/[^a-z0-9]+/g, '-')
     .slice(0, longestSlug)
     .replace(/^-+|-+$/g, '');
-  const hash = createHash('sha256').update(`${repository}\0${path}\0refs/heads/${branch}`).digest('hex').slice(0, 8);
+  const hash = createHash('sha256')
+    .update(`${repository}\0${path}\0refs/heads/${branch}`)
+    .digest('hex')
+    .slice(0, 8);
   return `${slug === '' ? 'branch' : slug}-${hash}`;
 }

@@ -29,7 +29,9 @@ export const branchRecordSchema = z.object({
   plan: z.array(actionSchema),
   failures: z.int().min(0),
   /** Set from the first listing without the branch until it is back or gone for good. */
-  missing: z.object({since: z.string(), proven: z.boolean(), cause: z.enum(['branch_deleted', 'branch_excluded'])}).nullable(),
+  missing: z
+    .object({since: z.string(), proven: z.boolean(), cause: z.enum(['branch_deleted', 'branch_excluded'])})
+    .nullable(),
   trashed_at: z.string().nullable(),
   /** A person took the container out of the trash while git still lacks the branch. */
   restored: z.boolean(),

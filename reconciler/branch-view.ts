@@ -27,7 +27,10 @@ export function branchView(
     revision: record.revision,
     observed_revision: record.applied?.revision ?? null,
     conditions: record.conditions,
-    container: container === null ? null : containerView(container, containerState(container, schedule, phase), context),
+    container:
+      container === null
+        ? null
+        : containerView(container, containerState(container, schedule, phase), context),
     next_run: container?.state === 'running' && schedule === 'running' ? record.next_run : null,
     last_run: record.last_run,
     plan: record.plan,
@@ -42,7 +45,11 @@ export function kitUrl(baseUrl: string, containerId: string, kit: string): strin
   return `${baseUrl}/c/${containerId}/${kit}`;
 }
 
-function containerView(container: Container, state: ContainerState, {baseUrl, provider, level}: ViewContext): ContainerView {
+function containerView(
+  container: Container,
+  state: ContainerState,
+  {baseUrl, provider, level}: ViewContext,
+): ContainerView {
   const url = (kit: string) => kitUrl(baseUrl, container.id, kit);
   return {
     id: `ctr_${container.id}`,

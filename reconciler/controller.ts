@@ -14,10 +14,15 @@ import type {PlanPolicy} from './plan.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RecordStore} from './record-store.ts';
-import {openRepositoryWatch, type RepositoryStatus, type RepositoryWatch, type WatchedRepository} from './repository-watch.ts';
+import {
+  openRepositoryWatch,
+  type RepositoryStatus,
+  type RepositoryWatch,
+  type WatchedRepository,
+} from './repository-watch.ts';
 import type {RunArchive} from './run-archive.ts';
 import type {RuntimeClient} from './runtime-client.ts';
-import {conditions, reconcilingConditions, type Result, withHistory} from './status.ts';
+import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
 
 export interface ControllerOptions {
   readonly repositories: readonly WatchedRepository[];
@@ -56,7 +61,10 @@ export interface Controller {
   /** Takes a branch's container out of the trash. */
   restore(keyOrName: string): Promise<Branch>;
   /** Newest first, from the container or, where that is gone, from the archive. */
-  runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<{items: Run[]; next_cursor: string | null}>;
+  runs(
+    keyOrName: string,
+    query: Readonly<Record<string, string>>,
+  ): Promise<{items: Run[]; next_cursor: string | null}>;
   container(id: string): Container | null;
   /** Calls back with the key of every branch whose view changed. */
   subscribe(listener: (change: BranchChange) => void): () => void;
@@ -101,7 +109,13 @@ export function createController(options: ControllerOptions): Controller {
   const observedOf = (key: string): Observed => {
     const known = observed.get(key);
     if (known !== undefined) return known;
-    const fresh: Observed = {container: null, runtime: null, phase: null, events: null, crashes: {count: 0, lastMs: 0}};
+    const fresh: Observed = {
+      container: null,
+      runtime: null,
+      phase: null,
+      events: null,
+      crashes: {count: 0, lastMs: 0},
+    };
     observed.set(key, fresh);
     return fresh;
   };
@@ -112,7 +126,11 @@ export function createController(options: ControllerOptions): Controller {
 
   const view = (record: BranchRecord): Branch => {
     const {container, runtime, phase} = observedOf(record.key);
-    const context = {baseUrl: options.baseUrl(), provider: provider?.name ?? 'none', level: provider?.level ?? 'none'};
+    const context = {
+      baseUrl: options.baseUrl(),
+      provider: provider?.name ?? 'none',
+      level: provider?.level ?? 'none',
+    };
     return branchView(record, {container, schedule: runtime?.schedule.state ?? null, phase}, context);
   };
 
@@ -122,11 +140,17 @@ export function createController(options: ControllerOptions): Controller {
     const byName = [...records.all()].filter(({branch}) => branch === keyOrName);
     const [record, ...others] = byName;
     if (record === undefined) {
-      throw new AppError('BRANCH_NOT_FOUND', `No branch ${JSON.stringify(keyOrName)} is served; \`branchtab status\` lists those that are`);
+      throw new AppError(
+        'BRANCH_NOT_FOUND',
+        `No branch ${JSON.stringify(keyOrName)} is served; \`branchtab status\` lists those that are`,
+      );
     }
     if (others.length > 0) {
       const keys = byName.map(({key}) => key).join(', ');
-      throw new AppError('BRANCH_AMBIGUOUS', `More than one repository has a branch ${JSON.stringify(keyOrName)}; use one of the keys ${keys}`);
+      throw new AppError(
+        'BRANCH_AMBIGUOUS',
+        `More than one repository has a branch ${JSON.stringify(keyOrName)}; use one of the keys ${keys}`,
+      );
     }
     return record;
   };
@@ -163,11 +187,17 @@ export function createController(options: ControllerOptions): Controller {
       fail(record, error, startedMs, request);
     }
     if (requests.get(key) === request) requests.delete(key);
-    await records.save(record).catch((error) => log.error('the status of a branch could not be written', {key, error}));
+    await records
+      .save(record)
+      .catch((error) => log.error('the status of a branch could not be written', {key, error}));
     emit({type: 'branch_changed', key});
   };
 
-  const contextOf = (record: BranchRecord, watch: RepositoryWatch, containers: ContainerProvider): ReconcileContext => ({
+  const contextOf = (
+    record: BranchRecord,
+    watch: RepositoryWatch,
+    containers: ContainerProvider,
+  ): ReconcileContext => ({
     provider: containers,
     client: options.client,
     source: watch.source,
@@ -193,14 +223,17 @@ export function createController(options: ControllerOptions): Controller {
     const kinds = plan.map(({kind}) => kind);
     const state = observedOf(record.key);
     if (kinds.includes('create_container')) state.phase = 'creating';
-    else if (kinds.includes('trash_container') || kinds.includes('remove_container')) state.phase = 'stopping';
-    if (revision !== null) record.conditions = reconcilingConditions(record.conditions, revision, clock.now());
+    else if (kinds.includes('trash_container') || kinds.includes('remove_container'))
+      state.phase = 'stopping';
+    if (revision !== null)
+      record.conditions = reconcilingConditions(record.conditions, revision, clock.now());
     emit({type: 'branch_changed', key: record.key});
   };
 
   const onObserved = (record: BranchRecord, container: Container | null, runtime: ControlState | null) => {
     const state = observedOf(record.key);
-    if (state.container !== null && state.container.id !== container?.id) containerKeys.delete(state.container.id);
+    if (state.container !== null && state.container.id !== container?.id)
+      containerKeys.delete(state.container.id);
     if (container !== null) containerKeys.set(container.id, record.key);
     state.container = container;
     state.runtime = runtime;
@@ -211,20 +244,28 @@ export function createController(options: ControllerOptions): Controller {
     } else state.events?.abort();
   };
 
-  const finish = (record: BranchRecord, {result, taken}: {result: Result; taken: Reconciled['taken']}, startedMs: number, request: string | null) => {
+  const finish = (
+    record: BranchRecord,
+    {result, taken}: {result: Result; taken: Reconciled['taken']},
+    startedMs: number,
+    request: string | null,
+  ) => {
     const nowMs = clock.now();
     const state = observedOf(record.key);
     record.plan = [];
     record.conditions = conditions(result, record.conditions, nowMs);
     record.handled_request = request ?? record.handled_request;
     if (result.kind === 'synced' && taken.length > 0 && record.seen_at !== null) {
-      if (state.container !== null && taken.some(({kind}) => kind !== 'start_container')) record.active_ms = nowMs - Date.parse(record.seen_at);
+      if (state.container !== null && taken.some(({kind}) => kind !== 'start_container'))
+        record.active_ms = nowMs - Date.parse(record.seen_at);
     }
     const entry = historyEntry(record, result, taken, startedMs, nowMs);
     if (entry !== null) record.history = withHistory(record.history, entry);
-    if (result.kind === 'missing' && result.until !== null) queue.addAfter(record.key, Math.max(0, Date.parse(result.until) - nowMs));
+    if (result.kind === 'missing' && result.until !== null)
+      queue.addAfter(record.key, Math.max(0, Date.parse(result.until) - nowMs));
     if (result.kind === 'invalid') {
-      for (const issue of result.issues) log.warn('the branch is stalled', {branch: record.branch, revision: result.revision, ...issue});
+      for (const issue of result.issues)
+        log.warn('the branch is stalled', {branch: record.branch, revision: result.revision, ...issue});
     }
   };
 
@@ -233,7 +274,11 @@ export function createController(options: ControllerOptions): Controller {
     const failure = failureOf(error);
     record.failures += 1;
     record.handled_request = request ?? record.handled_request;
-    record.conditions = conditions({kind: 'failed', failure, serving: record.applied?.revision ?? null}, record.conditions, nowMs);
+    record.conditions = conditions(
+      {kind: 'failed', failure, serving: record.applied?.revision ?? null},
+      record.conditions,
+      nowMs,
+    );
     record.history = withHistory(record.history, {
       at: new Date(nowMs).toISOString(),
       revision: record.revision,
@@ -242,7 +287,13 @@ export function createController(options: ControllerOptions): Controller {
       duration_ms: nowMs - startedMs,
     });
     const delayMs = retryDelayMs(record.failures, options.random());
-    log.warn('a branch could not be reconciled', {branch: record.branch, key: record.key, reason: failure.reason, failures: record.failures, error});
+    log.warn('a branch could not be reconciled', {
+      branch: record.branch,
+      key: record.key,
+      reason: failure.reason,
+      failures: record.failures,
+      error,
+    });
     if (failure.kind === 'retry') queue.addAfter(record.key, delayMs);
   };
 
@@ -317,7 +368,8 @@ export function createController(options: ControllerOptions): Controller {
   const sweep = async (): Promise<void> => {
     while (!shutdown.signal.aborted) {
       await clock.sleep(jitter(options.driftIntervalMs, options.random()), {signal: shutdown.signal});
-      for (const {key} of [...records.all()]) if (observed.get(key)?.container?.state === 'running') queue.add(key);
+      for (const {key} of [...records.all()])
+        if (observed.get(key)?.container?.state === 'running') queue.add(key);
     }
   };
 
@@ -326,7 +378,11 @@ export function createController(options: ControllerOptions): Controller {
   /** Containers that we made and have no record of: the state was lost or is older. */
   const adopt = async (containers: readonly Container[]): Promise<void> => {
     for (const container of containers) {
-      const {[labelNames.repository]: repository, [labelNames.path]: path, [labelNames.branch]: branch} = container.labels;
+      const {
+        [labelNames.repository]: repository,
+        [labelNames.path]: path,
+        [labelNames.branch]: branch,
+      } = container.labels;
       if (repository === undefined || path === undefined || branch === undefined) continue;
       const known = records.get(container.name);
       if (known !== undefined) {
@@ -362,7 +418,13 @@ export function createController(options: ControllerOptions): Controller {
         intervalMs: repository.source.kind === 'local' ? options.pollIntervalMs : options.fetchIntervalMs,
         signal: shutdown.signal,
         onChanged: (record) => {
-          if (records.get(record.key) === undefined) void records.save(record).catch((error) => log.error('a branch could not be recorded', {key: record.key, error}));
+          if (records.get(record.key) === undefined)
+            void records
+              .save(record)
+              .catch((error) => log.error('a branch could not be recorded', {key: record.key, error}));
+          // From here on what the conditions say is about an older commit.
+          if (provider !== null && record.revision !== null)
+            record.conditions = reconcilingConditions(record.conditions, record.revision, clock.now());
           queue.cancel(record.key, new Error('a newer commit takes over'));
           queue.add(record.key, {first: record.live});
           emit({type: 'branch_changed', key: record.key});
@@ -399,7 +461,10 @@ export function createController(options: ControllerOptions): Controller {
       const {key, repository} = find(keyOrName);
       const id = crypto.randomUUID();
       requests.set(key, id);
-      void watches.get(repository)?.pass().then(() => queue.add(key, {first: true}));
+      void watches
+        .get(repository)
+        ?.pass()
+        .then(() => queue.add(key, {first: true}));
       return id;
     },
     reconcileAll({confirmDeletions}) {
@@ -408,7 +473,8 @@ export function createController(options: ControllerOptions): Controller {
       for (const [repository, watch] of watches) {
         if (confirmDeletions) watch.confirmDeletions();
         void watch.pass().then(() => {
-          for (const record of records.all()) if (record.repository === repository) queue.add(record.key, {first: record.live});
+          for (const record of records.all())
+            if (record.repository === repository) queue.add(record.key, {first: record.live});
         });
       }
       return id;
@@ -416,7 +482,10 @@ export function createController(options: ControllerOptions): Controller {
     async restore(keyOrName) {
       const record = find(keyOrName);
       if (provider === null || record.trashed_at === null || record.container_id === null) {
-        throw new AppError('NOTHING_TO_RESTORE', `${record.branch} has no container in the trash; \`branchtab status\` shows its state`);
+        throw new AppError(
+          'NOTHING_TO_RESTORE',
+          `${record.branch} has no container in the trash; \`branchtab status\` shows its state`,
+        );
       }
       await provider.label(record.container_id, {[labelNames.trashedAt]: null});
       record.trashed_at = null;
@@ -438,7 +507,9 @@ export function createController(options: ControllerOptions): Controller {
       const {container} = observedOf(record.key);
       if (container?.state !== 'running') return {items: await archived(record.key), next_cursor: null};
       const {user = 'root', ...rest} = query;
-      return options.client(container).runs(user, rest, {signal: AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)])});
+      return options
+        .client(container)
+        .runs(user, rest, {signal: AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)])});
     },
     container(id) {
       const key = containerKeys.get(id);
@@ -462,7 +533,12 @@ function byImportance(a: Branch, b: Branch): number {
 
 /** A record that needs no look at start: applied, seen, present. */
 function settled(record: BranchRecord): boolean {
-  return record.missing === null && record.applied !== null && record.applied.revision === record.revision && record.failures === 0;
+  return (
+    record.missing === null &&
+    record.applied !== null &&
+    record.applied.revision === record.revision &&
+    record.failures === 0
+  );
 }
 
 function historyEntry(
@@ -476,8 +552,17 @@ function historyEntry(
   const outcomes = {synced: 'applied', invalid: 'stalled', missing: 'paused', failed: 'failed'} as const;
   const trashed = taken.some(({kind}) => kind === 'trash_container');
   const outcome = trashed ? 'trashed' : outcomes[result.kind];
-  const message = taken.length > 0 ? taken.map(({summary}) => summary).join('; ') : (record.conditions.find(({type}) => type === 'Stalled')?.message ?? '');
-  return {at: new Date(nowMs).toISOString(), revision: record.revision, outcome, message, duration_ms: nowMs - startedMs};
+  const message =
+    taken.length > 0
+      ? taken.map(({summary}) => summary).join('; ')
+      : (record.conditions.find(({type}) => type === 'Stalled')?.message ?? '');
+  return {
+    at: new Date(nowMs).toISOString(),
+    revision: record.revision,
+    outcome,
+    message,
+    duration_ms: nowMs - startedMs,
+  };
 }
 
 function filterRuns(runs: readonly Run[], {entry, status, limit}: Readonly<Record<string, string>>): Run[] {
@@ -486,4 +571,3 @@ function filterRuns(runs: readonly Run[], {entry, status, limit}: Readonly<Recor
     .filter((run) => status === undefined || run.status === status)
     .slice(0, limit === undefined ? 50 : Number(limit));
 }
-

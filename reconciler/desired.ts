@@ -1,5 +1,5 @@
-import type {Issue} from '../schemas/issue.ts';
 import {parseCrontab} from '../schemas/crontab.ts';
+import type {Issue} from '../schemas/issue.ts';
 import type {BranchFiles, CrontabFile, MissingCause, ObservedRef, ScriptFile} from './observation.ts';
 
 export type Desired =

@@ -11,7 +11,11 @@ export interface Failure {
 /** Errors that are not ours are retried too: a full disk or a dying engine may come back. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof AppError) {
-    return {kind: error.retryable || error.status >= 500 ? 'retry' : 'stalled', reason: error.code.toLowerCase(), message: sentence(error.message)};
+    return {
+      kind: error.retryable || error.status >= 500 ? 'retry' : 'stalled',
+      reason: error.code.toLowerCase(),
+      message: sentence(error.message),
+    };
   }
   const message = error instanceof Error ? error.message : String(error);
   return {kind: 'retry', reason: 'internal_error', message: sentence(message)};

@@ -46,7 +46,9 @@ function planAbsent(
   const {reason} = desired;
   const why = absentWords[reason];
   if (container === null) {
-    return desired.proven ? [{kind: 'forget_branch', reason, summary: `Forget ${record.branch}: ${why}`}] : [];
+    return desired.proven
+      ? [{kind: 'forget_branch', reason, summary: `Forget ${record.branch}: ${why}`}]
+      : [];
   }
   if (record.live) return [];
   if (record.restored) {
@@ -57,13 +59,23 @@ function planAbsent(
   if (record.trashed_at !== null) {
     if (nowMs < Date.parse(record.trashed_at) + policy.undoWindowMs) return [];
     return [
-      {kind: 'remove_container', reason: 'undo_window_over', summary: `Remove the container of ${record.branch} for good`},
+      {
+        kind: 'remove_container',
+        reason: 'undo_window_over',
+        summary: `Remove the container of ${record.branch} for good`,
+      },
       {kind: 'forget_branch', reason: 'undo_window_over', summary: `Forget ${record.branch}`},
     ];
   }
   if (!desired.proven) {
     return runtime?.schedule.state === 'running'
-      ? [{kind: 'pause_schedule', reason: pauseReasons.branchMissing, summary: `Pause ${record.branch}: not in the newest listing`}]
+      ? [
+          {
+            kind: 'pause_schedule',
+            reason: pauseReasons.branchMissing,
+            summary: `Pause ${record.branch}: not in the newest listing`,
+          },
+        ]
       : [];
   }
   if (policy.undoWindowMs === 0) {
@@ -72,7 +84,9 @@ function planAbsent(
       {kind: 'forget_branch', reason, summary: `Forget ${record.branch}`},
     ];
   }
-  return [{kind: 'trash_container', reason, summary: `Move the container of ${record.branch} to the trash: ${why}`}];
+  return [
+    {kind: 'trash_container', reason, summary: `Move the container of ${record.branch} to the trash: ${why}`},
+  ];
 }
 
 const absentWords = {
@@ -91,7 +105,11 @@ function planLifecycle({record, container}: Observation, desired: 'served' | 'in
   }
   const actions: Action[] = [];
   if (record.trashed_at !== null) {
-    actions.push({kind: 'restore_container', reason: 'branch_back', summary: `Take the container of ${record.branch} out of the trash`});
+    actions.push({
+      kind: 'restore_container',
+      reason: 'branch_back',
+      summary: `Take the container of ${record.branch} out of the trash`,
+    });
   }
   if (container.state !== 'running') {
     const reason = container.state === 'failed' ? 'runtime_died' : 'not_running';
@@ -110,11 +128,21 @@ function planContent(
   const revision = desired.revision.slice(0, 8);
   const sameCommit = record.applied?.revision === desired.revision;
   if (runtime === null || runtime.environment.digest !== digests?.environment) {
-    actions.push({kind: 'put_environment', reason: 'environment_differs', summary: `Set the environment of ${revision}`});
+    actions.push({
+      kind: 'put_environment',
+      reason: 'environment_differs',
+      summary: `Set the environment of ${revision}`,
+    });
   }
   if (runtime?.workspace.tree !== desired.rootTree) {
     const from = runtime?.workspace.tree ?? null;
-    actions.push({kind: 'sync_workspace', from, to: desired.rootTree, reason: 'tree_differs', summary: `Bring the files to ${revision}`});
+    actions.push({
+      kind: 'sync_workspace',
+      from,
+      to: desired.rootTree,
+      reason: 'tree_differs',
+      summary: `Bring the files to ${revision}`,
+    });
   }
   const deployment = runtime?.deployment.digest ?? null;
   if (digests === null || deployment !== digests.deployment) {
@@ -144,7 +172,9 @@ function planCrontabs(
     const drifted = unchanged && observedTag !== null;
     if (drifted && policy.drift === 'report') return [];
     const reason = drifted ? 'drift' : wanted.has(user) ? 'crontab_differs' : 'crontab_removed';
-    const summary = drifted ? `Put back the crontab of ${user}: it was changed by hand` : `Put the crontab of ${user}`;
+    const summary = drifted
+      ? `Put back the crontab of ${user}: it was changed by hand`
+      : `Put the crontab of ${user}`;
     return [{kind: 'put_crontab', user, if_match: observedTag ?? '', reason, summary}];
   });
 }
@@ -155,7 +185,9 @@ function planRelease({record, runtime}: Observation): Action[] {
     return [{kind: 'release_schedule', reason: 'applied', summary: `Run the schedule of ${record.branch}`}];
   }
   if (runtime.schedule.state === 'paused' && ours.includes(runtime.schedule.reason)) {
-    return [{kind: 'release_schedule', reason: 'branch_back', summary: `Resume the schedule of ${record.branch}`}];
+    return [
+      {kind: 'release_schedule', reason: 'branch_back', summary: `Resume the schedule of ${record.branch}`},
+    ];
   }
   return [];
 }

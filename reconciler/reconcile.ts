@@ -39,7 +39,11 @@ export interface Reconciled {
  * Everything is read anew; the caller passes no more than the record. `desired` and `plan` are pure. Throws
  * what a step threw: the caller turns it into conditions and a retry. Taking the same steps twice is harmless.
  */
-export async function reconcileBranch(record: BranchRecord, context: ReconcileContext, signal: AbortSignal): Promise<Reconciled> {
+export async function reconcileBranch(
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<Reconciled> {
   const taken: Action[] = [];
   const ref = await observeRef(record, context, signal);
   const desired = desiredState(ref, record);
@@ -53,23 +57,42 @@ export async function reconcileBranch(record: BranchRecord, context: ReconcileCo
     for (const action of nextSteps(plan)) {
       signal.throwIfAborted();
       await applyAction(action, {observation, desired, signal}, context);
-      context.log.info('applied', {branch: record.branch, key: record.key, action: action.kind, reason: action.reason});
+      context.log.info('applied', {
+        branch: record.branch,
+        key: record.key,
+        action: action.kind,
+        reason: action.reason,
+      });
       taken.push(action);
       if (action.kind === 'forget_branch') return {result: null, taken};
     }
   }
-  throw new AppError('BACKEND_ERROR', `The container of ${record.branch} does not stay as it is set; something changes it at the same time`);
+  throw new AppError(
+    'BACKEND_ERROR',
+    `The container of ${record.branch} does not stay as it is set; something changes it at the same time`,
+  );
 }
 
-async function observeRef(record: BranchRecord, context: ReconcileContext, signal: AbortSignal): Promise<ObservedRef> {
-  if (record.missing !== null) return {kind: 'missing', proven: record.missing.proven, cause: record.missing.cause};
-  if (record.revision === null) throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
+async function observeRef(
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<ObservedRef> {
+  if (record.missing !== null)
+    return {kind: 'missing', proven: record.missing.proven, cause: record.missing.cause};
+  if (record.revision === null)
+    throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
   const tree = await context.source.readHoody(record.revision, {signal});
   if (tree === null) return {kind: 'without_hoody', commit: record.revision};
   return {kind: 'present', files: await readBranchFiles(tree, context.checkScript)};
 }
 
-async function observe(record: BranchRecord, ref: ObservedRef, context: ReconcileContext, signal: AbortSignal): Promise<Observation> {
+async function observe(
+  record: BranchRecord,
+  ref: ObservedRef,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<Observation> {
   const container = await context.findContainer(record);
   record.container_id = container?.id ?? null;
   const runtime = container?.state === 'running' ? await context.client(container).state({signal}) : null;
@@ -78,7 +101,9 @@ async function observe(record: BranchRecord, ref: ObservedRef, context: Reconcil
 
 /** Steps up to the next look at the world: a container that was just started must be observed before it is filled. */
 function nextSteps(plan: readonly Action[]): readonly Action[] {
-  const lifecycle = plan.filter(({kind}) => ['create_container', 'restore_container', 'start_container'].includes(kind));
+  const lifecycle = plan.filter(({kind}) =>
+    ['create_container', 'restore_container', 'start_container'].includes(kind),
+  );
   return lifecycle.length > 0 ? lifecycle : plan;
 }
 
@@ -89,9 +114,15 @@ function settle(observation: Observation, desired: Desired, {policy}: ReconcileC
     case 'absent':
       return missingResult(observation, desired, policy.undoWindowMs);
     case 'invalid':
-      return {kind: 'invalid', revision: desired.revision, issues: desired.issues, serving: record.applied?.revision ?? null};
+      return {
+        kind: 'invalid',
+        revision: desired.revision,
+        issues: desired.issues,
+        serving: record.applied?.revision ?? null,
+      };
     case 'served': {
-      if (record.applied !== null) record.applied = {...record.applied, revision: desired.revision, root_tree: desired.rootTree};
+      if (record.applied !== null)
+        record.applied = {...record.applied, revision: desired.revision, root_tree: desired.rootTree};
       return {kind: 'synced', revision: desired.revision, drift: hasDrift(observation)};
     }
     default:
@@ -101,5 +132,7 @@ function settle(observation: Observation, desired: Desired, {policy}: ReconcileC
 
 /** Only possible with `drift: report`; otherwise the plan would have named it. */
 function hasDrift({record, runtime}: Observation): boolean {
-  return Object.entries(record.applied?.crontabs ?? {}).some(([user, {raw_etag}]) => runtime?.crontabs[user]?.raw_etag !== raw_etag);
+  return Object.entries(record.applied?.crontabs ?? {}).some(
+    ([user, {raw_etag}]) => runtime?.crontabs[user]?.raw_etag !== raw_etag,
+  );
 }

@@ -97,7 +97,8 @@ export function durableJson<T>(path: string): Adapter<T> {
       try {
         await writeFileDurably(path, `${JSON.stringify(data)}\n`);
       } catch (error) {
-        if (isErrno(error, 'ENOSPC')) throw new Error(`the disk is full; ${path} keeps its former content`, {cause: error});
+        if (isErrno(error, 'ENOSPC'))
+          throw new Error(`the disk is full; ${path} keeps its former content`, {cause: error});
         throw error;
       }
     },

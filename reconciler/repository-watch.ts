@@ -88,12 +88,20 @@ export function openRepositoryWatch({
       if (signal.aborted) return;
       const code = error instanceof AppError ? error.code : 'INTERNAL_ERROR';
       const message = error instanceof Error ? error.message : String(error);
-      if (status.error?.message !== message) log.error('a repository cannot be read; what runs goes on', {repository: source.repository, error});
+      if (status.error?.message !== message)
+        log.error('a repository cannot be read; what runs goes on', {repository: source.repository, error});
       status = {...status, error: {code, message}};
       return;
     }
     if (status.error !== null) log.info('the repository can be read again', {repository: source.repository});
-    status = {...status, live, branches: listing.branches.size, served: records.size, listed_at: new Date(listing.listedAtMs).toISOString(), error: null};
+    status = {
+      ...status,
+      live,
+      branches: listing.branches.size,
+      served: records.size,
+      listed_at: new Date(listing.listedAtMs).toISOString(),
+      error: null,
+    };
   };
 
   const compare = async (listing: RefListing): Promise<void> => {
@@ -131,7 +139,12 @@ export function openRepositoryWatch({
         continue;
       }
       withoutHoody.delete(branch);
-      const record = newBranchRecord({repository: source.repository, path: '.', branch, live: branch === live});
+      const record = newBranchRecord({
+        repository: source.repository,
+        path: '.',
+        branch,
+        live: branch === live,
+      });
       record.revision = commit;
       record.seen_at = new Date(clock.now()).toISOString();
       records.set(branch, record);
@@ -141,16 +154,25 @@ export function openRepositoryWatch({
 
   const handleMissing = async (listing: RefListing): Promise<void> => {
     for (const branch of withoutHoody.keys()) if (!listing.branches.has(branch)) withoutHoody.delete(branch);
-    const missing = [...records.values()].filter(({branch}) => !listing.branches.has(branch) || !isServed(branch));
-    const doomed = missing.filter(({live: isLive, trashed_at, restored}) => !isLive && trashed_at === null && !restored);
-    const previews = [...records.values()].filter(({live: isLive, trashed_at}) => !isLive && trashed_at === null).length;
+    const missing = [...records.values()].filter(
+      ({branch}) => !listing.branches.has(branch) || !isServed(branch),
+    );
+    const doomed = missing.filter(
+      ({live: isLive, trashed_at, restored}) => !isLive && trashed_at === null && !restored,
+    );
+    const previews = [...records.values()].filter(
+      ({live: isLive, trashed_at}) => !isLive && trashed_at === null,
+    ).length;
     const trips = !deletionsConfirmed && breakerTrips({previews, missing: doomed.length});
     if (trips && status.held_deletions === null) {
-      log.error('most branches are gone at once; they are paused, and none is removed until `branchtab reconcile --confirm-deletions`', {
-        repository: source.repository,
-        missing: doomed.length,
-        previews,
-      });
+      log.error(
+        'most branches are gone at once; they are paused, and none is removed until `branchtab reconcile --confirm-deletions`',
+        {
+          repository: source.repository,
+          missing: doomed.length,
+          previews,
+        },
+      );
     }
     status = {...status, held_deletions: trips ? {missing: doomed.length, previews} : null};
     for (const record of missing) await markMissing(record, listing, trips);
@@ -162,7 +184,9 @@ export function openRepositoryWatch({
     const excluded = listing.branches.has(record.branch);
     const before = record.missing;
     const since = before?.since ?? new Date(listing.listedAtMs).toISOString();
-    const proven = !held && (before?.proven === true || excluded || (await isGone(record.branch, since, listing.listedAtMs)));
+    const proven =
+      !held &&
+      (before?.proven === true || excluded || (await isGone(record.branch, since, listing.listedAtMs)));
     if (before !== null && before.proven === proven) return;
     record.revision = excluded ? record.revision : null;
     record.missing = {since, proven, cause: excluded ? 'branch_excluded' : 'branch_deleted'};

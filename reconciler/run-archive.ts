@@ -8,7 +8,12 @@ import type {RequestOptions, RuntimeClient} from './runtime-client.ts';
 /** Run records that outlive their container: one file of JSON lines for each branch. */
 export interface RunArchive {
   /** Copies the runtime's records of these users; records that are there already are not doubled. */
-  keep(record: BranchRecord, client: RuntimeClient, users: readonly string[], options: RequestOptions): Promise<void>;
+  keep(
+    record: BranchRecord,
+    client: RuntimeClient,
+    users: readonly string[],
+    options: RequestOptions,
+  ): Promise<void>;
   /** Newest first. Empty for a branch that was never archived. */
   read(key: string): Promise<Run[]>;
   delete(key: string): Promise<void>;
@@ -40,14 +45,21 @@ export function openRunArchive({directory}: {directory: string}): RunArchive {
       for (const user of users) {
         let cursor: string | null = null;
         do {
-          const page = await client.runs(user, {limit: pageSize, ...(cursor === null ? {} : {cursor})}, options);
+          const page = await client.runs(
+            user,
+            {limit: pageSize, ...(cursor === null ? {} : {cursor})},
+            options,
+          );
           fresh.push(...page.items.filter((run) => !known.has(run.id)));
           cursor = page.next_cursor;
         } while (cursor !== null);
       }
       if (fresh.length === 0) return;
       await mkdir(directory, {recursive: true, mode: 0o700});
-      await appendFile(pathOf(key), fresh.map((run) => `${JSON.stringify(run)}\n`).join(''), {mode: 0o600, flush: true});
+      await appendFile(pathOf(key), fresh.map((run) => `${JSON.stringify(run)}\n`).join(''), {
+        mode: 0o600,
+        flush: true,
+      });
     },
     delete: (key) => rm(pathOf(key), {force: true}),
   };

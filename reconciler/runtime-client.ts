@@ -1,4 +1,10 @@
-import type {ControlEvent, ControlState, Deployment, EnvironmentChange, ScheduleChange} from '../schemas/control.ts';
+import type {
+  ControlEvent,
+  ControlState,
+  Deployment,
+  EnvironmentChange,
+  ScheduleChange,
+} from '../schemas/control.ts';
 import type {RunList} from '../schemas/run.ts';
 
 /** The controller's side of one runtime's control socket. Errors are AppErrors: the runtime's own code, or CONTAINER_UNAVAILABLE. */

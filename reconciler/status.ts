@@ -1,14 +1,23 @@
 import type {Condition, Reconciliation} from '../schemas/branch.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {Desired} from './desired.ts';
-import {type Failure, sentence} from './outcome.ts';
 import type {Observation} from './observation.ts';
+import {type Failure, sentence} from './outcome.ts';
 
 /** How a reconciliation ended; `conditions` turns it into what people and machines read. */
 export type Result =
   | {readonly kind: 'synced'; readonly revision: string; readonly drift: boolean}
-  | {readonly kind: 'invalid'; readonly revision: string; readonly issues: readonly Issue[]; readonly serving: string | null}
-  | {readonly kind: 'missing'; readonly state: 'orphaned' | 'paused' | 'trashed' | 'restored' | 'live_without_hoody'; readonly until: string | null}
+  | {
+      readonly kind: 'invalid';
+      readonly revision: string;
+      readonly issues: readonly Issue[];
+      readonly serving: string | null;
+    }
+  | {
+      readonly kind: 'missing';
+      readonly state: 'orphaned' | 'paused' | 'trashed' | 'restored' | 'live_without_hoody';
+      readonly until: string | null;
+    }
   | {readonly kind: 'failed'; readonly failure: Failure; readonly serving: string | null};
 
 /** What the absence of a branch means for its container once the plan is carried out. */
@@ -19,7 +28,11 @@ export function missingResult(
 ): Result | null {
   if (container === null) return null;
   if (record.live) {
-    return {kind: 'missing', state: desired.reason === 'hoody_removed' ? 'live_without_hoody' : 'orphaned', until: null};
+    return {
+      kind: 'missing',
+      state: desired.reason === 'hoody_removed' ? 'live_without_hoody' : 'orphaned',
+      until: null,
+    };
   }
   if (record.restored) return {kind: 'missing', state: 'restored', until: null};
   if (record.trashed_at === null) return {kind: 'missing', state: 'paused', until: null};
@@ -32,21 +45,47 @@ export function conditions(result: Result, before: readonly Condition[], nowMs: 
   return conditionValues(result).map((condition) => {
     const former = before.find((other) => other.type === condition.type);
     const kept = former?.status === condition.status;
-    return {...condition, last_transition_time: kept ? former.last_transition_time : new Date(nowMs).toISOString()};
+    return {
+      ...condition,
+      last_transition_time: kept ? former.last_transition_time : new Date(nowMs).toISOString(),
+    };
   });
 }
 
 type ConditionValue = Omit<Condition, 'last_transition_time'>;
 
 function conditionValues(result: Result): ConditionValue[] {
-  const ready = (status: Condition['status'], reason: string, message: string): ConditionValue => ({type: 'Ready', status, reason, message});
-  const idle: ConditionValue = {type: 'Reconciling', status: 'False', reason: 'idle', message: 'Nothing to do.'};
-  const healthy: ConditionValue = {type: 'Stalled', status: 'False', reason: 'none', message: 'Nothing is in the way.'};
+  const ready = (status: Condition['status'], reason: string, message: string): ConditionValue => ({
+    type: 'Ready',
+    status,
+    reason,
+    message,
+  });
+  const idle: ConditionValue = {
+    type: 'Reconciling',
+    status: 'False',
+    reason: 'idle',
+    message: 'Nothing to do.',
+  };
+  const healthy: ConditionValue = {
+    type: 'Stalled',
+    status: 'False',
+    reason: 'none',
+    message: 'Nothing is in the way.',
+  };
   switch (result.kind) {
     case 'synced': {
       const short = result.revision.slice(0, 8);
       return result.drift
-        ? [ready('True', 'drifted', `Commit ${short} is applied; the container was changed by hand and is left so by policy.`), idle, healthy]
+        ? [
+            ready(
+              'True',
+              'drifted',
+              `Commit ${short} is applied; the container was changed by hand and is left so by policy.`,
+            ),
+            idle,
+            healthy,
+          ]
         : [ready('True', 'applied', `Commit ${short} is active.`), idle, healthy];
     }
     case 'invalid': {
@@ -68,9 +107,18 @@ function conditionValues(result: Result): ConditionValue[] {
       const {failure} = result;
       const message = `${failure.message} ${serving(result.serving)}`;
       if (failure.kind === 'stalled') {
-        return [ready('False', failure.reason, message), idle, {type: 'Stalled', status: 'True', reason: failure.reason, message}];
+        return [
+          ready('False', failure.reason, message),
+          idle,
+          {type: 'Stalled', status: 'True', reason: failure.reason, message},
+        ];
       }
-      const retry: ConditionValue = {type: 'Reconciling', status: 'True', reason: 'retrying', message: 'The whole is tried again with growing pauses.'};
+      const retry: ConditionValue = {
+        type: 'Reconciling',
+        status: 'True',
+        reason: 'retrying',
+        message: 'The whole is tried again with growing pauses.',
+      };
       return [ready('False', failure.reason, message), retry, healthy];
     }
     default:
@@ -82,14 +130,18 @@ function serving(revision: string | null): string {
   return revision === null ? 'Nothing is active yet.' : `Commit ${revision.slice(0, 8)} stays active.`;
 }
 
-const missingWords: Record<Extract<Result, {kind: 'missing'}>['state'], (until: string | null) => {reason: string; message: string}> = {
+const missingWords: Record<
+  Extract<Result, {kind: 'missing'}>['state'],
+  (until: string | null) => {reason: string; message: string}
+> = {
   orphaned: () => ({
     reason: 'orphaned',
     message: 'The live branch is gone from the repository. Its container is kept and its schedule goes on.',
   }),
   live_without_hoody: () => ({
     reason: 'hoody_removed',
-    message: 'The live branch has no .hoody directory any more. Its container is kept and its schedule goes on.',
+    message:
+      'The live branch has no .hoody directory any more. Its container is kept and its schedule goes on.',
   }),
   paused: () => ({
     reason: 'branch_missing',
@@ -101,12 +153,17 @@ const missingWords: Record<Extract<Result, {kind: 'missing'}>['state'], (until: 
   }),
   restored: () => ({
     reason: 'restored_without_branch',
-    message: 'The container was restored, but the branch is not in the repository: its schedule stays paused until the branch is pushed again.',
+    message:
+      'The container was restored, but the branch is not in the repository: its schedule stays paused until the branch is pushed again.',
   }),
 };
 
 /** Conditions while work is in hand: only Reconciling changes. */
-export function reconcilingConditions(before: readonly Condition[], revision: string, nowMs: number): Condition[] {
+export function reconcilingConditions(
+  before: readonly Condition[],
+  revision: string,
+  nowMs: number,
+): Condition[] {
   const nowText = new Date(nowMs).toISOString();
   const former = before.find((condition) => condition.type === 'Reconciling');
   const reconciling: Condition = {

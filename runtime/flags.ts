@@ -41,7 +41,8 @@ export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
   if (controlAddress?.kind === 'tcp')
     throw invalid('--control takes a unix socket: who reaches it may do everything.');
   // The common answer first: asking for zones costs a process 2 MB.
-  if (tz !== 'UTC' && !isTimeZone(tz)) throw invalid(`--tz ${tz} is no time zone. Write an IANA name such as Europe/Berlin.`);
+  if (tz !== 'UTC' && !isTimeZone(tz))
+    throw invalid(`--tz ${tz} is no time zone. Write an IANA name such as Europe/Berlin.`);
   const graceMs = Number(values['grace-ms'] ?? 30_000);
   if (!Number.isSafeInteger(graceMs) || graceMs < 0)
     throw invalid('--grace-ms takes a whole number of milliseconds.');

@@ -1,7 +1,7 @@
 import * as z from 'zod';
+import {lastRunSchema, nextRunSchema} from './control.ts';
 import {issueSchema} from './issue.ts';
 import {actionSchema} from './plan.ts';
-import {lastRunSchema, nextRunSchema} from './control.ts';
 
 export const conditionSchema = z
   .object({
@@ -19,7 +19,15 @@ export const conditionSchema = z
   });
 export type Condition = z.infer<typeof conditionSchema>;
 
-export const containerStateSchema = z.enum(['creating', 'held', 'running', 'paused', 'stopping', 'stopped', 'failed']);
+export const containerStateSchema = z.enum([
+  'creating',
+  'held',
+  'running',
+  'paused',
+  'stopping',
+  'stopped',
+  'failed',
+]);
 export type ContainerState = z.infer<typeof containerStateSchema>;
 
 export const containerViewSchema = z
@@ -58,8 +66,14 @@ export const branchSchema = z
     next_run: nextRunSchema.nullable(),
     last_run: lastRunSchema.nullable(),
     plan: z.array(actionSchema).meta({description: 'Steps that are still to be taken; empty when in sync.'}),
-    active_ms: z.number().nullable().meta({description: 'From the moment the newest commit was seen to the moment it was active.'}),
-    handled_request: z.string().nullable().meta({description: 'Id of the newest reconcile request that is done.'}),
+    active_ms: z
+      .number()
+      .nullable()
+      .meta({description: 'From the moment the newest commit was seen to the moment it was active.'}),
+    handled_request: z
+      .string()
+      .nullable()
+      .meta({description: 'Id of the newest reconcile request that is done.'}),
     history: z.array(reconciliationSchema),
   })
   .meta({id: 'Branch', description: 'A branch with its container and the state of its schedule.'});

@@ -7,6 +7,7 @@ import * as z from 'zod';
  *   PUT  /api/v1/control/schedule     ScheduleChange   -> ControlState
  *   PUT  /api/v1/control/environment  EnvironmentChange -> ControlState
  *   POST /api/v1/control/workspace    change set, see `runtime/workspace/change-set.ts` -> {tree}
+ *   POST /api/v1/control/jobs/stop    {grace_ms, reason}: no job starts any more, running ones end as interrupted
  *   GET  /api/v1/control/events       SSE, one `ControlEvent` per `data:` line
  *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}
  */
@@ -32,15 +33,25 @@ export const environmentChangeSchema = z.object({
 export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
 
 export const deploymentSchema = z.object({
-  digest: z.string().regex(/^[0-9a-f]{64}$/).meta({description: 'SHA-256 over the sorted `path NUL sha256 LF` lines.'}),
+  digest: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .meta({description: 'SHA-256 over the sorted `path NUL sha256 LF` lines.'}),
   files: z
     .array(z.object({path: z.string().min(1).max(1024), sha256: z.string().regex(/^[0-9a-f]{64}$/)}))
     .max(10_000),
-  contents: z.record(z.string(), z.string()).default({}).meta({description: 'sha256 to base64 of the bytes; may leave out what the runtime has.'}),
+  contents: z
+    .record(z.string(), z.string())
+    .default({})
+    .meta({description: 'sha256 to base64 of the bytes; may leave out what the runtime has.'}),
 });
 export type Deployment = z.infer<typeof deploymentSchema>;
 
-export const nextRunSchema = z.object({entry_id: z.string(), entry_name: z.string().nullable(), at: z.string()});
+export const nextRunSchema = z.object({
+  entry_id: z.string(),
+  entry_name: z.string().nullable(),
+  at: z.string(),
+});
 export type NextRun = z.infer<typeof nextRunSchema>;
 
 export const lastRunSchema = z.object({
@@ -61,7 +72,9 @@ export const controlStateSchema = z.object({
   schedule: z.object({state: scheduleStateSchema, reason: z.string().nullable()}),
   environment: z.object({
     revision: z.string().nullable(),
-    digest: z.string().meta({description: 'SHA-256 over the variables as JSON with sorted names; never the values.'}),
+    digest: z
+      .string()
+      .meta({description: 'SHA-256 over the variables as JSON with sorted names; never the values.'}),
   }),
   workspace: z.object({tree: z.string().nullable()}),
   deployment: z.object({digest: z.string().nullable()}),

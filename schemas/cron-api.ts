@@ -92,6 +92,47 @@ export type ReplacedCrontab = z.infer<typeof replacedCrontabSchema>;
 export const crontabListSchema = z.object({items: z.array(crontabSchema), ...page}).meta({id: 'CrontabList'});
 export type CrontabList = z.infer<typeof crontabListSchema>;
 
+export const schedulePreviewSchema = z
+  .object({
+    schedule: z.string(),
+    timezone: z.string(),
+    valid: z.boolean(),
+    human: z.string().nullable(),
+    next: z.array(z.string()).meta({description: 'RFC 3339 UTC; empty where it never comes.'}),
+    error: z.object({code: z.string(), message: z.string(), column: z.int()}).nullable(),
+  })
+  .meta({id: 'SchedulePreview'});
+export type SchedulePreview = z.infer<typeof schedulePreviewSchema>;
+
+const variablesSchema = z.record(z.string(), z.string());
+
+export const crontabPreviewSchema = z
+  .object({
+    valid: z.boolean(),
+    env: variablesSchema,
+    jobs: z.array(
+      z.object({
+        line: z.int(),
+        schedule: z.string(),
+        command: z.string(),
+        stdin: z.string().nullable(),
+        env: variablesSchema,
+      }),
+    ),
+    issues: z.array(z.object({line: z.int(), column: z.int(), code: z.string(), message: z.string()})),
+  })
+  .meta({id: 'CrontabPreview'});
+export type CrontabPreview = z.infer<typeof crontabPreviewSchema>;
+
+export interface SchedulePreviewRequest {
+  readonly schedule: string;
+  /** null for the container's. */
+  readonly timeZone: string | null;
+  /** Epoch ms; null for now. */
+  readonly afterMs: number | null;
+  readonly count: number;
+}
+
 export interface PageRequest {
   /** Counted from 1. */
   readonly page: number;

@@ -40,6 +40,8 @@ export interface Crontab {
   readonly lines: readonly CrontabLine[];
   readonly jobs: readonly CrontabJob[];
   readonly issues: readonly Issue[];
+  /** Variables in force below the last line. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 export interface CrontabOptions {
@@ -55,16 +57,13 @@ export function parseCrontab(text: string, {file, managedAllowed}: CrontabOption
   const tooLarge = crontabSizeProblem(text);
   if (tooLarge !== null) {
     const lines = texts.map((line) => ({kind: 'invalid' as const, text: line, managedJob: null}));
-    return {
-      lines,
-      jobs: [],
-      issues: [{file, line: 1, column: 1, code: 'crontab_too_large', message: tooLarge}],
-    };
+    const issue = {file, line: 1, column: 1, code: 'crontab_too_large', message: tooLarge};
+    return {lines, jobs: [], issues: [issue], environment: {}};
   }
   const reader = new CrontabReader(managedAllowed);
   for (const line of texts) reader.add(line);
-  const {lines, jobs, issues} = reader;
-  return {lines, jobs, issues: issues.map((issue) => ({file, ...issue}))};
+  const {lines, jobs, issues, environment} = reader;
+  return {lines, jobs, issues: issues.map((issue) => ({file, ...issue})), environment};
 }
 
 /** The text that was parsed, byte for byte. */
@@ -98,11 +97,11 @@ class CrontabReader {
   readonly lines: CrontabLine[] = [];
   readonly jobs: CrontabJob[] = [];
   readonly issues: TextIssue[] = [];
+  environment: Readonly<Record<string, string>> = {};
   readonly #managedAllowed: boolean;
   readonly #zones = new Map<string, boolean>();
   readonly #names = new Set<string>();
   readonly #managedIds = new Set<string>();
-  #environment: Readonly<Record<string, string>> = {};
   #variables = 0;
   #name: string | null = null;
   /** Metadata that waits for its rule, with the index of its line. */
@@ -174,12 +173,12 @@ class CrontabReader {
       const message = `\`${value.slice(0, 64)}\` is not an IANA time zone; write one such as \`Europe/Berlin\` or \`UTC\`.`;
       return this.#refuse(valueColumn, 'time_zone_unknown', message);
     }
-    if (!Object.hasOwn(this.#environment, name)) this.#variables += 1;
+    if (!Object.hasOwn(this.environment, name)) this.#variables += 1;
     if (this.#variables > crontabLimits.maxVariables) {
       const message = `More than ${crontabLimits.maxVariables} variables are set; remove some.`;
       return this.#refuse(1, 'too_many_variables', message);
     }
-    this.#environment = {...this.#environment, [name]: value};
+    this.environment = {...this.environment, [name]: value};
     return true;
   }
 
@@ -197,8 +196,8 @@ class CrontabReader {
       line: this.lines.length + 1,
       schedule,
       ...readCommand(commandText),
-      environment: this.#environment,
-      timeZone: this.#environment.CRON_TZ || this.#environment.TZ || null,
+      environment: this.environment,
+      timeZone: this.environment.CRON_TZ || this.environment.TZ || null,
       givenName: managed === null ? this.#name : null,
       rule: `${schedule.text} ${commandText}`,
       managed,

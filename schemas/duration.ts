@@ -4,7 +4,10 @@ const unitMs = {ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000} as const
 
 /** `500ms`, `30s`, `5m`, `24h`, `7d` or `0`, as milliseconds. */
 export const durationSchema = z
-  .union([z.literal(0), z.string().regex(/^(0|\d{1,9}(ms|s|m|h|d))$/, 'write a duration as 30s, 5m, 24h or 0')])
+  .union([
+    z.literal(0),
+    z.string().regex(/^(0|\d{1,9}(ms|s|m|h|d))$/, 'write a duration as 30s, 5m, 24h or 0'),
+  ])
   .transform((text) => parseDuration(String(text)))
   .meta({description: 'A duration such as 30s, 5m, 24h, 7d, or 0.'});
 

@@ -10,25 +10,61 @@ interface ErrorEntry {
 export const errorCatalogue = {
   // cron kit, contracts/cron.md section 4
   INVALID_USER: {status: 400, retryable: false, meaning: 'The user name is not a valid one.'},
-  INVALID_ID: {status: 400, retryable: false, meaning: 'The id is neither a UUID nor an unambiguous prefix of one.'},
-  INVALID_SCHEDULE: {status: 400, retryable: false, meaning: 'Not a five-field crontab(5) schedule nor an @ macro.'},
-  INVALID_COMMAND: {status: 400, retryable: false, meaning: 'The command is empty, too long or holds a forbidden character.'},
-  INVALID_NAME: {status: 400, retryable: false, meaning: 'The name is empty, too long or holds a forbidden character.'},
-  INVALID_COMMENT: {status: 400, retryable: false, meaning: 'The comment is empty, too long or holds a forbidden character.'},
+  INVALID_ID: {
+    status: 400,
+    retryable: false,
+    meaning: 'The id is neither a UUID nor an unambiguous prefix of one.',
+  },
+  INVALID_SCHEDULE: {
+    status: 400,
+    retryable: false,
+    meaning: 'Not a five-field crontab(5) schedule nor an @ macro.',
+  },
+  INVALID_COMMAND: {
+    status: 400,
+    retryable: false,
+    meaning: 'The command is empty, too long or holds a forbidden character.',
+  },
+  INVALID_NAME: {
+    status: 400,
+    retryable: false,
+    meaning: 'The name is empty, too long or holds a forbidden character.',
+  },
+  INVALID_COMMENT: {
+    status: 400,
+    retryable: false,
+    meaning: 'The comment is empty, too long or holds a forbidden character.',
+  },
   INVALID_EXPIRES_AT: {status: 400, retryable: false, meaning: 'expires_at is not an RFC 3339 timestamp.'},
   EXPIRES_IN_PAST: {status: 400, retryable: false, meaning: 'expires_at is not in the future.'},
   INVALID_PAGINATION: {status: 400, retryable: false, meaning: 'page, limit or cursor is out of range.'},
-  INVALID_CRONTAB: {status: 400, retryable: false, meaning: 'A line of the crontab is not valid; nothing was written.'},
+  INVALID_CRONTAB: {
+    status: 400,
+    retryable: false,
+    meaning: 'A line of the crontab is not valid; nothing was written.',
+  },
   INVALID_JSON: {status: 400, retryable: false, meaning: 'The body is not JSON.'},
-  INVALID_BODY: {status: 400, retryable: false, meaning: 'The body lacks a field or has one of the wrong type.'},
+  INVALID_BODY: {
+    status: 400,
+    retryable: false,
+    meaning: 'The body lacks a field or has one of the wrong type.',
+  },
   INVALID_QUERY: {status: 400, retryable: false, meaning: 'A query parameter is not valid.'},
   USER_NOT_FOUND: {status: 404, retryable: false, meaning: 'No such user in this container.'},
   ENTRY_NOT_FOUND: {status: 404, retryable: false, meaning: 'No such entry; it may have expired.'},
   RUN_NOT_FOUND: {status: 404, retryable: false, meaning: 'No such run record.'},
-  PRECONDITION_FAILED: {status: 412, retryable: true, meaning: 'The text changed since the tag in If-Match was read.'},
+  PRECONDITION_FAILED: {
+    status: 412,
+    retryable: true,
+    meaning: 'The text changed since the tag in If-Match was read.',
+  },
   PAYLOAD_TOO_LARGE: {status: 413, retryable: false, meaning: 'The body is larger than the limit.'},
   UNSUPPORTED_MEDIA_TYPE: {status: 415, retryable: false, meaning: 'The content type is not accepted here.'},
-  BACKEND_ERROR: {status: 500, retryable: true, meaning: 'The service could not do its work; see the message.'},
+  BACKEND_ERROR: {
+    status: 500,
+    retryable: true,
+    meaning: 'The service could not do its work; see the message.',
+  },
   STORAGE_FULL: {status: 507, retryable: true, meaning: 'The disk is full; nothing was changed.'},
 
   // exec kit
@@ -39,15 +75,31 @@ export const errorCatalogue = {
   SCRIPT_TIMEOUT: {status: 504, retryable: false, meaning: 'The script did not answer within its time.'},
   SCRIPT_HOST_FAILED: {status: 503, retryable: true, meaning: 'The script host ended during the call.'},
   PATH_EXCLUDED: {status: 403, retryable: false, meaning: 'The path is excluded from access.'},
-  CONFIRM_REQUIRED: {status: 400, retryable: false, meaning: 'The request destroys data and must be confirmed.'},
+  CONFIRM_REQUIRED: {
+    status: 400,
+    retryable: false,
+    meaning: 'The request destroys data and must be confirmed.',
+  },
 
   // controller's socket of a runtime
-  WORKSPACE_BASE_MISMATCH: {status: 409, retryable: true, meaning: 'The workspace is not at the base the change set starts from.'},
-  BLOBS_MISSING: {status: 409, retryable: true, meaning: 'The deployment names contents the runtime does not have.'},
+  WORKSPACE_BASE_MISMATCH: {
+    status: 409,
+    retryable: true,
+    meaning: 'The workspace is not at the base the change set starts from.',
+  },
+  BLOBS_MISSING: {
+    status: 409,
+    retryable: true,
+    meaning: 'The deployment names contents the runtime does not have.',
+  },
 
   // controller
   BRANCH_NOT_FOUND: {status: 404, retryable: false, meaning: 'No branch with this key or name is known.'},
-  BRANCH_AMBIGUOUS: {status: 409, retryable: false, meaning: 'More than one branch has this name; use the key.'},
+  BRANCH_AMBIGUOUS: {
+    status: 409,
+    retryable: false,
+    meaning: 'More than one branch has this name; use the key.',
+  },
   REPOSITORY_NOT_FOUND: {status: 404, retryable: false, meaning: 'No repository with this name is watched.'},
   CONTAINER_NOT_FOUND: {status: 404, retryable: false, meaning: 'No container with this id exists.'},
   CONTAINER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container does not answer right now.'},
@@ -56,10 +108,18 @@ export const errorCatalogue = {
   CONFIG_INVALID: {status: 400, retryable: false, meaning: 'branchtab.yaml or a flag is not valid.'},
   REPOSITORY_UNREADABLE: {status: 503, retryable: true, meaning: 'The repository cannot be read.'},
   STATE_LOCKED: {status: 409, retryable: true, meaning: 'Another controller owns the state directory.'},
-  STATE_UNREADABLE: {status: 500, retryable: false, meaning: 'A file of the state directory cannot be read or written.'},
+  STATE_UNREADABLE: {
+    status: 500,
+    retryable: false,
+    meaning: 'A file of the state directory cannot be read or written.',
+  },
   ADDRESS_IN_USE: {status: 409, retryable: true, meaning: 'The address to listen on is taken.'},
   PROVIDER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container provider cannot do its work.'},
-  SANDBOX_REQUIRED: {status: 409, retryable: false, meaning: 'A remote repository needs a sandbox or an explicit trust flag.'},
+  SANDBOX_REQUIRED: {
+    status: 409,
+    retryable: false,
+    meaning: 'A remote repository needs a sandbox or an explicit trust flag.',
+  },
   UNSUPPORTED_PLATFORM: {status: 501, retryable: false, meaning: 'This platform is not supported.'},
   CONTROLLER_UNREACHABLE: {status: 503, retryable: true, meaning: 'No controller answers.'},
 
@@ -68,7 +128,11 @@ export const errorCatalogue = {
   FORBIDDEN: {status: 403, retryable: false, meaning: 'The caller may not do this.'},
   NOT_FOUND: {status: 404, retryable: false, meaning: 'No such route.'},
   METHOD_NOT_ALLOWED: {status: 405, retryable: false, meaning: 'The route does not take this method.'},
-  MISDIRECTED_HOST: {status: 421, retryable: false, meaning: 'The Host header names a host this listener does not serve.'},
+  MISDIRECTED_HOST: {
+    status: 421,
+    retryable: false,
+    meaning: 'The Host header names a host this listener does not serve.',
+  },
   NOT_IMPLEMENTED: {status: 501, retryable: false, meaning: 'This part of the API does not exist here.'},
   SHUTTING_DOWN: {status: 503, retryable: true, meaning: 'The service is stopping.'},
   INTERNAL_ERROR: {status: 500, retryable: false, meaning: 'A bug; the log has the stack.'},

@@ -1,6 +1,13 @@
 import * as z from 'zod';
 
-export const runStatusSchema = z.enum(['running', 'succeeded', 'failed', 'timed_out', 'skipped', 'interrupted']);
+export const runStatusSchema = z.enum([
+  'running',
+  'succeeded',
+  'failed',
+  'timed_out',
+  'skipped',
+  'interrupted',
+]);
 export type RunStatus = z.infer<typeof runStatusSchema>;
 
 /** One run of a job, or one run that did not happen (`skipped`, with its reason). Times are RFC 3339 UTC. */
@@ -13,7 +20,10 @@ export const runSchema = z
     schedule: z.string(),
     command: z.string(),
     status: runStatusSchema,
-    reason: z.string().nullable().meta({description: 'Why a run was skipped, interrupted or could not start.'}),
+    reason: z
+      .string()
+      .nullable()
+      .meta({description: 'Why a run was skipped, interrupted or could not start.'}),
     scheduled_at: z.string(),
     started_at: z.string().nullable(),
     finished_at: z.string().nullable(),
@@ -21,7 +31,9 @@ export const runSchema = z
     lateness_ms: z.number().nullable(),
     exit_code: z.int().nullable(),
     signal: z.string().nullable(),
-    stdout: z.string().meta({description: 'Head and tail of the output; `truncated` says whether bytes between were dropped.'}),
+    stdout: z.string().meta({
+      description: 'Head and tail of the output; `truncated` says whether bytes between were dropped.',
+    }),
     stderr: z.string(),
     truncated: z.boolean(),
     revision: z.string().nullable().meta({description: 'Commit that was applied when the run started.'}),

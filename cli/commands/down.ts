@@ -1,7 +1,7 @@
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline/promises';
-import {labelNames, type ContainerProvider} from '../../reconciler/containers/provider.ts';
+import {type ContainerProvider, labelNames} from '../../reconciler/containers/provider.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {AppError} from '../../schemas/errors.ts';
@@ -21,7 +21,11 @@ const controllerExitMs = 15_000;
 const lockPollMs = 20;
 
 /** `branchtab down`: ends the controller, then every container of its state directory. `--purge` removes them too. */
-export async function down(flags: DownFlags, environment: Environment, terminal: Terminal): Promise<ExitCode> {
+export async function down(
+  flags: DownFlags,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const {config, stateDirectory} = await readSettings(flags, environment);
   if (!(await exists(stateDirectory))) {
     terminal.err(`Nothing runs: there is no state directory ${stateDirectory}.\n`);
@@ -35,7 +39,10 @@ export async function down(flags: DownFlags, environment: Environment, terminal:
     const removed = flags.purge ? await purge(provider, {stateDirectory, flags, terminal}) : 0;
     if (removed === null) return exitCodes.failed;
     if (flags.json) terminal.out(`${JSON.stringify({stopped, removed})}\n`);
-    else terminal.out(`Stopped ${stopped} container(s)${flags.purge ? `, removed ${removed}` : '; `branchtab up` starts them again'}.\n`);
+    else
+      terminal.out(
+        `Stopped ${stopped} container(s)${flags.purge ? `, removed ${removed}` : '; `branchtab up` starts them again'}.\n`,
+      );
     return exitCodes.ok;
   } finally {
     await provider.close();
@@ -60,7 +67,8 @@ async function takeOver(stateDirectory: string, terminal: Terminal): ReturnType<
       await removeControllerFile(stateDirectory);
       return lock;
     } catch (error) {
-      if (!(error instanceof AppError && error.code === 'STATE_LOCKED') || systemClock.now() > deadlineMs) throw error;
+      if (!(error instanceof AppError && error.code === 'STATE_LOCKED') || systemClock.now() > deadlineMs)
+        throw error;
     }
     const owner = await readControllerFile(stateDirectory);
     if (!asked && owner !== null) {
@@ -81,7 +89,9 @@ async function purge(
   const snapshots = await provider.listSnapshots();
   terminal.err(`Removing for good from ${stateDirectory}:\n`);
   for (const {id, labels} of containers) {
-    terminal.err(`  ctr_${id}  ${printable(labels[labelNames.branch] ?? '?')}: its data directory, hand-made entries and run records\n`);
+    terminal.err(
+      `  ctr_${id}  ${printable(labels[labelNames.branch] ?? '?')}: its data directory, hand-made entries and run records\n`,
+    );
   }
   for (const {name} of snapshots) terminal.err(`  snapshot ${printable(name)}\n`);
   terminal.err('  the kept run records of removed branches, and the API token\n');

@@ -1,8 +1,8 @@
 import {mkdir, writeFile} from 'node:fs/promises';
 import {dirname, join, relative, resolve} from 'node:path';
 import {openLocalSource} from '../../reconciler/sources/git-local.ts';
-import {isErrno} from '../../runtime/platform/durable-file.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
+import {isErrno} from '../../runtime/platform/durable-file.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
@@ -20,8 +20,17 @@ return {hello: metadata.query.name ?? 'world', branch: process.env.HOODY_BRANCH}
 };
 
 /** `branchtab init`: writes a first crontab and script into the work tree; existing files stay, nothing is committed. */
-export async function init(flags: {repo?: readonly string[]; json?: boolean}, environment: Environment, terminal: Terminal): Promise<ExitCode> {
-  const source = await openLocalSource({path: resolve(flags.repo?.[0] ?? '.'), environment, clock: systemClock, log: silentLog});
+export async function init(
+  flags: {repo?: readonly string[]; json?: boolean},
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const source = await openLocalSource({
+    path: resolve(flags.repo?.[0] ?? '.'),
+    environment,
+    clock: systemClock,
+    log: silentLog,
+  });
   await source.close();
   const written: string[] = [];
   const kept: string[] = [];
@@ -41,7 +50,9 @@ export async function init(flags: {repo?: readonly string[]; json?: boolean}, en
     for (const path of written) terminal.out(`wrote ${path}\n`);
     for (const path of kept) terminal.out(`kept ${path}\n`);
     const where = relative(process.cwd(), source.repository);
-    terminal.err(`Nothing was committed. To run it: ${where === '' ? '' : `cd ${where} && `}git add .hoody && git commit -m "Add a schedule", then \`branchtab up\`.\n`);
+    terminal.err(
+      `Nothing was committed. To run it: ${where === '' ? '' : `cd ${where} && `}git add .hoody && git commit -m "Add a schedule", then \`branchtab up\`.\n`,
+    );
   }
   return exitCodes.ok;
 }

@@ -1,6 +1,6 @@
 import type {ControllerClient} from '../../api/controller-client.ts';
 import type {Run} from '../../schemas/run.ts';
-import {connect, type ConnectionFlags} from '../connection.ts';
+import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
@@ -12,7 +12,13 @@ export interface LogsFlags extends ConnectionFlags {
 }
 
 /** `branchtab logs`: the output of runs, oldest first; `-f` goes on with each run that ends. */
-export async function logs(branch: string, job: string | undefined, flags: LogsFlags, environment: Environment, terminal: Terminal): Promise<ExitCode> {
+export async function logs(
+  branch: string,
+  job: string | undefined,
+  flags: LogsFlags,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const client = await connect(flags, environment);
   const printed = new Set<string>();
   const print = async (limit: string) => {
@@ -37,7 +43,12 @@ export async function logs(branch: string, job: string | undefined, flags: LogsF
   return exitCodes.ok;
 }
 
-async function finishedRuns(client: ControllerClient, branch: string, job: string | undefined, limit: string): Promise<Run[]> {
+async function finishedRuns(
+  client: ControllerClient,
+  branch: string,
+  job: string | undefined,
+  limit: string,
+): Promise<Run[]> {
   const {items} = await client.runs(branch, {limit, ...(job === undefined ? {} : {entry: job})});
   return items.filter(({status}) => status !== 'running');
 }
@@ -45,6 +56,11 @@ async function finishedRuns(client: ControllerClient, branch: string, job: strin
 /** Output keeps its lines; anything that could steer the terminal does not get through. */
 function runText(run: Run, {paint}: Terminal): string {
   const end = run.exit_code === null ? (run.signal ?? run.reason ?? '') : `exit ${run.exit_code}`;
-  const head = paint.dim(`── ${run.scheduled_at} ${printable(run.entry_name ?? run.entry_id.slice(0, 8))} ${run.status} ${printable(end)}${run.truncated ? ' (output shortened)' : ''}`);
-  return [head, printable(run.stdout).trimEnd(), paint.red(printable(run.stderr).trimEnd())].filter((part) => part !== '').join('\n').concat('\n');
+  const head = paint.dim(
+    `── ${run.scheduled_at} ${printable(run.entry_name ?? run.entry_id.slice(0, 8))} ${run.status} ${printable(end)}${run.truncated ? ' (output shortened)' : ''}`,
+  );
+  return [head, printable(run.stdout).trimEnd(), paint.red(printable(run.stderr).trimEnd())]
+    .filter((part) => part !== '')
+    .join('\n')
+    .concat('\n');
 }

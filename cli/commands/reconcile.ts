@@ -2,7 +2,7 @@ import {systemClock} from '../../runtime/platform/clock.ts';
 import {durationSchema} from '../../schemas/duration.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {problems} from '../branch-table.ts';
-import {connect, type ConnectionFlags} from '../connection.ts';
+import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
@@ -18,9 +18,17 @@ export interface ReconcileFlags extends ConnectionFlags {
 const pollMs = 50;
 
 /** `branchtab reconcile`: looks again now, and waits until that is done. */
-export async function reconcile(branch: string | undefined, flags: ReconcileFlags, environment: Environment, terminal: Terminal): Promise<ExitCode> {
+export async function reconcile(
+  branch: string | undefined,
+  flags: ReconcileFlags,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const client = await connect(flags, environment);
-  const id = branch === undefined ? await client.reconcileAll({confirmDeletions: flags.confirmDeletions === true}) : await client.reconcile(branch);
+  const id =
+    branch === undefined
+      ? await client.reconcileAll({confirmDeletions: flags.confirmDeletions === true})
+      : await client.reconcile(branch);
   if (!flags.wait) {
     terminal.out(flags.json ? `${JSON.stringify({request_id: id})}\n` : `${id}\n`);
     return exitCodes.ok;
@@ -30,12 +38,15 @@ export async function reconcile(branch: string | undefined, flags: ReconcileFlag
   const deadlineMs = systemClock.now() + parsed.data;
   for (;;) {
     const all = await client.branches();
-    const branches = branch === undefined ? all : all.filter(({key, branch: name}) => key === branch || name === branch);
+    const branches =
+      branch === undefined ? all : all.filter(({key, branch: name}) => key === branch || name === branch);
     if (branches.every(({handled_request}) => handled_request === id)) {
       if (flags.json) terminal.out(`${JSON.stringify({request_id: id, items: branches})}\n`);
       else {
         for (const {branch: name, conditions} of branches) {
-          terminal.out(`${printable(name)}: ${printable(conditions.find(({type}) => type === 'Ready')?.message ?? '')}\n`);
+          terminal.out(
+            `${printable(name)}: ${printable(conditions.find(({type}) => type === 'Ready')?.message ?? '')}\n`,
+          );
         }
         terminal.err(problems(branches, terminal.paint));
       }

@@ -1,6 +1,6 @@
-import type {Run} from '../../schemas/run.ts';
 import {formatDuration} from '../../schemas/duration.ts';
-import {connect, type ConnectionFlags} from '../connection.ts';
+import type {Run} from '../../schemas/run.ts';
+import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import {formatTable, type Paint, printable, type Terminal} from '../terminal.ts';
@@ -14,7 +14,12 @@ export interface RunsFlags extends ConnectionFlags {
 }
 
 /** `branchtab runs`: what ran and how it ended, newest first; also of a branch whose container is gone. */
-export async function runs(branch: string, flags: RunsFlags, environment: Environment, terminal: Terminal): Promise<ExitCode> {
+export async function runs(
+  branch: string,
+  flags: RunsFlags,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const client = await connect(flags, environment);
   const {items, next_cursor} = await client.runs(branch, {
     limit: flags.limit,

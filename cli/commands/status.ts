@@ -1,7 +1,7 @@
 import {systemClock} from '../../runtime/platform/clock.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import {branchTable, problems} from '../branch-table.ts';
-import {connect, type ConnectionFlags} from '../connection.ts';
+import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import type {Terminal} from '../terminal.ts';
@@ -17,9 +17,12 @@ export async function status(
   const read = async () => (branch === undefined ? client.branches() : [await client.branch(branch)]);
   const show = (branches: readonly Branch[]) => {
     if (flags.json) terminal.out(`${JSON.stringify({items: branches})}\n`);
-    else if (branches.length === 0) terminal.err('No branch has a .hoody directory yet; `branchtab init` makes one.\n');
+    else if (branches.length === 0)
+      terminal.err('No branch has a .hoody directory yet; `branchtab init` makes one.\n');
     else {
-      terminal.out(branchTable(branches, {paint: terminal.paint, nowMs: systemClock.now(), columns: terminal.columns}));
+      terminal.out(
+        branchTable(branches, {paint: terminal.paint, nowMs: systemClock.now(), columns: terminal.columns}),
+      );
       const text = problems(branches, terminal.paint);
       if (text !== '') terminal.out(`\n${text}`);
     }

@@ -1,5 +1,5 @@
-import {appendFile, mkdir} from 'node:fs/promises';
 import {appendFileSync} from 'node:fs';
+import {appendFile, mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Controller} from '../../reconciler/controller.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
@@ -7,7 +7,7 @@ import {createLog, type Log} from '../../runtime/platform/log.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import {formatDuration} from '../../schemas/duration.ts';
 import {branchTable, problems} from '../branch-table.ts';
-import {startControllerProcess, type ControllerProcess} from '../controller-process.ts';
+import {type ControllerProcess, startControllerProcess} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {type Environment, readSettings, type SettingsFlags} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
@@ -17,7 +17,11 @@ const secondInterruptMs = 2000;
 const redrawIntervalMs = 1000;
 
 /** `branchtab up`: runs a controller in the foreground until SIGTERM or Ctrl-C. */
-export async function up(flags: SettingsFlags & {json?: boolean}, environment: Environment, terminal: Terminal): Promise<ExitCode> {
+export async function up(
+  flags: SettingsFlags & {json?: boolean},
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const settings = await readSettings(flags, environment);
   const log = await openLog(settings.stateDirectory);
   const signals = receiveSignals();
@@ -41,20 +45,25 @@ async function openLog(stateDirectory: string): Promise<Log> {
   await appendFile(path, '', {mode: 0o600}).catch(() => {
     // As above.
   });
-  return createLog((line) => appendFileSync(path, line), () => systemClock.now());
+  return createLog(
+    (line) => appendFileSync(path, line),
+    () => systemClock.now(),
+  );
 }
 
 function announceLevel({provider}: ControllerProcess, terminal: Terminal): void {
   if (provider.level !== 'plain') return;
   terminal.err(
-    'Containers run at level plain: jobs see this user\'s files and the workspace is not at /srv. Install bubblewrap for a sandbox (apt-get install bubblewrap).\n',
+    "Containers run at level plain: jobs see this user's files and the workspace is not at /srv. Install bubblewrap for a sandbox (apt-get install bubblewrap).\n",
   );
 }
 
 async function asksToStopAll(controller: Controller, signals: Signals, terminal: Terminal): Promise<boolean> {
   const schedules = controller.branches().filter(({container}) => container?.state === 'running').length;
   if (schedules === 0) return false;
-  terminal.err(`\n${schedules} schedule(s) keep running without the controller. Ctrl-C again within ${formatDuration(secondInterruptMs)} stops them; so does \`branchtab down\` at any time.\n`);
+  terminal.err(
+    `\n${schedules} schedule(s) keep running without the controller. Ctrl-C again within ${formatDuration(secondInterruptMs)} stops them; so does \`branchtab down\` at any time.\n`,
+  );
   const answer = await Promise.race([signals.next(), systemClock.sleep(secondInterruptMs).then(() => null)]);
   if (answer !== 'SIGINT') return false;
   terminal.err('Stopping the schedules...\n');
@@ -101,7 +110,11 @@ const liveDisplay: Display = ({controller, url, loginLink}, terminal) => {
   let soon: NodeJS.Timeout | undefined;
   const draw = () => {
     const branches = controller.branches();
-    const table = branchTable(branches, {paint: terminal.paint, nowMs: systemClock.now(), columns: terminal.columns});
+    const table = branchTable(branches, {
+      paint: terminal.paint,
+      nowMs: systemClock.now(),
+      columns: terminal.columns,
+    });
     const text = `${terminal.paint.bold('Branchtab')} ${url}\n${terminal.paint.dim(`log in: ${link}`)}\n\n${branches.length === 0 ? emptyHint(controller) : table}${notices(controller, terminal)}`;
     terminal.out(`${drawnLines > 0 ? `\u001b[${drawnLines}A\u001b[J` : ''}${text}`);
     drawnLines = text.split('\n').length - 1;
@@ -120,10 +133,16 @@ const liveDisplay: Display = ({controller, url, loginLink}, terminal) => {
 };
 
 function notices(controller: Controller, terminal: Terminal): string {
-  const repositories = controller.repositories().flatMap(({repository, error, held_deletions}) => [
-    ...(error === null ? [] : [`${terminal.paint.red(repository)} ${error.message}\n`]),
-    ...(held_deletions === null ? [] : [`${terminal.paint.yellow(repository)} ${held_deletions.missing} of ${held_deletions.previews} previews are gone at once; nothing is removed until \`branchtab reconcile --confirm-deletions\`.\n`]),
-  ]);
+  const repositories = controller
+    .repositories()
+    .flatMap(({repository, error, held_deletions}) => [
+      ...(error === null ? [] : [`${terminal.paint.red(repository)} ${error.message}\n`]),
+      ...(held_deletions === null
+        ? []
+        : [
+            `${terminal.paint.yellow(repository)} ${held_deletions.missing} of ${held_deletions.previews} previews are gone at once; nothing is removed until \`branchtab reconcile --confirm-deletions\`.\n`,
+          ]),
+    ]);
   const text = repositories.join('') + problems(controller.branches(), terminal.paint);
   return text === '' ? '' : `\n${text}`;
 }
@@ -169,6 +188,7 @@ function branchLine(branch: Branch): string {
   const ready = branch.conditions.find(({type}) => type === 'Ready');
   const state = `${branch.container?.id ?? 'no container'} ${branch.container?.state ?? ''}`.trim();
   const next = branch.next_run === null ? '' : ` next run ${branch.next_run.at}`;
-  const last = branch.last_run === null ? '' : ` last run ${branch.last_run.status} ${branch.last_run.scheduled_at}`;
+  const last =
+    branch.last_run === null ? '' : ` last run ${branch.last_run.status} ${branch.last_run.scheduled_at}`;
   return `${branch.observed_revision?.slice(0, 8) ?? '-'} ${state}: ${printable(ready?.message ?? 'waiting')}${next}${last}`;
 }

@@ -31,7 +31,7 @@ export function fetchingEnvironment(
   {mirrorDirectory, httpHeader}: {mirrorDirectory: string; httpHeader: {url: string; value: string} | null},
 ): Record<string, string> {
   return {
-    ...withoutGitVariables(inherited),
+    ...withoutPrompts(withoutGitVariables(inherited)),
     ...common,
     GIT_DIR: mirrorDirectory,
     GIT_ALLOW_PROTOCOL: allowedProtocols.join(':'),
@@ -67,5 +67,14 @@ function withoutGitVariables(inherited: InheritedEnvironment): Record<string, st
     Object.entries(inherited).filter(
       (pair): pair is [string, string] => pair[1] !== undefined && !pair[0].toUpperCase().startsWith('GIT_'),
     ),
+  );
+}
+
+/** Programs that git or ssh would start to ask a person; simple-git refuses to run with them too. */
+const promptVariables = new Set(['EDITOR', 'VISUAL', 'PAGER', 'SSH_ASKPASS', 'PREFIX']);
+
+function withoutPrompts(environment: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => !promptVariables.has(name.toUpperCase())),
   );
 }

@@ -17,8 +17,7 @@ interface Question {
 }
 
 /** The half of a `Source` that reads contents; the same for a user's repository and for a mirror. */
-export interface GitObjects
-  extends Pick<Source, 'readHoody' | 'hasHoody' | 'diffTrees' | 'blobSizes' | 'readBlob'> {
+export interface GitObjects extends Pick<Source, 'readHoody' | 'hasHoody' | 'diffTrees' | 'readBlob'> {
   close(): void;
 }
 
@@ -146,10 +145,6 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
         maxEntries: maxTreeEntries,
         signal,
       }),
-    async blobSizes(ids, {signal}) {
-      const blobs = await Promise.all(ids.map((id) => describe(checkedId(id), signal)));
-      return blobs.map(({sizeBytes}) => sizeBytes);
-    },
     async readBlob(id, {maxBytes, signal}) {
       const reply = await askExisting(contents, {spec: checkedId(id), maxBytes, signal});
       if (reply.type !== 'blob')

@@ -1,8 +1,10 @@
 import {basename, join} from 'node:path';
+import {makeDirectory} from '../../runtime/platform/directories.ts';
 import {filesBelow} from '../../runtime/platform/directory-tree.ts';
 import {writeFileDurably} from '../../runtime/platform/durable-file.ts';
 import {rm} from '../../runtime/platform/files.ts';
 import type {Git} from '../../runtime/platform/git-process.ts';
+import {listRefs} from './branch-list.ts';
 import {unreadable} from './unreadable.ts';
 
 /** The whole configuration of a mirror. It names no remote: the address is an argument of each command. */
@@ -40,6 +42,15 @@ export async function prepareMirror(
   if (exitCode !== 0) throw unreadable(repository, `making its mirror ${directory}`, stderr);
   await writeFileDurably(join(directory, 'config'), mirrorConfiguration(objectFormat));
   await removeLeftovers(directory);
+  try {
+    await listRefs(git, {repository, patterns: ['refs/heads'], signal});
+  } catch {
+    if (signal.aborted) throw signal.reason;
+    // A power cut can leave half a ref. The remote has them all, and the objects are here still.
+    await rm(join(directory, 'packed-refs'), {force: true});
+    await rm(join(directory, 'refs'), {recursive: true, force: true});
+    await makeDirectory(join(directory, 'refs', 'heads'), {mode: 0o700});
+  }
 }
 
 export interface PrepareOptions {

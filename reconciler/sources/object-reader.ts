@@ -10,7 +10,10 @@ interface Request {
   reject(error: Error): void;
 }
 
-const mostDeaths = 2;
+/** A request that was the oldest open one this often when the process died gets an error. */
+const mostDeathsOfRequest = 2;
+/** So many deaths without an answer between them: git itself is broken, and everybody who waits is told. */
+const mostDeathsInRow = 4;
 
 /**
  * Asks for git objects through one long-lived `git cat-file`. Requests are pipelined and answered in
@@ -22,6 +25,7 @@ export class ObjectReader {
   #child: GitChild | null = null;
   #open: Request[] = [];
   #closed = false;
+  #deathsInRow = 0;
   /** Counts processes; a caller that saw an object missing names the one that said so. */
   generation = 0;
 
@@ -85,7 +89,10 @@ export class ObjectReader {
     const parse = createBatchParser({
       mode: this.#mode,
       maxBytes: () => this.#open[0]?.maxBytes ?? null,
-      onReply: (reply) => this.#open.shift()?.resolve(reply),
+      onReply: (reply) => {
+        this.#deathsInRow = 0;
+        this.#open.shift()?.resolve(reply);
+      },
       onAbandon: () => this.#replace(child),
     });
     const child = this.#git.start(['cat-file', this.#mode === 'contents' ? '--batch' : '--batch-check'], {
@@ -111,11 +118,16 @@ export class ObjectReader {
 
   #fail(child: GitChild, error: Error): void {
     if (this.#child !== child) return;
+    this.#deathsInRow += 1;
     const oldest = this.#open[0];
-    if (oldest !== undefined) {
-      oldest.deaths += 1;
-      if (oldest.deaths >= mostDeaths) this.#open.shift()?.reject(error);
-    }
+    if (oldest !== undefined) oldest.deaths += 1;
+    const givenUp =
+      this.#deathsInRow >= mostDeathsInRow
+        ? this.#open.length
+        : (oldest?.deaths ?? 0) >= mostDeathsOfRequest
+          ? 1
+          : 0;
+    for (const request of this.#open.splice(0, givenUp)) request.reject(error);
     this.#replace(child);
   }
 }

@@ -18,8 +18,6 @@ export interface Source {
   hasHoody(commits: readonly string[], options: {signal: AbortSignal}): Promise<ReadonlySet<string>>;
   /** What to write to turn tree `from` (null: nothing there yet) into tree `to`. Only differing subtrees are read. */
   diffTrees(from: string | null, to: string, options: {signal: AbortSignal}): Promise<TreeChange[]>;
-  /** Sizes in bytes, in the order of the ids, without reading the contents. */
-  blobSizes(ids: readonly string[], options: {signal: AbortSignal}): Promise<number[]>;
   /** Bytes of a blob; AppError PAYLOAD_TOO_LARGE above `maxBytes`, before reading it. */
   readBlob(id: string, options: {maxBytes: number; signal: AbortSignal}): Promise<Uint8Array>;
 

@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto';
 import {join} from 'node:path';
 import {type Crontab, parseCrontab, rawText} from '../../schemas/crontab.ts';
 import {readTextIfPresent, syncDirectory, writeFileDurably} from '../platform/durable-file.ts';
-import {mkdir, readdir, rm} from '../platform/files.ts';
+import {mkdir, readdir, rm, stat, utimes} from '../platform/files.ts';
 import {type Entry, entriesOf} from './entry.ts';
 import {isUserName} from './users.ts';
 
@@ -17,7 +17,7 @@ export interface StoredCrontab {
   readonly etag: string;
   /** The same over the text without managed entries. */
   readonly rawEtag: string;
-  /** Stands in for the times that a hand-written managed entry leaves out. */
+  /** When this text came into force, epoch ms; also stands in for the times that a hand-written managed entry leaves out. */
   readonly changedMs: number;
 }
 
@@ -40,7 +40,9 @@ export async function openCrontabStore(directory: string, nowMs: number): Promis
     if (file.endsWith('.tmp')) await rm(join(directory, file), {force: true});
     if (!file.endsWith(fileSuffix) || !isUserName(user)) continue;
     const text = await readTextIfPresent(join(directory, file));
-    if (text !== null) crontabs.set(user, readCrontab(user, text, nowMs));
+    if (text === null) continue;
+    const {mtimeMs} = await stat(join(directory, file));
+    crontabs.set(user, readCrontab(user, text, mtimeMs));
   }
 
   return {
@@ -52,7 +54,11 @@ export async function openCrontabStore(directory: string, nowMs: number): Promis
       if (text === '') {
         await rm(path, {force: true});
         await syncDirectory(directory);
-      } else await writeFileDurably(path, text);
+      } else {
+        await writeFileDurably(path, text);
+        // By the service's clock: after a restart it tells since when the lines have been in force.
+        await utimes(path, crontab.changedMs / 1000, crontab.changedMs / 1000);
+      }
       if (text === '' && user !== 'root') crontabs.delete(user);
       else crontabs.set(user, crontab);
     },

@@ -19,10 +19,12 @@ export function itemBuilders(stored: StoredCrontab, times: EntryTimes): (() => E
   return stored.crontab.lines.flatMap(({text, managedJob}, index) => {
     const entry = ruleAt.get(index + 1);
     if (managedJob === null) return [() => rawItem(text.replace(/\r?\n?$/, ''), entry, times)];
-    if (entry === undefined) return [];
+    // The other lines of a pair belong to the item of its rule.
+    const metadata = entry?.job.managed;
+    if (entry === undefined || metadata === undefined || metadata === null) return [];
     return [
       (): EntryItem => {
-        const {user: _user, ...item} = managedEntry(entry, metadataOf(entry), stored.changedMs, times);
+        const {user: _user, ...item} = managedEntry(entry, metadata, stored.changedMs, times);
         return {type: 'managed', ...item};
       },
     ];
@@ -67,12 +69,6 @@ export function rawItem(line: string, entry: Entry | undefined, times: EntryTime
     command,
     ...timesOf(entry, times),
   };
-}
-
-function metadataOf({id, name, job}: Entry): Metadata {
-  return (
-    job.managed ?? {id, name, createdAt: null, updatedAt: null, expiresAt: null, comment: null, unknown: []}
-  );
 }
 
 function timesOf(entry: Entry, times: EntryTimes): {next_run: string | null; last_run: Run | null} {

@@ -8,8 +8,8 @@ import {createHeap, type Heap} from './heap.ts';
 export interface DueRun {
   readonly entry: Entry;
   readonly scheduledMs: number;
-  /** True where it is too late to run it; the record stands for all runs missed in the same stretch. */
-  readonly missed: boolean;
+  /** Why it shall not run, whatever the state of the schedule; null where nothing speaks against it. */
+  readonly skipped: 'missed' | 'runtime_down' | null;
 }
 
 export interface Scheduler {
@@ -106,10 +106,11 @@ export function createScheduler({
       const ticket = runs.pop();
       if (ticket === undefined) break;
       const {slot, atMs} = ticket;
+      // One record stands for all runs missed in the same stretch.
       const missed = nowMs - atMs > catchUpMs;
       const {entry} = slot;
       if (entry.expiresAtMs === null || entry.expiresAtMs > nowMs)
-        due.push({entry, scheduledMs: atMs, missed});
+        due.push({entry, scheduledMs: atMs, skipped: missed ? 'missed' : null});
       follow(slot, missed ? Math.max(atMs, nowMs - catchUpMs - 1) : atMs);
       if (slot.atMs !== null) runs.push({atMs: slot.atMs, slot});
     }

@@ -4,11 +4,14 @@ import type {ControlEvent, ControlState, LastRun, ScheduleState} from '../../sch
 import type {
   CreateEntry,
   CrontabList,
+  CrontabPreview,
   EntryList,
   ManagedEntry,
   PageRequest,
   RawItem,
   ReplacedCrontab,
+  SchedulePreview,
+  SchedulePreviewRequest,
   UpdateEntry,
 } from '../../schemas/cron-api.ts';
 import {
@@ -23,16 +26,18 @@ import {type CrontabJob, crontabSizeProblem, parseCrontab} from '../../schemas/c
 import {AppError} from '../../schemas/errors.ts';
 import type {Issue} from '../../schemas/issue.ts';
 import type {Run, RunList} from '../../schemas/run.ts';
-import {createZone, type Zone} from '../../schemas/schedule/zone.ts';
+import {createZone, isTimeZone, type Zone} from '../../schemas/schedule/zone.ts';
 import type {Clock} from '../platform/clock.ts';
 import {mkdir} from '../platform/files.ts';
 import type {Log} from '../platform/log.ts';
 import {createSerialLock, type SerialLock} from '../platform/serial-lock.ts';
 import {openCrontabStore, readCrontab, type StoredCrontab} from './crontab-store.ts';
+import {dueWhileDown} from './downtime.ts';
 import {type Entry, runId} from './entry.ts';
 import {checkCommand, checkComment, checkExpiresAt, checkName, checkSchedule} from './entry-input.ts';
 import {type EntryTimes, itemBuilders, managedEntry, rawItem} from './entry-view.ts';
 import {createJobRunner} from './job-runner.ts';
+import {previewCrontab, previewSchedule} from './preview.ts';
 import {openRunStore, type RunClaim, type RunFilter} from './run-store.ts';
 import {createScheduler, type DueRun} from './scheduler.ts';
 import {createCronUsers} from './users.ts';
@@ -88,6 +93,9 @@ export interface CronService {
 
   listRuns(user: string, query: RunQuery): Promise<RunList>;
   getRun(user: string, id: string): Promise<Run>;
+
+  previewSchedule(request: SchedulePreviewRequest): SchedulePreview;
+  previewCrontab(text: string): CrontabPreview;
 
   /** Begins to run jobs. `reboot`: the container was started, so `@reboot` lines are due once the schedule runs. */
   start(options: {reboot: boolean}): void;
@@ -179,7 +187,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
   function fire(due: readonly DueRun[]): void {
     const {revision, variables} = environment();
     const entries = new Map<string, Entry>();
-    const claims = due.map(({entry, scheduledMs, missed}): RunClaim => {
+    const claims = due.map(({entry, scheduledMs, skipped}): RunClaim => {
       const id = runId(entry.id, scheduledMs);
       entries.set(id, entry);
       return {
@@ -191,13 +199,29 @@ export async function openCron(options: CronOptions): Promise<CronService> {
         command: entry.job.command,
         scheduledMs,
         revision,
-        skipped: missed ? 'missed' : scheduleState === 'running' ? null : scheduleState,
+        skipped: skipped ?? (scheduleState === 'running' ? null : scheduleState),
       };
     });
     for (const claim of runs.claim(claims)) {
       const entry = entries.get(claim.id);
       if (claim.skipped === null && entry !== undefined) runner.start(entry, claim, variables);
     }
+  }
+
+  /** Every due minute has a record, also those that nobody was there to see. */
+  function recordDowntime(): void {
+    const nowMs = clock.now();
+    const due = store.users().flatMap((user) => {
+      const {entries, changedMs} = store.get(user);
+      return entries.flatMap((entry): DueRun[] => {
+        const last = runs.lastOf(entry.id);
+        const fromMs = Math.max(changedMs, last === null ? 0 : Date.parse(last.scheduled_at));
+        const zone = zoneNamed(entry.job.timeZone ?? options.defaultTimeZone);
+        const minutes = dueWhileDown(entry, zone, {fromMs, nowMs, most: retention.keptPerEntry});
+        return minutes.map((scheduledMs) => ({entry, scheduledMs, skipped: 'runtime_down'}));
+      });
+    });
+    if (due.length > 0) fire(due);
   }
 
   function fireReboot(): void {
@@ -209,7 +233,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
       entries
         .filter(({job}) => job.schedule.reboot && job.enabled)
         .filter(({expiresAtMs}) => expiresAtMs === null || expiresAtMs > scheduledMs)
-        .map((entry) => ({entry, scheduledMs, missed: false})),
+        .map((entry) => ({entry, scheduledMs, skipped: null})),
     );
   }
 
@@ -410,8 +434,24 @@ export async function openCron(options: CronOptions): Promise<CronService> {
       return run;
     },
 
+    previewSchedule({schedule, timeZone, afterMs, count}) {
+      if (timeZone !== null && !isTimeZone(timeZone)) {
+        const message = `\`${timeZone.slice(0, 64)}\` is not an IANA time zone; write one such as \`Europe/Berlin\`.`;
+        throw new AppError('INVALID_QUERY', message);
+      }
+      // A zone that only a preview asks for is not remembered.
+      const zone = timeZone === null ? zoneNamed(options.defaultTimeZone) : createZone(timeZone);
+      return previewSchedule(schedule, zone, afterMs ?? clock.now(), count);
+    },
+
+    previewCrontab(text) {
+      checkSize(text);
+      return previewCrontab(text);
+    },
+
     start({reboot}) {
       rebootPending = reboot;
+      recordDowntime();
       scheduler.start();
       fireReboot();
     },

@@ -6,6 +6,10 @@ import type {HostProcess} from './host-process.ts';
 export interface HostLease {
   readonly host: HostProcess;
   release(): void;
+  /** The host takes no more calls and ends with its last one; the next call gets a new one. */
+  retire(): void;
+  /** The same, but ends it at once: for a host that is blocked. */
+  discard(): void;
 }
 
 interface Member {
@@ -56,7 +60,14 @@ export class HostPool {
       release();
       throw error;
     }
-    return {host: member.host, release};
+    const retire = () => {
+      if (this.#current === member) this.retire();
+    };
+    const discard = () => {
+      retire();
+      member.host.kill('SIGKILL');
+    };
+    return {host: member.host, release, retire, discard};
   }
 
   /** The present generation takes no more calls; it ends with its last one. */

@@ -39,6 +39,7 @@ export async function invoke({
     ended.abort();
     lease.release();
   };
+  void lease.host.ended.then(finish);
   if (timeoutMs !== null) {
     void clock.sleep(timeoutMs, {signal: ended.signal}).then(
       async () => {
@@ -46,7 +47,7 @@ export async function invoke({
           cancelled.abort(
             new AppError('SCRIPT_TIMEOUT', `${call.file} did not answer within ${timeoutMs} ms.`),
           );
-        if (!(await lease.host.responds(pongWithinMs))) lease.host.kill('SIGKILL');
+        if (!(await lease.host.responds(pongWithinMs))) lease.discard();
       },
       () => {
         // The call ended in time.
@@ -69,6 +70,7 @@ export async function invoke({
     finish();
     if (cancelled.signal.aborted) throw cancelled.signal.reason;
     if (request.signal.aborted) throw error;
+    lease.retire();
     throw new AppError(
       'SCRIPT_HOST_FAILED',
       `The script host ended while ${call.file} ran. The call may have done part of its work.`,

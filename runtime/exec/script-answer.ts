@@ -44,7 +44,14 @@ async function sendStream(response: ServerResponse, stream: ReadableStream): Pro
   for (;;) {
     const {done, value} = await reader.read();
     if (done) break;
-    if (!response.write(value)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!response.write(value)) await room(response);
   }
   response.end();
+}
+
+/** Resolves when more may be written, or nobody reads any more. */
+async function room(response: ServerResponse): Promise<void> {
+  const settled = new AbortController();
+  const event = (name: string) => once(response, name, {signal: settled.signal});
+  await Promise.race([event('drain'), event('close')]).finally(() => settled.abort());
 }

@@ -16,7 +16,12 @@ export function scriptFailure(
 ): ErrorBody {
   const message =
     error instanceof Error ? `${error.name}: ${error.message}` : `The script threw ${printable(error)}.`;
-  return {code: 'SCRIPT_FAILED', message, details: position(error, directory, firstLineShift)};
+  // Where the deployment is kept says nothing to the author.
+  return {
+    code: 'SCRIPT_FAILED',
+    message: message.replaceAll(`${directory}/`, ''),
+    details: position(error, directory, firstLineShift),
+  };
 }
 
 function position(
@@ -25,6 +30,8 @@ function position(
   firstLineShift: (path: string) => number,
 ): FailurePosition {
   if (error instanceof ScriptSyntaxError) return {file: relative(directory, error.path), ...error.position};
+  const importing = importingFile(error, directory);
+  if (importing !== null) return {file: relative(directory, importing), line: null, column: null};
   const frame = scriptFrame(error, directory);
   if (frame === null) return {file: null, line: null, column: null};
   const shift = frame.line === 1 ? firstLineShift(frame.path) : 0;
@@ -32,8 +39,6 @@ function position(
 }
 
 function scriptFrame(error: unknown, directory: string): {path: string; line: number; column: number} | null {
-  const resolution = resolutionPosition(error, directory);
-  if (resolution !== null) return resolution;
   const stack = error instanceof Error ? (error.stack ?? '') : '';
   for (const line of stack.split('\n')) {
     const [, path, row, column] =
@@ -43,17 +48,11 @@ function scriptFrame(error: unknown, directory: string): {path: string; line: nu
   return null;
 }
 
-/** Bun's errors about an import name the importing file in fields of their own. */
-function resolutionPosition(
-  error: unknown,
-  directory: string,
-): {path: string; line: number; column: number} | null {
-  if (typeof error !== 'object' || error === null || !('position' in error)) return null;
-  const {position: at} = error;
-  if (typeof at !== 'object' || at === null || !('file' in at) || !('line' in at) || !('column' in at))
-    return null;
-  const path = String(at.file);
-  return path.startsWith(`${directory}/`) ? {path, line: Number(at.line), column: Number(at.column)} : null;
+/** Bun's errors about an import name the file that asks, and no line. */
+function importingFile(error: unknown, directory: string): string | null {
+  if (typeof error !== 'object' || error === null || !('referrer' in error)) return null;
+  const path = String(error.referrer);
+  return path.startsWith(`${directory}/`) ? path : null;
 }
 
 function printable(value: unknown): string {

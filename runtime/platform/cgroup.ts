@@ -1,6 +1,7 @@
 import {readFileSync} from 'node:fs';
 import {mkdir, rmdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {isErrno} from './durable-file.ts';
 
 /**
  * Makes a cgroup (version 2) below our own and answers its directory; null where we may not. Processes in it
@@ -43,7 +44,12 @@ export function cgroupPids(directory: string): number[] {
   }
 }
 
-/** Removes an empty cgroup. One that still has processes, or is gone already, is left. */
-export async function removeCgroup(directory: string): Promise<void> {
-  await rmdir(directory).catch(() => {});
+/** True when the cgroup is gone. One whose last processes are still on their way out is busy for some milliseconds. */
+export async function removeCgroup(directory: string): Promise<boolean> {
+  try {
+    await rmdir(directory);
+    return true;
+  } catch (error) {
+    return isErrno(error, 'ENOENT');
+  }
 }

@@ -1,6 +1,9 @@
-/** The only source of time. `sleep` rejects with the signal's reason when it aborts; it never wakes early by `now()`. */
+/**
+ * The only source of time. `sleep` is measured by a monotonic clock, so that setting the wall clock neither
+ * prolongs nor shortens it, and it rejects with the signal's reason when that aborts.
+ */
 export interface Clock {
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds of the wall clock. */
   now(): number;
   sleep(ms: number, options?: {signal?: AbortSignal}): Promise<void>;
 }
@@ -11,11 +14,10 @@ const longestTimerMs = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => Date.now(),
   async sleep(ms, {signal} = {}) {
-    const untilMs = Date.now() + ms;
-    for (;;) {
-      const leftMs = untilMs - Date.now();
-      if (leftMs <= 0) return;
-      await timer(Math.min(leftMs, longestTimerMs), signal);
+    const untilMs = performance.now() + ms;
+    // A timer may fire a fraction early: look again.
+    for (let leftMs = ms; leftMs > 0; leftMs = untilMs - performance.now()) {
+      await timer(Math.min(Math.ceil(leftMs), longestTimerMs), signal);
     }
   },
 };

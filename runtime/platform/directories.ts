@@ -22,10 +22,13 @@ export async function moveDirectory(from: string, to: string): Promise<void> {
 }
 
 /** What `path` itself is, links not followed; null when there is nothing. */
-export async function kindOf(path: string): Promise<'directory' | 'link' | 'socket' | 'other' | null> {
+export async function kindOf(
+  path: string,
+): Promise<'directory' | 'file' | 'link' | 'socket' | 'other' | null> {
   try {
     const stats = await lstat(path);
     if (stats.isDirectory()) return 'directory';
+    if (stats.isFile()) return 'file';
     if (stats.isSymbolicLink()) return 'link';
     return stats.isSocket() ? 'socket' : 'other';
   } catch (error) {

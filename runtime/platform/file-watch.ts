@@ -1,17 +1,19 @@
-import {type FSWatcher, readdirSync, watch} from 'node:fs';
-import {join} from 'node:path';
+import {type FSWatcher, watch} from 'node:fs';
 import {isErrno} from './durable-file.ts';
 
 export interface WatchedDirectory {
   readonly path: string;
-  /** True: all directories below are watched too, also those that appear later. */
+  /** True: everything below is watched too, also directories that appear later. */
   readonly recursive: boolean;
-  /** Names of entries whose changes matter. */
+  /** Which changes matter; `name` is relative to `path`. */
   concerns(name: string): boolean;
 }
 
 export interface WatchEvents {
-  /** Something changed; several changes of one turn of the event loop are one call. */
+  /**
+   * Something changed; several changes of one turn of the event loop are one call. Bun drops an event that
+   * repeats the one before it within a millisecond, so the reader must look after the call, not before.
+   */
   onChange(): void;
   /** A directory cannot be watched, for example because the system's limit is reached. The others go on. */
   onError(error: Error): void;
@@ -19,78 +21,38 @@ export interface WatchEvents {
 
 /** Watches directories until the returned function is called. A directory that does not exist is left out. */
 export function watchDirectories(directories: readonly WatchedDirectory[], events: WatchEvents): () => void {
-  const watchers = new Map<string, FSWatcher>();
-  let announced: NodeJS.Immediate | null = null;
-  let closed = false;
+  let isAnnounced = false;
+  let isStopped = false;
 
-  const announce = () => {
-    announced ??= setImmediate(() => {
-      announced = null;
-      events.onChange();
+  function announce(): void {
+    if (isAnnounced) return;
+    isAnnounced = true;
+    setImmediate(() => {
+      isAnnounced = false;
+      if (!isStopped) events.onChange();
     });
-  };
-
-  function forget(path: string): void {
-    for (const [watched, watcher] of watchers) {
-      if (watched !== path && !watched.startsWith(`${path}/`)) continue;
-      watchers.delete(watched);
-      watcher.close();
-    }
   }
 
-  function add(directory: WatchedDirectory, path: string): void {
+  function report(error: unknown): void {
+    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return;
+    events.onError(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  function start({path, recursive, concerns}: WatchedDirectory): FSWatcher | null {
     try {
-      const watcher = watch(path, {persistent: false}, (_event, name) => onEvent(directory, path, name));
-      watcher.on('error', (error) => {
-        if (!isGone(error)) events.onError(error);
+      const watcher = watch(path, {persistent: false, recursive}, (_event, name) => {
+        if (name === null || concerns(name)) announce();
       });
-      watchers.set(path, watcher);
-      // The watcher comes first, so that what is made while the directory is read is seen by one of the two.
-      if (directory.recursive) for (const child of childDirectories(path)) add(directory, join(path, child));
+      return watcher.on('error', report);
     } catch (error) {
-      if (isGone(error)) return;
-      events.onError(error instanceof Error ? error : new Error(String(error)));
+      report(error);
+      return null;
     }
   }
 
-  function onEvent(directory: WatchedDirectory, path: string, name: string | null): void {
-    if (closed) return;
-    if (name !== null && !directory.concerns(name)) return;
-    if (directory.recursive) refresh(directory, path, name);
-    announce();
-  }
-
-  /** A directory removed and made again is another one to the system: its old watcher is deaf. */
-  function refresh(directory: WatchedDirectory, path: string, name: string | null): void {
-    const present = new Set(childDirectories(path));
-    const changed = name === null ? present : [name];
-    for (const child of changed) {
-      forget(join(path, child));
-      if (present.has(child)) add(directory, join(path, child));
-    }
-  }
-
-  for (const directory of directories) add(directory, directory.path);
-
+  const watchers = directories.map(start);
   return () => {
-    closed = true;
-    if (announced !== null) clearImmediate(announced);
-    for (const watcher of watchers.values()) watcher.close();
-    watchers.clear();
+    isStopped = true;
+    for (const watcher of watchers) watcher?.close();
   };
-}
-
-function childDirectories(path: string): string[] {
-  try {
-    return readdirSync(path, {withFileTypes: true})
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => entry.name);
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
-  }
-}
-
-function isGone(error: unknown): boolean {
-  return isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR');
 }

@@ -88,6 +88,9 @@ function runToEnd(
     const fail = (reason: unknown) => {
       failure ??= reason;
       child.kill('SIGKILL');
+      // What the child itself started would keep the pipes open, and us waiting.
+      child.stdout.destroy();
+      child.stderr.destroy();
     };
     const onAbort = () => fail(signal.reason);
     signal.addEventListener('abort', onAbort, {once: true});

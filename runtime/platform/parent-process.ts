@@ -11,7 +11,9 @@ export function connectParent(onMessage: (message: unknown) => void): Parent {
   const send = process.send?.bind(process);
   if (send === undefined) throw new Error('The script host is started by the runtime, not by hand.');
   process.on('message', onMessage);
-  process.on('disconnect', () => process.exit(0));
+  // Taken now: `forbidProcessWideCalls` replaces it for everybody else.
+  const exit = process.exit.bind(process);
+  process.on('disconnect', () => exit(0));
   Reflect.deleteProperty(process, 'send');
   return {send: (message) => void send(message)};
 }

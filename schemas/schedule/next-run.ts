@@ -35,7 +35,7 @@ export function nextRun(schedule: Schedule, zone: Zone, afterMs: number): number
       // After a jump back the wall clock repeats what this job has had already.
       if (shiftMs < 0) fromWall = Math.max(fromWall, wallBefore);
     }
-    const wall = nextWall(schedule, fromWall, endMs + offsetMs);
+    const wall = nextWall(schedule, fromWall, Math.min(endMs, untilMs) + offsetMs);
     if (wall !== null) return wall - offsetMs;
     fromMs = endMs;
   }

@@ -28,9 +28,12 @@ async function setup(t: ExecutionContext) {
   const directory = await mkdtemp(join(tmpdir(), 'branchtab-app-'));
   const clock = new FakeClock();
   const records = await openRecordStore({directory: join(directory, 'branches'), log: silentLog});
-  for (const repository of ['/srv/a', '/srv/b']) await records.save(newBranchRecord({repository, path: '.', branch: 'main', live: true}));
+  for (const repository of ['/srv/a', '/srv/b'])
+    await records.save(newBranchRecord({repository, path: '.', branch: 'main', live: true}));
   await records.save(newBranchRecord({repository: '/srv/a', path: '.', branch: 'feature/x', live: false}));
-  await records.save(newBranchRecord({repository: '/srv/a', path: '.', branch: '<script>alert(1)</script>', live: false}));
+  await records.save(
+    newBranchRecord({repository: '/srv/a', path: '.', branch: '<script>alert(1)</script>', live: false}),
+  );
   const controller = createController({
     repositories: [],
     provider: null,
@@ -56,16 +59,33 @@ async function setup(t: ExecutionContext) {
     await rm(directory, {recursive: true, force: true});
   });
   const auth = createAuth({token, now: () => clock.now()});
-  const app = createControllerApp({controller, auth, version: '0.1.0', baseUrl: () => 'http://127.0.0.1:7070', ready: () => true, log: silentLog});
+  const app = createControllerApp({
+    controller,
+    auth,
+    version: '0.1.0',
+    baseUrl: () => 'http://127.0.0.1:7070',
+    ready: () => true,
+    log: silentLog,
+  });
   const call = (path: string, init: RequestInit = {}) =>
-    app.request(path, {...init, headers: {Authorization: `Bearer ${token}`, ...(init.headers as Record<string, string>)}});
+    app.request(path, {
+      ...init,
+      headers: {Authorization: `Bearer ${token}`, ...(init.headers as Record<string, string>)},
+    });
   return {app, call, clock, auth};
 }
 
 test('liveness and readiness are open, everything else needs the token', async (t) => {
   const {app} = await setup(t);
   for (const path of ['/livez', '/readyz']) t.is((await app.request(path)).status, 200, path);
-  for (const path of ['/', '/api/v1/branches', '/api/v1/events', '/api/v1/repositories', '/openapi.json', '/nowhere']) {
+  for (const path of [
+    '/',
+    '/api/v1/branches',
+    '/api/v1/events',
+    '/api/v1/repositories',
+    '/openapi.json',
+    '/nowhere',
+  ]) {
     t.is((await app.request(path)).status, 401, path);
   }
   for (const header of ['Bearer wrong', `Basic ${token}`, token, `Bearer ${token}x`, 'Bearer ']) {
@@ -76,7 +96,10 @@ test('liveness and readiness are open, everything else needs the token', async (
 test('the list of branches has live first and is of the published shape', async (t) => {
   const {call} = await setup(t);
   const body = branchListSchema.parse(await (await call('/api/v1/branches')).json());
-  t.deepEqual(body.items.map(({branch}) => branch), ['main', 'main', '<script>alert(1)</script>', 'feature/x']);
+  t.deepEqual(
+    body.items.map(({branch}) => branch),
+    ['main', 'main', '<script>alert(1)</script>', 'feature/x'],
+  );
   t.is((await jsonOf<BranchList>(call('/api/v1/branches?limit=1'))).items.length, 1);
 });
 
@@ -157,7 +180,7 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/reconcile',
     '/api/v1/repositories',
   ]);
-  t.truthy(document.components.schemas['Branch']);
+  t.truthy(document.components.schemas.Branch);
 });
 
 test('events arrive as server-sent events', async (t) => {

@@ -1,8 +1,16 @@
 import test, {type ExecutionContext} from 'ava';
 import fc from 'fast-check';
+import * as z from 'zod';
 import {cronRoutes} from '../../api/cron-routes.ts';
 import {errorHandler} from '../../api/errors.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {
+  crontabListSchema,
+  entryItemSchema,
+  entryListSchema,
+  managedEntrySchema,
+} from '../../schemas/cron-api.ts';
+import {runListSchema, runSchema} from '../../schemas/run.ts';
 import {createCronWorld} from '../helpers/cron-world.ts';
 
 async function setup(t: ExecutionContext, lists: 'envelope' | 'array' = 'envelope') {
@@ -26,6 +34,13 @@ async function setup(t: ExecutionContext, lists: 'envelope' | 'array' = 'envelop
   const get = (path: string, headers = {}) => app.request(path, {headers});
   return {...world, get, send, sendJson};
 }
+
+/** The body in the shape that the wire promises. */
+const read = async <T>(response: Response, schema: z.ZodType<T>): Promise<T> =>
+  schema.parse(await response.json());
+
+const position = z.object({line: z.number(), column: z.number()});
+const errorSchema = z.strictObject({code: z.string(), message: z.string(), details: z.unknown()});
 
 const crontab = '0 2 * * * /srv/jobs/billing-rollup-v2.sh\n*/15 * * * * /srv/jobs/sync-stripe.py\n';
 
@@ -197,9 +212,7 @@ for (const {title, method, path, body, type, status, code} of refusals) {
     const {send} = await setup(t);
     const response = await send(method, path, body, type);
     t.is(response.status, status);
-    const answer = await response.json();
-    t.is(answer.code, code);
-    t.deepEqual(Object.keys(answer), ['code', 'message', 'details']);
+    t.is((await read(response, errorSchema)).code, code);
   });
 }
 
@@ -211,15 +224,14 @@ test('every line that is wrong is in the details of INVALID_CRONTAB', async (t) 
     '* * * *\n0 1 * * * ok\n60 * * * * x\n',
     'text/plain',
   );
-  const {code, details} = await response.json();
-  t.is(code, 'INVALID_CRONTAB');
-  t.deepEqual(
-    details.issues.map(({line, column}: {line: number; column: number}) => [line, column]),
-    [
-      [1, 8],
-      [3, 1],
-    ],
-  );
+  const issuesSchema = z.object({
+    code: z.literal('INVALID_CRONTAB'),
+    details: z.object({issues: z.array(position)}),
+  });
+  t.deepEqual((await read(response, issuesSchema)).details.issues, [
+    {line: 1, column: 8},
+    {line: 3, column: 1},
+  ]);
 });
 
 test('tags: both are sent, If-Match guards a PUT, If-None-Match saves the body', async (t) => {
@@ -236,7 +248,7 @@ test('tags: both are sent, If-Match guards a PUT, If-None-Match saves the body',
   t.is(stale.status, 412);
   const kept = await send('PUT', '/users/root/crontab?managed=keep', '', 'text/plain', {'if-match': raw});
   t.is(kept.status, 200);
-  t.true((await kept.json()).crontab.startsWith('# hoody-cron: id='));
+  t.regex(await kept.text(), /"crontab":"# hoody-cron: id=/);
 });
 
 test('S37 S43 S46 S56: create, read, change and delete an entry of me', async (t) => {
@@ -248,7 +260,7 @@ test('S37 S43 S46 S56: create, read, change and delete an entry of me', async (t
     expires_at: '2026-05-22T09:00:00Z',
   });
   t.is(created.status, 201);
-  const entry = await created.json();
+  const entry = await read(created, managedEntrySchema);
   t.like(entry, {user: 'root', enabled: true, expires_at: '2026-05-22T09:00:00Z'});
   t.deepEqual(await (await get(`/users/root/entries/${entry.id.slice(0, 8)}`)).json(), entry);
   const changed = await sendJson('PATCH', `/users/me/entries/${entry.id}`, {enabled: false});
@@ -262,69 +274,101 @@ test('S37 S43 S46 S56: create, read, change and delete an entry of me', async (t
 test('S47: the list is an envelope', async (t) => {
   const {send, get} = await setup(t);
   await send('PUT', '/users/root/crontab', crontab, 'text/plain');
-  const list = await (await get('/users/root/entries?limit=1&page=2')).json();
+  const list = await read(await get('/users/root/entries?limit=1&page=2'), entryListSchema);
   t.like(list, {user: 'root', page: 2, limit: 1, total: 2});
-  t.is(list.entries[0].line, '*/15 * * * * /srv/jobs/sync-stripe.py');
+  t.like(list.entries[0], {line: '*/15 * * * * /srv/jobs/sync-stripe.py'});
 });
 
 test('S47: the list as an array counts in headers', async (t) => {
   const {send, get} = await setup(t, 'array');
   await send('PUT', '/users/root/crontab', crontab, 'text/plain');
   const response = await get('/users/root/entries?limit=1');
-  t.is((await response.json()).length, 1);
+  t.is((await read(response, z.array(entryItemSchema))).length, 1);
   t.is(response.headers.get('x-total-count'), '2');
   t.is(response.headers.get('link'), '<?page=2&limit=1>; rel="next", <?page=2&limit=1>; rel="last"');
 });
 
 test('every account has a crontab in the list of all', async (t) => {
   const {get} = await setup(t);
-  const {items, total} = await (await get('/crontab?limit=200')).json();
+  const {items, total} = await read(await get('/crontab?limit=200'), crontabListSchema);
   t.is(items.length, total);
-  t.true(items.some(({user}: {user: string}) => user === 'j.okafor'));
+  t.true(items.some(({user}) => user === 'j.okafor'));
 });
 
 test('S67: runs stay after their entry is gone, page by page', async (t) => {
   const {clock, finished, sendJson, send, get} = await setup(t);
-  const {id} = await (
-    await sendJson('POST', '/users/root/entries', {schedule: '* * * * *', command: 'echo hi'})
-  ).json();
+  const job = {schedule: '* * * * *', command: 'echo hi'};
+  const {id} = await read(await sendJson('POST', '/users/root/entries', job), managedEntrySchema);
   await clock.advance(3 * 60_000);
   await finished(3);
   await send('DELETE', `/users/root/entries/${id}`);
-  const first = await (await get(`/users/root/entries/${id}/runs?limit=2`)).json();
+  const first = await read(await get(`/users/root/entries/${id}/runs?limit=2`), runListSchema);
   t.deepEqual(
-    first.items.map((run: {scheduled_at: string}) => run.scheduled_at.slice(14, 16)),
+    first.items.map((run) => run.scheduled_at.slice(14, 16)),
     ['03', '02'],
   );
-  const second = await (await get(`/users/root/runs?entry=${id}&limit=2&cursor=${first.next_cursor}`)).json();
+  const rest = await get(`/users/root/runs?entry=${id}&limit=2&cursor=${first.next_cursor}`);
+  const second = await read(rest, runListSchema);
   t.is(second.items.length, 1);
   t.is(second.next_cursor, null);
   t.like(second.items[0], {status: 'succeeded', exit_code: 0, stdout: 'hi\n'});
-  t.deepEqual(await (await get(`/users/root/runs/${second.items[0].id}`)).json(), second.items[0]);
+  t.deepEqual(await read(await get(`/users/root/runs/${second.items[0]?.id}`), runSchema), second.items[0]);
   const between = 'since=2026-05-18T09:02:00Z&until=2026-05-18T09:03:00Z&status=succeeded';
-  t.is((await (await get(`/users/root/runs?${between}`)).json()).items.length, 1);
+  t.is((await read(await get(`/users/root/runs?${between}`), runListSchema)).items.length, 1);
 });
 
 test('PUT of GET changes nothing', async (t) => {
   const {send, get} = await setup(t);
-  const lines = fc.array(
-    fc.constantFrom(
-      '',
-      '# ä',
-      'A=1',
-      '0 1 * * * x%y',
-      '@daily z\r',
-      '# hoody-cron: id=6f2c1a80-3b1e-4a70-9d55-0f6f5a2c7e11',
-    ),
+  const pair = '# hoody-cron: id=6f2c1a80-3b1e-4a70-9d55-0f6f5a2c7e11\n0 2 * * * managed\n';
+  const raw = fc.array(
+    fc.constantFrom('', '# ä', 'A=1', '0 1 * * * x%y', '@daily z\r', '# hoody-cron: broken'),
   );
+  const texts = fc.tuple(fc.constantFrom('', pair), raw).map(([first, lines]) => first + lines.join('\n'));
   await fc.assert(
-    fc.asyncProperty(lines, async (parts) => {
-      const first = await send('PUT', '/users/root/crontab', parts.join('\n'), 'text/plain');
+    fc.asyncProperty(texts, async (sent) => {
+      const first = await send('PUT', '/users/root/crontab', sent, 'text/plain');
       const text = await (await get('/users/root/crontab', {accept: 'text/plain'})).text();
       const second = await send('PUT', '/users/root/crontab', text, 'text/plain');
-      t.is(text, parts.join('\n'));
+      t.is(text, sent);
       t.is(second.headers.get('etag'), first.headers.get('etag'));
     }),
     {numRuns: 30},
   );
+});
+
+test('a preview of a schedule lists its next runs in the zone', async (t) => {
+  const {get} = await setup(t);
+  const query = new URLSearchParams({
+    schedule: '30 2 * * *',
+    timezone: 'America/New_York',
+    after: '2026-03-07T12:00:00Z',
+    count: '2',
+  });
+  t.deepEqual(await (await get(`/preview?${query}`)).json(), {
+    schedule: '30 2 * * *',
+    timezone: 'America/New_York',
+    valid: true,
+    human: 'At 02:30 every day',
+    next: ['2026-03-08T07:00:00.000Z', '2026-03-09T06:30:00.000Z'],
+    error: null,
+  });
+  t.like(await (await get('/preview?schedule=0+0+30+2+*')).json(), {valid: true, next: [], timezone: 'UTC'});
+  t.like(await (await get('/preview?schedule=*/30')).json(), {
+    valid: false,
+    error: {code: 'INVALID_SCHEDULE', column: 5},
+  });
+  t.is((await get('/preview?schedule=@daily&timezone=Mars/Olympus')).status, 400);
+});
+
+test('a preview of a crontab says what each line means and stores nothing', async (t) => {
+  const {send, text} = await setup(t);
+  const body = 'A=1\n@daily\techo 50\\%%in\n61 * * * * x\n';
+  const preview = await (await send('POST', '/preview', body, 'text/plain')).json();
+  t.like(preview, {
+    valid: false,
+    env: {A: '1'},
+    jobs: [{line: 2, schedule: '@daily', command: 'echo 50%', stdin: 'in\n', env: {A: '1'}}],
+    issues: [{line: 3, column: 1, code: 'schedule_invalid'}],
+  });
+  t.is(await text(), '');
 });

@@ -2,8 +2,8 @@ import {randomBytes} from 'node:crypto';
 import {once} from 'node:events';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {createServer, type IncomingMessage, request, type ServerResponse} from 'node:http';
-import {connect} from 'node:net';
 import type {AddressInfo} from 'node:net';
+import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
@@ -13,14 +13,18 @@ import {silentLog} from '../../runtime/platform/log.ts';
 const id = '0123456789abcdef01234567';
 
 /** A container that answers with `handle`, and the gateway before it, both on real sockets. */
-async function setup(t: ExecutionContext, handle: (incoming: IncomingMessage, outgoing: ServerResponse) => void) {
+async function setup(
+  t: ExecutionContext,
+  handle: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
+) {
   const directory = await mkdtemp(join(tmpdir(), 'branchtab-gateway-'));
   const socketPath = join(directory, 'control.sock');
   const container = createServer(handle);
   container.listen(socketPath);
   await once(container, 'listening');
   const gateway = createGateway({
-    socketOf: (container) => (container === id ? socketPath : container === 'f'.repeat(24) ? join(directory, 'nobody.sock') : null),
+    socketOf: (container) =>
+      container === id ? socketPath : container === 'f'.repeat(24) ? join(directory, 'nobody.sock') : null,
     isOwnAuthorization: (header) => header === 'Bearer own',
     ownCookie: 'branchtab_session',
     log: silentLog,
@@ -76,17 +80,23 @@ test('the kit is named by the gateway, never by the caller', async (t) => {
 
 test("a container never sees the controller's cookie or token, but its own", async (t) => {
   const {url} = await setup(t, echo);
-  const first = await fetch(`${url}/c/${id}/exec/`, {headers: {Authorization: 'Bearer own', Cookie: 'branchtab_session=secret; other=1'}});
+  const first = await fetch(`${url}/c/${id}/exec/`, {
+    headers: {Authorization: 'Bearer own', Cookie: 'branchtab_session=secret; other=1'},
+  });
   const {headers} = (await first.json()) as {headers: Record<string, string>};
-  t.is(headers['authorization'], undefined);
-  t.is(headers['cookie'], 'other=1');
+  t.is(headers.authorization, undefined);
+  t.is(headers.cookie, 'other=1');
   const second = await fetch(`${url}/c/${id}/exec/`, {headers: {Authorization: 'Bearer script'}});
-  t.is(((await second.json()) as {headers: Record<string, string>}).headers['authorization'], 'Bearer script');
+  t.is(((await second.json()) as {headers: Record<string, string>}).headers.authorization, 'Bearer script');
 });
 
 test('answers lose Set-Cookie and carry a sandboxing policy', async (t) => {
   const {url} = await setup(t, (_incoming, outgoing) => {
-    outgoing.writeHead(200, {'Set-Cookie': 'branchtab_session=stolen', 'Content-Security-Policy': "script-src 'self'", 'X-Own': 'kept'});
+    outgoing.writeHead(200, {
+      'Set-Cookie': 'branchtab_session=stolen',
+      'Content-Security-Policy': "script-src 'self'",
+      'X-Own': 'kept',
+    });
     outgoing.end('<script></script>');
   });
   const answer = await fetch(`${url}/c/${id}/exec/page`);

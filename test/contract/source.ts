@@ -176,14 +176,6 @@ export function sourceContract(test: TestFn, setup: SourceSetup): void {
     t.regex(error.message, /10 bytes/);
   });
 
-  behaves('sizes of many blobs come in the order that was asked', async (t) => {
-    const {world, source} = await start(t);
-    await world.commit('main', {a: 'x'.repeat(3), b: new Uint8Array(3 * 1024 * 1024), c: ''});
-    await source.list({signal});
-    const ids = await Promise.all(['c', 'b', 'a', 'b'].map((path) => world.git('rev-parse', `main:${path}`)));
-    t.deepEqual(await source.blobSizes(ids, {signal}), [0, 3 * 1024 * 1024, 3, 3 * 1024 * 1024]);
-  });
-
   behaves('an object that does not exist is an error, also for hasHoody', async (t) => {
     const {source} = await start(t, {fixture: 'simple'});
     await source.list({signal});
@@ -192,7 +184,6 @@ export function sourceContract(test: TestFn, setup: SourceSetup): void {
       () => source.readHoody(absent, {signal}),
       () => source.hasHoody([absent], {signal}),
       () => source.diffTrees(null, absent, {signal}),
-      () => source.blobSizes([absent], {signal}),
       () => source.readBlob(absent, {maxBytes: 10, signal}),
     ]) {
       const error = await t.throwsAsync(attempt, {instanceOf: AppError});

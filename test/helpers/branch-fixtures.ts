@@ -9,7 +9,11 @@ export function recordWith(changes: Partial<BranchRecord> = {}): BranchRecord {
     revision: 'a'.repeat(40),
     seen_at: '2026-01-01T00:00:00.000Z',
     container_id: '0123456789abcdef01234567',
-    applied: {revision: 'a'.repeat(40), root_tree: 'tree-a', crontabs: {root: {sha256: 'text-a', raw_etag: '"raw-a"'}}},
+    applied: {
+      revision: 'a'.repeat(40),
+      root_tree: 'tree-a',
+      crontabs: {root: {sha256: 'text-a', raw_etag: '"raw-a"'}},
+    },
     ...changes,
   };
 }

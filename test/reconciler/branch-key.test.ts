@@ -21,7 +21,10 @@ test('the same branch of two repositories has two keys', (t) => {
 
 test('every name gives a key that is safe as a file, host and container name', (t) => {
   fc.assert(
-    fc.property(fc.string({unit: 'binary', maxLength: 300}), (branch) => /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(key(branch)) && key(branch).length <= 49),
+    fc.property(
+      fc.string({unit: 'binary', maxLength: 300}),
+      (branch) => /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(key(branch)) && key(branch).length <= 49,
+    ),
   );
   t.pass();
 });

@@ -10,11 +10,18 @@ test('what the user must change stalls, what may pass is retried', (t) => {
 });
 
 test('a failure is a sentence with a machine reason', (t) => {
-  t.deepEqual(failureOf(new AppError('USER_NOT_FOUND', 'No user bob')), {kind: 'stalled', reason: 'user_not_found', message: 'No user bob.'});
+  t.deepEqual(failureOf(new AppError('USER_NOT_FOUND', 'No user bob')), {
+    kind: 'stalled',
+    reason: 'user_not_found',
+    message: 'No user bob.',
+  });
 });
 
 test('retries start at 750 ms, double, and end at 15 minutes', (t) => {
-  t.deepEqual([1, 2, 3, 30].map((failures) => retryDelayMs(failures, 0.5)), [750, 1500, 3000, 900_000]);
+  t.deepEqual(
+    [1, 2, 3, 30].map((failures) => retryDelayMs(failures, 0.5)),
+    [750, 1500, 3000, 900_000],
+  );
 });
 
 test('jitter stays within 20 percent', (t) => {

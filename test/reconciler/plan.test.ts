@@ -67,7 +67,12 @@ test('a new branch gets a held container that is filled before it is released', 
   ],
 });
 
-test('a new branch whose files are invalid gets nothing', plans, {record: {applied: null}, container: null, desired: invalid, expect: []});
+test('a new branch whose files are invalid gets nothing', plans, {
+  record: {applied: null},
+  container: null,
+  desired: invalid,
+  expect: [],
+});
 
 test('invalid files leave the old schedule running', plans, {desired: invalid, expect: []});
 
@@ -79,9 +84,18 @@ test('invalid files do not keep a stopped container from its old schedule', plan
 });
 
 test('S34: a new commit changes environment, files and crontab, in that order', plans, {
-  desired: {...served, revision: 'b'.repeat(40), rootTree: 'tree-b', crontabs: [{file: '.hoody/crontab', user: 'root', text: 'x', sha256: 'text-b'}]},
+  desired: {
+    ...served,
+    revision: 'b'.repeat(40),
+    rootTree: 'tree-b',
+    crontabs: [{file: '.hoody/crontab', user: 'root', text: 'x', sha256: 'text-b'}],
+  },
   runtime: {environment: {revision: null, digest: 'environment-old'}},
-  expect: ['put_environment environment_differs', 'sync_workspace tree_differs', 'put_crontab crontab_differs'],
+  expect: [
+    'put_environment environment_differs',
+    'sync_workspace tree_differs',
+    'put_crontab crontab_differs',
+  ],
 });
 
 test('a crontab changed by hand is put back', plans, {
@@ -95,17 +109,28 @@ test('a crontab changed by hand is left where policy says report', plans, {
   expect: [],
 });
 
-test('a script written by hand is put back', plans, {runtime: {deployment: {digest: 'hand-made'}}, expect: ['deploy_scripts drift']});
+test('a script written by hand is put back', plans, {
+  runtime: {deployment: {digest: 'hand-made'}},
+  expect: ['deploy_scripts drift'],
+});
 
 test('the crontab of a user whose file is gone is emptied', plans, {
   record: {
     applied: {
       revision: 'a'.repeat(40),
       root_tree: 'tree-a',
-      crontabs: {root: {sha256: 'text-a', raw_etag: '"raw-a"'}, alice: {sha256: 'text-c', raw_etag: '"raw-c"'}},
+      crontabs: {
+        root: {sha256: 'text-a', raw_etag: '"raw-a"'},
+        alice: {sha256: 'text-c', raw_etag: '"raw-c"'},
+      },
     },
   },
-  runtime: {crontabs: {root: {raw_etag: '"raw-a"', jobs: 1, managed: 0}, alice: {raw_etag: '"raw-c"', jobs: 1, managed: 0}}},
+  runtime: {
+    crontabs: {
+      root: {raw_etag: '"raw-a"', jobs: 1, managed: 0},
+      alice: {raw_etag: '"raw-c"', jobs: 1, managed: 0},
+    },
+  },
   expect: ['put_crontab crontab_removed'],
 });
 
@@ -122,7 +147,10 @@ test('a runtime that died is started again', plans, {
   ],
 });
 
-test('a branch that is missing once is paused, not removed', plans, {desired: gone(false), expect: ['pause_schedule branch_missing']});
+test('a branch that is missing once is paused, not removed', plans, {
+  desired: gone(false),
+  expect: ['pause_schedule branch_missing'],
+});
 
 test('a missing branch is paused once', plans, {
   desired: gone(false),
@@ -135,9 +163,15 @@ test('a branch that comes back is resumed', plans, {
   expect: ['release_schedule branch_back'],
 });
 
-test('a pause that a person made survives a push', plans, {runtime: {schedule: {state: 'paused', reason: 'maintenance'}}, expect: []});
+test('a pause that a person made survives a push', plans, {
+  runtime: {schedule: {state: 'paused', reason: 'maintenance'}},
+  expect: [],
+});
 
-test('S33: a branch that is gone for certain goes to the trash', plans, {desired: gone(true), expect: ['trash_container branch_deleted']});
+test('S33: a branch that is gone for certain goes to the trash', plans, {
+  desired: gone(true),
+  expect: ['trash_container branch_deleted'],
+});
 
 test('S32: without an undo window the container is removed at once', plans, {
   desired: gone(true),
@@ -176,7 +210,11 @@ test('a branch that is pushed again takes its container out of the trash', plans
   ],
 });
 
-test('the live branch is never removed, whatever git says', plans, {desired: gone(true), record: {live: true}, expect: []});
+test('the live branch is never removed, whatever git says', plans, {
+  desired: gone(true),
+  record: {live: true},
+  expect: [],
+});
 
 test('the live branch without .hoody keeps what it runs', plans, {
   desired: {kind: 'absent', reason: 'hoody_removed', proven: true},

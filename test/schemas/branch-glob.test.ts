@@ -12,7 +12,10 @@ for (const {globs, yes, no} of [
 ]) {
   test(`globs ${globs.join(',')}`, (t) => {
     const includes = createBranchFilter(globs);
-    t.deepEqual(yes.filter((branch) => !includes(branch)), []);
+    t.deepEqual(
+      yes.filter((branch) => !includes(branch)),
+      [],
+    );
     t.deepEqual(no.filter(includes), []);
   });
 }

@@ -13,8 +13,13 @@ test('an empty file is the default configuration', (t) => {
 });
 
 test('repositories are paths, URLs or objects', (t) => {
-  const {config} = parse('repositories:\n  - .\n  - repository: https://example.org/a.git\n    live: trunk\n    branches: [trunk, "feature/*"]\n');
-  t.deepEqual(config?.repositories, [{repository: '.'}, {repository: 'https://example.org/a.git', live: 'trunk', branches: ['trunk', 'feature/*']}]);
+  const {config} = parse(
+    'repositories:\n  - .\n  - repository: https://example.org/a.git\n    live: trunk\n    branches: [trunk, "feature/*"]\n',
+  );
+  t.deepEqual(config?.repositories, [
+    {repository: '.'},
+    {repository: 'https://example.org/a.git', live: 'trunk', branches: ['trunk', 'feature/*']},
+  ]);
 });
 
 test('durations are read with their unit', (t) => {

@@ -18,6 +18,8 @@ export interface ContainerPaths {
   readonly data: string;
   readonly workspace: string;
   readonly store: string;
+  /** Written by the runtime: which tree `workspace` holds. */
+  readonly workspaceRecord: string;
   readonly hosts: string;
   readonly runtimeLog: string;
   /** Directory of `control.sock` and `run/`: the container's own, or a short one elsewhere. */
@@ -41,6 +43,7 @@ export function containerPaths(containersDirectory: string, id: string, socketRo
     data: join(directory, 'data'),
     workspace: join(directory, 'srv'),
     store: join(directory, 'runtime'),
+    workspaceRecord: join(directory, 'runtime', 'workspace.json'),
     hosts: join(directory, 'hosts'),
     runtimeLog: join(directory, 'runtime.log'),
     socketHome,

@@ -1,4 +1,4 @@
-import {cgroupPids} from '../../../runtime/platform/cgroup.ts';
+import {cgroupPids, removeCgroup} from '../../../runtime/platform/cgroup.ts';
 import type {Clock} from '../../../runtime/platform/clock.ts';
 import {
   isRunning,
@@ -26,6 +26,7 @@ export interface ProcessScope {
 const pollMs = 3;
 const stopPollMs = 10;
 const freezeTimeoutMs = 1_000;
+const cgroupTimeoutMs = 500;
 const endTimeoutMs = 10_000;
 
 export async function containerProcesses({containerId, roots, cgroup}: ProcessScope): Promise<ProcessRow[]> {
@@ -67,20 +68,29 @@ export function thawProcesses(frozen: readonly ProcessRow[]): void {
 }
 
 /**
- * Ends every process of the container, sessions of their own and new pid namespaces included. They are
- * frozen first, so that nothing forks away from the kill. Throws PROVIDER_UNAVAILABLE when some do not end.
+ * Ends every process of the container, sessions of their own and new pid namespaces included. Each round stops
+ * them all before it kills one, so that little is forked for the next. Throws PROVIDER_UNAVAILABLE when some
+ * do not end.
  */
 export async function endProcesses(scope: ProcessScope, clock: Clock): Promise<void> {
   const untilMs = clock.now() + endTimeoutMs;
   for (;;) {
-    const rows = await freezeProcesses(scope, clock);
+    const rows = await containerProcesses(scope);
     if (rows.length === 0) return;
+    for (const row of rows) signalProcess(row, 'SIGSTOP');
     for (const row of rows) signalProcess(row, 'SIGKILL');
     while (rows.some(isRunning)) {
       if (clock.now() > untilMs) throw endless(scope.containerId, rows.filter(isRunning));
       await clock.sleep(pollMs);
     }
   }
+}
+
+/** Removes the cgroup of a container without processes; an empty one that stays nevertheless does no harm. */
+export async function leaveCgroup({cgroup}: ProcessScope, clock: Clock): Promise<void> {
+  if (cgroup === null) return;
+  const untilMs = clock.now() + cgroupTimeoutMs;
+  while (!(await removeCgroup(cgroup)) && clock.now() < untilMs) await clock.sleep(pollMs);
 }
 
 /** Asks one process to stop with SIGTERM and waits for its end, at most `graceMs` and until the signal aborts. */

@@ -1,7 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import {basename, join} from 'node:path';
 import {readBootId} from '../../../runtime/platform/boot-id.ts';
-import {makeCgroup, removeCgroup} from '../../../runtime/platform/cgroup.ts';
+import {makeCgroup} from '../../../runtime/platform/cgroup.ts';
 import type {Clock} from '../../../runtime/platform/clock.ts';
 import {
   listNames,
@@ -22,6 +22,7 @@ import {
   containerProcesses,
   endProcesses,
   freezeProcesses,
+  leaveCgroup,
   type ProcessScope,
   thawProcesses,
 } from './container-processes.ts';
@@ -30,7 +31,14 @@ import {loopbackAddress} from './loopback-address.ts';
 import {oneAtATime} from './one-at-a-time.ts';
 import {type RuntimeProgram, startRuntime} from './runtime-start.ts';
 import {findSandbox, hostsFile, type Sandbox} from './sandbox.ts';
-import {deleteSnapshot, readSnapshots, restoreWorkspace, saveSnapshot} from './snapshots.ts';
+import {
+  deleteSnapshot,
+  readSnapshots,
+  recoverSnapshots,
+  restoreWorkspace,
+  type SnapshotStore,
+  saveSnapshot,
+} from './snapshots.ts';
 
 export interface ProcessProviderOptions {
   /** Absolute. Containers live in `containers/`, snapshots in `snapshots/` below it. */
@@ -109,7 +117,7 @@ class ProcessProvider implements ContainerProvider {
   readonly #sandbox: Sandbox | null;
   readonly #bootId: string;
   readonly #containersDirectory: string;
-  readonly #snapshots: {readonly directory: string};
+  readonly #snapshots: SnapshotStore;
   readonly #socketRoot: string;
   readonly #entries = new Map<string, Entry>();
   readonly #idsByName = new Map<string, string>();
@@ -127,7 +135,7 @@ class ProcessProvider implements ContainerProvider {
     this.level = sandbox === null ? 'plain' : 'sandbox';
     this.#bootId = bootId;
     this.#containersDirectory = join(options.stateDirectory, 'containers');
-    this.#snapshots = {directory: join(options.stateDirectory, 'snapshots')};
+    this.#snapshots = {directory: join(options.stateDirectory, 'snapshots'), turn: oneAtATime()};
     this.#socketRoot = join(options.socketRoot ?? '/tmp', `branchtab-${process.getuid?.() ?? 0}`);
   }
 
@@ -140,6 +148,7 @@ class ProcessProvider implements ContainerProvider {
     for (const entry of this.#entries.values()) {
       if (entry.record.frozen) await entry.turn(() => this.#thawAfterCrash(entry));
     }
+    await recoverSnapshots(this.#snapshots);
     const unfinished = (directory: string, all: readonly string[]) =>
       all.filter((name) => /^\.(making|removing)-/.test(name)).map((name) => join(directory, name));
     const leftovers = [
@@ -319,7 +328,10 @@ class ProcessProvider implements ContainerProvider {
       await makeDirectory(made(paths.data), {mode: 0o755});
       await makeDirectory(made(paths.workspace), {mode: 0o755});
       await makeDirectory(made(paths.store), {mode: 0o700});
-      if (from !== undefined) await restoreWorkspace(this.#snapshots, from, made(paths.workspace));
+      if (from !== undefined) {
+        const files = {workspace: made(paths.workspace), workspaceRecord: made(paths.workspaceRecord)};
+        await restoreWorkspace(this.#snapshots, from, files);
+      }
       await writeRecord(making, record);
       await moveDirectory(making, paths.directory);
       await syncDirectory(this.#containersDirectory);
@@ -515,7 +527,7 @@ class ProcessProvider implements ContainerProvider {
 
   async #endAll(entry: Entry, scope = this.#scope(entry)): Promise<void> {
     await endProcesses(scope, this.#options.clock);
-    if (scope.cgroup !== null) await removeCgroup(scope.cgroup);
+    await leaveCgroup(scope, this.#options.clock);
   }
 
   #view(entry: Entry): Container {

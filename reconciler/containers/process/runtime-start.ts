@@ -119,14 +119,13 @@ const pathsInside = {
 };
 
 function runtimeArguments(record: ContainerRecord, paths: typeof pathsInside | ContainerPaths): string[] {
-  const loopbackOnly = process.platform === 'linux' ? `${record.address}:80` : '127.0.0.1:0';
   return [
     'runtime',
     ...['--data', paths.store],
     ...['--home', paths.data],
     ...['--workspace', paths.workspace],
     ...['--control', `unix:${paths.runtimeSocket}`],
-    ...['--listen', loopbackOnly],
+    ...['--listen', `${record.address}:80`],
     '--fallback-port',
     ...['--tz', record.time_zone],
     ...['--container', record.id],
@@ -181,13 +180,14 @@ function identified(pid: number): ProcessRow[] {
  * replace the first name by a link to a socket of the host; the second stays with the runtime that was started.
  */
 async function linkControlSocket(name: string, paths: ContainerPaths): Promise<void> {
-  if ((await kindOf(paths.runtimeSocket)) !== 'socket') {
-    throw new AppError(
-      'PROVIDER_UNAVAILABLE',
-      `The runtime of ${name} is ready but made no socket at ${paths.runtimeSocket}.`,
-    );
-  }
-  await replaceWithHardLink(paths.runtimeSocket, paths.controlSocket);
+  const made = await kindOf(paths.runtimeSocket);
+  if (made !== null) await replaceWithHardLink(paths.runtimeSocket, paths.controlSocket);
+  // Looked at afterwards, since the first name may have changed hands in between.
+  if (made !== null && (await kindOf(paths.controlSocket)) === 'socket') return;
+  throw new AppError(
+    'PROVIDER_UNAVAILABLE',
+    `The runtime of ${name} is ready but made no socket at ${paths.runtimeSocket}.`,
+  );
 }
 
 async function lastWords(paths: ContainerPaths): Promise<string> {

@@ -9,10 +9,17 @@ import {AppError} from '../../../schemas/errors.ts';
 import type {Snapshot} from '../provider.ts';
 import {parseJson} from './parse-json.ts';
 
-/** `<directory>/<name>/` holds `snapshot.json`, `srv/` and `data/`; names with a dot in front are unfinished work. */
+/**
+ * `<directory>/<name>/` holds `snapshot.json`, `srv/` with its `workspace.json`, and `data/`. Names with a dot in front are work under way:
+ * `.making-*`, `.removing-*`, and `.replaced-<name>` while a newer one takes its place.
+ */
 export interface SnapshotStore {
   readonly directory: string;
+  /** Changes of names take turns; copies do not. */
+  readonly turn: <T>(work: () => Promise<T>) => Promise<T>;
 }
+
+const replacedPrefix = '.replaced-';
 
 const snapshotRecordSchema = z.object({
   name: z.string(),
@@ -20,36 +27,57 @@ const snapshotRecordSchema = z.object({
   created_at: z.string(),
 });
 
+/** A workspace and the runtime's record of which tree it holds: the next change set of a clone starts from there. */
+export interface WorkspaceFiles {
+  readonly workspace: string;
+  readonly workspaceRecord: string;
+}
+
 /** Copies files that stand still; the snapshot appears whole or not at all. */
 export async function saveSnapshot(
-  {directory}: SnapshotStore,
+  store: SnapshotStore,
   snapshot: Snapshot,
-  files: {readonly workspace: string; readonly data: string},
+  files: WorkspaceFiles & {readonly data: string},
 ): Promise<void> {
   checkSnapshotName(snapshot.name);
-  const mark = randomBytes(6).toString('hex');
-  const making = join(directory, `.making-${mark}`);
-  const replaced = join(directory, `.removing-${mark}`);
-  const path = join(directory, snapshot.name);
+  const making = join(store.directory, `.making-${randomBytes(6).toString('hex')}`);
   try {
     await copyDirectory(files.workspace, join(making, 'srv'));
+    await copyRecord(files.workspaceRecord, join(making, 'workspace.json'));
     await copyDirectory(files.data, join(making, 'data'));
     const record = {name: snapshot.name, container_id: snapshot.containerId, created_at: snapshot.createdAt};
     await writeFileDurably(join(making, 'snapshot.json'), JSON.stringify(record));
-    if ((await kindOf(path)) !== null) await moveDirectory(path, replaced);
-    await moveDirectory(making, path);
-    await syncDirectory(directory);
+    await store.turn(() => putInPlace(store, making, snapshot.name));
   } finally {
     await removeTree(making);
-    await removeTree(replaced);
   }
 }
 
-/** Fills the empty directory `workspace`. Throws SNAPSHOT_NOT_FOUND. */
+async function putInPlace({directory}: SnapshotStore, making: string, name: string): Promise<void> {
+  const path = join(directory, name);
+  const replaced = join(directory, `${replacedPrefix}${name}`);
+  // A directory cannot be renamed over a full one. A crash between the two renames is mended by `recoverSnapshots`.
+  if ((await kindOf(path)) !== null) await moveDirectory(path, replaced);
+  await moveDirectory(making, path);
+  await syncDirectory(directory);
+  await removeTree(replaced);
+}
+
+/** Gives a snapshot its name back where a crash came between it and its successor. */
+export async function recoverSnapshots({directory}: SnapshotStore): Promise<void> {
+  for (const entry of await listNames(directory)) {
+    if (!entry.startsWith(replacedPrefix)) continue;
+    const path = join(directory, entry.slice(replacedPrefix.length));
+    if ((await kindOf(path)) === null) await moveDirectory(join(directory, entry), path);
+    else await removeTree(join(directory, entry));
+  }
+}
+
+/** Fills the empty directory `workspace` and writes its record. Throws SNAPSHOT_NOT_FOUND. */
 export async function restoreWorkspace(
   {directory}: SnapshotStore,
   name: string,
-  workspace: string,
+  {workspace, workspaceRecord}: WorkspaceFiles,
 ): Promise<void> {
   checkSnapshotName(name);
   const source = join(directory, name, 'srv');
@@ -60,6 +88,7 @@ export async function restoreWorkspace(
     );
   }
   await copyTree(source, workspace);
+  await copyRecord(join(directory, name, 'workspace.json'), workspaceRecord);
 }
 
 export async function readSnapshots({directory}: SnapshotStore): Promise<Snapshot[]> {
@@ -68,12 +97,13 @@ export async function readSnapshots({directory}: SnapshotStore): Promise<Snapsho
   return snapshots.filter((snapshot) => snapshot !== null).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-export async function deleteSnapshot({directory}: SnapshotStore, name: string): Promise<void> {
+export async function deleteSnapshot({directory, turn}: SnapshotStore, name: string): Promise<void> {
   checkSnapshotName(name);
   const path = join(directory, name);
-  if ((await kindOf(path)) === null) return;
   const removing = join(directory, `.removing-${randomBytes(6).toString('hex')}`);
-  await moveDirectory(path, removing);
+  await turn(async () => {
+    if ((await kindOf(path)) !== null) await moveDirectory(path, removing);
+  });
   await removeTree(removing);
 }
 
@@ -90,6 +120,12 @@ async function copyDirectory(source: string, target: string): Promise<void> {
   await makeDirectory(target, {mode: 0o700});
   // At level plain a job may have put a link in the place of its own directory.
   if ((await kindOf(source)) === 'directory') await copyTree(source, target);
+}
+
+/** Only a plain file: a job could have left a link to anything in its place. */
+async function copyRecord(source: string, target: string): Promise<void> {
+  const text = (await kindOf(source)) === 'file' ? await readTextIfPresent(source) : null;
+  if (text !== null) await writeFileDurably(target, text);
 }
 
 /** Null where the directory is none of ours or its record cannot be read. */

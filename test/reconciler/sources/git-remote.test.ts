@@ -106,6 +106,23 @@ test('what a killed fetch left does not stop the next controller', async (t) => 
   );
 });
 
+for (const [title, file, text] of [
+  ['an empty ref', 'refs/heads/main', ''],
+  ['half a file of packed refs', 'packed-refs', 'a94a8fe5ccb19ba61c4c08'],
+] as const) {
+  test(`a mirror in which a power cut left ${title} is filled again`, async (t) => {
+    const {origin} = await createPushWorld(t, {fixture: 'simple'});
+    const first = await open(t, origin);
+    await first.list({signal});
+    await first.close();
+    await writeFile(join(mirrorOf(origin), file), text);
+    const source = await open(t, origin);
+    const {branches} = await source.list({signal});
+    t.is(branches.size, 3);
+    t.is((await source.hasHoody([...branches.values()], {signal})).size, 2);
+  });
+}
+
 test('a rewritten branch is followed', async (t) => {
   const {origin, forcePush} = await createPushWorld(t, {fixture: 'simple'});
   const source = await open(t, origin);
@@ -276,6 +293,7 @@ test('a path or a transport that is not allowed is refused before git is asked',
 test("the user's git configuration cannot bring back another transport or a hook", async (t) => {
   const {origin, push} = await createPushWorld(t, {fixture: 'simple'});
   const touched = join(origin.directory, 'touched');
+  const trap = `touch ${touched}`;
   const hooks = join(origin.directory, 'hooks');
   await mkdir(hooks);
   await writeFile(join(hooks, 'reference-transaction'), `#!/bin/sh\ntouch ${touched}\n`, {mode: 0o755});
@@ -284,12 +302,20 @@ test("the user's git configuration cannot bring back another transport or a hook
     `[core]\n\thooksPath = ${hooks}\n[protocol]\n\tallow = always\n`,
   );
   const source = await open(t, origin, {
-    environment: {GIT_DIR: '/nowhere', GIT_SSH_COMMAND: `touch ${touched}`},
+    environment: {GIT_DIR: '/nowhere', GIT_SSH_COMMAND: trap, EDITOR: trap, PAGER: trap, SSH_ASKPASS: trap},
   });
   await source.list({signal});
   await push('main', {'a.txt': 'a'});
   await source.list({signal});
   t.false(await Bun.file(touched).exists());
+});
+
+test('a path with spaces and unicode in a file URL', async (t) => {
+  const {origin} = await createPushWorld(t, {fixture: 'simple'});
+  const odd = join(origin.directory, 'with space ü 100%.git');
+  await rename(origin.path, odd);
+  const source = await open(t, origin, {url: `file://${odd.replace('%', '%25')}`});
+  t.is((await source.list({signal})).branches.size, 3);
 });
 
 test('reading one ref is for local repositories', async (t) => {

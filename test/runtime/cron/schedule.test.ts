@@ -15,6 +15,15 @@ test('S69: each due minute gives one run', async (t) => {
   );
 });
 
+test('S31: a schedule is active as soon as the PUT is answered', async (t) => {
+  const {cron, clock, put, finished, runs} = await createCronWorld(t, {at: '2026-05-18T09:00:59.999Z'});
+  await put('* * * * * true\n');
+  t.is(cron.summary().next_run?.at, '2026-05-18T09:01:00.000Z');
+  await clock.advance(1);
+  await finished(1);
+  t.is((await runs())[0]?.lateness_ms, 0);
+});
+
 test('a held or paused schedule leaves a record of every run that did not happen', async (t) => {
   const {cron, clock, put, finished, runs} = await createCronWorld(t, {state: 'held'});
   await put('* * * * * true\n');
@@ -166,11 +175,47 @@ test('events tell of changes, starts and ends', async (t) => {
   );
 });
 
-test('10,000 lines are read, scheduled and summed up in well under a second', async (t) => {
+test('S72: 10,000 lines are taken in and scheduled within seconds on a busy machine', async (t) => {
   const {cron, put} = await createCronWorld(t);
   const lines = Array.from({length: 10_000}, (_, i) => `${i % 60} ${i % 24} * * * j ${i}\n`).join('');
   const startedMs = performance.now();
   await put(lines);
   t.is(cron.summary().crontabs.root?.jobs, 10_000);
   t.true(performance.now() - startedMs < 3000);
+});
+
+test('minutes that passed while no runtime was there each have a record, and none is run late', async (t) => {
+  const world = await createCronWorld(t, {at: '2026-05-18T09:00:30Z'});
+  await world.put('* * * * * true\n0 0 1 1 * true\n');
+  await world.clock.advance(60_000);
+  await world.finished(1);
+  world.clock.step(3 * 60_000 + 10_000);
+  const again = await world.reopen();
+  const runs = await again.runs();
+  t.deepEqual(
+    runs.map(({scheduled_at, status, reason}) => [scheduled_at, status, reason]),
+    [
+      ['2026-05-18T09:04:00.000Z', 'skipped', 'runtime_down'],
+      ['2026-05-18T09:03:00.000Z', 'skipped', 'runtime_down'],
+      ['2026-05-18T09:02:00.000Z', 'skipped', 'runtime_down'],
+      ['2026-05-18T09:01:00.000Z', 'succeeded', null],
+    ],
+  );
+});
+
+test('lines are not missed before they were in force', async (t) => {
+  const world = await createCronWorld(t, {at: '2026-05-18T09:00:30Z'});
+  await world.put('* * * * * true\n');
+  const again = await world.reopen();
+  t.deepEqual(await again.runs(), []);
+});
+
+test('of a long downtime the newest fifty minutes have a record', async (t) => {
+  const world = await createCronWorld(t, {at: '2026-05-18T09:00:30Z'});
+  await world.put('* * * * * true\n');
+  world.clock.step(24 * 3_600_000);
+  const again = await world.reopen();
+  const runs = await again.runs();
+  t.is(runs.length, 50);
+  t.is(runs[0]?.scheduled_at, '2026-05-19T09:00:00.000Z');
 });

@@ -1,17 +1,18 @@
 import {registerContainerProviderContract} from '../../../contract/container-provider.ts';
+import {levelSkipReason} from '../../../helpers/level-available.ts';
 import {processWorld} from '../../../helpers/process-provider-world.ts';
-import {sandboxSkipReason} from '../../../helpers/sandbox-available.ts';
 
-const skipReason = await sandboxSkipReason();
+const plainSkipReason = await levelSkipReason('plain');
+const sandboxSkipReason = await levelSkipReason('sandbox');
 
 registerContainerProviderContract({
   name: 'process plain',
-  skipReason: null,
+  skipReason: plainSkipReason,
   setup: (t) => processWorld(t, 'plain'),
 });
 
 registerContainerProviderContract({
   name: 'process sandbox',
-  skipReason,
+  skipReason: sandboxSkipReason,
   setup: (t) => processWorld(t, 'sandbox'),
 });

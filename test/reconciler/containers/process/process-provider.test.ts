@@ -1,13 +1,27 @@
 import {existsSync} from 'node:fs';
-import {chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import test from 'ava';
+import anyTest, {type TestFn} from 'ava';
 import {containerProcesses} from '../../../../reconciler/containers/process/container-processes.ts';
 import {createLog} from '../../../../runtime/platform/log.ts';
 import {signalProcess} from '../../../../runtime/platform/processes.ts';
 import {overSocket, until} from '../../../contract/container-provider.ts';
+import {levelSkipReason} from '../../../helpers/level-available.ts';
 import {processWorld} from '../../../helpers/process-provider-world.ts';
+
+const test = ((await levelSkipReason('plain')) === null ? anyTest : anyTest.skip) as TestFn;
 
 test('directories that are no container are reported, skipped and kept', async (t) => {
   const world = await processWorld(t, 'plain');
@@ -121,6 +135,54 @@ test('a snapshot that was cut off lets the frozen processes go on at the next st
   t.false(JSON.parse(await readFile(file, 'utf8')).frozen);
 });
 
+test('a stop that was cut off leaves a running container, which the next stop ends', async (t) => {
+  const world = await processWorld(t, 'plain');
+  const {id} = await world.provider.create({name: 'main-1', labels: {}});
+  await world.provider.start(id);
+  const file = join(world.stateDirectory, 'containers', id, 'container.json');
+  await writeFile(file, JSON.stringify({...JSON.parse(await readFile(file, 'utf8')), wanted: 'stopped'}));
+  const next = await world.reopen();
+  t.is((await next.list())[0]?.state, 'running');
+  await next.stop(id, {graceMs: 5_000, reason: 'test'});
+  t.is((await next.list())[0]?.state, 'stopped');
+  t.false(await world.runs(id));
+});
+
+test('a snapshot that was moved aside by a replacement that was cut off is there again', async (t) => {
+  const world = await processWorld(t, 'plain');
+  const {id} = await world.provider.create({name: 'main-1', labels: {}});
+  const snapshot = await world.provider.snapshot(id, 'main');
+  const snapshots = join(world.stateDirectory, 'snapshots');
+  await rename(join(snapshots, 'main'), join(snapshots, '.replaced-main'));
+  const next = await world.reopen();
+  t.deepEqual(await next.listSnapshots(), [snapshot]);
+});
+
+test('processes stand still while a snapshot is made, so that two files agree', async (t) => {
+  const world = await processWorld(t, 'plain');
+  const {id} = await world.provider.create({name: 'main-1', labels: {}});
+  const container = await world.provider.start(id);
+  const {workspace} = world.directories(id);
+  // The second file is never older than the first and at most one step behind it; names sort far apart.
+  await overSocket(
+    container,
+    '/spawn',
+    `cd ${workspace}; i=0; while :; do i=$((i+1)); echo $i >a; echo $i >z; sleep 0.001; done`,
+  );
+  for (let index = 0; index < 300; index += 1)
+    await writeFile(join(workspace, `m${index}`), 'x'.repeat(10_000));
+  await until(async () => existsSync(join(workspace, 'z')));
+  await world.provider.snapshot(id, 'main');
+  const clone = await world.provider.create({name: 'clone', labels: {}, from: 'main'});
+  const read = async (name: string) =>
+    Number(await readFile(join(world.directories(clone.id).workspace, name), 'utf8'));
+  const [first, last] = [await read('a'), await read('z')];
+  // A file may be empty for the instant between being opened and being written.
+  t.true(first === 0 || last === 0 || first - last === 0 || first - last === 1, `${first} ${last}`);
+  const before = await readFile(join(workspace, 'z'), 'utf8');
+  await until(async () => (await readFile(join(workspace, 'z'), 'utf8')) !== before);
+});
+
 test('a long state path puts sockets into a private short directory, which goes with the container', async (t) => {
   const root = await mkdtemp(join(tmpdir(), 'bt-'));
   t.teardown(() => rm(root, {recursive: true, force: true}));
@@ -203,7 +265,7 @@ test('a container runs in the time zone it was made with', async (t) => {
   t.is(await overSocket(container, '/run', 'echo $TZ'), 'Asia/Tokyo\n');
 });
 
-test('1,000 containers are read at start and listed in under a second', async (t) => {
+test.serial('1,000 containers are read at start and listed in under a second', async (t) => {
   const world = await processWorld(t, 'plain');
   const {id} = await world.provider.create({name: 'first', labels: {}});
   const containers = join(world.stateDirectory, 'containers');
@@ -219,5 +281,6 @@ test('1,000 containers are read at start and listed in under a second', async (t
   const before = performance.now();
   const provider = await world.reopen();
   t.is((await provider.list()).length, 1_001);
-  t.true(performance.now() - before < 1_000);
+  const tookMs = performance.now() - before;
+  t.true(tookMs < 1_000, `${tookMs} ms`);
 });

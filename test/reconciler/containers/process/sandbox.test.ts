@@ -3,10 +3,10 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import anyTest, {type TestFn} from 'ava';
 import {overSocket} from '../../../contract/container-provider.ts';
+import {levelSkipReason} from '../../../helpers/level-available.ts';
 import {installStub, processWorld} from '../../../helpers/process-provider-world.ts';
-import {sandboxSkipReason} from '../../../helpers/sandbox-available.ts';
 
-const test = ((await sandboxSkipReason()) === null ? anyTest : anyTest.skip) as TestFn;
+const test = ((await levelSkipReason('sandbox')) === null ? anyTest : anyTest.skip) as TestFn;
 
 test('S35: a job sees nothing of the host but its programs', async (t) => {
   const world = await processWorld(t, 'sandbox');

@@ -1,0 +1,55 @@
+import test from 'ava';
+import {selectKit} from '../../api/kit-selection.ts';
+
+const selects = test.macro(
+  (
+    t,
+    {
+      host = 'localhost',
+      kitHeader = null,
+      path,
+      expect,
+    }: {host?: string; kitHeader?: string | null; path: string; expect: Record<string, unknown>},
+  ) => {
+    t.like(selectKit({host, kitHeader, path}), expect);
+  },
+);
+
+test('a cron path on a neutral host', selects, {
+  path: '/users/root/crontab',
+  expect: {part: 'cron', prefixed: false},
+});
+test('entries below a user', selects, {path: '/users/root/entries/abcd', expect: {part: 'cron'}});
+test('a script that looks like a user', selects, {
+  path: '/users/42',
+  expect: {part: 'exec', prefixed: false},
+});
+test('health', selects, {path: '/healthz', expect: {part: 'health'}});
+test('a prefix', selects, {path: '/api/v1/cron/users/me/entries', expect: {part: 'cron', prefixed: true}});
+test('a prefix must end at a slash', selects, {
+  path: '/api/v1/cronies',
+  expect: {part: 'exec', prefixed: false},
+});
+test('control', selects, {path: '/api/v1/control/events', expect: {part: 'control'}});
+test('an in-container name', selects, {host: 'hoody-exec:80', path: '/crontab', expect: {part: 'exec'}});
+test('a public host label', selects, {host: '0123-cron-1.example.org', path: '/x', expect: {part: 'cron'}});
+test('n is notifications', selects, {
+  host: '0123-n-1.example.org',
+  path: '/x',
+  expect: {part: 'notifications'},
+});
+test('the kit header wins over the path', selects, {
+  kitHeader: 'exec',
+  path: '/users/root/crontab',
+  expect: {part: 'exec'},
+});
+test('management on the exec host', selects, {
+  host: 'hoody-exec',
+  path: '/api/v1/exec/scripts/list',
+  expect: {part: 'exec', prefixed: true},
+});
+test('a kit host has no control routes', selects, {
+  host: 'hoody-exec',
+  path: '/api/v1/control',
+  expect: {part: 'exec', prefixed: false},
+});

@@ -1,0 +1,126 @@
+import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import test from 'ava';
+import type {Branch} from '../../schemas/branch.ts';
+import {createControllerWorld, isTrue, type RunningController} from '../helpers/controller-world.ts';
+import {createGitWorld} from '../helpers/git-world.ts';
+
+const hourly = '0 * * * * true\n';
+const ready = (branch: Branch) => isTrue(branch, 'Ready');
+const because = (reason: string) => (branch: Branch) =>
+  branch.conditions.some((condition) => condition.type === 'Ready' && condition.reason === reason);
+
+async function written(controller: RunningController, name: string): Promise<string> {
+  const branch = await controller.until(name, ready);
+  return (await fetch(`${branch.container?.urls.exec}/note`)).text();
+}
+
+const noteScript = `import {existsSync, readFileSync, writeFileSync} from 'node:fs';
+const before = existsSync('note.txt') ? readFileSync('note.txt', 'utf8') : 'nothing';
+writeFileSync('note.txt', 'written once');
+return before;`;
+
+test('S32 S33: a deleted branch goes to the trash and comes back with its files when it is pushed again', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple'});
+  const commit = await repository.commit('feature/x', {
+    '.hoody/crontab': hourly,
+    '.hoody/exec/note.ts': noteScript,
+  });
+  const controller = await world.up('--repo', repository.path);
+  t.is(await written(controller, 'feature/x'), 'nothing');
+  const before = await controller.until('feature/x', ready);
+
+  await repository.deleteBranch('feature/x');
+  const trashed = await controller.until('feature/x', because('trashed'));
+  t.is(trashed.container?.state, 'stopped');
+  t.is((await fetch(`${before.container?.urls.cron}/users/root/crontab`)).status, 404);
+  t.is((await world.run('status')).code, 0);
+
+  await repository.git('branch', 'feature/x', commit);
+  t.is(await written(controller, 'feature/x'), 'written once');
+  t.is((await controller.until('feature/x', ready)).container?.id, before.container?.id);
+});
+
+test('restore brings a container back paused while git lacks the branch', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple'});
+  const commit = await repository.commit('feature/x', {
+    '.hoody/crontab': hourly,
+    '.hoody/exec/note.ts': noteScript,
+  });
+  const controller = await world.up('--repo', repository.path);
+  await written(controller, 'feature/x');
+  t.is((await world.run('restore', 'feature/x')).code, 1);
+
+  await repository.deleteBranch('feature/x');
+  await controller.until('feature/x', because('trashed'));
+  const restored = await world.run('restore', 'feature/x');
+  t.is(restored.code, 0, restored.stderr);
+  const paused = await controller.until('feature/x', (branch) => branch.container?.state === 'paused');
+  t.is(await (await fetch(`${paused.container?.urls.exec}/note`)).text(), 'written once');
+  t.is((await world.run('reconcile')).code, 5);
+  t.is((await controller.until('feature/x', because('restored_without_branch'))).container?.state, 'paused');
+
+  await repository.git('branch', 'feature/x', commit);
+  t.is((await controller.until('feature/x', ready)).container?.state, 'running');
+});
+
+test('the live branch keeps its schedule when git loses it', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
+  const controller = await world.up('--repo', repository.path, '--undo-window', '0');
+  await controller.until('main', ready);
+  await repository.git('update-ref', '-d', 'refs/heads/main');
+  const orphaned = await controller.until('main', because('orphaned'));
+  t.is(orphaned.container?.state, 'running');
+});
+
+test('most previews vanishing at once are paused and kept until that is confirmed', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {bare: true});
+  const previews = ['p1', 'p2', 'p3', 'p4'];
+  for (const name of ['main', ...previews])
+    await repository.commit(name, {'.hoody/crontab': hourly}, name, {from: null});
+  const controller = await world.up('--repo', repository.path, '--undo-window', '0');
+  for (const name of previews) await controller.until(name, ready);
+
+  await repository.gitWithInput(
+    previews.map((name) => `delete refs/heads/${name}\n`).join(''),
+    'update-ref',
+    '--stdin',
+  );
+  for (const name of previews)
+    t.is((await controller.until(name, because('branch_missing'))).container?.state, 'paused');
+  t.is((await world.run('reconcile')).code, 5);
+  t.is((await controller.client.branches()).length, 5);
+
+  await world.run('reconcile', '--confirm-deletions', '--no-wait');
+  for (const name of previews) await controller.untilForgotten(name);
+  t.is((await readdir(join(world.stateDirectory, 'containers'))).length, 1);
+  t.is((await controller.until('main', ready)).container?.state, 'running');
+});
+
+test('a repository that cannot be read changes nothing, and is read again when it is back', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
+  const controller = await world.up('--repo', repository.path, '--undo-window', '0');
+  const before = await controller.until('main', ready);
+  const token = (await readFile(join(world.stateDirectory, 'token'), 'utf8')).trim();
+  const repositoryError = async () => {
+    const answer = await fetch(`${controller.url}/api/v1/repositories`, {
+      headers: {Authorization: `Bearer ${token}`},
+    });
+    const {items} = (await answer.json()) as {items: {error: {code: string; message: string} | null}[]};
+    return items[0]?.error ?? null;
+  };
+
+  await writeFile(join(repository.path, 'refs/heads/damaged'), 'not a commit id\n');
+  await world.run('reconcile');
+  t.is((await repositoryError())?.code, 'REPOSITORY_UNREADABLE');
+  t.is((await controller.until('main', ready)).container?.id, before.container?.id);
+
+  await rm(join(repository.path, 'refs/heads/damaged'));
+  await world.run('reconcile');
+  t.is(await repositoryError(), null);
+});
