@@ -262,7 +262,8 @@ async function sendEvents(stream: EventStream, controller: Controller): Promise<
     unsubscribe();
     wake();
   });
-  await stream.write(': connected\n\n');
+  // Whoever reads the state now and follows the events misses nothing.
+  await stream.writeSSE({event: 'connected', data: '{}'});
   while (!stream.aborted) {
     for (const [id, {type, key}] of pending) {
       pending.delete(id);

@@ -14,7 +14,7 @@ export interface ControllerClient {
   restore(keyOrName: string): Promise<Branch>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
   createLoginLink(): Promise<string>;
-  /** Ends with the connection or the signal. */
+  /** The first event is `connected`, with an empty key: what is read from then on misses nothing. Ends with the connection or the signal. */
   events(options: {signal: AbortSignal}): AsyncIterable<{type: string; key: string}>;
 }
 
@@ -47,7 +47,7 @@ export function createControllerClient({url, token}: {url: string; token: string
     async *events({signal}) {
       const response = await send(url, token, 'GET', '/api/v1/events', signal);
       for await (const {event, data} of readServerSentEvents(response))
-        yield {type: event, key: String(JSON.parse(data).key)};
+        yield {type: event, key: String(JSON.parse(data).key ?? '')};
     },
   };
 }

@@ -38,7 +38,8 @@ export async function logs(
   process.once('SIGINT', () => stop.abort());
   const {key} = await client.branch(branch);
   for await (const change of client.events({signal: stop.signal})) {
-    if (change.key === key && change.type === 'run_finished') await print(flags.limit);
+    if (change.type === 'connected' || (change.key === key && change.type === 'run_finished'))
+      await print(flags.limit);
   }
   return exitCodes.ok;
 }

@@ -190,6 +190,6 @@ test('events arrive as server-sent events', async (t) => {
   t.regex(answer.headers.get('content-type') ?? '', /^text\/event-stream/);
   const reader = answer.body?.getReader();
   const {value} = (await reader?.read()) ?? {};
-  t.is(new TextDecoder().decode(value), ': connected\n\n');
+  t.is(new TextDecoder().decode(value), 'event: connected\ndata: {}\n\n');
   await reader?.cancel();
 });

@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {type ControllerClient, createControllerClient} from '../../api/controller-client.ts';
 import type {Branch} from '../../schemas/branch.ts';
+import {AppError} from '../../schemas/errors.ts';
 import type {Run} from '../../schemas/run.ts';
 import type {Teardown} from './git-world.ts';
 
@@ -33,7 +34,7 @@ export interface RunningController {
   signal(signal: NodeJS.Signals): void;
   /** Exit code, once it ended. */
   readonly exited: Promise<number | null>;
-  /** Resolves with the branch as soon as it is as wanted; rejects after 30 s saying what it was. */
+  /** Resolves with the branch as soon as it is as wanted; rejects after 90 s saying what it was. */
   until(name: string, wanted: (branch: Branch) => boolean): Promise<Branch>;
   /** Resolves when no branch of this name is known any more. */
   untilForgotten(name: string): Promise<void>;
@@ -49,7 +50,8 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-const untilTimeoutMs = 30_000;
+/** Long enough for a job of the next minute on a busy machine. */
+const untilTimeoutMs = 90_000;
 
 export async function createControllerWorld(t: Teardown): Promise<ControllerWorld> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'branchtab-state-')));
@@ -140,11 +142,8 @@ function runningController({
   const client = createControllerClient({url, token});
   const watch = async <T>(check: () => Promise<T | null>, describe: () => Promise<string>): Promise<T> => {
     const signal = AbortSignal.timeout(untilTimeoutMs);
-    const events = client.events({signal});
     try {
-      const found = await check();
-      if (found !== null) return found;
-      for await (const _event of events) {
+      for await (const _event of client.events({signal})) {
         const now = await check();
         if (now !== null) return now;
       }
@@ -193,12 +192,18 @@ function runningController({
     untilRuns: (name, wanted) =>
       watch(
         async () => {
-          const all = await runs(name);
-          return wanted(all) ? all : null;
+          const all = await runs(name).catch(whileRestarting);
+          return all !== null && wanted(all) ? all : null;
         },
         async () => JSON.stringify(await runs(name)),
       ),
   };
+}
+
+/** A container between its death and its restart answers 503; the next event asks again. */
+function whileRestarting(error: unknown): null {
+  if (error instanceof AppError && error.code === 'CONTAINER_UNAVAILABLE') return null;
+  throw error;
 }
 
 /** True once this commit is what the container runs. */
