@@ -6,6 +6,7 @@ import {createControllerApp} from '../api/controller-app.ts';
 import {createControllerGuard} from '../api/controller-guard.ts';
 import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
+import {rememberScriptIssues} from '../reconciler/branch-files.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
@@ -39,6 +40,9 @@ export interface ControllerProcess {
   /** Ends the controller; containers go on unless `stopContainers` asks them to stop. */
   stop(options: {stopContainers: boolean}): Promise<void>;
 }
+
+/** Texts of scripts whose check is remembered. */
+const rememberedScripts = 20_000;
 
 /** How long open requests may take when the controller stops. */
 const closeGraceMs = 500;
@@ -110,7 +114,7 @@ async function startLocked({
     records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
-    checkScript,
+    checkScript: rememberScriptIssues(checkScript, rememberedScripts),
     clock,
     log,
     random: Math.random,

@@ -236,4 +236,4 @@ function report(error: unknown, {json, terminal}: {json: boolean; terminal: Term
   return exitCodes.failed;
 }
 
-await main(process.argv.slice(2));
+void main(process.argv.slice(2));

@@ -75,7 +75,8 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
           ? others
           : {...others, [action.user]: {sha256: crontab.sha256, raw_etag: rawEtag}};
       const {revision, rootTree} = served(step);
-      record.applied = {revision: record.applied?.revision ?? revision, root_tree: rootTree, crontabs};
+      const before = record.applied ?? {revision, root_tree: rootTree, environment: null, deployment: null};
+      record.applied = {...before, crontabs};
       return;
     }
     case 'release_schedule':

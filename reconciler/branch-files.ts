@@ -7,6 +7,21 @@ import type {HoodyFile, HoodyTree} from './sources/source.ts';
 /** Finds what is wrong in a script's text; the parser behind it loads lazily. */
 export type ScriptCheck = (script: {path: string; text: string}) => Promise<Issue[]>;
 
+/** Remembers what was found in each text: a push changes few scripts, and a look without a push none. */
+export function rememberScriptIssues(check: ScriptCheck, most: number): ScriptCheck {
+  const known = new Map<string, Issue[]>();
+  return async (script) => {
+    const key = `${script.path}\0${sha256(Buffer.from(script.text))}`;
+    const remembered = known.get(key);
+    if (remembered !== undefined) return remembered;
+    const issues = await check(script);
+    const [oldest] = known.keys();
+    if (known.size >= most && oldest !== undefined) known.delete(oldest);
+    known.set(key, issues);
+    return issues;
+  };
+}
+
 const crontabPath = '.hoody/crontab';
 const userCrontabs = '.hoody/crontab.d/';
 const scriptRoot = '.hoody/exec/';

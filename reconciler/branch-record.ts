@@ -20,6 +20,9 @@ export const branchRecordSchema = z.object({
     .object({
       revision: z.string(),
       root_tree: z.string(),
+      /** Digests as the runtime reports them; null before the first complete apply. */
+      environment: z.string().nullable(),
+      deployment: z.string().nullable(),
       /** By user: digest of the branch's text and the raw tag that the runtime answered. */
       crontabs: z.record(z.string(), z.object({sha256: z.string(), raw_etag: z.string()})),
     })

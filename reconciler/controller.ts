@@ -10,7 +10,7 @@ import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
 import {failureOf, jitter, retryDelayMs} from './outcome.ts';
-import type {PlanPolicy} from './plan.ts';
+import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RecordStore} from './record-store.ts';
@@ -83,6 +83,9 @@ const longestReconcileMs = 10 * 60_000;
 /** No file of a workspace may be larger. */
 const maxBlobBytes = 512 * 1024 * 1024;
 
+/** Between the end of a runtime's connection and the end of its process. */
+const exitSettleMs = 100;
+
 /** A runtime that died less than this ago counts as dying again. */
 const crashMemoryMs = 10 * 60_000;
 
@@ -104,7 +107,6 @@ export function createController(options: ControllerOptions): Controller {
   const containerKeys = new Map<string, string>();
   const shutdown = new AbortController();
   let stopWatchingContainers = () => {};
-  let queue: BranchQueue;
 
   const observedOf = (key: string): Observed => {
     const known = observed.get(key);
@@ -308,6 +310,8 @@ export function createController(options: ControllerOptions): Controller {
     emit({type: 'branch_forgotten', key: record.key});
   };
 
+  const queue: BranchQueue = createQueue({clock, concurrency: options.concurrency, work});
+
   // ----- events of containers -----
 
   const followEvents = (key: string, container: Container | null) => {
@@ -316,10 +320,14 @@ export function createController(options: ControllerOptions): Controller {
     const controller = new AbortController();
     state.events = controller;
     const signal = AbortSignal.any([controller.signal, shutdown.signal]);
-    void readEvents(key, container, signal).finally(() => {
+    void readEvents(key, container, signal).finally(async () => {
       if (state.events === controller) state.events = null;
-      // A connection that ends by itself means a runtime that restarts or died: look.
-      if (!signal.aborted) queue.addAfter(key, 1000);
+      if (signal.aborted) return;
+      // The kernel closes the connection of a dying runtime a moment before it is gone.
+      await clock.sleep(exitSettleMs);
+      const now = (await provider?.list())?.find(({id}) => id === container.id);
+      if (now?.state === 'running') queue.add(key);
+      else onContainerExit(container.id);
     });
   };
 
@@ -329,8 +337,9 @@ export function createController(options: ControllerOptions): Controller {
         if (event.type === 'crontab_changed') {
           const applied = records.get(key)?.applied?.crontabs[event.user]?.raw_etag;
           if (event.raw_etag !== applied) queue.add(key);
-        } else if (event.type === 'deployment_changed') queue.add(key);
-        else if (event.type === 'schedule_changed') await refresh(key, container, signal);
+        } else if (event.type === 'deployment_changed') {
+          if (event.digest !== records.get(key)?.applied?.deployment) queue.add(key);
+        } else if (event.type === 'schedule_changed') await refresh(key, container, signal);
         else {
           await refresh(key, container, signal);
           emit({type: event.type, key});
@@ -351,25 +360,49 @@ export function createController(options: ControllerOptions): Controller {
     emit({type: 'branch_changed', key});
   };
 
+  /** Told by the provider and by the end of the event stream, whichever is first; a death counts once. */
   const onContainerExit = (id: string) => {
     const key = containerKeys.get(id);
-    if (key === undefined) return;
-    const {crashes, events} = observedOf(key);
-    events?.abort();
+    if (key === undefined || shutdown.signal.aborted) return;
+    const state = observedOf(key);
+    if (state.container?.state !== 'running') return;
+    state.container = {...state.container, state: 'failed'};
+    state.events?.abort();
+    const {crashes} = state;
     const nowMs = clock.now();
     crashes.count = nowMs - crashes.lastMs > crashMemoryMs ? 1 : crashes.count + 1;
     crashes.lastMs = nowMs;
     log.warn('a runtime died', {key, id, crashes: crashes.count});
+    emit({type: 'branch_changed', key});
     if (crashes.count === 1) queue.add(key);
     else queue.addAfter(key, retryDelayMs(crashes.count, options.random()));
   };
 
-  /** The safety net under the event streams: a cheap look at every running container, spread over the interval. */
+  /** The safety net under the event streams: one cheap question to every running container, spread over the interval. */
   const sweep = async (): Promise<void> => {
     while (!shutdown.signal.aborted) {
-      await clock.sleep(jitter(options.driftIntervalMs, options.random()), {signal: shutdown.signal});
-      for (const {key} of [...records.all()])
-        if (observed.get(key)?.container?.state === 'running') queue.add(key);
+      const keys = [...observed]
+        .filter(([, {container}]) => container?.state === 'running')
+        .map(([key]) => key);
+      const intervalMs = jitter(options.driftIntervalMs, options.random());
+      if (keys.length === 0) await clock.sleep(intervalMs, {signal: shutdown.signal});
+      for (const key of keys) {
+        await clock.sleep(intervalMs / keys.length, {signal: shutdown.signal});
+        await checkDrift(key);
+      }
+    }
+  };
+
+  const checkDrift = async (key: string): Promise<void> => {
+    const container = observed.get(key)?.container;
+    const record = records.get(key);
+    if (container?.state !== 'running' || record === undefined) return;
+    try {
+      const runtime = await options.client(container).state({signal: shutdown.signal});
+      if (hasDrifted(record, runtime)) queue.add(key);
+    } catch {
+      // Whatever keeps it from answering, a full look finds out and reports it.
+      queue.add(key);
     }
   };
 
@@ -403,7 +436,6 @@ export function createController(options: ControllerOptions): Controller {
   };
 
   const start = async (): Promise<void> => {
-    queue = createQueue({clock, concurrency: options.concurrency, work});
     if (provider !== null) {
       await adopt(await provider.list());
       stopWatchingContainers = provider.watch(({id}) => onContainerExit(id));
@@ -434,6 +466,14 @@ export function createController(options: ControllerOptions): Controller {
     }
     await Promise.all([...watches.values()].map((watch) => watch.pass()));
     for (const record of records.all()) {
+      if (watches.has(record.repository)) continue;
+      record.conditions = conditions(
+        {kind: 'missing', state: 'unwatched', until: null},
+        record.conditions,
+        clock.now(),
+      );
+    }
+    for (const record of records.all()) {
       const {container} = observedOf(record.key);
       if (container !== null || !settled(record)) queue.add(record.key, {first: record.live});
     }
@@ -446,7 +486,7 @@ export function createController(options: ControllerOptions): Controller {
   const stop = async (): Promise<void> => {
     shutdown.abort(new Error('the controller stops'));
     stopWatchingContainers();
-    await queue?.close();
+    await queue.close();
     await Promise.all([...watches.values()].map((watch) => watch.close()));
     await provider?.close();
   };

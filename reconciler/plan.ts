@@ -1,4 +1,6 @@
+import type {ControlState} from '../schemas/control.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {BranchRecord} from './branch-record.ts';
 import type {Desired} from './desired.ts';
 import type {Observation} from './observation.ts';
 
@@ -35,6 +37,19 @@ export function planBranch(
     return observation.record.applied === null ? [] : [...lifecycle, ...planRelease(observation)];
   }
   return [...lifecycle, ...planContent(observation, desired, digests, policy), ...planRelease(observation)];
+}
+
+/** True where a container that was in sync is so no longer: the plan must be made anew. */
+export function hasDrifted({applied}: BranchRecord, runtime: ControlState): boolean {
+  if (applied === null) return true;
+  return (
+    runtime.environment.digest !== applied.environment ||
+    runtime.workspace.tree !== applied.root_tree ||
+    runtime.deployment.digest !== applied.deployment ||
+    Object.entries(applied.crontabs).some(
+      ([user, {raw_etag}]) => runtime.crontabs[user]?.raw_etag !== raw_etag,
+    )
+  );
 }
 
 function planAbsent(

@@ -8,7 +8,7 @@ import type {Container} from './containers/provider.ts';
 import {type Desired, desiredState} from './desired.ts';
 import {desiredDigests} from './digests.ts';
 import type {Observation, ObservedRef} from './observation.ts';
-import {type PlanPolicy, planBranch} from './plan.ts';
+import {type DesiredDigests, hasDrifted, type PlanPolicy, planBranch} from './plan.ts';
 import {missingResult, type Result} from './status.ts';
 
 export interface ReconcileContext extends ApplyContext {
@@ -53,7 +53,7 @@ export async function reconcileBranch(
     context.onObserved(observation);
     const plan = planBranch(observation, desired, digests, context.policy, context.clock.now());
     context.onPlan(plan, desired);
-    if (plan.length === 0) return {result: settle(observation, desired, context), taken};
+    if (plan.length === 0) return {result: settle(observation, desired, digests, context), taken};
     for (const action of nextSteps(plan)) {
       signal.throwIfAborted();
       await applyAction(action, {observation, desired, signal}, context);
@@ -108,8 +108,13 @@ function nextSteps(plan: readonly Action[]): readonly Action[] {
 }
 
 /** With nothing left to do, what is true now; a served commit becomes the applied one. */
-function settle(observation: Observation, desired: Desired, {policy}: ReconcileContext): Result | null {
-  const {record} = observation;
+function settle(
+  observation: Observation,
+  desired: Desired,
+  digests: DesiredDigests | null,
+  {policy}: ReconcileContext,
+): Result | null {
+  const {record, runtime} = observation;
   switch (desired.kind) {
     case 'absent':
       return missingResult(observation, desired, policy.undoWindowMs);
@@ -121,18 +126,22 @@ function settle(observation: Observation, desired: Desired, {policy}: ReconcileC
         serving: record.applied?.revision ?? null,
       };
     case 'served': {
-      if (record.applied !== null)
-        record.applied = {...record.applied, revision: desired.revision, root_tree: desired.rootTree};
-      return {kind: 'synced', revision: desired.revision, drift: hasDrift(observation)};
+      const crontabs = record.applied?.crontabs ?? {};
+      record.applied = {
+        revision: desired.revision,
+        root_tree: desired.rootTree,
+        environment: digests?.environment ?? null,
+        deployment: digests?.deployment ?? null,
+        crontabs,
+      };
+      // Only possible with `drift: report`; otherwise the plan would have named it.
+      return {
+        kind: 'synced',
+        revision: desired.revision,
+        drift: runtime !== null && hasDrifted(record, runtime),
+      };
     }
     default:
       return desired satisfies never;
   }
-}
-
-/** Only possible with `drift: report`; otherwise the plan would have named it. */
-function hasDrift({record, runtime}: Observation): boolean {
-  return Object.entries(record.applied?.crontabs ?? {}).some(
-    ([user, {raw_etag}]) => runtime?.crontabs[user]?.raw_etag !== raw_etag,
-  );
 }

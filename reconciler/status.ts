@@ -15,7 +15,7 @@ export type Result =
     }
   | {
       readonly kind: 'missing';
-      readonly state: 'orphaned' | 'paused' | 'trashed' | 'restored' | 'live_without_hoody';
+      readonly state: 'orphaned' | 'paused' | 'trashed' | 'restored' | 'live_without_hoody' | 'unwatched';
       readonly until: string | null;
     }
   | {readonly kind: 'failed'; readonly failure: Failure; readonly serving: string | null};
@@ -142,6 +142,11 @@ const missingWords: Record<
     reason: 'hoody_removed',
     message:
       'The live branch has no .hoody directory any more. Its container is kept and its schedule goes on.',
+  }),
+  unwatched: () => ({
+    reason: 'repository_not_watched',
+    message:
+      'The repository is not watched any more. Its container is left as it is; watch the repository again, or remove everything with: branchtab down --purge.',
   }),
   paused: () => ({
     reason: 'branch_missing',

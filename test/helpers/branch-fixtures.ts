@@ -12,6 +12,8 @@ export function recordWith(changes: Partial<BranchRecord> = {}): BranchRecord {
     applied: {
       revision: 'a'.repeat(40),
       root_tree: 'tree-a',
+      environment: 'environment-a',
+      deployment: 'deployment-a',
       crontabs: {root: {sha256: 'text-a', raw_etag: '"raw-a"'}},
     },
     ...changes,

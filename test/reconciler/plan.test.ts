@@ -1,7 +1,7 @@
 import test from 'ava';
 import type {Desired} from '../../reconciler/desired.ts';
 import type {Observation} from '../../reconciler/observation.ts';
-import {type PlanPolicy, planBranch} from '../../reconciler/plan.ts';
+import {hasDrifted, type PlanPolicy, planBranch} from '../../reconciler/plan.ts';
 import {containerWith, recordWith, runtimeWith} from '../helpers/branch-fixtures.ts';
 
 const nowMs = Date.parse('2026-01-02T00:00:00Z');
@@ -119,6 +119,8 @@ test('the crontab of a user whose file is gone is emptied', plans, {
     applied: {
       revision: 'a'.repeat(40),
       root_tree: 'tree-a',
+      environment: 'environment-a',
+      deployment: 'deployment-a',
       crontabs: {
         root: {sha256: 'text-a', raw_etag: '"raw-a"'},
         alice: {sha256: 'text-c', raw_etag: '"raw-c"'},
@@ -237,4 +239,22 @@ test('a record without a container is forgotten once its branch is gone for cert
   desired: gone(true),
   container: null,
   expect: ['forget_branch branch_deleted'],
+});
+
+for (const {what, runtime} of [
+  {what: 'the crontab', runtime: {crontabs: {root: {raw_etag: '"hand-made"', jobs: 1, managed: 0}}}},
+  {what: 'the scripts', runtime: {deployment: {digest: 'hand-made'}}},
+  {what: 'the files', runtime: {workspace: {tree: 'older'}}},
+  {what: 'the environment', runtime: {environment: {revision: null, digest: 'older'}}},
+]) {
+  test(`a change of ${what} is drift`, (t) => {
+    t.false(hasDrifted(recordWith(), runtimeWith()));
+    t.true(hasDrifted(recordWith(), runtimeWith(runtime)));
+  });
+}
+
+test('entries made by hand are no drift', (t) => {
+  t.false(
+    hasDrifted(recordWith(), runtimeWith({crontabs: {root: {raw_etag: '"raw-a"', jobs: 3, managed: 2}}})),
+  );
 });

@@ -224,3 +224,39 @@ test('an answer to a reconcile request is echoed when it is handled', async (t) 
   t.is((await controller.until('main', ({handled_request}) => handled_request === id)).handled_request, id);
   t.is((await world.run('reconcile')).code, 0);
 });
+
+test('of rapid pushes the newest wins', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple'});
+  const controller = await world.up('--repo', repository.path);
+  let newest = '';
+  for (let minute = 0; minute < 20; minute += 1)
+    newest = await repository.commit('main', {'.hoody/crontab': `${minute} * * * * true\n`});
+  t.is(await controller.crontab(await controller.until('main', active(newest))), '19 * * * * true\n');
+});
+
+test('a branch that cannot be applied does not keep the others waiting', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple'});
+  await repository.commit('stuck', {'.hoody/crontab.d/nobody-of-this-name': hourly});
+  const controller = await world.up('--repo', repository.path);
+  const stuck = await controller.until('stuck', (branch) => isTrue(branch, 'Stalled'));
+  t.is(stuck.conditions.find(({type}) => type === 'Stalled')?.reason, 'user_not_found');
+  const good = await repository.commit('feature/x', {'.hoody/crontab': daily});
+  await controller.until('feature/x', active(good));
+  const healed = await repository.commit('stuck', {'.hoody/crontab.d/nobody-of-this-name': null});
+  await controller.until('stuck', active(healed));
+});
+
+test('a container of a repository that is watched no more is left alone and says so', async (t) => {
+  const world = await createControllerWorld(t);
+  const first = await createGitWorld(t, {fixture: 'simple'});
+  const second = await createGitWorld(t, {fixture: 'simple'});
+  const before = await world.up('--repo', first.path);
+  const running = await before.until('main', (branch) => isTrue(branch, 'Ready'));
+  await before.stop();
+  const controller = await world.up('--repo', second.path);
+  const left = (await controller.client.branches()).find(({key}) => key === running.key);
+  t.is(left?.conditions[0]?.reason, 'repository_not_watched');
+  t.is(left?.container?.id, running.container?.id);
+});
