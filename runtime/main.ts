@@ -17,6 +17,7 @@ import {mkdir} from './platform/files.ts';
 import {type HttpServer, serveHttp} from './platform/http-server.ts';
 import {createLog, type Log} from './platform/log.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
+import {fitsSockets, longestSocketDirectoryBytes} from './platform/socket-paths.ts';
 import {containerVariables} from './variables.ts';
 import {openWorkspace, type Workspace} from './workspace/workspace.ts';
 
@@ -123,15 +124,12 @@ async function openServices(
   };
 }
 
-/** Bytes that the kernel allows in the path of a unix socket, less the name that is added. */
-const longestSocketDirectory = 80;
-
 async function hostSocketDirectory({data, controlSocket}: RuntimeFlags): Promise<string> {
   const directory = controlSocket === null ? join(data, 'run') : dirname(controlSocket);
-  if (Buffer.byteLength(directory) > longestSocketDirectory) {
+  if (!fitsSockets(directory)) {
     throw new AppError(
       'CONFIG_INVALID',
-      `${directory} is too long for unix sockets. Choose a path of at most ${longestSocketDirectory} bytes.`,
+      `${directory} is too long for unix sockets. Choose a path of at most ${longestSocketDirectoryBytes} bytes.`,
     );
   }
   await mkdir(directory, {recursive: true, mode: 0o700});

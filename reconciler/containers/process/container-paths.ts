@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto';
 import {join} from 'node:path';
+import {fitsSockets} from '../../../runtime/platform/socket-paths.ts';
 
 /**
  * The directory of one container:
@@ -31,12 +32,9 @@ export interface ContainerPaths {
   readonly controlSocket: string;
 }
 
-/** The kernel takes 107 bytes for the path of a unix socket; some room is left for other systems. */
-const maxSocketPathBytes = 100;
-
 export function containerPaths(containersDirectory: string, id: string, socketRoot: string): ContainerPaths {
   const directory = join(containersDirectory, id);
-  const socketsElsewhere = Buffer.byteLength(join(directory, 'run', 'control.sock')) > maxSocketPathBytes;
+  const socketsElsewhere = !fitsSockets(join(directory, 'run'));
   const socketHome = socketsElsewhere ? join(socketRoot, shortHash(directory)) : directory;
   return {
     directory,

@@ -4,7 +4,7 @@ import {joinCgroup} from '../../../runtime/platform/cgroup.ts';
 import type {Clock} from '../../../runtime/platform/clock.ts';
 import {type DetachedProcess, spawnDetached} from '../../../runtime/platform/detached-process.ts';
 import {kindOf, replaceWithHardLink} from '../../../runtime/platform/directories.ts';
-import {readTail} from '../../../runtime/platform/file-tail.ts';
+import {readTail, sizeOf} from '../../../runtime/platform/file-tail.ts';
 import {namespacePids, type ProcessRow, readProcess} from '../../../runtime/platform/processes.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import type {ContainerPaths} from './container-paths.ts';
@@ -55,10 +55,11 @@ const logTailBytes = 2_000;
  */
 export async function startRuntime(start: RuntimeStart): Promise<StartedRuntime> {
   const {record, paths} = start;
+  const logStart = await sizeOf(paths.runtimeLog);
   const started = await spawn(start);
   if (record.cgroup !== null) await joinCgroup(record.cgroup, started.pid);
   try {
-    const ready = await firstReady(start, started);
+    const ready = await firstReady(start, started, logStart);
     const roots = await containerProcesses({
       containerId: record.id,
       cgroup: record.cgroup,
@@ -68,7 +69,7 @@ export async function startRuntime(start: RuntimeStart): Promise<StartedRuntime>
     if (runtime === undefined) {
       throw new AppError(
         'PROVIDER_UNAVAILABLE',
-        `The runtime of ${record.name} says it is process ${ready.pid}, which is none of its container. ${await lastWords(paths)}`,
+        `The runtime of ${record.name} says it is process ${ready.pid}, which is none of its container. ${await lastWords(paths, logStart)}`,
       );
     }
     await linkControlSocket(record.name, paths);
@@ -144,6 +145,7 @@ function commandInside({command, directory}: RuntimeProgram): string[] {
 async function firstReady(
   start: RuntimeStart,
   started: DetachedProcess,
+  logStart: number,
 ): Promise<z.infer<typeof readySchema>> {
   const {record, paths, clock, timeoutMs, signal} = start;
   const over = new AbortController();
@@ -158,7 +160,7 @@ async function firstReady(
     if (ready.success) return ready.data;
     throw new AppError(
       'PROVIDER_UNAVAILABLE',
-      `The runtime of ${record.name} ${line ? 'wrote something else than its ready line' : problem}. ${await lastWords(paths)}`,
+      `The runtime of ${record.name} ${line ? 'wrote something else than its ready line' : problem}. ${await lastWords(paths, logStart)}`,
     );
   } finally {
     over.abort();
@@ -190,7 +192,8 @@ async function linkControlSocket(name: string, paths: ContainerPaths): Promise<v
   );
 }
 
-async function lastWords(paths: ContainerPaths): Promise<string> {
-  const tail = (await readTail(paths.runtimeLog, logTailBytes)).trim();
+/** What the runtime said since this start. */
+async function lastWords(paths: ContainerPaths, logStart: number): Promise<string> {
+  const tail = (await readTail(paths.runtimeLog, {fromByte: logStart, maxBytes: logTailBytes})).trim();
   return tail === '' ? `${paths.runtimeLog} is empty.` : `End of ${paths.runtimeLog}:\n${tail}`;
 }
