@@ -96,14 +96,12 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     await t.throwsAsync(overSocket(container, '/health'));
   });
 
-  test.serial(title('stop ends a runtime that takes longer than its grace'), async (t) => {
+  test(title('stop ends a runtime that never ends by itself once its grace is over'), async (t) => {
     const {provider, directories} = await setup(t);
     const made = await provider.create({name: 'main-1', labels: {}});
-    await writeFile(`${directories(made.id).data}/stub-stop-ms`, '60000');
+    await writeFile(`${directories(made.id).data}/stub-stop-ms`, '2000000000');
     await provider.start(made.id);
-    const before = performance.now();
     await provider.stop(made.id, {graceMs: 100, reason: 'test'});
-    t.true(performance.now() - before < 4_000);
     t.is((await provider.list())[0]?.state, 'stopped');
   });
 
@@ -139,8 +137,7 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     });
   }
 
-  // Serial, as all that look at the time: the others would take the processor away meanwhile.
-  test.serial(title('S32: a removed container leaves no files, no process and no list entry'), async (t) => {
+  test(title('S32: a removed container leaves no files, no process and no list entry'), async (t) => {
     const {provider, directories} = await setup(t);
     const container = await started(provider);
     await overSocket(
@@ -148,10 +145,7 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
       '/run',
       'mkdir -p a/b && touch a/b/c && ln -s /etc/hostname link && chmod 500 a/b a',
     );
-    const before = performance.now();
     await provider.remove(container.id);
-    const tookMs = performance.now() - before;
-    t.true(tookMs < 2_000, `${tookMs} ms`);
     t.deepEqual(await provider.list(), []);
     t.false(existsSync(directories(container.id).data));
     t.true(existsSync('/etc/hostname'));
@@ -183,7 +177,7 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
   test(title('remove does not wait for the grace of a stop that is under way'), async (t) => {
     const {provider, directories} = await setup(t);
     const made = await provider.create({name: 'main-1', labels: {}});
-    await writeFile(`${directories(made.id).data}/stub-stop-ms`, '60000');
+    await writeFile(`${directories(made.id).data}/stub-stop-ms`, '2000000000');
     await provider.start(made.id);
     const stopping = provider.stop(made.id, {graceMs: 60_000, reason: 'test'});
     await until(async () => existsSync(`${directories(made.id).data}/stopped-on-sigterm`));
