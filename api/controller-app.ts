@@ -5,6 +5,7 @@ import type {BranchChange, Controller} from '../reconciler/controller.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema} from '../schemas/branch.ts';
 import {AppError} from '../schemas/errors.ts';
+import {repositoryListSchema} from '../schemas/repository.ts';
 import {runListSchema, runStatusSchema} from '../schemas/run.ts';
 import {type Auth, sessionCookie} from './auth.ts';
 import {branchPage} from './branch-page.ts';
@@ -13,19 +14,6 @@ import {errorResponse} from './errors.ts';
 const errorSchema = z
   .object({code: z.string(), message: z.string(), details: z.unknown()})
   .meta({id: 'Error', description: 'Every error has this body; `code` is stable.'});
-
-const repositorySchema = z
-  .object({
-    repository: z.string(),
-    kind: z.enum(['local', 'remote']),
-    live: z.string().nullable(),
-    branches: z.int(),
-    served: z.int(),
-    listed_at: z.string().nullable(),
-    error: z.object({code: z.string(), message: z.string()}).nullable(),
-    held_deletions: z.object({missing: z.int(), previews: z.int()}).nullable(),
-  })
-  .meta({id: 'RepositoryStatus'});
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
 const keyParameter = z.object({
@@ -203,7 +191,7 @@ export function createControllerApp({
       method: 'get',
       path: '/api/v1/repositories',
       responses: {
-        200: json(z.object({items: z.array(repositorySchema)}), 'The watched repositories.'),
+        200: json(repositoryListSchema, 'The watched repositories.'),
         ...errors(401),
       },
     }),

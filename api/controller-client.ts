@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import {type Branch, branchListSchema, branchSchema} from '../schemas/branch.ts';
 import {AppError, type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
+import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
 
@@ -9,6 +10,7 @@ export interface ControllerClient {
   readonly url: string;
   branches(): Promise<Branch[]>;
   branch(keyOrName: string): Promise<Branch>;
+  repositories(): Promise<RepositoryStatus[]>;
   reconcile(keyOrName: string): Promise<string>;
   reconcileAll(options: {confirmDeletions: boolean}): Promise<string>;
   restore(keyOrName: string): Promise<Branch>;
@@ -36,6 +38,7 @@ export function createControllerClient({url, token}: {url: string; token: string
     url,
     branches: async () => (await call(branchListSchema, 'GET', '/api/v1/branches')).items,
     branch: (keyOrName) => call(branchSchema, 'GET', branchPath(keyOrName)),
+    repositories: async () => (await call(repositoryListSchema, 'GET', '/api/v1/repositories')).items,
     reconcile: async (keyOrName) =>
       (await call(accepted, 'POST', `${branchPath(keyOrName)}/reconcile`)).request_id,
     reconcileAll: async ({confirmDeletions}) =>

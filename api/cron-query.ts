@@ -27,7 +27,7 @@ export function readRunQuery(query: Query): RunQuery {
     throw new AppError('INVALID_QUERY', `status is one of ${runStatusSchema.options.join(', ')}.`);
   }
   return {
-    entryId: entry?.toLowerCase() ?? null,
+    entryId: entry ?? null,
     status: known?.data ?? null,
     sinceMs: readInstant(query, 'since'),
     untilMs: readInstant(query, 'until'),

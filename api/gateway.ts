@@ -81,14 +81,17 @@ interface Exchange {
 }
 
 function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options: GatewayOptions): void {
+  const framing = bodyFraming(incoming);
   const headers = [
     ...requestHeaders(incoming, options),
+    ...framing,
     KIT_HEADER,
     kit,
     'X-Forwarded-For',
     incoming.socket.remoteAddress ?? '',
   ];
-  const upstream = request({socketPath, path, method: incoming.method ?? 'GET', headers});
+  // A connection of its own: what one request leaves on it never meets another.
+  const upstream = request({agent: false, socketPath, path, method: incoming.method ?? 'GET', headers});
   upstream.on('response', (answer) => {
     outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer));
     pipeline(answer, outgoing, (error) => {
@@ -100,9 +103,22 @@ function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options:
   outgoing.on('close', () => {
     if (!outgoing.writableFinished) upstream.destroy();
   });
+  if (framing.length === 0) {
+    // Without a body nothing is passed on: what follows on the connection is the client's next request.
+    incoming.resume();
+    upstream.end();
+    return;
+  }
   pipeline(incoming, upstream, () => {
     // Either side's end is handled by the listeners above.
   });
+}
+
+/** How the body is delimited, said anew whatever the method is: bytes that no header announces would be read as a second request. */
+function bodyFraming(incoming: IncomingMessage): string[] {
+  if (incoming.headers['transfer-encoding'] !== undefined) return ['Transfer-Encoding', 'chunked'];
+  const length = incoming.headers['content-length'];
+  return length === undefined ? [] : ['Content-Length', length];
 }
 
 function onUpstreamError(
@@ -141,7 +157,8 @@ function requestHeaders(
 ): string[] {
   return headerPairs(incoming.rawHeaders).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
-    if (hopByHop.has(lower) || lower === KIT_HEADER || lower.startsWith('x-forwarded-')) return [];
+    if (hopByHop.has(lower) || lower === 'content-length') return [];
+    if (lower === KIT_HEADER || lower.startsWith('x-forwarded-')) return [];
     if (lower === 'authorization' && isOwnAuthorization(value)) return [];
     if (lower === 'cookie') {
       const cookies = value.split(/;\s*/).filter((cookie) => !cookie.startsWith(`${ownCookie}=`));

@@ -6,7 +6,9 @@ export type Selection =
   | {readonly part: Kit; readonly prefixed: boolean; readonly byHost: boolean}
   | {readonly part: 'control' | 'health'};
 
-const cronPath = /^\/(?:crontab|preview|users\/[^/]+\/(?:crontab|entries|runs)(?:\/.*)?)\/?$/;
+/** `metrics` and `openapi` are of the whole runtime; cron is the kit that answers them. */
+const cronPath =
+  /^\/(?:crontab|preview|metrics|openapi\.(?:json|yaml)|users\/[^/]+\/(?:crontab|entries|runs|why)(?:\/.*)?)\/?$/;
 
 /**
  * (a) the kit header or the host's label; (b) the prefix; (c) on a neutral host cron's exact routes, then

@@ -33,7 +33,7 @@ export interface Health {
 
 /**
  * HTTP of one container. `trusted` is the app of the controller's socket: no Host check, the kit header is
- * believed, and control and deployment routes exist. `cronApp` makes cron's routes with one of the list forms.
+ * believed, and control and deployment routes exist for requests without it. `cronApp` makes cron's routes with one of the list forms.
  */
 export function createRuntimeApp({
   exec,
@@ -65,11 +65,15 @@ export function createRuntimeApp({
     const agent = kit === 'cron' ? {user_agent: userAgent} : {userAgent};
     return Response.json({...(await health()), service: kit, ...agent});
   };
-  const management = withErrors(
-    new Hono()
-      .get('/api/v1/exec/health', (c) => healthOf('exec')(c.req.header('user-agent') ?? null))
-      .route('/api/v1/exec', execRoutes(exec, {trusted})),
-  );
+  const management = (withDeployments: boolean) =>
+    withErrors(
+      new Hono()
+        .get('/api/v1/exec/health', (c) => healthOf('exec')(c.req.header('user-agent') ?? null))
+        .route('/api/v1/exec', execRoutes(exec, {trusted: withDeployments})),
+    );
+  const openManagement = management(false);
+  // Requests of the gateway come over the controller's socket too; they carry the kit header.
+  const ownManagement = trusted ? management(true) : openManagement;
   const cron = withErrors(
     new Hono()
       .get('/health', (c) => healthOf('cron')(c.req.header('user-agent') ?? null))
@@ -84,16 +88,13 @@ export function createRuntimeApp({
     const {headers} = request;
     if (!trusted) refuseMisdirected(headers, allowedHosts);
     const path = target.split('?', 1)[0] ?? '/';
-    const selection = selectKit({
-      host: headers.get('host') ?? '',
-      kitHeader: trusted ? headers.get(KIT_HEADER) : null,
-      path,
-    });
+    const kitHeader = trusted ? headers.get(KIT_HEADER) : null;
+    const selection = selectKit({host: headers.get('host') ?? '', kitHeader, path});
     if (selection.part === 'exec' && !selection.prefixed) return exec.call({request, path, target, clientIp});
     refuseForeign(headers);
     switch (selection.part) {
       case 'exec':
-        return management.fetch(request);
+        return (kitHeader === null ? ownManagement : openManagement).fetch(request);
       case 'cron':
         return cron.fetch(request);
       case 'control':

@@ -63,6 +63,7 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
           body: text,
           headers: {
             'Content-Type': 'text/plain; charset=utf-8',
+            Prefer: 'return=minimal',
             ...(ifMatch === null ? {} : {'If-Match': ifMatch}),
           },
         },

@@ -18,17 +18,36 @@ export async function connect(flags: ConnectionFlags, environment: Environment):
   const token = environment.BRANCHTAB_TOKEN;
   if (url !== undefined && token !== undefined)
     return createControllerClient({url: url.replace(/\/+$/, ''), token});
+  if (url !== undefined) {
+    const ownToken = await localToken(flags, environment);
+    if (ownToken !== null) return createControllerClient({url: url.replace(/\/+$/, ''), token: ownToken});
+    throw new AppError(
+      'UNAUTHENTICATED',
+      `Set BRANCHTAB_TOKEN to the token of the controller at ${url}; it is in the file \`token\` of its state directory.`,
+    );
+  }
   const {stateDirectory} = await readSettings(flags, environment);
   const known = await readControllerFile(stateDirectory);
-  const ownToken = token ?? (await readTextIfPresent(join(stateDirectory, 'token')))?.trim();
-  if (url !== undefined && ownToken === undefined) {
-    throw new AppError('UNAUTHENTICATED', `Set BRANCHTAB_TOKEN to the token of the controller at ${url}`);
-  }
-  if (ownToken === undefined || (url === undefined && known === null)) {
+  const ownToken = token ?? (await tokenIn(stateDirectory));
+  if (ownToken === null || known === null) {
     throw new AppError(
       'CONTROLLER_UNREACHABLE',
       `No controller runs on ${stateDirectory}. Start one with \`branchtab up\`, or name one with --state or --controller.`,
     );
   }
-  return createControllerClient({url: (url ?? known?.url ?? '').replace(/\/+$/, ''), token: ownToken});
+  return createControllerClient({url: known.url, token: ownToken});
+}
+
+/** Null also where the working directory names no state directory, since the address is known without one. */
+async function localToken(flags: ConnectionFlags, environment: Environment): Promise<string | null> {
+  try {
+    return await tokenIn((await readSettings(flags, environment)).stateDirectory);
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE') return null;
+    throw error;
+  }
+}
+
+async function tokenIn(stateDirectory: string): Promise<string | null> {
+  return (await readTextIfPresent(join(stateDirectory, 'token')))?.trim() ?? null;
 }

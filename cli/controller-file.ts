@@ -34,6 +34,10 @@ export async function readControllerFile(stateDirectory: string): Promise<Contro
   }
 }
 
+export async function hasControllerFile(stateDirectory: string): Promise<boolean> {
+  return (await readTextIfPresent(pathIn(stateDirectory))) !== null;
+}
+
 export async function removeControllerFile(stateDirectory: string): Promise<void> {
   await rm(pathIn(stateDirectory), {force: true});
 }

@@ -19,14 +19,24 @@ import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
-import {type ExclusiveLock, takeExclusiveLock} from '../runtime/platform/exclusive-lock.ts';
+import {
+  type ExclusiveLock,
+  exclusiveLockHolder,
+  takeExclusiveLock,
+} from '../runtime/platform/exclusive-lock.ts';
+import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
 import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {checkScript} from '../runtime/platform/script-check.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {Config, RepositoryConfig} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
-import {readControllerFile, removeControllerFile, writeControllerFile} from './controller-file.ts';
+import {
+  hasControllerFile,
+  readControllerFile,
+  removeControllerFile,
+  writeControllerFile,
+} from './controller-file.ts';
 import {installOwnRuntime} from './own-runtime.ts';
 import type {Environment, Settings} from './settings.ts';
 import {version} from './version.ts';
@@ -57,6 +67,8 @@ export async function startControllerProcess({
   environment: Environment;
   log: Log;
 }): Promise<ControllerProcess> {
+  const unsupported = unsupportedReason(thisHost());
+  if (unsupported !== null) throw new AppError('UNSUPPORTED_PLATFORM', unsupported);
   const {config, stateDirectory} = settings;
   const lock = await lockState(stateDirectory);
   try {
@@ -71,7 +83,7 @@ export async function startControllerProcess({
 export async function lockState(stateDirectory: string): Promise<ExclusiveLock> {
   try {
     await mkdir(stateDirectory, {recursive: true, mode: 0o700});
-    const lock = takeExclusiveLock(join(stateDirectory, 'lock'));
+    const lock = takeExclusiveLock(lockPath(stateDirectory));
     if (lock !== null) return lock;
   } catch (cause) {
     throw new AppError(
@@ -80,12 +92,29 @@ export async function lockState(stateDirectory: string): Promise<ExclusiveLock> 
       {cause},
     );
   }
-  const owner = await readControllerFile(stateDirectory);
-  const who = owner === null ? 'Another controller' : `The controller with pid ${owner.pid} at ${owner.url}`;
+  const owner = await stateOwner(stateDirectory);
+  const where = owner?.url == null ? '' : ` at ${owner.url}`;
+  const who = owner === null ? 'Another controller' : `The controller with pid ${owner.pid}${where}`;
   throw new AppError(
     'STATE_LOCKED',
     `${who} owns ${stateDirectory}. Stop it with \`branchtab down\`, or use another --state.`,
   );
+}
+
+const lockPath = (stateDirectory: string) => join(stateDirectory, 'lock');
+
+/** Who has the state directory; `url` is null while it starts and where its file is damaged. */
+async function stateOwner(stateDirectory: string): Promise<{pid: number; url: string | null} | null> {
+  const file = await readControllerFile(stateDirectory);
+  const holder = await exclusiveLockHolder(lockPath(stateDirectory));
+  if (holder === null || file?.pid === holder) return file;
+  return {pid: holder, url: null};
+}
+
+/** The controller that has said where it is, to be asked to stop; null while nobody has. */
+export async function announcedController(stateDirectory: string): Promise<number | null> {
+  if (!(await hasControllerFile(stateDirectory))) return null;
+  return (await stateOwner(stateDirectory))?.pid ?? null;
 }
 
 async function startLocked({
@@ -102,6 +131,13 @@ async function startLocked({
   lock: ExclusiveLock;
 }): Promise<ControllerProcess> {
   const clock = systemClock;
+  const address = parseListenAddress(config.listen);
+  if (address.kind === 'unix') {
+    throw new AppError(
+      'CONFIG_INVALID',
+      `--listen ${config.listen}: browsers and other commands reach the API by host:port, for example 127.0.0.1:7070.`,
+    );
+  }
   const sources = await openSources(config, {stateDirectory, environment, log});
   const provider = await openProvider(config, {stateDirectory, environment, log});
   requireIsolation(config, sources, provider);
@@ -141,7 +177,6 @@ async function startLocked({
     ownCookie: sessionCookie,
     log,
   });
-  const address = parseListenAddress(config.listen);
   const guard = createControllerGuard({
     allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname],
   });
@@ -187,21 +222,36 @@ export async function stopAll(provider: ContainerProvider, graceMs: number): Pro
   return running.length;
 }
 
+interface ProviderContext {
+  readonly stateDirectory: string;
+  readonly environment: Environment;
+  readonly log: Log;
+}
+
 /** The provider of the configuration on this state directory. */
-export async function openProvider(
-  config: Config,
-  {stateDirectory, environment, log}: {stateDirectory: string; environment: Environment; log: Log},
-): Promise<ContainerProvider> {
-  const runtime = await installOwnRuntime({stateDirectory});
+async function openProvider(config: Config, context: ProviderContext): Promise<ContainerProvider> {
+  const runtime = await installOwnRuntime({stateDirectory: context.stateDirectory});
   return createProcessProvider({
-    stateDirectory,
+    ...providerOptions(context),
     runtimeCommand: runtime.command,
     runtimeDirectory: runtime.directory,
-    clock: systemClock,
-    log,
     level: config.level,
-    ...(environment.XDG_RUNTIME_DIR ? {socketRoot: environment.XDG_RUNTIME_DIR} : {}),
   });
+}
+
+/** To stop and remove containers only. It installs no runtime and needs no sandbox, so a full disk or a host that lost bubblewrap is no obstacle. */
+export async function openProviderToStop(context: ProviderContext): Promise<ContainerProvider> {
+  return createProcessProvider({
+    ...providerOptions(context),
+    runtimeCommand: [],
+    runtimeDirectory: context.stateDirectory,
+    level: 'plain',
+  });
+}
+
+function providerOptions({stateDirectory, environment, log}: ProviderContext) {
+  const socketRoot = environment.XDG_RUNTIME_DIR;
+  return {stateDirectory, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
 }
 
 async function openSources(

@@ -2,6 +2,7 @@
 import {dirname} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {Command, CommanderError, Option} from 'commander';
+import {isSingleFile} from '../runtime/platform/child-process.ts';
 import {AppError, type ErrorCode} from '../schemas/errors.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
@@ -32,14 +33,17 @@ const options = {
 };
 
 /** The whole command line. Commands load when they are called: `--help` and the runtime start without the rest. */
-function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Command {
+function createProgram(
+  {terminal, json}: {terminal: Terminal; json: boolean},
+  finish: (code: ExitCode) => void,
+): Command {
   const environment = process.env;
   const program = new Command('branchtab')
     .description('Push a branch; its jobs run in its own box; delete the branch, they are gone.')
     .version(version, '-V, --version')
     .showHelpAfterError('(run with --help for usage)')
     .exitOverride()
-    .configureOutput({writeOut: terminal.out, writeErr: terminal.err});
+    .configureOutput({writeOut: terminal.out, writeErr: json ? () => {} : terminal.err});
 
   const client = (command: Command) =>
     command
@@ -186,7 +190,7 @@ function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Co
   // Only for --help: `main` hands the words over before this program is made.
   program
     .command('runtime')
-    .description('run the runtime of one container: cron and exec over HTTP')
+    .description('run the runtime of one container: cron and exec over HTTP; see `branchtab runtime --help`')
     .helpOption(false);
   return program;
 }
@@ -208,7 +212,7 @@ async function main(argv: readonly string[]): Promise<void> {
   enterCallersDirectory();
   const json = argv.includes('--json');
   try {
-    await createProgram(terminal, (code) => {
+    await createProgram({terminal, json}, (code) => {
       process.exitCode = code;
     }).parseAsync([...argv], {from: 'user'});
   } catch (error) {
@@ -220,6 +224,7 @@ async function main(argv: readonly string[]): Promise<void> {
 
 /** `npm start` and `npm run branchtab` change into the checkout; paths mean what they mean to the caller. */
 function enterCallersDirectory(): void {
+  if (isSingleFile(Bun.main)) return;
   const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
   const caller = process.env.INIT_CWD;
   if (caller !== undefined && process.env.npm_lifecycle_event !== undefined && process.cwd() === checkout)
@@ -227,13 +232,29 @@ function enterCallersDirectory(): void {
 }
 
 function report(error: unknown, {json, terminal}: {json: boolean; terminal: Terminal}): ExitCode {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  if (error instanceof AppError) {
-    terminal.err(json ? `${JSON.stringify(error.toBody())}\n` : `branchtab: ${error.message}\n`);
-    return exitCodeOf[error.code] ?? exitCodes.failed;
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return exitCodes.ok;
+    // Otherwise Commander has written its own message.
+    if (json) terminal.err(`${JSON.stringify(usageError(error).toBody())}\n`);
+    return exitCodes.usage;
   }
-  terminal.err(`branchtab: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  return exitCodes.failed;
+  const known = error instanceof AppError ? error : unexpected(error);
+  terminal.err(json ? `${JSON.stringify(known.toBody())}\n` : `branchtab: ${known.message}\n`);
+  return exitCodeOf[known.code] ?? exitCodes.failed;
+}
+
+function usageError({code, message}: CommanderError): AppError {
+  const problem = code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, '');
+  return new AppError('CONFIG_INVALID', `${problem.trimEnd()}. Run with --help for usage.`);
+}
+
+/** The stack is for whoever reports it. */
+function unexpected(error: unknown): AppError {
+  const parts = error instanceof AggregateError ? [error, ...error.errors] : [error];
+  const text = parts
+    .map((part) => (part instanceof Error ? (part.stack ?? part.message) : String(part)))
+    .join('\n');
+  return new AppError('INTERNAL_ERROR', text, {cause: error});
 }
 
 void main(process.argv.slice(2));

@@ -30,7 +30,8 @@ export function createTerminal({
     err: (text) => stderr.write(text),
     isTty: stdout.isTTY === true,
     get columns() {
-      return stdout.columns ?? 120;
+      // 0 where a pseudo terminal was never given a size.
+      return stdout.columns || 120;
     },
     paint: createPaint(stdout.isTTY === true && !noColor),
   };

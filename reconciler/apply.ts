@@ -23,7 +23,38 @@ export interface ApplyContext {
 interface Step {
   readonly observation: Observation;
   readonly desired: Desired;
+  /** What `readFileChanges` found for the plan that the action is of. */
+  readonly fileChanges: FileChanges | null;
   readonly signal: AbortSignal;
+}
+
+/** The files that a plan's `sync_workspace` changes. */
+export interface FileChanges {
+  readonly from: string | null;
+  readonly to: string;
+  readonly changes: readonly TreeChange[];
+}
+
+/**
+ * Looks at every changed file of a plan before its first step, so that a tree that is refused leaves the
+ * environment as it was too. Null where no file changes. Throws CONTENT_REFUSED, PAYLOAD_TOO_LARGE, REPOSITORY_UNREADABLE.
+ */
+export async function readFileChanges(
+  plan: readonly Action[],
+  {source}: Pick<ApplyContext, 'source'>,
+  signal: AbortSignal,
+): Promise<FileChanges | null> {
+  const action = plan.find(({kind}) => kind === 'sync_workspace');
+  if (action?.kind !== 'sync_workspace') return null;
+  const {from, to} = action;
+  try {
+    return {from, to, changes: await source.diffTrees(from, to, {signal})};
+  } catch (error) {
+    // The tree it stands at may be gone from the repository (a rewritten history after gc): send everything.
+    const startOver = error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE' && from !== null;
+    if (!startOver) throw error;
+    return {from: null, to, changes: await source.diffTrees(null, to, {signal})};
+  }
 }
 
 /**
@@ -130,21 +161,20 @@ async function syncWorkspace(
   context: ApplyContext,
 ): Promise<void> {
   const client = context.client(containerOf(step));
-  const send = async (base: string | null) => {
-    const changes = await context.source.diffTrees(base, action.to, {signal: step.signal});
-    await client.syncWorkspace(
+  const {fileChanges} = step;
+  if (fileChanges?.to !== action.to)
+    throw new Error(`the changes up to tree ${action.to} were not read before the plan was begun`);
+  const send = (base: string | null, changes: readonly TreeChange[]) =>
+    client.syncWorkspace(
       {base, target: action.to, changes: withContents(changes, step.signal, context)},
       {signal: step.signal},
     );
-  };
   try {
-    await send(action.from);
+    await send(fileChanges.from, fileChanges.changes);
   } catch (error) {
-    // The tree it stands at may be gone from the repository (a rewritten history after gc): send everything.
-    const startOver =
-      error instanceof AppError && ['WORKSPACE_BASE_MISMATCH', 'REPOSITORY_UNREADABLE'].includes(error.code);
-    if (!startOver || action.from === null) throw error;
-    await send(null);
+    const startOver = error instanceof AppError && error.code === 'WORKSPACE_BASE_MISMATCH';
+    if (!startOver || fileChanges.from === null) throw error;
+    await send(null, await context.source.diffTrees(null, action.to, {signal: step.signal}));
   }
 }
 

@@ -9,6 +9,11 @@ export interface BranchIdentity {
 
 const longestSlug = 40;
 
+/** True for what `branchKey` can give: it may name a file. */
+export function isBranchKey(text: string): boolean {
+  return /^[a-z0-9-]{1,49}$/.test(text);
+}
+
 /**
  * `<slug>-<8 hex>`: at most 49 characters of [a-z0-9-], readable by its slug, distinct by the hash over
  * repository, path and exact ref, so that `Feature/x` and `feature/x` never share a container.

@@ -253,14 +253,12 @@ export function createController(options: ControllerOptions): Controller {
     request: string | null,
   ) => {
     const nowMs = clock.now();
-    const state = observedOf(record.key);
     record.plan = [];
     record.conditions = conditions(result, record.conditions, nowMs);
     record.handled_request = request ?? record.handled_request;
-    if (result.kind === 'synced' && taken.length > 0 && record.seen_at !== null) {
-      if (state.container !== null && taken.some(({kind}) => kind !== 'start_container'))
-        record.active_ms = nowMs - Date.parse(record.seen_at);
-    }
+    // Once for each commit: what is healed later says nothing about how fast the commit was.
+    if (result.kind === 'synced' && result.revision === record.revision && record.seen_at !== null)
+      record.active_ms ??= nowMs - Date.parse(record.seen_at);
     const entry = historyEntry(record, result, taken, startedMs, nowMs);
     if (entry !== null) record.history = withHistory(record.history, entry);
     if (result.kind === 'missing' && result.until !== null)

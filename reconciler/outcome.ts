@@ -12,9 +12,16 @@ export interface Failure {
 export function failureOf(error: unknown): Failure {
   if (error instanceof AppError) {
     return {
-      kind: error.retryable || error.status >= 500 ? 'retry' : 'stalled',
+      kind: error.retryable || error.isServerFault ? 'retry' : 'stalled',
       reason: error.code.toLowerCase(),
       message: sentence(error.message),
+    };
+  }
+  if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') {
+    return {
+      kind: 'retry',
+      reason: 'storage_full',
+      message: 'The disk of the state directory is full. Free some space; it goes on by itself.',
     };
   }
   const message = error instanceof Error ? error.message : String(error);

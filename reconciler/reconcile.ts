@@ -1,7 +1,7 @@
 import type {Log} from '../runtime/platform/log.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
-import {type ApplyContext, applyAction} from './apply.ts';
+import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
 import {readBranchFiles, type ScriptCheck} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Container} from './containers/provider.ts';
@@ -54,9 +54,11 @@ export async function reconcileBranch(
     const plan = planBranch(observation, desired, digests, context.policy, context.clock.now());
     context.onPlan(plan, desired);
     if (plan.length === 0) return {result: settle(observation, desired, digests, context), taken};
-    for (const action of nextSteps(plan)) {
+    const steps = nextSteps(plan);
+    const fileChanges = await readFileChanges(steps, context, signal);
+    for (const action of steps) {
       signal.throwIfAborted();
-      await applyAction(action, {observation, desired, signal}, context);
+      await applyAction(action, {observation, desired, fileChanges, signal}, context);
       context.log.info('applied', {
         branch: record.branch,
         key: record.key,

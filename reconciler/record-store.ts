@@ -1,7 +1,7 @@
-import {mkdir, readdir, readFile, rename, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Adapter, Low} from 'lowdb';
 import {isErrno, readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
+import {mkdir, readdir, readFile, rename, rm} from '../runtime/platform/files.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {type BranchRecord, branchRecordSchema} from './branch-record.ts';
 

@@ -124,6 +124,7 @@ export function openRepositoryWatch({
     if (record.revision !== commit) {
       record.revision = commit;
       record.seen_at = new Date(clock.now()).toISOString();
+      record.active_ms = null;
     }
     record.missing = null;
     record.restored = false;
@@ -157,12 +158,11 @@ export function openRepositoryWatch({
     const missing = [...records.values()].filter(
       ({branch}) => !listing.branches.has(branch) || !isServed(branch),
     );
-    const doomed = missing.filter(
-      ({live: isLive, trashed_at, restored}) => !isLive && trashed_at === null && !restored,
-    );
-    const previews = [...records.values()].filter(
-      ({live: isLive, trashed_at}) => !isLive && trashed_at === null,
-    ).length;
+    // Those whose end is certain already were let through before.
+    const undecided = ({live: isLive, trashed_at, missing: gone}: BranchRecord) =>
+      !isLive && trashed_at === null && gone?.proven !== true;
+    const doomed = missing.filter((record) => undecided(record) && !record.restored);
+    const previews = [...records.values()].filter(undecided).length;
     const trips = !deletionsConfirmed && breakerTrips({previews, missing: doomed.length});
     if (trips && status.held_deletions === null) {
       log.error(
@@ -184,9 +184,10 @@ export function openRepositoryWatch({
     const excluded = listing.branches.has(record.branch);
     const before = record.missing;
     const since = before?.since ?? new Date(listing.listedAtMs).toISOString();
+    // What was certain stays so: a later pass finds the branch still missing while its container is being removed.
     const proven =
-      !held &&
-      (before?.proven === true || excluded || (await isGone(record.branch, since, listing.listedAtMs)));
+      before?.proven === true ||
+      (!held && (excluded || (await isGone(record.branch, since, listing.listedAtMs))));
     if (before !== null && before.proven === proven) return;
     record.revision = excluded ? record.revision : null;
     record.missing = {since, proven, cause: excluded ? 'branch_excluded' : 'branch_deleted'};

@@ -1,7 +1,8 @@
-import {appendFile, mkdir, readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {isErrno} from '../runtime/platform/durable-file.ts';
+import {appendFile, mkdir, readFile, rm} from '../runtime/platform/files.ts';
 import {type Run, runSchema} from '../schemas/run.ts';
+import {isBranchKey} from './branch-key.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {RequestOptions, RuntimeClient} from './runtime-client.ts';
 
@@ -25,6 +26,8 @@ export function openRunArchive({directory}: {directory: string}): RunArchive {
   const pathOf = (key: string) => join(directory, `${key}.jsonl`);
 
   const read = async (key: string): Promise<Run[]> => {
+    // People ask by name too; only a key is the name of a file.
+    if (!isBranchKey(key)) return [];
     const text = await readFile(pathOf(key), 'utf8').catch((error: unknown) => {
       if (isErrno(error, 'ENOENT')) return '';
       throw error;

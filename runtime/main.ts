@@ -1,6 +1,7 @@
 import {dirname, join} from 'node:path';
 import type {ControlPort} from '../api/control-routes.ts';
 import {cronRoutes} from '../api/cron-routes.ts';
+import {createPeerGuard} from '../api/peer-guard.ts';
 import {createRuntimeApp} from '../api/runtime-app.ts';
 import packageJson from '../package.json' with {type: 'json'};
 import {CONTROL_API_VERSION, type ControlState} from '../schemas/control.ts';
@@ -15,10 +16,13 @@ import {readTextIfPresent, writeFileDurably} from './platform/durable-file.ts';
 import {type ExclusiveLock, takeExclusiveLock} from './platform/exclusive-lock.ts';
 import {mkdir} from './platform/files.ts';
 import {type HttpServer, serveHttp} from './platform/http-server.ts';
-import {createLog, type Log} from './platform/log.ts';
+import {createLog, type Log, writeToStandardError} from './platform/log.ts';
+import {releaseMemory} from './platform/memory.ts';
+import {isPeerStartedWith} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
 import {fitsSockets, longestSocketDirectoryBytes} from './platform/socket-paths.ts';
-import {containerVariables} from './variables.ts';
+import {whenQuiet} from './quiet.ts';
+import {containerAssignment, containerVariables} from './variables.ts';
 import {openWorkspace, type Workspace} from './workspace/workspace.ts';
 
 /** `runtime ...` serves one container until SIGTERM; `script-host ...` is started by it and not by people. */
@@ -28,15 +32,19 @@ export async function runtimeMain([word, ...args]: readonly string[]): Promise<v
     await scriptHostMain(args);
     return;
   }
-  if (word !== 'runtime' || args.includes('--help')) {
+  if (word === 'runtime' && (args.includes('--help') || args.includes('-h'))) {
+    console.log(runtimeUsage);
+    process.exit(0);
+  }
+  if (word !== 'runtime') {
     console.error(runtimeUsage);
-    process.exit(word === 'runtime' ? 0 : 2);
+    process.exit(2);
   }
   try {
     await serve(parseRuntimeFlags(args));
   } catch (error) {
     console.error(error instanceof AppError ? `branchtab runtime: ${error.message}` : error);
-    process.exit(1);
+    process.exit(error instanceof AppError && error.code === 'CONFIG_INVALID' ? 2 : 1);
   }
 }
 
@@ -49,7 +57,7 @@ interface Services {
 
 async function serve(flags: RuntimeFlags): Promise<void> {
   const clock = systemClock;
-  const log = createLog((line) => void process.stderr.write(line), clock.now);
+  const log = createLog(writeToStandardError, clock.now);
   for (const directory of [flags.data, flags.home]) await mkdir(directory, {recursive: true, mode: 0o700});
   const lock = takeExclusiveLock(join(flags.data, 'lock'));
   if (lock === null) {
@@ -79,6 +87,7 @@ async function serve(flags: RuntimeFlags): Promise<void> {
   services.cron.setScheduleState(services.control.schedule().state);
   services.cron.start({reboot: await isNewBoot(flags)});
   stopOnSignal(flags, services, {servers, lock, log});
+  releaseMemoryWhenQuiet(services, clock);
   announce(flags, kits.url);
 }
 
@@ -155,7 +164,14 @@ async function listen(
       clock,
       log,
     });
-  const kits = await serveHttp(flags.listen, app(false).fetch, {fallbackPort: flags.fallbackPort});
+  const {container} = flags;
+  const kits = await serveHttp(flags.listen, app(false).fetch, {
+    fallbackPort: flags.fallbackPort,
+    // Under a controller the network is shared with other containers; a person's own runtime is for everybody.
+    ...(flags.controlSocket === null || container === null
+      ? {}
+      : {intercept: createPeerGuard((peer) => isPeerStartedWith(peer, containerAssignment(container)))}),
+  });
   if (flags.controlSocket === null) return [kits];
   return [kits, await serveHttp({kind: 'unix', path: flags.controlSocket}, app(true).fetch)];
 }
@@ -195,6 +211,20 @@ async function isNewBoot({data, boot}: RuntimeFlags): Promise<boolean> {
   if ((await readTextIfPresent(path)) === boot) return false;
   await writeFileDurably(path, boot);
   return true;
+}
+
+const quietMs = 10_000;
+
+/** Most containers wait for hours after a deployment; dozens of them share one machine. */
+function releaseMemoryWhenQuiet({control, cron, exec}: Services, clock: Clock): void {
+  const noteActivity = whenQuiet({clock, quietMs, act: releaseMemory});
+  for (const service of [control, cron, exec]) {
+    service.on(({type}) => {
+      // Jobs run in processes of their own and leave little here.
+      if (type !== 'run_started' && type !== 'run_finished') noteActivity();
+    });
+  }
+  noteActivity();
 }
 
 const callGraceMs = 1000;

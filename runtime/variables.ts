@@ -18,6 +18,11 @@ export interface VariableSources {
 /** By this variable every process of a container is found again, whoever its parent is by then. */
 const containerMarker = 'BRANCHTAB_CONTAINER';
 
+/** The marker as it stands in the environment of every process of the container. */
+export function containerAssignment(container: string): string {
+  return `${containerMarker}=${container}`;
+}
+
 /** What jobs and scripts find in their environment. Nothing of the runtime's own is in it. */
 export function containerVariables(sources: VariableSources): Record<string, string> {
   const {given, path, language, timeZone, home, workspace, container, kitUrl, hasKitNames} = sources;

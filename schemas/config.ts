@@ -1,4 +1,4 @@
-import {parseDocument} from 'yaml';
+import {parseDocument, visit} from 'yaml';
 import * as z from 'zod';
 import {durationSchema} from './duration.ts';
 import type {Issue} from './issue.ts';
@@ -80,7 +80,7 @@ export function parseConfig(
   text: string,
   file: string,
 ): {config: Config; issues: []} | {config: null; issues: Issue[]} {
-  const document = parseDocument(text, {prettyErrors: false});
+  const document = parseDocument(text, {prettyErrors: false, logLevel: 'error'});
   const at = (offset: number) => position(text, offset);
   if (document.errors.length > 0) {
     return {
@@ -93,7 +93,12 @@ export function parseConfig(
       })),
     };
   }
-  const parsed = configSchema.safeParse(document.toJS({maxAliasCount: 50}) ?? {});
+  const value = plainValue(document);
+  if ('problem' in value) {
+    const issue = {file, ...at(firstAliasOffset(document)), code: 'yaml_invalid', message: value.problem};
+    return {config: null, issues: [issue]};
+  }
+  const parsed = configSchema.safeParse(value.value ?? {});
   if (parsed.success) return {config: parsed.data, issues: []};
   return {
     config: null,
@@ -104,6 +109,26 @@ export function parseConfig(
       message: `${issue.path.join('.') || 'the file'}: ${issue.message}`,
     })),
   };
+}
+
+/** Aliases are resolved only here: one may name nothing, or many may multiply beyond any use. */
+function plainValue(document: ReturnType<typeof parseDocument>): {value: unknown} | {problem: string} {
+  try {
+    return {value: document.toJS({maxAliasCount: 50})};
+  } catch (error) {
+    return {problem: error instanceof Error ? error.message : String(error)};
+  }
+}
+
+function firstAliasOffset(document: ReturnType<typeof parseDocument>): number {
+  let offset = 0;
+  visit(document, {
+    Alias(_key, {range}) {
+      offset = range?.[0] ?? 0;
+      return visit.BREAK;
+    },
+  });
+  return offset;
 }
 
 function nodeOffset(document: ReturnType<typeof parseDocument>, path: readonly PropertyKey[]): number {

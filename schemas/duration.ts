@@ -18,6 +18,13 @@ function parseDuration(text: string): number {
   return Number(match[1]) * unitMs[unit];
 }
 
+/** In the largest unit that divides it, so that `durationSchema` reads it back: `90s`, `1h`, `0`. */
+export function printDuration(ms: number): string {
+  if (ms === 0) return '0';
+  const unit = (['d', 'h', 'm', 's'] as const).find((candidate) => ms % unitMs[candidate] === 0) ?? 'ms';
+  return `${ms / unitMs[unit]}${unit}`;
+}
+
 /** The two largest units of a duration, for people: `2 h 5 min`, `640 ms`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;

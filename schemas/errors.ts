@@ -36,6 +36,11 @@ export const errorCatalogue = {
     meaning: 'The comment is empty, too long or holds a forbidden character.',
   },
   INVALID_EXPIRES_AT: {status: 400, retryable: false, meaning: 'expires_at is not an RFC 3339 timestamp.'},
+  INVALID_RUN_AT: {
+    status: 400,
+    retryable: false,
+    meaning: 'run_at is not an RFC 3339 timestamp in the future, or stands beside a schedule.',
+  },
   EXPIRES_IN_PAST: {status: 400, retryable: false, meaning: 'expires_at is not in the future.'},
   INVALID_PAGINATION: {status: 400, retryable: false, meaning: 'page, limit or cursor is out of range.'},
   INVALID_CRONTAB: {
@@ -106,6 +111,11 @@ export const errorCatalogue = {
   SNAPSHOT_NOT_FOUND: {status: 404, retryable: false, meaning: 'No snapshot with this name exists.'},
   NOTHING_TO_RESTORE: {status: 409, retryable: false, meaning: 'The branch has no container in the trash.'},
   CONFIG_INVALID: {status: 400, retryable: false, meaning: 'branchtab.yaml or a flag is not valid.'},
+  CONTENT_REFUSED: {
+    status: 400,
+    retryable: false,
+    meaning: 'A commit holds something that is never written to a container; push one without it.',
+  },
   REPOSITORY_UNREADABLE: {status: 503, retryable: true, meaning: 'The repository cannot be read.'},
   STATE_LOCKED: {status: 409, retryable: true, meaning: 'Another controller owns the state directory.'},
   STATE_UNREADABLE: {
@@ -138,6 +148,9 @@ export const errorCatalogue = {
   INTERNAL_ERROR: {status: 500, retryable: false, meaning: 'A bug; the log has the stack.'},
 } as const satisfies Record<string, ErrorEntry>;
 
+/** Statuses of success that more than the API speaks of. */
+export const successStatus = {ok: 200, noContent: 204} as const;
+
 export type ErrorCode = keyof typeof errorCatalogue;
 
 /** Body of every error answer. */
@@ -161,6 +174,11 @@ export class AppError extends Error {
 
   get status(): number {
     return errorCatalogue[this.code].status;
+  }
+
+  /** True where nothing in the request was wrong. */
+  get isServerFault(): boolean {
+    return this.status >= 500;
   }
 
   get retryable(): boolean {

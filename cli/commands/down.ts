@@ -3,10 +3,11 @@ import {join} from 'node:path';
 import {createInterface} from 'node:readline/promises';
 import {type ContainerProvider, labelNames} from '../../reconciler/containers/provider.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
+import {isErrno} from '../../runtime/platform/durable-file.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {AppError} from '../../schemas/errors.ts';
-import {readControllerFile, removeControllerFile} from '../controller-file.ts';
-import {lockState, openProvider, stopAll} from '../controller-process.ts';
+import {removeControllerFile} from '../controller-file.ts';
+import {announcedController, lockState, openProviderToStop, stopAll} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {type Environment, readSettings, type SettingsFlags} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
@@ -33,7 +34,7 @@ export async function down(
     return exitCodes.ok;
   }
   const lock = await takeOver(stateDirectory, terminal);
-  const provider = await openProvider(config, {stateDirectory, environment, log: silentLog});
+  const provider = await openProviderToStop({stateDirectory, environment, log: silentLog});
   try {
     const stopped = await stopAll(provider, config.stop_grace);
     const removed = flags.purge ? await purge(provider, {stateDirectory, flags, terminal}) : 0;
@@ -70,13 +71,22 @@ async function takeOver(stateDirectory: string, terminal: Terminal): ReturnType<
       if (!(error instanceof AppError && error.code === 'STATE_LOCKED') || systemClock.now() > deadlineMs)
         throw error;
     }
-    const owner = await readControllerFile(stateDirectory);
-    if (!asked && owner !== null) {
-      terminal.err(`Stopping the controller (pid ${owner.pid})...\n`);
-      process.kill(owner.pid, 'SIGTERM');
+    const pid = asked ? null : await announcedController(stateDirectory);
+    if (pid !== null) {
+      terminal.err(`Stopping the controller (pid ${pid})...\n`);
+      askToEnd(pid);
       asked = true;
     }
     await systemClock.sleep(lockPollMs);
+  }
+}
+
+function askToEnd(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch (error) {
+    // It ended by itself in between: the lock is free at the next look.
+    if (!isErrno(error, 'ESRCH')) throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 import type {ControllerClient} from '../../api/controller-client.ts';
 import type {Run} from '../../schemas/run.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
+import {eventsUntilInterrupt} from '../events.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
@@ -34,10 +35,8 @@ export async function logs(
     if (printed.size === 0) terminal.err('No finished runs yet.\n');
     return exitCodes.ok;
   }
-  const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
   const {key} = await client.branch(branch);
-  for await (const change of client.events({signal: stop.signal})) {
+  for await (const change of eventsUntilInterrupt(client)) {
     if (change.type === 'connected' || (change.key === key && change.type === 'run_finished'))
       await print(flags.limit);
   }

@@ -2,7 +2,9 @@ import {systemClock} from '../../runtime/platform/clock.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import {branchTable, problems} from '../branch-table.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
+import {eventsUntilInterrupt} from '../events.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import {repositoryNotices} from '../repository-notices.ts';
 import type {Environment} from '../settings.ts';
 import type {Terminal} from '../terminal.ts';
 
@@ -15,7 +17,7 @@ export async function status(
 ): Promise<ExitCode> {
   const client = await connect(flags, environment);
   const read = async () => (branch === undefined ? client.branches() : [await client.branch(branch)]);
-  const show = (branches: readonly Branch[]) => {
+  const show = async (branches: readonly Branch[]) => {
     if (flags.json) terminal.out(`${JSON.stringify({items: branches})}\n`);
     else if (branches.length === 0)
       terminal.err('No branch has a .hoody directory yet; `branchtab init` makes one.\n');
@@ -23,19 +25,19 @@ export async function status(
       terminal.out(
         branchTable(branches, {paint: terminal.paint, nowMs: systemClock.now(), columns: terminal.columns}),
       );
-      const text = problems(branches, terminal.paint);
-      if (text !== '') terminal.out(`\n${text}`);
     }
+    if (flags.json) return;
+    const text =
+      repositoryNotices(await client.repositories(), terminal.paint) + problems(branches, terminal.paint);
+    if (text !== '') terminal.out(`\n${text}`);
   };
   let branches = await read();
-  show(branches);
+  await show(branches);
   if (flags.watch) {
-    const stop = new AbortController();
-    process.once('SIGINT', () => stop.abort());
-    for await (const _change of client.events({signal: stop.signal})) {
+    for await (const _change of eventsUntilInterrupt(client)) {
       branches = await read();
       if (terminal.isTty && !flags.json) terminal.out('\u001b[H\u001b[2J');
-      show(branches);
+      await show(branches);
     }
   }
   return branches.every(isReady) ? exitCodes.ok : exitCodes.notReady;

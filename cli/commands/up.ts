@@ -9,12 +9,15 @@ import {formatDuration} from '../../schemas/duration.ts';
 import {branchTable, problems} from '../branch-table.ts';
 import {type ControllerProcess, startControllerProcess} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import {repositoryNotices} from '../repository-notices.ts';
 import {type Environment, readSettings, type SettingsFlags} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
 
 /** How long after the first Ctrl-C a second one still stops the schedules. */
 const secondInterruptMs = 2000;
 const redrawIntervalMs = 1000;
+/** Changes that come closer together are drawn at once. */
+const settleMs = 50;
 
 /** `branchtab up`: runs a controller in the foreground until SIGTERM or Ctrl-C. */
 export async function up(
@@ -107,7 +110,9 @@ type Display = (running: ControllerProcess, terminal: Terminal) => () => void;
 const liveDisplay: Display = ({controller, url, loginLink}, terminal) => {
   const link = loginLink();
   let drawnLines = 0;
-  let soon: NodeJS.Timeout | undefined;
+  let waiting = false;
+  const closed = new AbortController();
+  const {signal} = closed;
   const draw = () => {
     const branches = controller.branches();
     const table = branchTable(branches, {
@@ -120,30 +125,35 @@ const liveDisplay: Display = ({controller, url, loginLink}, terminal) => {
     drawnLines = text.split('\n').length - 1;
   };
   draw();
-  const timer = setInterval(draw, redrawIntervalMs);
-  const unsubscribe = controller.subscribe(() => {
-    clearTimeout(soon);
-    soon = setTimeout(draw, 50);
-  });
+  const drawAgain = async () => {
+    for (;;) {
+      await systemClock.sleep(redrawIntervalMs, {signal});
+      draw();
+    }
+  };
+  const drawSoon = async () => {
+    if (waiting) return;
+    waiting = true;
+    await systemClock.sleep(settleMs, {signal});
+    waiting = false;
+    draw();
+  };
+  // Sleeps end with the display; anything else is a bug and must be seen.
+  const untilClosed = (error: unknown) => {
+    if (!signal.aborted) throw error;
+  };
+  void drawAgain().catch(untilClosed);
+  const unsubscribe = controller.subscribe(() => void drawSoon().catch(untilClosed));
   return () => {
-    clearInterval(timer);
-    clearTimeout(soon);
+    closed.abort();
     unsubscribe();
   };
 };
 
 function notices(controller: Controller, terminal: Terminal): string {
-  const repositories = controller
-    .repositories()
-    .flatMap(({repository, error, held_deletions}) => [
-      ...(error === null ? [] : [`${terminal.paint.red(repository)} ${error.message}\n`]),
-      ...(held_deletions === null
-        ? []
-        : [
-            `${terminal.paint.yellow(repository)} ${held_deletions.missing} of ${held_deletions.previews} previews are gone at once; nothing is removed until \`branchtab reconcile --confirm-deletions\`.\n`,
-          ]),
-    ]);
-  const text = repositories.join('') + problems(controller.branches(), terminal.paint);
+  const text =
+    repositoryNotices(controller.repositories(), terminal.paint) +
+    problems(controller.branches(), terminal.paint);
   return text === '' ? '' : `\n${text}`;
 }
 

@@ -23,7 +23,8 @@ export interface GitObjects extends Pick<Source, 'readHoody' | 'hasHoody' | 'dif
 
 const directory = '.hoody';
 const maxTreeBytes = 32 * 1024 * 1024;
-const maxPathBytes = 4096;
+/** What the runtime takes, so that a commit with a longer one is refused before anything is applied. */
+const maxPathBytes = 3584;
 const maxTreeEntries = 1_000_000;
 const maxHoodyEntries = 10_000;
 const maxHoodyBytes = 64 * 1024 * 1024;
@@ -73,7 +74,7 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
       return parseTree(reply.bytes, id.length / 2);
     } catch (error) {
       throw new AppError(
-        'REPOSITORY_UNREADABLE',
+        'CONTENT_REFUSED',
         `${repository}: ${where}: ${error instanceof Error ? error.message : String(error)}. Push a commit without this entry.`,
         {details: {repository}, cause: error},
       );
@@ -179,7 +180,7 @@ function tooLarge(repository: string, where: string, what: string): AppError {
 
 function linkRefused(repository: string, where: string): AppError {
   return new AppError(
-    'REPOSITORY_UNREADABLE',
+    'CONTENT_REFUSED',
     `${repository}: ${where}: is a symbolic link. Check in a plain file; a manifest can name a script elsewhere in the repository.`,
     {details: {repository}},
   );

@@ -46,8 +46,15 @@ function entryKind(mode: string): EntryKind {
   }
 }
 
+/** What Linux file systems take. */
+const maxNameBytes = 255;
+
 function entryName(bytes: Buffer): string {
   const name = bytes.toString('utf8');
+  if (bytes.length > maxNameBytes)
+    throw new Error(
+      `the name ${JSON.stringify(`${name.slice(0, 40)}...`)} is longer than ${maxNameBytes} bytes`,
+    );
   if (Buffer.byteLength(name) !== bytes.length || name.includes('\ufffd')) {
     throw new Error(`the name ${JSON.stringify(name)} is not UTF-8`);
   }

@@ -130,7 +130,7 @@ export function openRunStore(path: string): RunStore {
   );
   const page = database.query<Row, Record<string, string | number | null>>(`SELECT * FROM runs
     WHERE user = $user
-      AND ($entryId IS NULL OR entry_id = $entryId)
+      AND ($entryId IS NULL OR entry_id = $entryId OR entry_name = $entryId)
       AND ($status IS NULL OR status = $status)
       AND ($sinceMs IS NULL OR scheduled_ms >= $sinceMs)
       AND ($untilMs IS NULL OR scheduled_ms < $untilMs)

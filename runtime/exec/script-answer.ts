@@ -1,4 +1,5 @@
 import {once} from 'node:events';
+import {successStatus} from '../../schemas/errors.ts';
 import type {ServerResponse} from '../platform/call-server.ts';
 import {sendBytes, sendJson, setTypeIfNone} from './script-request.ts';
 
@@ -9,7 +10,7 @@ import {sendBytes, sendJson, setTypeIfNone} from './script-request.ts';
 export async function sendAnswer(response: ServerResponse, value: unknown): Promise<void> {
   if (response.headersSent || response.writableEnded) return;
   if (value === undefined || value === null) {
-    if (response.statusCode === 200) response.statusCode = 204;
+    if (response.statusCode === successStatus.ok) response.statusCode = successStatus.noContent;
     response.end();
   } else if (value instanceof Response) {
     await sendWebResponse(response, value);

@@ -3,7 +3,7 @@ import nodeFs from 'node:fs';
 import {createRequire} from 'node:module';
 import nodePath from 'node:path';
 import {$} from 'bun';
-import {errorCatalogue} from '../../schemas/errors.ts';
+import {errorCatalogue, successStatus} from '../../schemas/errors.ts';
 import {type IncomingMessage, type ServerResponse, serveCalls} from '../platform/call-server.ts';
 import {connectParent, forbidProcessWideCalls, surviveStrayErrors} from '../platform/parent-process.ts';
 import {addToEveryDatabase} from '../platform/sqlite-functions.ts';
@@ -119,7 +119,8 @@ async function byMethod(
   const wanted = request.method === 'HEAD' && module.HEAD === undefined ? 'GET' : (request.method ?? 'GET');
   const handler = methods.some((method) => method === wanted) ? module[wanted] : undefined;
   if (isHandler(handler)) return handler(webRequest(request));
-  response.statusCode = request.method === 'OPTIONS' ? 204 : errorCatalogue.METHOD_NOT_ALLOWED.status;
+  response.statusCode =
+    request.method === 'OPTIONS' ? successStatus.noContent : errorCatalogue.METHOD_NOT_ALLOWED.status;
   response.setHeader('allow', methods.filter((method) => typeof module[method] === 'function').join(', '));
   return null;
 }

@@ -42,9 +42,15 @@ export function startChild({
   };
 }
 
+/** True for the path of a compiled single file's main module: such a file has a file system of its own inside. */
+export function isSingleFile(mainPath: string): boolean {
+  return mainPath.startsWith('/$bunfs/');
+}
+
 /** The command that starts this program again: the compiled single file, or Bun with the script it runs. */
 export function ownCommand(mainPath: string): string[] {
-  const compiled = mainPath.startsWith('/$bunfs/');
   // Nothing that a branch leaves in the working directory shall configure the process that we start there.
-  return compiled ? [process.execPath] : [process.execPath, '--no-install', '--no-env-file', mainPath];
+  return isSingleFile(mainPath)
+    ? [process.execPath]
+    : [process.execPath, '--no-install', '--no-env-file', mainPath];
 }

@@ -41,7 +41,8 @@ export function watchDirectories(directories: readonly WatchedDirectory[], event
   function start({path, recursive, concerns}: WatchedDirectory): FSWatcher | null {
     try {
       const watcher = watch(path, {persistent: false, recursive}, (_event, name) => {
-        if (name === null || concerns(name)) announce();
+        // Without a name, which Bun gives as undefined, the directory itself is gone.
+        if (name == null || concerns(name)) announce();
       });
       return watcher.on('error', report);
     } catch (error) {

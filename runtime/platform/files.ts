@@ -1,5 +1,6 @@
 /** The file system calls the engines use; they come through here so that what touches the disk can be seen. */
 export {
+  appendFile,
   chmod,
   lstat,
   mkdir,

@@ -42,7 +42,8 @@ export interface ServeOptions {
 }
 
 /**
- * Serves `fetch` until closed. A unix socket is made with mode 0600. Throws AppError ADDRESS_IN_USE.
+ * Serves `fetch` until closed. A unix socket is made with mode 0600. Throws AppError ADDRESS_IN_USE, and
+ * CONFIG_INVALID where this host has no such address or does not allow it.
  */
 export async function serveHttp(
   address: ListenAddress,
@@ -89,7 +90,11 @@ async function listenTcp(
         {cause: error},
       );
     }
-    throw error;
+    throw new AppError(
+      'CONFIG_INVALID',
+      `Nothing can listen on ${host}:${port}: ${error instanceof Error ? error.message : String(error)}. Choose another --listen.`,
+      {cause: error},
+    );
   }
 }
 

@@ -1,4 +1,7 @@
 import {createRequire} from 'node:module';
+import {fileURLToPath} from 'node:url';
+
+const noHttp2Path = fileURLToPath(new URL('no-http2.ts', import.meta.url));
 
 /** How every form of the program is bundled: minified, with the script parser's native library beside or inside it. */
 const program = {
@@ -12,12 +15,22 @@ const program = {
         build.onResolve({filter: /^branchtab:parser-binding$/}, () => ({path: parserBindingPath()}));
       },
     },
+    {
+      // The HTTP adapter imports HTTP/2 to recognise its requests. We serve none, and every process would hold a megabyte.
+      name: 'no-http2',
+      setup(build) {
+        build.onLoad({filter: /@hono\/node-server\/dist\/index\.mjs$/}, async ({path}) => {
+          const text = await Bun.file(path).text();
+          return {contents: text.replace('"node:http2"', JSON.stringify(noHttp2Path)), loader: 'js'};
+        });
+      },
+    },
   ],
 } satisfies Partial<Bun.BuildConfig>;
 
 /**
- * Bundles `entry` with everything it imports into `directory`, as `<name of the entry>.js` and the native
- * libraries it needs. Throws an AggregateError with the bundler's messages.
+ * Bundles `entry` with everything it imports into `directory`, as `<name of the entry>.js`, the parts that it loads
+ * later and the native libraries it needs. Throws an AggregateError with the bundler's messages.
  */
 export async function bundleProgram({entry, directory}: {entry: string; directory: string}): Promise<void> {
   await Bun.build({
@@ -25,7 +38,9 @@ export async function bundleProgram({entry, directory}: {entry: string; director
     entrypoints: [entry],
     outdir: directory,
     sourcemap: 'linked',
-    naming: {entry: '[name].[ext]', asset: '[name].[ext]'},
+    // What is imported lazily stays on disk until it is needed.
+    splitting: true,
+    naming: {entry: '[name].[ext]', chunk: '[name]-[hash].[ext]', asset: '[name].[ext]'},
   });
 }
 
@@ -38,7 +53,8 @@ export async function compileProgram({entry, outfile}: {entry: string; outfile: 
     ...program,
     entrypoints: [entry],
     bytecode: true,
-    compile: {outfile},
+    // Nothing in the working directory configures it: jobs can write where their runtime runs.
+    compile: {outfile, autoloadDotenv: false, autoloadBunfig: false},
   });
 }
 

@@ -32,7 +32,9 @@ const lineSchema = z.union([z.object({end: z.literal(true)}), changeSchema]);
 
 export const maxLineBytes = 64 * 1024;
 export const maxChanges = 1_000_000;
-const maxPathBytes = 4096;
+/** Linux takes paths of 4095 bytes; the rest is for the directory that the workspace is in. */
+const maxPathBytes = 3584;
+const maxNameBytes = 255;
 const maxSymlinkBytes = 4095;
 
 /** Names of directories in which writes wait; no tree may use them. */
@@ -89,10 +91,17 @@ function checkPath(path: string): void {
     throw invalid(`${path.slice(0, 100)}...`, `is longer than ${maxPathBytes} bytes`);
   if (path.includes('\0')) throw invalid(path, 'holds a NUL');
   const names = path.split('/');
+  if (names.some((name) => Buffer.byteLength(name) > maxNameBytes))
+    throw invalid(`${path.slice(0, 100)}...`, `has a name longer than ${maxNameBytes} bytes`);
   if (names.some((name) => name === '' || name === '.' || name === '..'))
     throw invalid(path, 'is not a plain relative path');
   if (names.some((name) => name.toLowerCase() === '.git')) throw invalid(path, 'has a .git component');
   if (names[0]?.startsWith(stagingPrefix)) throw invalid(path, "is a name of the runtime's own");
+}
+
+/** Throws AppError INVALID_BODY for a target that no link can have. */
+export function checkLinkTarget(path: string, target: Uint8Array): void {
+  if (target.includes(0)) throw invalid(path, 'is a symlink with a NUL in its target');
 }
 
 function invalid(path: string, what: string): AppError {

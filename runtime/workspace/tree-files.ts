@@ -6,6 +6,7 @@ import {chmod, lstat, mkdir, open, readdir, rename, rm, rmdir, symlink, unlink} 
 import type {ByteReader} from './byte-reader.ts';
 import {
   type Change,
+  checkLinkTarget,
   maxChanges,
   maxLineBytes,
   parentsOf,
@@ -55,9 +56,12 @@ export async function stage(root: string, reader: ByteReader): Promise<Staging> 
   }
 }
 
-async function stageOne(waiting: string, {kind, size}: Write, reader: ByteReader): Promise<void> {
-  if (kind === 'symlink') await symlink(await allBytes(reader.take(size)), waiting);
-  else await writePieces(waiting, reader.take(size), kind === 'executable' ? 0o755 : 0o644);
+async function stageOne(waiting: string, {path, kind, size}: Write, reader: ByteReader): Promise<void> {
+  if (kind === 'symlink') {
+    const target = await allBytes(reader.take(size));
+    checkLinkTarget(path, target);
+    await symlink(target, waiting);
+  } else await writePieces(waiting, reader.take(size), kind === 'executable' ? 0o755 : 0o644);
 }
 
 /** Removes what a crash left waiting. */

@@ -1,78 +1,13 @@
-import {mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
-import test, {type ExecutionContext} from 'ava';
-import {createAuth} from '../../api/auth.ts';
-import {createControllerApp} from '../../api/controller-app.ts';
-import {createRuntimeClient} from '../../api/runtime-client.ts';
-import {newBranchRecord} from '../../reconciler/branch-record.ts';
-import {createController} from '../../reconciler/controller.ts';
-import {openRecordStore} from '../../reconciler/record-store.ts';
-import {openRunArchive} from '../../reconciler/run-archive.ts';
-import {silentLog} from '../../runtime/platform/log.ts';
+import test from 'ava';
 import {type Branch, type BranchList, branchListSchema} from '../../schemas/branch.ts';
 import type {ErrorBody} from '../../schemas/errors.ts';
-import {FakeClock} from '../helpers/fake-clock.ts';
+import {createControllerAppWorld as setup, token} from '../helpers/controller-app-world.ts';
 import {jsonOf} from '../helpers/json-of.ts';
 
 interface OpenApi {
   openapi: string;
   paths: Record<string, unknown>;
   components: {schemas: Record<string, unknown>};
-}
-
-const token = 'bt_0123456789abcdef0123456789abcdef';
-
-/** The real controller without a provider, with four branches in its records and nothing to watch. */
-async function setup(t: ExecutionContext) {
-  const directory = await mkdtemp(join(tmpdir(), 'branchtab-app-'));
-  const clock = new FakeClock();
-  const records = await openRecordStore({directory: join(directory, 'branches'), log: silentLog});
-  for (const repository of ['/srv/a', '/srv/b'])
-    await records.save(newBranchRecord({repository, path: '.', branch: 'main', live: true}));
-  await records.save(newBranchRecord({repository: '/srv/a', path: '.', branch: 'feature/x', live: false}));
-  await records.save(
-    newBranchRecord({repository: '/srv/a', path: '.', branch: '<script>alert(1)</script>', live: false}),
-  );
-  const controller = createController({
-    repositories: [],
-    provider: null,
-    records,
-    archive: openRunArchive({directory: join(directory, 'runs')}),
-    client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
-    checkScript: async () => [],
-    clock,
-    log: silentLog,
-    random: () => 0.5,
-    baseUrl: () => 'http://127.0.0.1:7070',
-    policy: {undoWindowMs: 0, drift: 'revert'},
-    timeZone: 'UTC',
-    concurrency: 1,
-    pollIntervalMs: 60_000,
-    fetchIntervalMs: 60_000,
-    driftIntervalMs: 60_000,
-    stopGraceMs: 0,
-  });
-  await controller.start();
-  t.teardown(async () => {
-    await controller.stop();
-    await rm(directory, {recursive: true, force: true});
-  });
-  const auth = createAuth({token, now: () => clock.now()});
-  const app = createControllerApp({
-    controller,
-    auth,
-    version: '0.1.0',
-    baseUrl: () => 'http://127.0.0.1:7070',
-    ready: () => true,
-    log: silentLog,
-  });
-  const call = (path: string, init: RequestInit = {}) =>
-    app.request(path, {
-      ...init,
-      headers: {Authorization: `Bearer ${token}`, ...(init.headers as Record<string, string>)},
-    });
-  return {app, call, clock, auth};
 }
 
 test('liveness and readiness are open, everything else needs the token', async (t) => {

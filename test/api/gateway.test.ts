@@ -165,3 +165,29 @@ test('a client that leaves is noticed by the container', async (t) => {
   await left.promise;
   t.pass();
 });
+
+test('a body never becomes a second request, whatever the method', async (t) => {
+  const seen: string[] = [];
+  const {port} = await setup(t, (incoming, outgoing) => {
+    seen.push(`${incoming.method} ${incoming.url} ${incoming.headers['x-branchtab-kit']}`);
+    incoming.resume();
+    outgoing.end();
+  });
+  const smuggled = 'PUT /api/v1/control/schedule HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n';
+  const framed = [
+    `Transfer-Encoding: chunked\r\n\r\n${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`,
+    `Content-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
+  ];
+  for (const method of ['GET', 'HEAD', 'DELETE', 'POST', 'OPTIONS']) {
+    for (const rest of framed) {
+      const socket = connect(port, '127.0.0.1');
+      socket.write(`${method} /c/${id}/exec/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${rest}`);
+      for await (const _chunk of socket);
+    }
+  }
+  t.deepEqual(
+    seen.filter((request) => !/^[A-Z]+ \/x exec$/.test(request)),
+    [],
+  );
+  t.is(seen.length, 10);
+});

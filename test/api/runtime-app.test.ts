@@ -94,6 +94,25 @@ test('control, deployments and the kit header exist on the controller’s socket
   t.deepEqual(await deployed.json(), {digest: deployment.digest, files: 1});
 });
 
+test('who comes through the gateway reaches neither control nor deployments', async (t) => {
+  const {request, done, state} = await setup(t, {trusted: true});
+  const deployment = JSON.stringify(fixtureDeployment('hello.ts'));
+  for (const kit of ['cron', 'exec', 'pipe', 'notifications']) {
+    const headers = {'x-branchtab-kit': kit};
+    for (const [method, path, body] of [
+      ['PUT', '/api/v1/exec/deployments', deployment],
+      ['PUT', '/api/v1/exec/../exec/deployments', deployment],
+      ['PUT', '/api/v1/control/schedule', '{"state":"paused"}'],
+      ['POST', '/api/v1/control/workspace', 'tree'],
+    ] as const) {
+      const {status} = await request(path, {method, headers, body});
+      t.true(status === 404 || status === 501, `${kit} ${path} ${status}`);
+    }
+    t.notDeepEqual(await (await request('/api/v1/control', {headers})).json(), state, kit);
+  }
+  t.deepEqual(done, []);
+});
+
 test('a foreign Host is refused, but not on the controller’s socket', async (t) => {
   const headers = {host: 'evil.example'};
   const refused = await (await setup(t)).request('/healthz', {headers});

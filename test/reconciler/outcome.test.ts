@@ -17,6 +17,13 @@ test('a failure is a sentence with a machine reason', (t) => {
   });
 });
 
+test('a full disk is named, whichever step met it', (t) => {
+  const failure = failureOf(Object.assign(new Error('ENOSPC: write'), {code: 'ENOSPC'}));
+  t.is(failure.kind, 'retry');
+  t.is(failure.reason, 'storage_full');
+  t.regex(failure.message, /Free some space/);
+});
+
 test('retries start at 750 ms, double, and end at 15 minutes', (t) => {
   t.deepEqual(
     [1, 2, 3, 30].map((failures) => retryDelayMs(failures, 0.5)),

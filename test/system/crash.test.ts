@@ -2,13 +2,12 @@ import {type FSWatcher, watch} from 'node:fs';
 import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
-import type {Run} from '../../schemas/run.ts';
 import {active, createControllerWorld, type RunningController} from '../helpers/controller-world.ts';
+import {wrongMinutes} from '../helpers/due-minutes.ts';
 import {createPushWorld} from '../helpers/git-world.ts';
 
 const minutely = '* * * * * echo at $HOODY_COMMIT\n';
 const alsoHourly = `${minutely}0 * * * * true\n`;
-const minuteMs = 60_000;
 
 /** Kills the controller as soon as its log says that it took this step. */
 async function killAfter(
@@ -27,23 +26,6 @@ async function killAfter(
   await promise;
   watcher.close();
   await controller.kill();
-}
-
-/** Every due minute since `fromMs` has one record, and no (entry, minute) has two. */
-function checkRuns(runs: readonly Run[], fromMs: number, untilMs: number): string[] {
-  const minutes = runs
-    .filter(({command}) => command.startsWith('echo at'))
-    .map(({scheduled_at}) => Date.parse(scheduled_at));
-  const due: number[] = [];
-  for (let minute = Math.ceil(fromMs / minuteMs) * minuteMs; minute < untilMs - 5000; minute += minuteMs)
-    due.push(minute);
-  const missing = due
-    .filter((minute) => !minutes.includes(minute))
-    .map((minute) => `no record of ${new Date(minute).toISOString()}`);
-  const doubled = minutes
-    .filter((minute, index) => minutes.indexOf(minute) !== index)
-    .map((minute) => `two records of ${new Date(minute).toISOString()}`);
-  return [...missing, ...doubled];
 }
 
 test('kill -9 of the controller in the middle of create, change, revert and delete converges to the same state', async (t) => {
@@ -88,7 +70,7 @@ test('kill -9 of the controller in the middle of create, change, revert and dele
     controller = await up();
     t.is(await controller.crontab(await controller.until('created-0', active(commit))), text);
   }
-  t.deepEqual(checkRuns(await controller.runs('created-0'), activeSinceMs, Date.now()), []);
+  t.deepEqual(wrongMinutes(await controller.runs('created-0'), 'echo at', activeSinceMs, Date.now()), []);
 
   for (const name of ['created-1', 'created-2']) {
     const killed = killAfter(controller, world.stateDirectory, 'remove_container');

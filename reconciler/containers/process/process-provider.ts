@@ -9,7 +9,7 @@ import {
   moveDirectory,
   realDirectory,
 } from '../../../runtime/platform/directories.ts';
-import {syncDirectory, writeFileDurably} from '../../../runtime/platform/durable-file.ts';
+import {isErrno, syncDirectory, writeFileDurably} from '../../../runtime/platform/durable-file.ts';
 import type {Log} from '../../../runtime/platform/log.ts';
 import {ensurePrivateDirectory} from '../../../runtime/platform/private-directory.ts';
 import {isRunning, type ProcessIdentity} from '../../../runtime/platform/processes.ts';
@@ -195,7 +195,7 @@ class ProcessProvider implements ContainerProvider {
     await entry.turn(async () => {
       if (isQuiet(entry.record)) return;
       this.#options.log.info('stopping container', {id, name: entry.record.name, reason, grace_ms: graceMs});
-      await this.#save(entry, {wanted: 'stopped'});
+      await this.#saveEnd(entry, {wanted: 'stopped'});
       const {process} = entry.record;
       const scope = this.#scope(entry);
       // Looked up while the runtime still holds its family together.
@@ -211,7 +211,7 @@ class ProcessProvider implements ContainerProvider {
         entry.waiting = null;
       }
       await this.#endAll(entry, {...scope, roots: [...scope.roots, ...family]});
-      await this.#save(entry, {process: null, cgroup: null});
+      await this.#saveEnd(entry, {process: null, cgroup: null});
     });
   }
 
@@ -225,7 +225,7 @@ class ProcessProvider implements ContainerProvider {
       await entry.turn(async () => {
         if (this.#entries.get(id) !== entry) return;
         if (!isQuiet(entry.record)) {
-          await this.#save(entry, {wanted: 'stopped'});
+          await this.#saveEnd(entry, {wanted: 'stopped'});
           await this.#endAll(entry);
         }
         // From here on the container is gone, whatever a crash leaves of its files.
@@ -509,6 +509,19 @@ class ProcessProvider implements ContainerProvider {
     const record = {...entry.record, ...change};
     await writeRecord(entry.paths.directory, record);
     entry.record = record;
+  }
+
+  /** What ends must end on a full disk too. Whoever reads the old record finds no process and decides anew. */
+  async #saveEnd(entry: Entry, change: Partial<ContainerRecord>): Promise<void> {
+    try {
+      await this.#save(entry, change);
+    } catch (error) {
+      if (!isErrno(error, 'ENOSPC')) throw error;
+      this.#options.log.warn('the disk is full; the end of a container is not on record', {
+        id: entry.record.id,
+      });
+      entry.record = {...entry.record, ...change};
+    }
   }
 
   #isUp({record}: Entry): boolean {

@@ -4,7 +4,7 @@ import test, {type ExecutionContext} from 'ava';
 import {type GitSource, openLocalSource} from '../../../reconciler/sources/git-local.ts';
 import {systemClock} from '../../../runtime/platform/clock.ts';
 import {type Log, silentLog} from '../../../runtime/platform/log.ts';
-import {AppError} from '../../../schemas/errors.ts';
+import {AppError, type ErrorCode} from '../../../schemas/errors.ts';
 import {createGitWorld, createPushWorld, type GitWorld, importBranches} from '../../helpers/git-world.ts';
 
 const signal = AbortSignal.timeout(100_000);
@@ -29,8 +29,12 @@ async function open(
 }
 
 async function unreadableError(t: ExecutionContext, attempt: Promise<unknown>): Promise<AppError> {
+  return errorOf(t, attempt, 'REPOSITORY_UNREADABLE');
+}
+
+async function errorOf(t: ExecutionContext, attempt: Promise<unknown>, code: ErrorCode): Promise<AppError> {
   const error = await t.throwsAsync(attempt, {instanceOf: AppError});
-  t.is(error.code, 'REPOSITORY_UNREADABLE');
+  t.is(error.code, code);
   return error;
 }
 
@@ -320,17 +324,17 @@ test('a tree with a hostile name fails its own branch and names commit and path'
   await world.git('update-ref', 'refs/heads/hostile', commit);
   const source = await open(t, world);
   const {branches} = await source.list({signal});
-  const error = await unreadableError(t, source.readHoody(commit, {signal}));
+  const error = await errorOf(t, source.readHoody(commit, {signal}), 'CONTENT_REFUSED');
   t.true(error.message.includes(commit));
   t.regex(error.message, /\.hoody\/exec: the name "\.\." is not allowed/);
-  await unreadableError(t, source.diffTrees(null, root, {signal}));
+  await errorOf(t, source.diffTrees(null, root, {signal}), 'CONTENT_REFUSED');
   t.truthy(await source.readHoody(branches.get('main') ?? '', {signal}));
 });
 
 test('a symbolic link below .hoody is refused by name', async (t) => {
   const world = await createGitWorld(t);
   const commit = await world.commit('main', {'.hoody/crontab': {mode: 'symlink', content: '/etc/shadow'}});
-  const error = await unreadableError(t, (await open(t, world)).readHoody(commit, {signal}));
+  const error = await errorOf(t, (await open(t, world)).readHoody(commit, {signal}), 'CONTENT_REFUSED');
   t.regex(error.message, /\.hoody\/crontab: is a symbolic link/);
 });
 

@@ -44,6 +44,11 @@ test('ids of 32 bytes', (t) => {
   t.is(parseTree(bytes, 32).get('a')?.id, 'ab'.repeat(32));
 });
 
+test('a name longer than a file system takes is refused', (t) => {
+  t.is(parseTree(tree(['100644', 'n'.repeat(255)]), idBytes).size, 1);
+  t.throws(() => parseTree(tree(['100644', 'n'.repeat(256)]), idBytes), {message: /longer than 255 bytes/});
+});
+
 test('an empty tree', (t) => {
   t.is(parseTree(new Uint8Array(), idBytes).size, 0);
 });

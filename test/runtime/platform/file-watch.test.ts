@@ -34,6 +34,12 @@ async function start(t: ExecutionContext, {recursive}: {recursive: boolean}) {
   };
 }
 
+test('the end of the watched directory itself is a change, not a crash', async (t) => {
+  const {path, changeAfter} = await start(t, {recursive: true});
+  await changeAfter(() => rm(path, {recursive: true}));
+  t.pass();
+});
+
 test('a file made, changed, renamed or removed is a change', async (t) => {
   const {path, changeAfter, errors} = await start(t, {recursive: false});
   await changeAfter(() => writeFile(join(path, 'old'), 'a'));

@@ -192,6 +192,30 @@ const hostilePaths = [
   'nul\0byte',
   'x'.repeat(5000),
 ];
+test('a name or a path longer than a file system takes is refused before anything moves', async (t) => {
+  const {workspace, directory} = await setup(t);
+  for (const path of ['n'.repeat(256), `a/${'ä'.repeat(128)}/b`, `${'d/'.repeat(2040)}f`]) {
+    const changes = [file('good', '1'), file(path, 'x')];
+    const error = await t.throwsAsync(workspace.apply(changeSet({base: null, target: 't1', changes})), {
+      instanceOf: AppError,
+    });
+    t.is(error?.code, 'INVALID_BODY');
+    t.deepEqual(readdirSync(directory), []);
+  }
+  const fits = file(`a/${'n'.repeat(255)}`, 'x');
+  t.deepEqual(await workspace.apply(changeSet({base: null, target: 't1', changes: [fits]})), {tree: 't1'});
+});
+
+test('a symlink whose target holds a NUL is refused before anything moves', async (t) => {
+  const {workspace, directory} = await setup(t);
+  const changes: TestChange[] = [file('good', '1'), {path: 'link', kind: 'symlink', bytes: 'a\0b'}];
+  const error = await t.throwsAsync(workspace.apply(changeSet({base: null, target: 't1', changes})), {
+    instanceOf: AppError,
+  });
+  t.is(error?.code, 'INVALID_BODY');
+  t.deepEqual(readdirSync(directory), []);
+});
+
 for (const path of hostilePaths) {
   test(`refuses the path ${JSON.stringify(path.slice(0, 20))}`, async (t) => {
     const {workspace, directory} = await setup(t);

@@ -1,0 +1,131 @@
+import {readFileSync} from 'node:fs';
+import {readdir} from 'node:fs/promises';
+import {join} from 'node:path';
+import {readRecord} from '../reconciler/containers/process/container-record.ts';
+import {createControllerWorld} from '../test/helpers/controller-world.ts';
+import {createGitWorld, importBranches} from '../test/helpers/git-world.ts';
+import {type Bench, percentile} from './result.ts';
+
+const runtimes = 20;
+const settleMs = 30_000;
+const cpuMs = 60_000;
+/** Clock ticks a second in `/proc/<pid>/stat`; the same on every Linux that Bun runs on. */
+const ticksPerSecond = 100;
+
+/** Not due within the bench, as most lines are not most of the time. */
+const crontab = `# nightly
+0 3 1 1 * echo nightly
+30 4 1 1 * echo backup
+@yearly echo report
+`;
+
+interface Container {
+  readonly runtime: number;
+  /** What bubblewrap leaves around the runtime. */
+  readonly helpers: readonly number[];
+}
+
+export const idleBench: Bench = {
+  name: 'idle',
+  summary: 'memory and CPU of 20 runtimes that have nothing to do',
+  async run({progress, teardown}) {
+    const git = await createGitWorld({teardown}, {bare: true});
+    const names = Array.from({length: runtimes}, (_, index) => `branch-${index}`);
+    await importBranches(git, names, () => ({
+      '.hoody/crontab': crontab,
+      '.hoody/exec/hello.ts': 'return "hello";\n',
+      'README.md': 'idle\n',
+    }));
+    const world = await createControllerWorld({teardown});
+    const controller = await world.up('--repo', git.path);
+    progress(`starting ${runtimes} runtimes`);
+    for (const name of names)
+      await controller.until(
+        name,
+        ({container, conditions}) =>
+          container?.state === 'running' &&
+          conditions.some(({type, status}) => type === 'Ready' && status === 'True'),
+      );
+    const containers = await containersOf(world.stateDirectory);
+    if (containers.length !== runtimes)
+      throw new Error(`${containers.length} of ${runtimes} runtimes are up`);
+
+    progress(`waiting ${settleMs / 1000} s`);
+    await Bun.sleep(settleMs);
+    const pss = containers.map(({runtime}) => pssMegabytes(runtime));
+    const privatePss = containers.map(({runtime}) => pssMegabytes(runtime, 'Pss_Anon'));
+    const helperPss = containers.map(({helpers}) => helpers.reduce((sum, pid) => sum + pssMegabytes(pid), 0));
+    progress(`measuring CPU for ${cpuMs / 1000} s`);
+    const before = containers.map(({runtime}) => cpuSeconds(runtime));
+    const helpersBefore = helperSeconds(containers);
+    const startMs = performance.now();
+    await Bun.sleep(cpuMs);
+    const seconds = (performance.now() - startMs) / 1000;
+    const cpu = containers.map(
+      ({runtime}, index) => ((cpuSeconds(runtime) - (before[index] ?? 0)) / seconds) * 100,
+    );
+    const helperCpu = ((helperSeconds(containers) - helpersBefore) / seconds / runtimes) * 100;
+
+    const meanCpu = mean(cpu);
+    return {
+      name: 'idle',
+      figures: [
+        {label: `PSS of a runtime, largest of ${runtimes}`, value: Math.max(...pss), unit: 'MB', limit: 15},
+        {label: 'PSS of a runtime, p50', value: percentile(pss, 0.5), unit: 'MB', limit: 15},
+        {label: 'CPU of a runtime over a minute, mean', value: meanCpu, unit: '%', limit: 0.1},
+        {label: 'CPU of a runtime over a minute, largest', value: Math.max(...cpu), unit: '%', limit: 0.1},
+        {label: 'PSS of the sandbox around it, p50', value: percentile(helperPss, 0.5), unit: 'MB'},
+      ],
+      values: {
+        runtimes,
+        pss_mb: {
+          max: Math.max(...pss),
+          p50: percentile(pss, 0.5),
+          mean: mean(pss),
+          private_p50: percentile(privatePss, 0.5),
+          all: pss.toSorted((a, b) => a - b),
+        },
+        cpu_percent: {max: Math.max(...cpu), p50: percentile(cpu, 0.5), mean: meanCpu},
+        helpers: {pss_mb: mean(helperPss), cpu_percent: helperCpu},
+      },
+      notes: [
+        `of the p50, ${percentile(privatePss, 0.5).toFixed(1)} MB are private; the rest is the share in the program's pages`,
+        `the clock of /proc ticks ${ticksPerSecond} times a second: over ${cpuMs / 1000} s one tick is ${((100 / ticksPerSecond / cpuMs) * 1000).toFixed(3)} % of a core`,
+      ],
+    };
+  },
+};
+
+async function containersOf(stateDirectory: string): Promise<Container[]> {
+  const directory = join(stateDirectory, 'containers');
+  const records = await Promise.all(
+    (await readdir(directory)).map((name) => readRecord(join(directory, name))),
+  );
+  return records.flatMap((record) => {
+    if ('problem' in record || record.process === null) return [];
+    const {runtime, roots} = record.process;
+    return [{runtime: runtime.pid, helpers: roots.map(({pid}) => pid).filter((pid) => pid !== runtime.pid)}];
+  });
+}
+
+/** Proportional set size: shared pages count by their share. */
+function pssMegabytes(pid: number, field: 'Pss' | 'Pss_Anon' = 'Pss'): number {
+  const lines = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').split('\n');
+  const line = lines.find((text) => text.startsWith(`${field}:`));
+  return Number(line?.match(/(\d+) kB$/)?.[1]) / 1024;
+}
+
+/** User and system time so far. */
+function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+function helperSeconds(containers: readonly Container[]): number {
+  return containers.flatMap(({helpers}) => helpers).reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

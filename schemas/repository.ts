@@ -1,0 +1,21 @@
+import * as z from 'zod';
+
+/** A watched repository as the API shows it. */
+export const repositoryStatusSchema = z
+  .object({
+    repository: z.string(),
+    kind: z.enum(['local', 'remote']),
+    live: z.string().nullable(),
+    branches: z.int(),
+    served: z.int(),
+    listed_at: z.string().nullable(),
+    error: z.object({code: z.string(), message: z.string()}).nullable(),
+    held_deletions: z
+      .object({missing: z.int(), previews: z.int()})
+      .nullable()
+      .meta({description: 'Set while most branches are gone at once and none is removed.'}),
+  })
+  .meta({id: 'RepositoryStatus'});
+export type RepositoryStatus = z.infer<typeof repositoryStatusSchema>;
+
+export const repositoryListSchema = z.object({items: z.array(repositoryStatusSchema)});

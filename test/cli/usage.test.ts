@@ -1,0 +1,164 @@
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import test from 'ava';
+import packageJson from '../../package.json' with {type: 'json'};
+import {createCommandWorld} from '../helpers/command-world.ts';
+
+const commands = [
+  [],
+  ['up'],
+  ['down'],
+  ['init'],
+  ['status'],
+  ['reconcile'],
+  ['runs'],
+  ['logs'],
+  ['restore'],
+  ['containers'],
+  ['containers', 'list'],
+  ['login'],
+  ['runtime'],
+];
+const escapeCharacter = String.fromCharCode(27);
+
+for (const words of commands) {
+  const name = ['branchtab', ...words].join(' ');
+  test(`${name} --help explains it on stdout and exits 0`, async (t) => {
+    const world = await createCommandWorld(t);
+    const {code, stdout, stderr} = await world.run([...words, '--help']);
+    t.is(code, 0);
+    t.true(stdout.toLowerCase().startsWith(`usage: ${name}`));
+    t.is(stderr, '');
+    t.false(stdout.includes(escapeCharacter));
+  });
+}
+
+test('help names every command', async (t) => {
+  const world = await createCommandWorld(t);
+  const {stdout} = await world.run(['--help']);
+  for (const [word] of commands) if (word !== undefined) t.regex(stdout, new RegExp(`^  ${word}\\b`, 'm'));
+});
+
+test('--version prints the version alone', async (t) => {
+  const world = await createCommandWorld(t);
+  t.deepEqual(await world.run(['--version']), {code: 0, stdout: `${packageJson.version}\n`, stderr: ''});
+});
+
+for (const {words, says} of [
+  {words: ['bogus'], says: /unknown command 'bogus'/},
+  {words: ['status', '--bogus'], says: /unknown option '--bogus'/},
+  {words: ['status', 'a', 'b'], says: /too many arguments/},
+  {words: ['runs'], says: /missing required argument 'branch'/},
+  {words: ['containers', 'bogus'], says: /unknown command 'bogus'/},
+  {words: ['up', '--provider', 'bogus'], says: /Allowed choices are process/},
+]) {
+  test(`branchtab ${words.join(' ')} exits 2 and says how to get help, on stderr`, async (t) => {
+    const world = await createCommandWorld(t);
+    const {code, stdout, stderr} = await world.run(words);
+    t.is(code, 2);
+    t.is(stdout, '');
+    t.regex(stderr, says);
+    t.regex(stderr, /--help/);
+  });
+
+  test(`branchtab ${words.join(' ')} --json puts the same into JSON`, async (t) => {
+    const world = await createCommandWorld(t);
+    const {code, stdout, stderr} = await world.run([...words, '--json']);
+    t.is(code, 2);
+    t.is(stdout, '');
+    const error = JSON.parse(stderr);
+    t.deepEqual(Object.keys(error), ['code', 'message', 'details']);
+    t.is(error.code, 'CONFIG_INVALID');
+    t.regex(error.message, says);
+  });
+}
+
+test('no command at all exits 2 with the usage on stderr', async (t) => {
+  const world = await createCommandWorld(t);
+  const {code, stdout, stderr} = await world.run([]);
+  t.is(code, 2);
+  t.is(stdout, '');
+  t.regex(stderr, /^Usage: branchtab/);
+});
+
+for (const flag of [
+  '--listen=nonsense',
+  '--listen=unix:/tmp/x',
+  '--listen=192.0.2.1:80',
+  '--undo-window=soon',
+]) {
+  test(`up ${flag} exits 2 and names what to write`, async (t) => {
+    const world = await createCommandWorld(t);
+    const repository = join(world.directory, 'repository');
+    await gitInit(world, repository);
+    const {code, stderr} = await world.run(['up', flag, '--repo', repository, '--json']);
+    t.is(code, 2);
+    t.is(JSON.parse(stderr).code, 'CONFIG_INVALID');
+    t.regex(JSON.parse(stderr).message, /Write|write|Choose another|for example/);
+  });
+}
+
+test('every mistake in branchtab.yaml is named with file, line and column', async (t) => {
+  const world = await createCommandWorld(t);
+  await writeFile(join(world.directory, 'branchtab.yaml'), 'repositories: [a]\nlisten: 5\nbogus: 1\n');
+  const plain = await world.run(['up']);
+  t.is(plain.code, 2);
+  t.regex(plain.stderr, /branchtab\.yaml:2:9 listen: /);
+  t.regex(plain.stderr, /branchtab\.yaml:\d+:1 .*bogus/);
+  const json = await world.run(['status', '--json']);
+  t.is(json.code, 2);
+  const [issue] = JSON.parse(json.stderr).details.issues;
+  t.like(issue, {file: 'branchtab.yaml', line: 2, column: 9});
+});
+
+test('a configuration file that is named must exist', async (t) => {
+  const world = await createCommandWorld(t);
+  const {code, stderr} = await world.run(['status', '--config', 'nowhere.yaml']);
+  t.is(code, 2);
+  t.regex(stderr, /nowhere\.yaml/);
+});
+
+for (const words of [
+  ['status'],
+  ['status', 'main'],
+  ['runs', 'main'],
+  ['logs', 'main'],
+  ['restore', 'main'],
+  ['reconcile'],
+  ['containers', 'list'],
+  ['login'],
+]) {
+  test(`branchtab ${words.join(' ')} without a controller exits 3 and says how to start one`, async (t) => {
+    const world = await createCommandWorld(t);
+    const {code, stdout, stderr} = await world.run([
+      ...words,
+      '--json',
+      '--state',
+      join(world.directory, 'state'),
+    ]);
+    t.is(code, 3);
+    t.is(stdout, '');
+    t.is(JSON.parse(stderr).code, 'CONTROLLER_UNREACHABLE');
+    t.regex(JSON.parse(stderr).message, /branchtab up/);
+  });
+}
+
+test('a controller that does not answer at its address exits 3', async (t) => {
+  const world = await createCommandWorld(t);
+  const {code, stderr} = await world.run(['status'], {
+    env: {BRANCHTAB_URL: 'http://127.0.0.1:1', BRANCHTAB_TOKEN: 'token'},
+  });
+  t.is(code, 3);
+  t.regex(stderr, /127\.0\.0\.1:1/);
+});
+
+test('an address without a token says where the token is, in any directory', async (t) => {
+  const world = await createCommandWorld(t);
+  const {code, stderr} = await world.run(['status', '--controller', 'http://127.0.0.1:1']);
+  t.is(code, 1);
+  t.regex(stderr, /BRANCHTAB_TOKEN/);
+});
+
+async function gitInit({start}: Awaited<ReturnType<typeof createCommandWorld>>, path: string): Promise<void> {
+  await start(['git', 'init', '--quiet', '-b', 'main', path]).exited;
+}

@@ -1,0 +1,183 @@
+import {once} from 'node:events';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {createServer, type IncomingMessage} from 'node:http';
+import type {AddressInfo} from 'node:net';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import test from 'ava';
+import fc from 'fast-check';
+import {createGateway} from '../../api/gateway.ts';
+import {silentLog} from '../../runtime/platform/log.ts';
+import {kits} from '../../schemas/control.ts';
+import {fuzz} from '../helpers/fuzz.ts';
+import {sendRaw} from '../helpers/raw-http.ts';
+
+const id = '0123456789abcdef01234567';
+const ownToken = 'Bearer own-token-of-the-controller';
+
+interface Seen {
+  readonly url: string;
+  readonly rawHeaders: readonly string[];
+}
+
+const target = fc
+  .tuple(
+    fc.constantFrom(
+      `/c/${id}/`,
+      `/c/${id}/`,
+      `/c/${id}/`,
+      '/c/',
+      `/c/${id.toUpperCase()}/`,
+      `//c/${id}/`,
+      `http://evil.example/c/${id}/`,
+      `/c/${id}%2f`,
+      '*',
+      '',
+    ),
+    fc.constantFrom(
+      'cron',
+      'exec',
+      'pipe',
+      'notifications',
+      'control',
+      '',
+      'EXEC',
+      'exec%00',
+      'exec/../cron',
+    ),
+    fc.oneof(
+      fc.constantFrom(
+        '',
+        '/',
+        '//x',
+        '?q',
+        '/../../api/v1/control',
+        '/a%2F..%2Fb',
+        '/%00',
+        '/#f',
+        '/ x',
+        '/é',
+        '/\t',
+        '/a;b=c?d=e&f',
+      ),
+      fc.stringMatching(/^\/[!-~]{0,30}$/),
+    ),
+  )
+  .map((parts) => parts.join(''));
+const header = fc.oneof(
+  fc.constantFrom<[string, string]>(
+    ['X-Branchtab-Kit', 'control'],
+    ['x-branchtab-kit', 'exec'],
+    ['X-BRANCHTAB-KIT ', 'exec'],
+    ['Connection', 'X-Branchtab-Kit, Authorization'],
+    ['Authorization', ownToken],
+    ['authorization', ownToken.toUpperCase()],
+    ['Authorization', 'Bearer of-the-container'],
+    ['Cookie', 'branchtab_session=secret-session; a=b'],
+    ['cookie', 'a=b;branchtab_session=secret-session'],
+    ['X-Forwarded-For', '6.6.6.6'],
+    ['Transfer-Encoding', 'chunked'],
+    ['Transfer-Encoding', 'chunked, identity'],
+    ['Transfer-Encoding ', 'chunked'],
+    ['Content-Length', '0'],
+    ['Content-Length', '4'],
+    ['Content-Length', '+4'],
+    ['Expect', '100-continue'],
+    ['Upgrade', 'websocket'],
+    ['TE', 'trailers'],
+    ['Host', 'other'],
+  ),
+  fc.tuple(fc.stringMatching(/^[A-Za-z-]{1,10}$/), fc.stringMatching(/^[ -~]{0,30}$/)),
+);
+const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: localhost\r\nX-Branchtab-Kit: control\r\n\r\n';
+const body = fc.constantFrom(
+  '',
+  '',
+  '0\r\n\r\n',
+  `0\r\n\r\n${smuggled}`,
+  smuggled,
+  `4\r\nabcd\r\n0\r\nX-Branchtab-Kit: control\r\n\r\n`,
+  'zz\r\n',
+  `5\r\nabc`,
+);
+
+test('whatever is sent, a container sees its kit, one request for one, and nothing of the controller’s', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'branchtab-fuzz-gateway-'));
+  const seen: Seen[] = [];
+  /** Targets by number of the run: a container may see a request after its sender has gone. */
+  const targets: string[] = [];
+  const container = createServer((incoming: IncomingMessage, outgoing) => {
+    seen.push({url: incoming.url ?? '', rawHeaders: incoming.rawHeaders});
+    incoming.resume();
+    outgoing.setHeader('Set-Cookie', 'branchtab_session=planted');
+    outgoing.end('from the container');
+  });
+  container.listen(join(directory, 'control.sock'));
+  await once(container, 'listening');
+  const gateway = createGateway({
+    socketOf: (known) => (known === id ? join(directory, 'control.sock') : null),
+    isOwnAuthorization: (value) => value === ownToken,
+    ownCookie: 'branchtab_session',
+    log: silentLog,
+  });
+  const front = createServer((incoming, outgoing) => {
+    if (!gateway(incoming, outgoing)) outgoing.writeHead(418).end();
+  });
+  front.listen(0, '127.0.0.1');
+  await once(front, 'listening');
+  t.teardown(async () => {
+    front.closeAllConnections();
+    container.closeAllConnections();
+    front.close();
+    container.close();
+    await rm(directory, {recursive: true, force: true});
+  });
+  const {port} = front.address() as AddressInfo;
+  let reached = 0;
+  await fuzz(
+    t,
+    fc.asyncProperty(
+      fc.constantFrom('GET', 'POST', 'HEAD', 'OPTIONS', 'get', 'PUT', 'CONNECT'),
+      target,
+      fc.array(header, {maxLength: 4}),
+      body,
+      async (method, wanted, headers, sent) => {
+        const run = targets.push(wanted) - 1;
+        const lines = [
+          ['Host', 'localhost'] as const,
+          ['X-Run', String(run)] as const,
+          ...headers,
+          ['Connection', 'close'] as const,
+        ].map(([name, value]) => `${name}: ${value}\r\n`);
+        const answer = await sendRaw(
+          port,
+          Buffer.from(`${method} ${wanted} HTTP/1.1\r\n${lines.join('')}\r\n${sent}`, 'latin1'),
+          {endAfterWrite: true},
+        );
+        if (/set-cookie/i.test(answer.split('\r\n\r\n', 1)[0] ?? ''))
+          throw new Error(`a cookie was planted: ${answer}`);
+        for (const {url, rawHeaders} of seen.splice(0)) {
+          reached += 1;
+          const pairs = rawHeaders.flatMap((name, index) =>
+            index % 2 === 0 ? [[name.toLowerCase(), rawHeaders[index + 1] ?? ''] as const] : [],
+          );
+          const from = pairs.find(([name]) => name === 'x-run')?.[1];
+          const asker = targets[Number(from)];
+          if (from === undefined || asker === undefined) throw new Error(`nobody asked for ${url}`);
+          const kit = pairs.filter(([name]) => name === 'x-branchtab-kit').map(([, value]) => value);
+          const asked = kits.find((known) => asker.startsWith(`/c/${id}/${known}`));
+          if (kit.join() !== asked) throw new Error(`kit ${kit} for ${asker}`);
+          if (url === '/smuggled') throw new Error('a request was smuggled');
+          const rest = asker.slice(`/c/${id}/${asked}`.length);
+          if (url !== (rest.startsWith('/') ? rest : `/${rest}`))
+            throw new Error(`${JSON.stringify(url)} for ${JSON.stringify(asker)}`);
+          const text = pairs.map((pair) => pair.join(': ')).join('\n');
+          if (text.includes(ownToken) || text.includes('secret-session') || text.includes('6.6.6.6'))
+            throw new Error(`leaked: ${text}`);
+        }
+      },
+    ),
+    {runs: 400},
+  );
+  t.true(reached > 0);
+});

@@ -1,0 +1,41 @@
+import type {ExecutionContext} from 'ava';
+import fc from 'fast-check';
+import {createSerialLock} from '../../runtime/platform/serial-lock.ts';
+
+/** For all properties of a file together. */
+const longestWaitMs = 3_600_000;
+
+/** Properties of one file take turns: a synchronous one would eat the time of the others. */
+const inTurn = createSerialLock();
+
+/**
+ * Runs a property `runs` times, or for FUZZ_SECONDS seconds where that is set. A failure prints seed and path;
+ * FUZZ_SEED and FUZZ_PATH repeat it.
+ */
+export async function fuzz<T>(
+  t: ExecutionContext,
+  property: fc.IRawProperty<T>,
+  {runs, stateful = false}: {runs: number; stateful?: boolean},
+): Promise<void> {
+  const seconds = Number(process.env.FUZZ_SECONDS ?? 0);
+  const {FUZZ_SEED: seed, FUZZ_PATH: path} = process.env;
+  t.timeout(longestWaitMs);
+  const options: fc.Parameters<T> = {
+    ...(seconds === 0
+      ? {numRuns: runs}
+      : {
+          numRuns: Number.MAX_SAFE_INTEGER,
+          interruptAfterTimeLimit: seconds * 1000,
+          markInterruptAsFailure: false,
+        }),
+    // What a smaller input does after a failure says nothing where runs follow from each other.
+    endOnFailure: stateful,
+    ...(seed === undefined ? {} : {seed: Number(seed)}),
+    ...(path === undefined ? {} : {path}),
+  };
+  const details = await inTurn(async () => fc.check(property, options));
+  if (seconds > 0) t.log(`${details.numRuns} runs, seed ${details.seed}`);
+  const reason = details.errorInstance instanceof Error ? `\n${details.errorInstance.message}` : '';
+  if (details.failed) t.fail(`${fc.defaultReportMessage(details)}${reason}`);
+  else t.true(details.numRuns > 0);
+}

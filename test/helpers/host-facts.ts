@@ -1,0 +1,44 @@
+import {readdir, readFile, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+
+/** Open descriptors of a process of ours. */
+export async function descriptorsOf(pid: number): Promise<number> {
+  return (await readdir(`/proc/${pid}/fd`)).length;
+}
+
+/** Resident bytes of a process. */
+export async function residentBytesOf(pid: number): Promise<number> {
+  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kibibytes ?? 0) * 1024;
+}
+
+/** Mounts of our own namespace that name this directory. */
+export async function mountsNaming(directory: string): Promise<number> {
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8');
+  return mounts.split('\n').filter((line) => line.includes(directory)).length;
+}
+
+/** Files below a directory and their bytes; what disappears while we look is left out. */
+export async function filesBelow(directory: string): Promise<{count: number; bytes: number}> {
+  const entries = await readdir(directory, {recursive: true, withFileTypes: true});
+  const sizes = await Promise.all(
+    entries
+      .filter((entry) => entry.isFile())
+      .map(
+        async ({parentPath, name}) => (await stat(join(parentPath, name)).catch(() => null))?.size ?? null,
+      ),
+  );
+  const present = sizes.filter((size) => size !== null);
+  return {count: present.length, bytes: present.reduce((sum, size) => sum + size, 0)};
+}
+
+/** Processes with this text in their command line: also those of containers that nobody knows any more. */
+export async function processesNaming(text: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const commandLine = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+    if (commandLine.includes(text)) found.push(Number(name));
+  }
+  return found;
+}

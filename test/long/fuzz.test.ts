@@ -1,0 +1,21 @@
+import {readdirSync, readFileSync} from 'node:fs';
+import {join} from 'node:path';
+import test from 'ava';
+// AVA loads test files without waiting, so these stand here by name.
+import '../fuzz/config.test.ts';
+import '../fuzz/controller-api.test.ts';
+import '../fuzz/crontab.test.ts';
+import '../fuzz/gateway.test.ts';
+import '../fuzz/git-tree.test.ts';
+import '../fuzz/host-guard.test.ts';
+import '../fuzz/runtime.test.ts';
+import '../fuzz/server-sent-events.test.ts';
+
+// Every target for longer, and for how long. Read when a test runs.
+process.env.FUZZ_SECONDS ??= '20';
+
+test('no fuzz target is left out', (t) => {
+  const own = readFileSync(import.meta.filename, 'utf8');
+  for (const name of readdirSync(join(import.meta.dirname, '../fuzz')))
+    t.true(own.includes(`/${name}'`), name);
+});

@@ -1,0 +1,99 @@
+import test, {type ExecutionContext} from 'ava';
+import {type BranchRecord, newBranchRecord} from '../../reconciler/branch-record.ts';
+import {openRepositoryWatch} from '../../reconciler/repository-watch.ts';
+import type {Source} from '../../reconciler/sources/source.ts';
+import {silentLog} from '../../runtime/platform/log.ts';
+import {FakeClock} from '../helpers/fake-clock.ts';
+
+/** A watch over a listing that the test sets; nothing else of the source is asked in these cases. */
+function setup(t: ExecutionContext, names: readonly string[]) {
+  const clock = new FakeClock();
+  const listed = new Map(names.map((name) => [name, 'a'.repeat(40)]));
+  const unused = () => Promise.reject(new Error('not asked here'));
+  const source: Source = {
+    repository: '/srv/repo',
+    kind: 'remote',
+    list: async () => ({branches: new Map(listed), defaultBranch: 'main', listedAtMs: clock.now()}),
+    readRef: unused,
+    readHoody: unused,
+    hasHoody: async (commits) => new Set(commits),
+    diffTrees: unused,
+    readBlob: unused,
+    watch: () => () => {},
+    close: async () => {},
+  };
+  const stop = new AbortController();
+  const records = new Map<string, BranchRecord>();
+  for (const branch of names) {
+    const record = newBranchRecord({repository: '/srv/repo', path: '.', branch, live: branch === 'main'});
+    records.set(branch, {...record, revision: 'a'.repeat(40)});
+  }
+  const watch = openRepositoryWatch({
+    repository: {source, includes: () => true, live: 'main'},
+    records: [...records.values()],
+    clock,
+    log: silentLog,
+    random: () => 0.5,
+    intervalMs: 60_000,
+    signal: stop.signal,
+    onChanged: () => {},
+  });
+  t.teardown(() => stop.abort());
+  return {watch, clock, listed, record: (name: string) => records.get(name)};
+}
+
+const previews = ['p1', 'p2', 'p3', 'p4'];
+
+test('of a remote, two listings two seconds apart prove that a branch is gone', async (t) => {
+  const {watch, clock, listed, record} = setup(t, ['main', 'p1', 'p2']);
+  listed.delete('p1');
+  await watch.pass();
+  t.is(record('p1')?.missing?.proven, false);
+  clock.step(2000);
+  await watch.pass();
+  t.is(record('p1')?.missing?.proven, true);
+  t.is(record('p2')?.missing, null);
+});
+
+test('the breaker holds most previews back until that is confirmed, and then for good', async (t) => {
+  const {watch, clock, listed, record} = setup(t, ['main', ...previews]);
+  for (const name of previews) listed.delete(name);
+  await watch.pass();
+  clock.step(10_000);
+  await watch.pass();
+  t.deepEqual(
+    previews.map((name) => record(name)?.missing?.proven),
+    [false, false, false, false],
+  );
+  t.deepEqual(watch.status().held_deletions, {missing: 4, previews: 4});
+  watch.confirmDeletions();
+  await watch.pass();
+  // A pass that comes while the containers are being removed takes nothing back.
+  await watch.pass();
+  t.deepEqual(
+    previews.map((name) => record(name)?.missing?.proven),
+    [true, true, true, true],
+  );
+  t.is(watch.status().held_deletions, null);
+});
+
+test('a confirmation serves one wave of deletions', async (t) => {
+  const {watch, clock, listed, record} = setup(t, ['main', ...previews, 'q1', 'q2', 'q3', 'q4', 'q5']);
+  watch.confirmDeletions();
+  await watch.pass();
+  for (const name of ['q1', 'q2', 'q3', 'q4', 'q5']) listed.delete(name);
+  await watch.pass();
+  clock.step(10_000);
+  await watch.pass();
+  t.is(record('q1')?.missing?.proven, false);
+});
+
+test('a branch that is listed again is missing no more', async (t) => {
+  const {watch, listed, record} = setup(t, ['main', 'p1']);
+  listed.delete('p1');
+  await watch.pass();
+  listed.set('p1', 'b'.repeat(40));
+  await watch.pass();
+  t.is(record('p1')?.missing, null);
+  t.is(record('p1')?.revision, 'b'.repeat(40));
+});
