@@ -6,6 +6,7 @@ import {systemClock} from '../../runtime/platform/clock.ts';
 import {createLog, type Log} from '../../runtime/platform/log.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import {formatDuration} from '../../schemas/duration.ts';
+import {AppError} from '../../schemas/errors.ts';
 import {branchTable, problems} from '../branch-table.ts';
 import {type ControllerProcess, startControllerProcess} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
@@ -189,9 +190,20 @@ function onBranchLines(controller: Controller, print: (branch: Branch, line: str
       printed.delete(key);
       return;
     }
-    const branch = controller.branches().find((other) => other.key === key);
-    if (branch !== undefined) show(branch);
+    const branch = branchOf(controller, key);
+    if (branch !== null) show(branch);
   });
+}
+
+/** One branch, not the whole list: changes come several for each push, and there may be thousands of branches. */
+function branchOf(controller: Controller, key: string): Branch | null {
+  try {
+    return controller.branch(key);
+  } catch (error) {
+    // It was forgotten since; that is an event of its own.
+    if (error instanceof AppError && error.code === 'BRANCH_NOT_FOUND') return null;
+    throw error;
+  }
 }
 
 function branchLine(branch: Branch): string {

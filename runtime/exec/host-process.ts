@@ -19,7 +19,7 @@ export interface HostProcess {
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;
 }
 
-const readyWithinMs = 10_000;
+const readyWithinMs = 60_000;
 
 export function startHostProcess({
   command,
