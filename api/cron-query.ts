@@ -1,4 +1,4 @@
-import type {RunQuery} from '../runtime/cron/service.ts';
+import type {RunQuery} from '../runtime/cron/run-queries.ts';
 import type {PageRequest, SchedulePreviewRequest} from '../schemas/cron-api.ts';
 import {parseTimestamp} from '../schemas/crontab/managed.ts';
 import {AppError} from '../schemas/errors.ts';
@@ -27,7 +27,7 @@ export function readRunQuery(query: Query): RunQuery {
     throw new AppError('INVALID_QUERY', `status is one of ${runStatusSchema.options.join(', ')}.`);
   }
   return {
-    entryId: entry ?? null,
+    entry: entry ?? null,
     status: known?.data ?? null,
     sinceMs: readInstant(query, 'since'),
     untilMs: readInstant(query, 'until'),
@@ -49,6 +49,18 @@ export function readPreview(query: Query): SchedulePreviewRequest {
   };
 }
 
+/** Throws INVALID_QUERY. */
+export function readWhy(query: Query): {entry: string; atMs: number} {
+  const {entry} = query;
+  const atMs = readInstant(query, 'at');
+  if (entry === undefined || entry === '' || atMs === null)
+    throw new AppError(
+      'INVALID_QUERY',
+      'Give the `entry`, by id or name, and the minute `at` that you ask about.',
+    );
+  return {entry, atMs};
+}
+
 /** `keep` or absent. Throws INVALID_QUERY. */
 export function readManaged({managed}: Query): 'keep' | 'replace' {
   if (managed === undefined) return 'replace';
@@ -57,6 +69,19 @@ export function readManaged({managed}: Query): 'keep' | 'replace' {
     'INVALID_QUERY',
     '`managed` can only be `keep`; leave it out to replace the whole file.',
   );
+}
+
+/** How many next runs somebody wants to see. Throws INVALID_PAGINATION. */
+export function readNextCount(query: Query): number {
+  return readCount(query, 'count', defaultPreviews, maxLimit);
+}
+
+/** `1`, `true`, or the bare name, against `0`, `false` and absence. Throws INVALID_QUERY. */
+export function readFlag(query: Query, name: string): boolean {
+  const text = query[name];
+  if (text === undefined || text === '0' || text === 'false') return false;
+  if (text === '' || text === '1' || text === 'true') return true;
+  throw new AppError('INVALID_QUERY', `${name} is \`1\` or \`0\`.`);
 }
 
 function readCount(query: Query, name: string, fallback: number, max: number): number {

@@ -3,14 +3,15 @@ import {bodyLimit} from 'hono/body-limit';
 import type {CronService, TaggedCrontab} from '../runtime/cron/service.ts';
 import {createEntrySchema, rawCrontabSchema, updateEntrySchema} from '../schemas/cron-api.ts';
 import {AppError} from '../schemas/errors.ts';
-import {readManaged, readPage, readPreview, readRunQuery} from './cron-query.ts';
+import {readFlag, readManaged, readNextCount, readPage, readPreview, readRunQuery} from './cron-query.ts';
+import {cronRunRoutes} from './cron-run-routes.ts';
+import {userOf} from './cron-user.ts';
 
 /** JSON may write one byte of a crontab as six. The service limits the text itself. */
 const maxCrontabBodyBytes = 6 * 256 * 1024 + 1024;
 const maxEntryBodyBytes = 64 * 1024;
 
-/** `me` in a path is the container's default user. */
-const defaultUser = 'root';
+const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
 
 /**
  * The routes of the cron kit, without prefix. `lists` chooses what a list of entries looks like: the envelope of
@@ -34,11 +35,18 @@ export function cronRoutes(cron: CronService, {lists}: {lists: 'envelope' | 'arr
   });
 
   app.put('/users/:user/crontab', limitBody(maxCrontabBodyBytes), async (c) => {
-    const options = {managed: readManaged(c.req.query()), ifMatch: c.req.header('if-match') ?? null};
+    const query = c.req.query();
+    const dryRun = readFlag(query, 'dry_run');
+    const options = {managed: readManaged(query), ifMatch: c.req.header('if-match') ?? null, dryRun};
     const stored = await cron.putCrontab(userOf(c), await readCrontabBody(c), options);
-    setTags(c, stored);
+    // A tag names what is stored, and after a dry run that is another text.
+    if (!dryRun) setTags(c, stored);
     const {user, crontab, removed_expired} = stored;
-    return c.json({user, crontab, removed_expired});
+    if (wantsMinimum(c)) {
+      c.header('Preference-Applied', 'return=minimal');
+      return c.json({user, crontab, removed_expired});
+    }
+    return c.json({user, crontab, removed_expired, ...(await stored.report())});
   });
 
   app.get('/users/:user/entries', async (c) => {
@@ -66,6 +74,10 @@ export function cronRoutes(cron: CronService, {lists}: {lists: 'envelope' | 'arr
     return c.json({deleted: true});
   });
 
+  app.get('/users/:user/entries/:id/next', async (c) =>
+    c.json(await cron.nextRuns(userOf(c), c.req.param('id'), readNextCount(c.req.query()))),
+  );
+
   app.get('/users/:user/runs', async (c) =>
     c.json(await cron.listRuns(userOf(c), readRunQuery(c.req.query()))),
   );
@@ -77,18 +89,25 @@ export function cronRoutes(cron: CronService, {lists}: {lists: 'envelope' | 'arr
     return c.json(await cron.listRuns(userOf(c), query));
   });
 
-  app.get('/preview', (c) => c.json(cron.previewSchedule(readPreview(c.req.query()))));
+  app.get('/metrics', (c) => c.text(cron.metrics(), 200, {'Content-Type': prometheusText}));
+
+  app.get('/openapi.json', async (c) => {
+    const {cronOpenApi} = await import('./cron-openapi.ts');
+    return c.json(cronOpenApi());
+  });
+
+  app.get('/openapi.yaml', async (c) => {
+    const {printCronOpenApi} = await import('./cron-openapi.ts');
+    return c.body(printCronOpenApi(), 200, {'Content-Type': 'application/yaml; charset=utf-8'});
+  });
+
+  app.get('/preview', async (c) => c.json(await cron.previewSchedule(readPreview(c.req.query()))));
 
   app.post('/preview', limitBody(maxCrontabBodyBytes), async (c) =>
     c.json(cron.previewCrontab(await readCrontabBody(c))),
   );
 
-  return app;
-}
-
-function userOf(c: Context): string {
-  const user = c.req.param('user') ?? '';
-  return user === 'me' ? defaultUser : user;
+  return app.route('/', cronRunRoutes(cron));
 }
 
 function setTags(c: Context, {etag, rawEtag}: TaggedCrontab): void {
@@ -99,6 +118,11 @@ function setTags(c: Context, {etag, rawEtag}: TaggedCrontab): void {
 function wantsText(c: Context): boolean {
   const accept = c.req.header('accept') ?? '';
   return accept.includes('text/plain') && !accept.includes('application/json');
+}
+
+/** RFC 7240. A controller needs no description of what it sent. */
+function wantsMinimum(c: Context): boolean {
+  return /(?:^|[,;])\s*return\s*=\s*"?minimal"?\s*(?:$|[,;])/i.test(c.req.header('prefer') ?? '');
 }
 
 function limitBody(maxBytes: number) {

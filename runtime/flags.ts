@@ -14,6 +14,7 @@ export const runtimeUsage = `usage: branchtab runtime --data <dir> --listen <hos
   --boot <id>          @reboot jobs run when this differs from the last start (default: every start)
   --user <name>        a further user with a crontab; may be repeated
   --allow-host <name>  a further name to answer to; may be repeated
+  --smtp-url <url>     sends the output of jobs to MAILTO, for example smtp://mail.example:587; jobs can read it
   --grace-ms <ms>      how long jobs may go on after SIGTERM (default: 30000)`;
 
 export interface RuntimeFlags {
@@ -29,6 +30,7 @@ export interface RuntimeFlags {
   readonly boot: string | null;
   readonly users: readonly string[];
   readonly allowedHosts: readonly string[];
+  readonly smtpUrl: string | null;
   readonly graceMs: number;
 }
 
@@ -58,8 +60,17 @@ export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
     boot: values.boot ?? null,
     users: values.user ?? [],
     allowedHosts: values['allow-host'] ?? [],
+    smtpUrl: checkSmtpUrl(values['smtp-url']),
     graceMs,
   };
+}
+
+/** The message leaves the value out: it may hold a password. */
+function checkSmtpUrl(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url !== null && /^smtps?:$/.test(url.protocol) && url.hostname !== '') return text;
+  throw invalid('--smtp-url is smtp://[user:password@]host[:port], or the same with smtps://.');
 }
 
 function parseValues(args: readonly string[]) {
@@ -78,6 +89,7 @@ function parseValues(args: readonly string[]) {
         boot: {type: 'string'},
         user: {type: 'string', multiple: true},
         'allow-host': {type: 'string', multiple: true},
+        'smtp-url': {type: 'string'},
         'grace-ms': {type: 'string'},
       },
     }).values;

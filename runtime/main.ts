@@ -17,6 +17,7 @@ import {type ExclusiveLock, takeExclusiveLock} from './platform/exclusive-lock.t
 import {mkdir} from './platform/files.ts';
 import {type HttpServer, serveHttp} from './platform/http-server.ts';
 import {createLog, type Log, writeToStandardError} from './platform/log.ts';
+import {smtpDelivery} from './platform/mail-delivery.ts';
 import {releaseMemory} from './platform/memory.ts';
 import {isPeerStartedWith} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
@@ -129,6 +130,10 @@ async function openServices(
       defaultTimeZone: flags.timeZone,
       users: flags.users,
       environment,
+      jitterSeed: flags.container ?? '',
+      ...(flags.smtpUrl === null
+        ? {}
+        : {mail: {deliver: smtpDelivery(flags.smtpUrl), host: flags.container ?? 'localhost'}}),
     }),
   };
 }

@@ -1,6 +1,7 @@
 import {readCommand} from './crontab/command.ts';
-import {type LineContent, readLine} from './crontab/line.ts';
-import {disabledPrefix, type Metadata, metadataPrefix} from './crontab/managed.ts';
+import {type LineContent, type OptionLine, readLine} from './crontab/line.ts';
+import {disabledPrefix, type Metadata, metadataPrefix, optionsOf} from './crontab/managed.ts';
+import {type JobOptions, plainOptions} from './crontab/options.ts';
 import type {Issue, TextIssue} from './issue.ts';
 import type {Schedule} from './schedule/parse.ts';
 import {isTimeZone} from './schedule/zone.ts';
@@ -24,10 +25,12 @@ export interface CrontabJob {
   readonly stdin: string | null;
   /** Variables of the lines above; one object is shared by all jobs with the same variables. */
   readonly environment: Readonly<Record<string, string>>;
-  /** By `CRON_TZ` or, without it, `TZ` of the lines above; null for the default zone. */
+  /** By its options, else by `CRON_TZ` or, without it, `TZ` of the lines above; null for the default zone. */
   readonly timeZone: string | null;
   /** From `# branchtab: name=...` above a raw rule. */
   readonly givenName: string | null;
+  /** From the comment above a raw rule or the metadata of a managed one. */
+  readonly options: JobOptions;
   /** Schedule and command as written, blanks between the fields normalised: the identity of a raw rule. */
   readonly rule: string;
   /** null for a raw rule. */
@@ -103,7 +106,8 @@ class CrontabReader {
   readonly #names = new Set<string>();
   readonly #managedIds = new Set<string>();
   #variables = 0;
-  #name: string | null = null;
+  /** What waits for the next raw rule. */
+  #optionLine: OptionLine | null = null;
   /** Metadata that waits for its rule, with the index of its line. */
   #metadata: {readonly value: Metadata; readonly index: number} | null = null;
 
@@ -149,17 +153,8 @@ class CrontabReader {
       case 'metadata':
         this.#metadata = {value: read.metadata, index: this.lines.length};
         return true;
-      case 'name':
-        if (this.#names.has(read.name)) {
-          return this.#refuse(
-            read.column,
-            'duplicate_name',
-            `The name \`${read.name}\` is taken by a line above.`,
-          );
-        }
-        this.#names.add(read.name);
-        this.#name = read.name;
-        return true;
+      case 'options':
+        return this.#takeOptions(read);
       case 'rule':
         return this.#addJob(read.schedule, read.commandText, true);
       case 'disabled':
@@ -168,10 +163,27 @@ class CrontabReader {
     }
   }
 
+  #takeOptions(line: OptionLine): boolean {
+    const {name, options, columns} = line;
+    if (this.#optionLine !== null) {
+      const message = 'Options for the same line stand above already; write them into one comment.';
+      return this.#refuse(1, 'duplicate_options', message);
+    }
+    if (name !== null && this.#names.has(name)) {
+      const message = `The name \`${name}\` is taken by a line above.`;
+      return this.#refuse(columns.get('name') ?? 1, 'duplicate_name', message);
+    }
+    if (options.timeZone !== null && !this.#isZone(options.timeZone)) {
+      return this.#refuseZone(columns.get('timezone') ?? 1, options.timeZone);
+    }
+    if (name !== null) this.#names.add(name);
+    this.#optionLine = line;
+    return true;
+  }
+
   #assign({name, value, valueColumn}: Extract<LineContent, {kind: 'environment'}>): boolean {
     if ((name === 'CRON_TZ' || name === 'TZ') && value !== '' && !this.#isZone(value)) {
-      const message = `\`${value.slice(0, 64)}\` is not an IANA time zone; write one such as \`Europe/Berlin\` or \`UTC\`.`;
-      return this.#refuse(valueColumn, 'time_zone_unknown', message);
+      return this.#refuseZone(valueColumn, value);
     }
     if (!Object.hasOwn(this.environment, name)) this.#variables += 1;
     if (this.#variables > crontabLimits.maxVariables) {
@@ -192,18 +204,23 @@ class CrontabReader {
       );
     }
     if (managed !== null) this.#managedIds.add(managed.id);
+    const options = managed === null ? (this.#optionLine?.options ?? plainOptions) : optionsOf(managed);
+    if (options.timeZone !== null && !this.#isZone(options.timeZone)) {
+      return this.#refuseZone(1, options.timeZone);
+    }
     this.jobs.push({
       line: this.lines.length + 1,
       schedule,
       ...readCommand(commandText),
       environment: this.environment,
-      timeZone: this.environment.CRON_TZ || this.environment.TZ || null,
-      givenName: managed === null ? this.#name : null,
+      timeZone: options.timeZone ?? (this.environment.CRON_TZ || this.environment.TZ || null),
+      givenName: managed === null ? (this.#optionLine?.name ?? null) : null,
+      options,
       rule: `${schedule.text} ${commandText}`,
       managed,
       enabled,
     });
-    this.#name = null;
+    if (managed === null) this.#optionLine = null;
     return true;
   }
 
@@ -221,6 +238,11 @@ class CrontabReader {
     const known = this.#zones.get(name) ?? isTimeZone(name);
     this.#zones.set(name, known);
     return known;
+  }
+
+  #refuseZone(column: number, name: string): false {
+    const message = `\`${name.slice(0, 64)}\` is not an IANA time zone; write one such as \`Europe/Berlin\` or \`UTC\`.`;
+    return this.#refuse(column, 'time_zone_unknown', message);
   }
 
   #refuse(column: number, code: string, message: string): false {

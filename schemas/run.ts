@@ -20,10 +20,14 @@ export const runSchema = z
     schedule: z.string(),
     command: z.string(),
     status: runStatusSchema,
-    reason: z
-      .string()
-      .nullable()
-      .meta({description: 'Why a run was skipped, interrupted or could not start.'}),
+    reason: z.string().nullable().meta({
+      description:
+        'Why a run was skipped, interrupted, ended or could not start; else why it ran, where that is not its schedule: manual, retry, catchup, dst_gap.',
+    }),
+    attempt: z
+      .int()
+      .default(1)
+      .meta({description: 'Counted from 1; each try of a run is a record of its own.'}),
     scheduled_at: z.string(),
     started_at: z.string().nullable(),
     finished_at: z.string().nullable(),

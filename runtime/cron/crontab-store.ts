@@ -22,6 +22,8 @@ export interface StoredCrontab {
 }
 
 export interface CrontabStore {
+  /** Parses `text` without storing or judging it; `crontab.issues` says what is wrong with it. */
+  read(user: string, text: string, changedMs: number): StoredCrontab;
   /** An empty crontab where the user has none. */
   get(user: string): StoredCrontab;
   /** Users that have a crontab, and `root`. */
@@ -32,9 +34,17 @@ export interface CrontabStore {
 
 const fileSuffix = '.crontab';
 
-export async function openCrontabStore(directory: string, nowMs: number): Promise<CrontabStore> {
+export async function openCrontabStore(
+  directory: string,
+  {nowMs, jitterSeed}: {nowMs: number; jitterSeed: string},
+): Promise<CrontabStore> {
+  const read = (user: string, text: string, changedMs: number): StoredCrontab => {
+    const crontab = parseCrontab(text, {file: 'crontab', managedAllowed: true});
+    const entries = entriesOf(user, crontab, jitterSeed);
+    return {user, text, crontab, entries, etag: tag(text), rawEtag: tag(rawText(crontab)), changedMs};
+  };
   await mkdir(directory, {recursive: true, mode: 0o700});
-  const crontabs = new Map<string, StoredCrontab>([['root', readCrontab('root', '', nowMs)]]);
+  const crontabs = new Map<string, StoredCrontab>([['root', read('root', '', nowMs)]]);
   for (const file of await readdir(directory)) {
     const user = file.slice(0, -fileSuffix.length);
     if (file.endsWith('.tmp')) await rm(join(directory, file), {force: true});
@@ -42,11 +52,12 @@ export async function openCrontabStore(directory: string, nowMs: number): Promis
     const text = await readTextIfPresent(join(directory, file));
     if (text === null) continue;
     const {mtimeMs} = await stat(join(directory, file));
-    crontabs.set(user, readCrontab(user, text, mtimeMs));
+    crontabs.set(user, read(user, text, mtimeMs));
   }
 
   return {
-    get: (user) => crontabs.get(user) ?? readCrontab(user, '', nowMs),
+    read,
+    get: (user) => crontabs.get(user) ?? read(user, '', nowMs),
     users: () => [...crontabs.keys()],
     async write(crontab) {
       const {user, text} = crontab;
@@ -63,13 +74,6 @@ export async function openCrontabStore(directory: string, nowMs: number): Promis
       else crontabs.set(user, crontab);
     },
   };
-}
-
-/** Parses `text` without judging it; `crontab.issues` says what is wrong with it. */
-export function readCrontab(user: string, text: string, changedMs: number): StoredCrontab {
-  const crontab = parseCrontab(text, {file: 'crontab', managedAllowed: true});
-  const entries = entriesOf(user, crontab);
-  return {user, text, crontab, entries, etag: tag(text), rawEtag: tag(rawText(crontab)), changedMs};
 }
 
 function tag(text: string): string {

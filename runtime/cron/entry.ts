@@ -10,6 +10,10 @@ export interface Entry {
   readonly job: CrontabJob;
   /** Epoch ms from which on the entry no longer runs; null for never. */
   readonly expiresAtMs: number | null;
+  /** Epoch ms of the only run, whatever the schedule says; null for a repeating entry. */
+  readonly runAtMs: number | null;
+  /** By how much each run comes after its minute: the share of its jitter that this entry has in this container. */
+  readonly delayMs: number;
 }
 
 /** Names of this kind of id are `<user> LF <kind> LF <text> [LF <occurrence>]`. */
@@ -18,30 +22,46 @@ const namespace = Buffer.from('0f1c5a1e3b7d4c6a9e2f8d7b6a5c4e3d', 'hex');
 /**
  * The entries of a parsed crontab in file order. A managed entry has its own id. A raw line is known by its given
  * name; without one by its rule with all white space normalised and by how many equal rules stand above it, so that
- * neither variables nor position change who it is.
+ * neither variables, options nor position change who it is. `jitterSeed` tells containers apart.
  */
-export function entriesOf(user: string, {jobs}: Crontab): Entry[] {
+export function entriesOf(user: string, {jobs}: Crontab, jitterSeed: string): Entry[] {
   const occurrences = new Map<string, number>();
-  return jobs.map((job) => {
+  return jobs.map((job): Entry => {
+    const entry = (
+      id: string,
+      name: string | null,
+      expiresAt: string | null,
+      runAt: string | null,
+    ): Entry => ({
+      id,
+      user,
+      name,
+      job,
+      expiresAtMs: expiresAt === null ? null : parseTimestamp(expiresAt),
+      runAtMs: runAt === null ? null : parseTimestamp(runAt),
+      delayMs: shareOf(job.options.jitterMs, `${jitterSeed}\n${id}`),
+    });
     if (job.managed !== null) {
-      const {id, name, expiresAt} = job.managed;
-      return {id, user, name, job, expiresAtMs: expiresAt === null ? null : parseTimestamp(expiresAt)};
+      const {id, name, expiresAt, runAt} = job.managed;
+      return entry(id, name, expiresAt, runAt);
     }
-    if (job.givenName !== null) {
-      const id = uuidV5(`${user}\nname\n${job.givenName}`);
-      return {id, user, name: job.givenName, job, expiresAtMs: null};
-    }
+    if (job.givenName !== null)
+      return entry(uuidV5(`${user}\nname\n${job.givenName}`), job.givenName, null, null);
     const rule = job.rule.replace(/[ \t]+/g, ' ').trim();
     const occurrence = occurrences.get(rule) ?? 0;
     occurrences.set(rule, occurrence + 1);
-    const id = uuidV5(`${user}\nrule\n${rule}\n${occurrence}`);
-    return {id, user, name: derivedName(job.command), job, expiresAtMs: null};
+    return entry(uuidV5(`${user}\nrule\n${rule}\n${occurrence}`), derivedName(job.command), null, null);
   });
 }
 
 /** The same entry and scheduled instant always give the same run, so that claiming twice is seen. */
 export function runId(entryId: string, scheduledMs: number): string {
   return uuidV5(`${entryId}\nrun\n${scheduledMs}`);
+}
+
+/** The try after the run `id`. */
+export function retryRunId(id: string): string {
+  return uuidV5(`${id}\nretry`);
 }
 
 /** The program's base name without its extension: `/srv/jobs/sync-stripe.py --all` gives `sync-stripe`. */
@@ -52,6 +72,13 @@ function derivedName(command: string): string | null {
     .at(-1)
     ?.replace(/(?<=.)\.[A-Za-z0-9]+$/, '');
   return name === undefined || !/^[\w.-]{1,64}$/.test(name) ? null : name;
+}
+
+/** A part of `rangeMs` in whole seconds, always the same for the same `key`. */
+function shareOf(rangeMs: number, key: string): number {
+  if (rangeMs < 1000) return 0;
+  const hash = createHash('sha256').update(key).digest().readUInt32BE(0);
+  return (hash % Math.floor(rangeMs / 1000)) * 1000;
 }
 
 function uuidV5(name: string): string {

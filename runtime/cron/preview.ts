@@ -1,12 +1,17 @@
 import type {CrontabPreview, SchedulePreview} from '../../schemas/cron-api.ts';
 import {parseCrontab} from '../../schemas/crontab.ts';
-import {describeSchedule} from '../../schemas/schedule/describe.ts';
 import {nextRun} from '../../schemas/schedule/next-run.ts';
 import {parseSchedule} from '../../schemas/schedule/parse.ts';
 import type {Zone} from '../../schemas/schedule/zone.ts';
+import {loadScheduleWords} from './schedule-words.ts';
 
 /** The first `count` runs strictly after `afterMs`, without any entry being made. */
-export function previewSchedule(text: string, zone: Zone, afterMs: number, count: number): SchedulePreview {
+export async function previewSchedule(
+  text: string,
+  zone: Zone,
+  afterMs: number,
+  count: number,
+): Promise<SchedulePreview> {
   const result = parseSchedule(text);
   const asked = {schedule: text, timezone: zone.name};
   if (!result.ok) {
@@ -25,7 +30,8 @@ export function previewSchedule(text: string, zone: Zone, afterMs: number, count
     next.push(new Date(atMs).toISOString());
     atMs = nextRun(result.schedule, zone, atMs);
   }
-  return {...asked, valid: true, human: describeSchedule(result.schedule), next, error: null};
+  const describe = await loadScheduleWords();
+  return {...asked, valid: true, human: describe(result.schedule), next, error: null};
 }
 
 /** What a crontab would mean, without its being stored. */

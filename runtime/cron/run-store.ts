@@ -1,6 +1,6 @@
 import type {LastRun} from '../../schemas/control.ts';
 import type {Run, RunStatus} from '../../schemas/run.ts';
-import {openSqliteFile} from '../platform/sqlite-file.ts';
+import type {Database} from '../platform/sqlite-file.ts';
 
 /** A run that is due. */
 export interface RunClaim {
@@ -10,26 +10,37 @@ export interface RunClaim {
   readonly user: string;
   readonly schedule: string;
   readonly command: string;
+  /** Of a further attempt: when it is due, not when the first was. */
   readonly scheduledMs: number;
+  /** Counted from 1. */
+  readonly attempt: number;
   readonly revision: string | null;
   /** Why the run shall not happen; null where it shall. */
   readonly skipped: string | null;
+  /** Why the run happens, where that is not the plain schedule: `manual`, `retry`, `catchup`, `dst_gap`. */
+  readonly cause: string | null;
 }
 
-export interface RunResult {
-  readonly status: Exclude<RunStatus, 'running' | 'skipped'>;
-  readonly reason: string | null;
-  readonly finishedMs: number;
-  readonly exitCode: number | null;
-  readonly signal: string | null;
+export interface RunOutput {
   readonly stdout: string;
   readonly stderr: string;
   readonly truncated: boolean;
 }
 
+export interface RunResult extends RunOutput {
+  readonly status: Exclude<RunStatus, 'running'>;
+  /** null leaves the cause of the run in its place. */
+  readonly reason: string | null;
+  readonly startedMs: number | null;
+  readonly finishedMs: number;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
 export interface RunFilter {
   readonly user: string;
-  readonly entryId: string | null;
+  /** Id or name of a job. */
+  readonly entry: string | null;
   readonly status: RunStatus | null;
   /** Scheduled at or after, epoch ms. */
   readonly sinceMs: number | null;
@@ -44,18 +55,18 @@ export interface RunFilter {
 export interface RunStore {
   /** Writes the claims in one transaction and gives back those that nobody had claimed before. */
   claim(claims: readonly RunClaim[]): RunClaim[];
-  started(id: string, startedMs: number): void;
-  finished(id: string, result: RunResult): void;
+  started(ids: readonly string[], startedMs: number): void;
+  /** Output of runs that go on. */
+  outputs(outputs: ReadonlyMap<string, RunOutput>): void;
+  finished(results: ReadonlyMap<string, RunResult>): void;
   /** Ends what a runtime that died left running. Returns the number of runs. */
   interruptUnfinished(): number;
   list(filter: RunFilter): Run[];
   get(user: string, id: string): Run | null;
+  has(id: string): boolean;
   lastOf(entryId: string): Run | null;
   /** The newest run that is over, of whatever entry. */
   last(): LastRun | null;
-  /** Removes runs scheduled before `beforeMs`, but never one of an entry's newest `keptPerEntry`. */
-  prune(beforeMs: number, keptPerEntry: number): void;
-  close(): void;
 }
 
 interface Row {
@@ -67,6 +78,7 @@ interface Row {
   command: string;
   status: RunStatus;
   reason: string | null;
+  attempt: number;
   scheduled_ms: number;
   started_ms: number | null;
   finished_ms: number | null;
@@ -78,76 +90,60 @@ interface Row {
   revision: string | null;
 }
 
-export function openRunStore(path: string): RunStore {
-  const database = openSqliteFile(path);
-  database.run(`CREATE TABLE IF NOT EXISTS runs (
-    id TEXT PRIMARY KEY,
-    entry_id TEXT NOT NULL,
-    entry_name TEXT,
-    user TEXT NOT NULL,
-    schedule TEXT NOT NULL,
-    command TEXT NOT NULL,
-    status TEXT NOT NULL,
-    reason TEXT,
-    scheduled_ms INTEGER NOT NULL,
-    started_ms INTEGER,
-    finished_ms INTEGER,
-    exit_code INTEGER,
-    signal TEXT,
-    stdout TEXT NOT NULL DEFAULT '',
-    stderr TEXT NOT NULL DEFAULT '',
-    truncated INTEGER NOT NULL DEFAULT 0,
-    revision TEXT,
-    UNIQUE (entry_id, scheduled_ms)
-  )`);
-  database.run('CREATE INDEX IF NOT EXISTS runs_by_user ON runs (user, scheduled_ms DESC, id DESC)');
-  database.run('CREATE INDEX IF NOT EXISTS runs_by_time ON runs (scheduled_ms DESC)');
-  database.run("CREATE INDEX IF NOT EXISTS unfinished_runs ON runs (status) WHERE status = 'running'");
+const columns = `id, entry_id, entry_name, user, schedule, command, status, reason, attempt, scheduled_ms, started_ms,
+  finished_ms, exit_code, signal, stdout, stderr, truncated, revision`;
 
+export function createRunStore(database: Database): RunStore {
   const insert = database.query(`INSERT OR IGNORE INTO runs
-    (id, entry_id, entry_name, user, schedule, command, status, reason, scheduled_ms, revision)
-    VALUES ($id, $entryId, $entryName, $user, $schedule, $command, $status, $skipped, $scheduledMs, $revision)`);
+    (id, entry_id, entry_name, user, schedule, command, status, reason, attempt, scheduled_ms, revision) VALUES
+    ($id, $entryId, $entryName, $user, $schedule, $command, $status, $reason, $attempt, $scheduledMs, $revision)`);
   const claimAll = database.transaction((claims: readonly RunClaim[]) =>
-    claims.filter((claim) => {
-      const status: RunStatus = claim.skipped === null ? 'running' : 'skipped';
-      return insert.run({...claim, status}).changes > 0;
+    claims.filter(({skipped, cause, ...claim}) => {
+      const status = skipped === null ? 'running' : 'skipped';
+      return insert.run({...claim, status, reason: skipped ?? cause}).changes > 0;
     }),
   );
   const start = database.query('UPDATE runs SET started_ms = $startedMs WHERE id = $id');
-  const finish =
-    database.query(`UPDATE runs SET status = $status, reason = $reason, finished_ms = $finishedMs,
-    exit_code = $exitCode, signal = $signal, stdout = $stdout, stderr = $stderr, truncated = $truncated
-    WHERE id = $id`);
+  const startAll = database.transaction((ids: readonly string[], startedMs: number) => {
+    for (const id of ids) start.run({id, startedMs});
+  });
+  const output = database.query(`UPDATE runs SET stdout = $stdout, stderr = $stderr, truncated = $truncated,
+    bytes = $bytes WHERE id = $id AND status = 'running'`);
+  const outputAll = database.transaction((outputs: ReadonlyMap<string, RunOutput>) => {
+    for (const [id, each] of outputs) output.run({id, ...columnsOf(each)});
+  });
+  const finish = database.query(`UPDATE runs SET status = $status, reason = coalesce($reason, reason),
+    started_ms = $startedMs, finished_ms = $finishedMs, exit_code = $exitCode, signal = $signal,
+    stdout = $stdout, stderr = $stderr, truncated = $truncated, bytes = $bytes WHERE id = $id`);
+  const finishAll = database.transaction((results: ReadonlyMap<string, RunResult>) => {
+    for (const [id, {stdout, stderr, truncated, ...result}] of results)
+      finish.run({id, ...result, ...columnsOf({stdout, stderr, truncated})});
+  });
   const interrupt = database.query(`UPDATE runs SET status = 'interrupted',
     reason = CASE WHEN started_ms IS NULL THEN 'runtime_died_before_start' ELSE 'runtime_died' END
     WHERE status = 'running'`);
-  const byId = database.query<Row, [string, string]>('SELECT * FROM runs WHERE user = ? AND id = ?');
+  const byId = database.query<Row, [string, string]>(`SELECT ${columns} FROM runs WHERE user = ? AND id = ?`);
+  const exists = database.query<unknown, [string]>('SELECT 1 FROM runs WHERE id = ?');
   const newestOf = database.query<Row, [string]>(
-    'SELECT * FROM runs WHERE entry_id = ? ORDER BY scheduled_ms DESC LIMIT 1',
+    `SELECT ${columns} FROM runs WHERE entry_id = ? ORDER BY scheduled_ms DESC, id DESC LIMIT 1`,
   );
   const newest = database.query<Row, []>(
-    "SELECT * FROM runs WHERE status <> 'running' ORDER BY scheduled_ms DESC LIMIT 1",
+    `SELECT ${columns} FROM runs WHERE status <> 'running' ORDER BY scheduled_ms DESC LIMIT 1`,
   );
-  const page = database.query<Row, Record<string, string | number | null>>(`SELECT * FROM runs
+  const page = database.query<Row, Record<string, string | number | null>>(`SELECT ${columns} FROM runs
     WHERE user = $user
-      AND ($entryId IS NULL OR entry_id = $entryId OR entry_name = $entryId)
+      AND ($entry IS NULL OR entry_id = lower($entry) OR entry_name = $entry)
       AND ($status IS NULL OR status = $status)
       AND ($sinceMs IS NULL OR scheduled_ms >= $sinceMs)
       AND ($untilMs IS NULL OR scheduled_ms < $untilMs)
       AND ($afterMs IS NULL OR (scheduled_ms, id) < ($afterMs, $afterId))
     ORDER BY scheduled_ms DESC, id DESC LIMIT $limit`);
-  const removeOld = database.query(`DELETE FROM runs WHERE scheduled_ms < $beforeMs AND status <> 'running'
-    AND scheduled_ms < (SELECT newer.scheduled_ms FROM runs AS newer WHERE newer.entry_id = runs.entry_id
-      ORDER BY newer.scheduled_ms DESC LIMIT 1 OFFSET $kept)`);
 
   return {
     claim: (claims) => claimAll.immediate(claims),
-    started(id, startedMs) {
-      start.run({id, startedMs});
-    },
-    finished(id, result) {
-      finish.run({id, ...result, truncated: Number(result.truncated)});
-    },
+    started: (ids, startedMs) => startAll.immediate(ids, startedMs),
+    outputs: (outputs) => outputAll.immediate(outputs),
+    finished: (results) => finishAll.immediate(results),
     interruptUnfinished: () => interrupt.run().changes,
     list({after, ...filter}) {
       return page
@@ -155,15 +151,21 @@ export function openRunStore(path: string): RunStore {
         .map(toRun);
     },
     get: (user, id) => optionalRun(byId.get(user, id)),
+    has: (id) => exists.get(id) !== null,
     lastOf: (entryId) => optionalRun(newestOf.get(entryId)),
     last() {
       const run = optionalRun(newest.get());
       return run === null ? null : toLastRun(run);
     },
-    prune(beforeMs, keptPerEntry) {
-      removeOld.run({beforeMs, kept: keptPerEntry - 1});
-    },
-    close: () => database.close(),
+  };
+}
+
+function columnsOf({stdout, stderr, truncated}: RunOutput) {
+  return {
+    stdout,
+    stderr,
+    truncated: Number(truncated),
+    bytes: Buffer.byteLength(stdout) + Buffer.byteLength(stderr),
   };
 }
 

@@ -1,7 +1,7 @@
-import {nextRun} from '../../schemas/schedule/next-run.ts';
 import type {Zone} from '../../schemas/schedule/zone.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {Log} from '../platform/log.ts';
+import {newestDue, nextDue} from './due.ts';
 import type {Entry} from './entry.ts';
 import {createHeap, type Heap} from './heap.ts';
 
@@ -9,7 +9,9 @@ export interface DueRun {
   readonly entry: Entry;
   readonly scheduledMs: number;
   /** Why it shall not run, whatever the state of the schedule; null where nothing speaks against it. */
-  readonly skipped: 'missed' | 'runtime_down' | null;
+  readonly skipped: 'missed' | 'runtime_down' | 'storage_full' | null;
+  /** It makes up for a minute that went by. */
+  readonly catchup: boolean;
 }
 
 export interface Scheduler {
@@ -37,13 +39,15 @@ interface Ticket {
 /** Short enough that a step of the clock or a resumed machine is seen soon. */
 const longestSleepMs = 30_000;
 
-/** A wake-up later than this is a suspended machine or a clock that was set, no longer a busy event loop. */
-const catchUpMs = 5 * 60_000;
-
-/** A clock that goes back further is a correction and moves every entry; less than that only those that follow the wall clock. */
-const correctionMs = 3 * 60 * 60_000;
-
 const minuteMs = 60_000;
+
+/**
+ * The limits of the Vixie daemon for a wake-up that comes late, in minutes. Up to the first every job runs for every
+ * minute. Up to the second, a machine that slept or summer time, a job of fixed times runs for every minute and a
+ * wildcard job for the present one. Beyond it the clock was set, and only the present minute counts.
+ */
+const lateMinutes = 5;
+const correctionMinutes = 180;
 
 /**
  * One loop over two heaps: runs and expiries. `onDue` and `onExpired` are called in the loop and must not wait;
@@ -56,6 +60,7 @@ export function createScheduler({
   onDue,
   onExpired,
   onIdle,
+  mostMissed,
 }: {
   clock: Clock;
   log: Log;
@@ -64,6 +69,8 @@ export function createScheduler({
   onExpired: (entries: readonly Entry[]) => void;
   /** Called after each pass, at least every 30 s. */
   onIdle: () => void;
+  /** Of so many missed runs of an entry, the newest, `onDue` is told. */
+  mostMissed: number;
 }): Scheduler {
   const slots = new Map<string, Map<string, Slot>>();
   const stopped = new AbortController();
@@ -74,9 +81,7 @@ export function createScheduler({
   let loop: Promise<void> = Promise.resolve();
 
   function follow(slot: Slot, afterMs: number): void {
-    const {job, expiresAtMs} = slot.entry;
-    const atMs = job.enabled ? nextRun(job.schedule, slot.zone, afterMs) : null;
-    slot.atMs = atMs !== null && expiresAtMs !== null && atMs >= expiresAtMs ? null : atMs;
+    slot.atMs = nextDue(slot.entry, slot.zone, afterMs);
   }
 
   function rebuild(): void {
@@ -91,6 +96,7 @@ export function createScheduler({
 
   function tick(): void {
     const nowMs = clock.now();
+    const minutes = minuteOf(nowMs) - minuteOf(lastMs);
     if (nowMs < lastMs - minuteMs) followBack(nowMs, lastMs - nowMs);
     lastMs = nowMs;
 
@@ -106,21 +112,44 @@ export function createScheduler({
       const ticket = runs.pop();
       if (ticket === undefined) break;
       const {slot, atMs} = ticket;
-      // One record stands for all runs missed in the same stretch.
-      const missed = nowMs - atMs > catchUpMs;
       const {entry} = slot;
-      if (entry.expiresAtMs === null || entry.expiresAtMs > nowMs)
-        due.push({entry, scheduledMs: atMs, skipped: missed ? 'missed' : null});
-      follow(slot, missed ? Math.max(atMs, nowMs - catchUpMs - 1) : atMs);
+      if (minutes <= lateMinutes || entry.runAtMs !== null || minuteOf(atMs) === minuteOf(nowMs)) {
+        // Expiry counts at the fire time too: late is not before.
+        const expires = entry.expiresAtMs;
+        if (expires === null || expires > nowMs)
+          due.push({entry, scheduledMs: atMs, skipped: null, catchup: false});
+        follow(slot, atMs);
+      } else {
+        due.push(...dueAfterGap(slot, atMs, nowMs, minutes));
+        follow(slot, nowMs);
+      }
       if (slot.atMs !== null) runs.push({atMs: slot.atMs, slot});
     }
     if (due.length > 0) guard(() => onDue(due));
     guard(onIdle);
   }
 
+  /** What an entry that was due first at `firstMs` has had until now, while nobody looked for `minutes`. */
+  function dueAfterGap({entry, zone}: Slot, firstMs: number, nowMs: number, minutes: number): DueRun[] {
+    const {expiresAtMs, job} = entry;
+    const everyMinute = minutes <= correctionMinutes && !job.schedule.wildcard;
+    // Runs are not left out for want of room, only records of what did not run.
+    const most = everyMinute ? Math.max(mostMissed, correctionMinutes + 1) : mostMissed;
+    const all = newestDue(entry, zone, {fromMs: firstMs - 1, untilMs: nowMs + 1, most});
+    if (expiresAtMs !== null && expiresAtMs <= nowMs)
+      return all.map((scheduledMs) => ({entry, scheduledMs, skipped: 'missed', catchup: false}));
+    return makeUp(
+      all.map((scheduledMs): DueRun => {
+        const runs = everyMinute || minuteOf(scheduledMs) === minuteOf(nowMs);
+        return {entry, scheduledMs, skipped: runs ? null : 'missed', catchup: false};
+      }),
+      nowMs,
+    );
+  }
+
   function followBack(nowMs: number, backMs: number): void {
     for (const slot of [...slots.values()].flatMap((ofUser) => [...ofUser.values()])) {
-      if (slot.entry.job.schedule.wildcard || backMs > correctionMs) follow(slot, nowMs);
+      if (slot.entry.job.schedule.wildcard || backMs > correctionMinutes * minuteMs) follow(slot, nowMs);
     }
     rebuild();
   }
@@ -176,11 +205,29 @@ export function createScheduler({
   };
 }
 
+/**
+ * Where an entry asks for it and none of its runs happens anyway, the newest missed one happens late after all, if
+ * that is soon enough. `due` is of one entry, in ascending order.
+ */
+export function makeUp(due: readonly DueRun[], nowMs: number): DueRun[] {
+  const last = due.at(-1);
+  const catchupMs = last?.entry.job.options.catchupMs ?? null;
+  if (last === undefined || catchupMs === null || due.some(({skipped}) => skipped === null)) return [...due];
+  if (nowMs - last.scheduledMs > catchupMs) return [...due];
+  return [...due.slice(0, -1), {...last, skipped: null, catchup: true}];
+}
+
+function minuteOf(epochMs: number): number {
+  return Math.floor(epochMs / minuteMs);
+}
+
 function sameTimes(a: Slot, b: Slot): boolean {
   return (
     a.zone.name === b.zone.name &&
     a.entry.job.schedule.text === b.entry.job.schedule.text &&
     a.entry.job.enabled === b.entry.job.enabled &&
-    a.entry.expiresAtMs === b.entry.expiresAtMs
+    a.entry.expiresAtMs === b.entry.expiresAtMs &&
+    a.entry.runAtMs === b.entry.runAtMs &&
+    a.entry.delayMs === b.entry.delayMs
   );
 }

@@ -39,3 +39,10 @@ function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
     signal?.addEventListener('abort', onAbort, {once: true});
   });
 }
+
+/** Resolves after whatever the event loop has waiting, so that long work lets others have their turn. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

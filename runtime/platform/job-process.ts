@@ -1,5 +1,7 @@
 import {type ChildProcess, spawn} from 'node:child_process';
+import {existsSync} from 'node:fs';
 import type {Readable} from 'node:stream';
+import {ownUserId} from './system-users.ts';
 
 /** How a job ended. */
 export type JobEnd =
@@ -7,21 +9,28 @@ export type JobEnd =
   | {readonly kind: 'signalled'; readonly signal: string}
   | {readonly kind: 'failed_to_start'; readonly message: string};
 
-/** Decoded output: all of it, or its head and tail with a line between that says how much is missing. */
-export interface JobOutput {
-  readonly text: string;
-  readonly truncated: boolean;
-}
+export const outputStreams = ['stdout', 'stderr'] as const;
+export type OutputStream = (typeof outputStreams)[number];
 
-export interface JobResult {
-  readonly end: JobEnd;
-  readonly stdout: JobOutput;
-  readonly stderr: JobOutput;
+/** Decoded output: all of it, or head and tail with a line between that says how much is missing. */
+export interface JobOutput {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly truncated: boolean;
 }
 
 export interface JobProcess {
   /** Resolves when the job's own process has ended; processes that it left behind may go on. Never rejects. */
-  readonly ended: Promise<JobResult>;
+  readonly ended: Promise<JobEnd>;
+  /** Resolves when all output has come in, or a moment after the end, since a process left behind may hold it open. */
+  readonly drained: Promise<void>;
+  /** Bytes that came in so far, whether they are kept or not. */
+  readonly outputBytes: number;
+  output(): JobOutput;
+  /** Calls back with the output that comes in from now on. Returns the unsubscribe function. */
+  onOutput(listener: (stream: OutputStream, text: string) => void): () => void;
+  /** Resolves when no process of the job's group is left. */
+  groupEnded(signal: AbortSignal): Promise<void>;
   /** Reaches every process of the job's group; does nothing when there is none any more. */
   signal(name: 'SIGTERM' | 'SIGKILL'): void;
 }
@@ -40,8 +49,14 @@ export interface JobRequest {
   readonly keptBytes: number;
 }
 
-/** A process left behind may hold the output open; what the job itself wrote is here within this time. */
+/** What the job itself wrote is here within this time after its end. */
 const drainMs = 200;
+
+/** Between two looks whether a group that was told to end has done so. */
+const groupPollMs = 20;
+
+/** Where util-linux puts the program that also sets supplementary groups. */
+const groupPrograms = ['/usr/bin/setpriv', '/bin/setpriv'] as const;
 
 /** Starts a job as the leader of a session and process group of its own. Never throws. */
 export function startJob({
@@ -52,41 +67,73 @@ export function startJob({
   identity,
   keptBytes,
 }: JobRequest): JobProcess {
-  const [program, ...args] = command;
-  let child: ChildProcess;
-  try {
-    child = spawn(program, args, {
-      cwd: directory,
-      env: {...environment},
-      detached: true,
-      stdio: 'pipe',
-      ...(identity ?? {}),
-    });
-  } catch (error) {
-    return notStarted(error);
-  }
-  // A job that does not read its input closes it; that is its own affair.
-  child.stdin?.on('error', () => {});
-  child.stdin?.end(stdin ?? '');
-  const stdout = capture(child.stdout, keptBytes);
-  const stderr = capture(child.stderr, keptBytes);
+  const captures = {stdout: createCapture(keptBytes), stderr: createCapture(keptBytes)};
+  const drained = Promise.withResolvers<void>();
+  let child: ChildProcess | null = null;
+  let groupIsGone = false;
 
-  const ended = new Promise<JobResult>((resolve) => {
-    const finish = (end: JobEnd) => resolve({end, stdout: stdout(), stderr: stderr()});
-    child.once('error', (error) => finish({kind: 'failed_to_start', message: error.message}));
+  function groupExists(): boolean {
+    if (child?.pid === undefined || groupIsGone) return false;
+    try {
+      process.kill(-child.pid, 0);
+      return true;
+    } catch {
+      // Once it is gone its number may be given to others; never ask again.
+      groupIsGone = child.exitCode !== null || child.signalCode !== null;
+      return !groupIsGone;
+    }
+  }
+
+  const ended = new Promise<JobEnd>((resolve) => {
+    const failed = (error: unknown) => {
+      groupIsGone = true;
+      drained.resolve();
+      resolve({kind: 'failed_to_start', message: error instanceof Error ? error.message : String(error)});
+    };
+    try {
+      child = spawnAs(identity, command, {directory, environment, hasInput: stdin !== null});
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    // A job that does not read its input closes it; that is its own affair.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(stdin ?? '');
+    for (const stream of outputStreams) captures[stream].read(child[stream]);
+    child.once('error', failed);
+    child.once('close', () => drained.resolve());
     child.once('exit', (code, signal) => {
-      const end: JobEnd = signal === null ? {kind: 'exited', code: code ?? 0} : {kind: 'signalled', signal};
-      const timer = setTimeout(finish, drainMs, end);
-      child.once('close', () => {
-        clearTimeout(timer);
-        finish(end);
-      });
+      groupExists();
+      setTimeout(drained.resolve, drainMs);
+      resolve(signal === null ? {kind: 'exited', code: code ?? 0} : {kind: 'signalled', signal});
     });
   });
+
   return {
     ended,
+    drained: drained.promise,
+    get outputBytes() {
+      return captures.stdout.bytes + captures.stderr.bytes;
+    },
+    output() {
+      const stdout = captures.stdout.text();
+      const stderr = captures.stderr.text();
+      return {stdout: stdout.text, stderr: stderr.text, truncated: stdout.truncated || stderr.truncated};
+    },
+    onOutput(listener) {
+      const unsubscribes = outputStreams.map((stream) =>
+        captures[stream].listen((text) => listener(stream, text)),
+      );
+      return () => {
+        for (const unsubscribe of unsubscribes) unsubscribe();
+      };
+    },
+    async groupEnded(signal) {
+      while (!signal.aborted && groupExists())
+        await new Promise((resolve) => setTimeout(resolve, groupPollMs));
+    },
     signal(name) {
-      if (child.pid === undefined) return;
+      if (child?.pid === undefined || !groupExists()) return;
       try {
         process.kill(-child.pid, name);
       } catch {
@@ -96,23 +143,47 @@ export function startJob({
   };
 }
 
-function notStarted(error: unknown): JobProcess {
-  const message = error instanceof Error ? error.message : String(error);
-  const nothing = {text: '', truncated: false};
-  const result: JobResult = {end: {kind: 'failed_to_start', message}, stdout: nothing, stderr: nothing};
-  return {ended: Promise.resolve(result), signal() {}};
+/** Only root can become somebody else. Without `setpriv` a job has its user and primary group and no further one. */
+function spawnAs(
+  identity: JobRequest['identity'],
+  [program, ...args]: JobRequest['command'],
+  {
+    directory,
+    environment,
+    hasInput,
+  }: {directory: string; environment: Readonly<Record<string, string>>; hasInput: boolean},
+): ChildProcess {
+  const options = {
+    cwd: directory,
+    env: {...environment},
+    detached: true,
+    stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'] as ['pipe' | 'ignore', 'pipe', 'pipe'],
+  };
+  if (identity === null) return spawn(program, args, options);
+  const setGroups = ownUserId() === 0 ? groupPrograms.find((path) => existsSync(path)) : undefined;
+  if (setGroups === undefined || !existsSync(program)) return spawn(program, args, {...options, ...identity});
+  const {uid, gid} = identity;
+  const become = ['--reuid', String(uid), '--regid', String(gid), '--init-groups', '--'];
+  return spawn(setGroups, [...become, program, ...args], options);
 }
 
-/** Reads a stream to its end whatever is kept, so that a job never waits for us. */
-function capture(stream: Readable | null, keptBytes: number): () => JobOutput {
+interface Capture {
+  readonly bytes: number;
+  /** Reads the stream to its end whatever is kept, so that a job never waits for us. */
+  read(stream: Readable | null): void;
+  text(): {text: string; truncated: boolean};
+  listen(listener: (text: string) => void): () => void;
+}
+
+function createCapture(keptBytes: number): Capture {
   const head: Buffer[] = [];
   const tail: Buffer[] = [];
+  const listeners = new Set<(chunk: Buffer) => void>();
   let headBytes = 0;
   let tailBytes = 0;
   let totalBytes = 0;
-  // A broken pipe ends the output early; how the job ended is told by its exit.
-  stream?.on('error', () => {});
-  stream?.on('data', (chunk: Buffer) => {
+
+  function keep(chunk: Buffer): void {
     totalBytes += chunk.length;
     const first = chunk.subarray(0, keptBytes - headBytes);
     if (first.length > 0) head.push(first);
@@ -129,12 +200,34 @@ function capture(stream: Readable | null, keptBytes: number): () => JobOutput {
       tail.shift();
       tailBytes -= oldest.length;
     }
-  });
-  return () => {
-    const start = Buffer.concat(head);
-    const end = Buffer.concat(tail).subarray(-keptBytes);
-    const missingBytes = totalBytes - start.length - end.length;
-    if (missingBytes === 0) return {text: Buffer.concat([start, end]).toString(), truncated: false};
-    return {text: `${start}\n[... ${missingBytes} bytes left out ...]\n${end}`, truncated: true};
+  }
+
+  return {
+    get bytes() {
+      return totalBytes;
+    },
+    read(stream) {
+      // A broken pipe ends the output early; how the job ended is told by its exit.
+      stream?.on('error', () => {});
+      stream?.on('data', (chunk: Buffer) => {
+        keep(chunk);
+        for (const listener of listeners) listener(chunk);
+      });
+    },
+    text() {
+      const start = Buffer.concat(head);
+      const end = Buffer.concat(tail).subarray(-keptBytes);
+      const missingBytes = totalBytes - start.length - end.length;
+      if (missingBytes === 0) return {text: Buffer.concat([start, end]).toString(), truncated: false};
+      return {text: `${start}\n[... ${missingBytes} bytes left out ...]\n${end}`, truncated: true};
+    },
+    listen(listener) {
+      const decoder = new TextDecoder();
+      const onChunk = (chunk: Buffer) => listener(decoder.decode(chunk, {stream: true}));
+      listeners.add(onChunk);
+      return () => {
+        listeners.delete(onChunk);
+      };
+    },
   };
 }

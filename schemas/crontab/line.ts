@@ -1,6 +1,7 @@
 import {parseWords, type Schedule, splitWords} from '../schedule/parse.ts';
 import {type Assignment, readAssignment} from './environment.ts';
 import {disabledPrefix, type Metadata, metadataPrefix, readMetadata} from './managed.ts';
+import {asOption, type JobOptions, optionKeys, plainOptions, readOption} from './options.ts';
 
 /** What one line says, read alone. `column` counts UTF-16 code units from 1. */
 export type LineContent =
@@ -9,13 +10,21 @@ export type LineContent =
   | ({readonly kind: 'environment'; readonly valueColumn: number} & Assignment)
   | ({readonly kind: 'rule' | 'disabled'} & Rule)
   | {readonly kind: 'metadata'; readonly metadata: Metadata}
-  | {readonly kind: 'name'; readonly name: string; readonly column: number}
+  | ({readonly kind: 'options'} & OptionLine)
   | ({readonly kind: 'invalid'} & LineIssue);
 
 export interface Rule {
   readonly schedule: Schedule;
   /** Everything after the schedule, `%` and `\%` as written. */
   readonly commandText: string;
+}
+
+/** What `# branchtab:` says about the raw rule below. */
+export interface OptionLine {
+  readonly name: string | null;
+  readonly options: JobOptions;
+  /** Column of each key in the line. */
+  readonly columns: ReadonlyMap<string, number>;
 }
 
 export interface LineIssue {
@@ -47,27 +56,65 @@ export function readLine(content: string): LineContent {
 }
 
 function readComment(comment: string, start: number): LineContent {
-  if (comment.startsWith(optionPrefix)) return readOption(comment, start);
+  if (comment.startsWith(optionPrefix)) return readOptions(comment, start);
   if (comment.startsWith(disabledPrefix)) {
     const rule = readRule(comment.slice(disabledPrefix.length), 'disabled');
     return rule.kind === 'invalid' ? {kind: 'comment'} : rule;
   }
   if (!comment.startsWith(metadataPrefix)) return {kind: 'comment'};
   const result = readMetadata(comment.slice(metadataPrefix.length));
-  if (result.kind === 'metadata') return result;
-  if (result.kind === 'unreadable') return {kind: 'comment'};
-  const message = `\`${result.key}=\` stands twice in one line; keep one.`;
-  return invalid(start + comment.lastIndexOf(`${result.key}=`), 'duplicate_key', message);
+  const valuesStart = start + metadataPrefix.length;
+  switch (result.kind) {
+    case 'metadata':
+      return result;
+    case 'unreadable':
+      return {kind: 'comment'};
+    case 'duplicate_key': {
+      const message = `\`${result.key}=\` stands twice in one line; keep one.`;
+      return invalid(valuesStart + result.start, 'duplicate_key', message);
+    }
+    case 'option_invalid':
+      return invalid(valuesStart + result.start, 'option_invalid', result.message);
+  }
 }
 
-function readOption(comment: string, start: number): LineContent {
-  const match = /^# branchtab:[ \t]*name=([A-Za-z0-9][A-Za-z0-9._-]{0,63})[ \t]*$/.exec(comment);
-  const column = start + optionPrefix.length;
-  if (match !== null)
-    return {kind: 'name', name: match[1] ?? '', column: start + comment.indexOf('name=') + 1};
-  const message =
-    'Known is `# branchtab: name=<name>` with up to 64 letters, digits, `.`, `_` and `-`; the name is for the line below.';
-  return invalid(column, 'option_invalid', message);
+function readOptions(comment: string, start: number): LineContent {
+  const columns = new Map<string, number>();
+  let name: string | null = null;
+  let options = plainOptions;
+  for (const {text, start: offset} of splitWords(comment.slice(optionPrefix.length), 64)) {
+    const wordStart = start + optionPrefix.length + offset;
+    const [, key = '', value = ''] = /^([a-z_]+)=(.*)$/.exec(text) ?? [];
+    const option = asOption(key, value);
+    if (option === null && key !== 'name') {
+      const message = `\`${text.slice(0, 40)}\` is not an option; known are name=, ${optionKeys.map((known) => `${known}=`).join(', ')}.`;
+      return invalid(wordStart, 'option_invalid', message);
+    }
+    const knownKey = option?.key ?? key;
+    if (columns.has(knownKey)) {
+      return invalid(wordStart, 'duplicate_key', `\`${knownKey}=\` stands twice in one line; keep one.`);
+    }
+    columns.set(knownKey, wordStart + 1);
+    const valueStart = wordStart + key.length + 1;
+    if (option === null) {
+      if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value)) {
+        const message =
+          'A name has up to 64 letters, digits, `.`, `_` and `-` and begins with a letter or digit.';
+        return invalid(valueStart, 'option_invalid', message);
+      }
+      name = value;
+      continue;
+    }
+    const read = readOption(options, option.key, option.value);
+    if (typeof read === 'string') return invalid(valueStart, 'option_invalid', `Not an option: ${read}`);
+    options = read;
+  }
+  if (columns.size === 0) {
+    const message =
+      'No option is given; write, for example, `# branchtab: name=rollup timeout=10m overlap=forbid`.';
+    return invalid(start + optionPrefix.length, 'option_invalid', message);
+  }
+  return {kind: 'options', name, options, columns};
 }
 
 /** The schedule is one macro or five words; the command is the rest of the line, its inner blanks kept. */

@@ -20,7 +20,7 @@ const longestShiftMs = 3 * hourMs;
  * right after the gap that swallowed its time, and in the first pass of a repeated hour.
  */
 export function nextRun(schedule: Schedule, zone: Zone, afterMs: number): number | null {
-  if (schedule.reboot) return null;
+  if (schedule.reboot || !hasDate(schedule)) return null;
   let fromMs = (Math.floor(afterMs / minuteMs) + 1) * minuteMs;
   const untilMs = fromMs + horizonMs;
   while (fromMs < untilMs) {
@@ -42,8 +42,28 @@ export function nextRun(schedule: Schedule, zone: Zone, afterMs: number): number
   return null;
 }
 
-/** The first matching wall-clock minute in [from, until), both written as if the local time were UTC. */
-function nextWall(schedule: Schedule, from: number, until: number): number | null {
+/** Days of each month of a leap year, January first. */
+const longestMonths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/** False for 30 February and the like, which would else be looked for through the whole horizon. */
+function hasDate({days, months, dayRule}: Schedule): boolean {
+  // Any of the days 1 to 29 is in every month of a leap year.
+  if (dayRule === 'either' || (days & 0x3ffffffe) !== 0) return true;
+  const first = has(days, 30) ? 30 : 31;
+  return longestMonths.some((length, index) => has(months, index + 1) && first <= length);
+}
+
+/**
+ * True where the wall clock of `zone` shows a time at `atMs` that the schedule names. A run at any other time stands
+ * in for one that a jump of the wall clock has swallowed.
+ */
+export function matchesWallClock(schedule: Schedule, zone: Zone, atMs: number): boolean {
+  const wall = Math.floor(atMs / minuteMs) * minuteMs + zone.segmentAt(atMs).offsetMs;
+  return nextWall(schedule, wall, wall + minuteMs) === wall;
+}
+
+/** The first matching wall-clock minute in [from, until), both written as if the local time were UTC; null if none. */
+export function nextWall(schedule: Schedule, from: number, until: number): number | null {
   let day = Math.floor(from / dayMs);
   let minuteOfDay = Math.floor((from - day * dayMs) / minuteMs);
   while (day * dayMs < until) {
@@ -67,7 +87,12 @@ function nextWall(schedule: Schedule, from: number, until: number): number | nul
   return null;
 }
 
-function matchesDay({days, weekdays, dayRule}: Schedule, day: number, weekday: number): boolean {
+/** `day` counts from 1, `weekday` from Sunday as 0. */
+export function matchesDay(
+  {days, weekdays, dayRule}: Pick<Schedule, 'days' | 'weekdays' | 'dayRule'>,
+  day: number,
+  weekday: number,
+): boolean {
   return dayRule === 'both'
     ? has(days, day) && has(weekdays, weekday)
     : has(days, day) || has(weekdays, weekday);

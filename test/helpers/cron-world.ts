@@ -17,6 +17,8 @@ export interface CronWorld {
   readonly events: readonly ControlEvent[];
   /** Resolves when so many runs are over since the service was opened. */
   finished(count: number): Promise<void>;
+  /** Resolves with the first output of root's newest run; '' where it ends without any. */
+  wrote(): Promise<string>;
   /** Newest first. */
   runs(user?: string): Promise<Run[]>;
   put(text: string, user?: string): Promise<void>;
@@ -92,8 +94,17 @@ async function openWorld(
         waiting.add(look);
         look();
       }),
+    async wrote() {
+      const filter = {entry: null, status: null, sinceMs: null, untilMs: null, cursor: null, limit: 1};
+      const left = new AbortController();
+      for (const {id} of (await cron.listRuns('root', filter)).items) {
+        for await (const event of await cron.followRun('root', id, left.signal))
+          if (event.type === 'output') return event.text;
+      }
+      return '';
+    },
     async runs(user = 'root') {
-      const filter = {entryId: null, status: null, sinceMs: null, untilMs: null, cursor: null, limit: 200};
+      const filter = {entry: null, status: null, sinceMs: null, untilMs: null, cursor: null, limit: 200};
       return (await cron.listRuns(user, filter)).items;
     },
     async put(text, user = 'root') {

@@ -15,7 +15,7 @@ export function wrongMinutes(
   untilMs: number,
 ): string[] {
   const minutes = runs
-    .filter((run) => run.command.startsWith(command))
+    .filter((run) => run.command.startsWith(command) && run.attempt === 1)
     .map(({scheduled_at}) => Date.parse(scheduled_at));
   const due: number[] = [];
   for (

@@ -17,7 +17,7 @@ async function startChild(
 ): Promise<{directory: string; process: ChildProcess}> {
   const directory = await mkdtemp(join(tmpdir(), 'cron-crash-'));
   const started = spawn(process.execPath, [child, directory, crontab, when], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.teardown(async () => {
     started.kill('SIGKILL');
@@ -75,4 +75,16 @@ test('killed with a running job: the run is interrupted and not run again', asyn
   const pids = (await readFile(join(directory, 'pids'), 'utf8')).trim().split('\n');
   t.is(pids.length, 1);
   process.kill(Number(pids[0]), 'SIGKILL');
+});
+
+test('killed with a running job: the record keeps what the job had written up to a second before', async (t) => {
+  const crontab = '1 9 * * * echo written; echo $$ > pid; exec sleep 60\n';
+  const {directory, process: killed} = await startChild(t, crontab, 'ticking');
+  const [first] = (await once(killed.stdout ?? killed, 'data')) as [Buffer];
+  t.is(first.toString(), 'stored\n');
+  killed.kill('SIGKILL');
+  await once(killed, 'exit');
+  const {runs} = await reopen(t, directory);
+  t.like((await runs())[0], {status: 'interrupted', reason: 'runtime_died', stdout: 'written\n'});
+  process.kill(Number(await readFile(join(directory, 'pid'), 'utf8')), 'SIGKILL');
 });

@@ -54,34 +54,6 @@ test('a container is held until it is released', async (t) => {
   );
 });
 
-test('a late event loop runs every minute of the last five', async (t) => {
-  const {clock, stepClock, put, finished, runs} = await createCronWorld(t);
-  await put('* * * * * true\n');
-  await clock.advance(1000);
-  stepClock(4 * minuteMs);
-  await clock.advance(30_000);
-  await finished(4);
-  t.deepEqual(
-    (await runs()).map(({scheduled_at}) => scheduled_at.slice(14, 16)),
-    ['04', '03', '02', '01'],
-  );
-});
-
-test('after a long sleep the missed runs have one record and the last five minutes run', async (t) => {
-  const {clock, stepClock, put, finished, runs} = await createCronWorld(t);
-  await put('* * * * * true\n');
-  await clock.advance(1000);
-  stepClock(2 * hourMs);
-  await clock.advance(30_000);
-  await finished(5);
-  const all = await runs();
-  t.is(all.filter(({status}) => status === 'succeeded').length, 5);
-  t.deepEqual(
-    all.filter(({status}) => status === 'skipped').map(({reason}) => reason),
-    ['missed'],
-  );
-});
-
 test('a clock that is set back does not run a minute twice', async (t) => {
   const {clock, stepClock, put, finished, runs} = await createCronWorld(t);
   await put('* * * * * true\n');

@@ -24,6 +24,8 @@ function rule({
     expiresAt: null,
     name,
     comment: null,
+    runAt: null,
+    optionTexts: {},
     unknown: [],
   };
   return {metadata, schedule: '0 2 * * *', command, enabled};

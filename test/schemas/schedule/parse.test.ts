@@ -1,6 +1,5 @@
 import test from 'ava';
 import fc from 'fast-check';
-import {describeSchedule} from '../../../schemas/schedule/describe.ts';
 import {parseSchedule} from '../../../schemas/schedule/parse.ts';
 
 const accepted = [
@@ -87,22 +86,6 @@ test('schedules are written with single blanks', (t) => {
   const result = parseSchedule(' 0\t2   * * * ');
   t.true(result.ok && result.schedule.text === '0 2 * * *');
 });
-
-const described = [
-  ['* * * * *', 'Every minute'],
-  ['*/15 * * * *', 'Every 15 minutes'],
-  ['0 2 * * *', 'At 02:00 every day'],
-  ['0 9 * * 1-5', 'At 09:00 from Monday to Friday'],
-  ['0 0 * * 0', 'At 00:00 on Sunday'],
-  ['0 0 1 * *', 'At 00:00 on day 1 of the month'],
-  ['7 3 1-9 2,4 *', '7 3 1-9 2,4 *'],
-] as const;
-for (const [text, expect] of described) {
-  test(`in words: ${text}`, (t) => {
-    const result = parseSchedule(text);
-    t.is(result.ok ? describeSchedule(result.schedule) : null, expect);
-  });
-}
 
 test('the parser never throws and points into the text', (t) => {
   const junk = fc.oneof(fc.string({unit: 'binary'}), fc.stringMatching(/^[*\d/,\-@a-z ]{0,30}$/));

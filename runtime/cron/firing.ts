@@ -1,0 +1,252 @@
+import {randomUUID} from 'node:crypto';
+import type {ScheduleState} from '../../schemas/control.ts';
+import type {Clock} from '../platform/clock.ts';
+import type {Log} from '../platform/log.ts';
+import type {CrontabStore} from './crontab-store.ts';
+import {movedByGap, newestDue} from './due.ts';
+import {type Entry, runId} from './entry.ts';
+import type {JobRunner} from './job-runner.ts';
+import type {PauseStore} from './pause-store.ts';
+import type {Retries} from './retries.ts';
+import type {RunClaim, RunStore} from './run-store.ts';
+import {type DueRun, makeUp} from './scheduler.ts';
+import type {Zones} from './zones.ts';
+
+/** What the container gives to a job; read at each start. */
+export type JobEnvironment = () => {
+  readonly revision: string | null;
+  readonly variables: Readonly<Record<string, string>>;
+};
+
+/** Turns what is due into claims, and claims into running jobs or records of why there is none. */
+export interface Firing {
+  /** Together with what could not be claimed before. Never throws. */
+  fire(due: readonly DueRun[]): void;
+  /** Runs that happen once at their instant or as soon after it as they may. Never throws. */
+  fireOverdue(): void;
+  /** Every due minute has a record, also those that nobody was there to see. */
+  recordDowntime(): void;
+  /** `@reboot` lines are due, once the schedule is no longer held. */
+  expectReboot(): void;
+  setState(state: ScheduleState): void;
+  /** A run that a person asks for, whatever the schedule says. Returns its id. */
+  runNow(entry: Entry): string;
+  /** Starts a further try that was claimed before. */
+  startRetry(entry: Entry, claim: RunClaim): void;
+  /** Why a further try of the entry may not run now; null where it may. */
+  retryObstacle(entry: Entry): string | null;
+}
+
+/** What waited longer for its claim does not run any more. The limit of the Vixie daemon for a late wake-up. */
+const longestLateMs = 5 * 60_000;
+
+/** Beyond so many waiting runs only those stay that would be kept as records. */
+const mostUnclaimed = 10_000;
+
+export function createFiring({
+  clock,
+  log,
+  environment,
+  store,
+  runs,
+  pauses,
+  runner,
+  retries,
+  zones,
+  keptPerEntry,
+  onSpent,
+}: {
+  clock: Clock;
+  log: Log;
+  environment: JobEnvironment;
+  store: CrontabStore;
+  runs: RunStore;
+  pauses: PauseStore;
+  runner: JobRunner;
+  retries: Retries;
+  zones: Zones;
+  /** Records kept of each entry; nothing older is worth remembering. */
+  keptPerEntry: number;
+  /** Called when the only run of an entry has been claimed. */
+  onSpent: (entry: Entry) => void;
+}): Firing {
+  let state: ScheduleState = 'held';
+  let rebootPending = false;
+  /** Due, but not on record, for example because the disk is full. */
+  let unclaimed: readonly DueRun[] = [];
+  let hasOverdue = false;
+
+  /** Why no run of the entry may start by itself. */
+  function blocked(entry: Entry): string | null {
+    if (state !== 'running') return state;
+    return pauses.of(entry, clock.now()) === null ? null : 'entry_paused';
+  }
+
+  function claimOf(entry: Entry, scheduledMs: number): RunClaim {
+    return {
+      id: runId(entry.id, scheduledMs),
+      entryId: entry.id,
+      entryName: entry.name,
+      user: entry.user,
+      schedule: entry.job.schedule.text,
+      command: entry.job.command,
+      scheduledMs,
+      attempt: 1,
+      revision: environment().revision,
+      skipped: null,
+      cause: null,
+    };
+  }
+
+  /** Claims first: whoever finds the claim after a crash knows that the run may have begun. */
+  function claimAndStart(due: readonly DueRun[]): void {
+    const entries = new Map<string, Entry>();
+    const starting = new Set<string>();
+    const claims = due.map(({entry, scheduledMs, skipped, catchup}): RunClaim => {
+      const {overlap} = entry.job.options;
+      const overlaps = overlap === 'forbid' && (runner.isRunning(entry.id) || starting.has(entry.id));
+      const reason = skipped ?? blocked(entry) ?? (overlaps ? 'overlap' : null);
+      if (reason === null) starting.add(entry.id);
+      const moved = movedByGap(entry, zones.of(entry.job.timeZone), scheduledMs);
+      const cause = catchup ? 'catchup' : moved ? 'dst_gap' : null;
+      const claim = {...claimOf(entry, scheduledMs), skipped: reason, cause};
+      entries.set(claim.id, entry);
+      return claim;
+    });
+    const {variables} = environment();
+    for (const claim of runs.claim(claims)) {
+      const entry = entries.get(claim.id);
+      if (entry === undefined) continue;
+      if (claim.skipped === null) {
+        retries.supersede(entry.id);
+        runner.start(entry, claim, variables);
+      }
+      if (entry.runAtMs !== null) onSpent(entry);
+    }
+  }
+
+  function fire(due: readonly DueRun[]): void {
+    // Whoever runs only once waits out whatever speaks against it.
+    const repeated = due.filter(({entry}) => entry.runAtMs === null);
+    if (repeated.length < due.length) hasOverdue = true;
+    const nowMs = clock.now();
+    const late = unclaimed.map((run) =>
+      run.skipped === null && nowMs - run.scheduledMs > longestLateMs
+        ? {...run, skipped: 'storage_full' as const}
+        : run,
+    );
+    const all = [...late, ...repeated];
+    try {
+      if (all.length > 0) claimAndStart(all);
+      unclaimed = [];
+    } catch (error) {
+      if (unclaimed.length === 0)
+        log.error('due runs cannot be recorded; they wait', {error, runs: all.length});
+      unclaimed = all.length > mostUnclaimed ? newestOfEach(all, keptPerEntry) : all;
+    }
+    if (hasOverdue) fireOverdue();
+  }
+
+  function fireOverdue(): void {
+    const nowMs = clock.now();
+    const overdue = allEntries().filter(({job, runAtMs, expiresAtMs}) => {
+      const isDue = job.enabled && runAtMs !== null && runAtMs <= nowMs;
+      return isDue && (expiresAtMs === null || expiresAtMs > nowMs);
+    });
+    hasOverdue = overdue.length > 0;
+    if (!hasOverdue) return;
+    const ready = overdue.filter((entry) => blocked(entry) === null);
+    try {
+      claimAndStart(
+        ready.map((entry) => ({entry, scheduledMs: entry.runAtMs ?? nowMs, skipped: null, catchup: false})),
+      );
+    } catch (error) {
+      log.error('a run of its own instant cannot be recorded; it waits', {error, runs: ready.length});
+    }
+  }
+
+  function fireReboot(): void {
+    if (!rebootPending || state === 'held') return;
+    rebootPending = false;
+    const scheduledMs = clock.now();
+    fire(
+      allEntries()
+        .filter(({job}) => job.schedule.reboot && job.enabled)
+        .filter(({expiresAtMs}) => expiresAtMs === null || expiresAtMs > scheduledMs)
+        .map((entry) => ({entry, scheduledMs, skipped: null, catchup: false})),
+    );
+  }
+
+  function allEntries(): Entry[] {
+    return store.users().flatMap((user) => store.get(user).entries);
+  }
+
+  return {
+    fire,
+    fireOverdue,
+    recordDowntime() {
+      const nowMs = clock.now();
+      const due = store.users().flatMap((user) => {
+        const {entries, changedMs} = store.get(user);
+        return entries.flatMap((entry): DueRun[] => {
+          if (entry.runAtMs !== null) return [];
+          const last = runs.lastOf(entry.id);
+          const fromMs = Math.max(changedMs, last === null ? 0 : Date.parse(last.scheduled_at));
+          const zone = zones.of(entry.job.timeZone);
+          const minutes = newestDue(entry, zone, {fromMs, untilMs: nowMs, most: keptPerEntry});
+          const missed = minutes.map(
+            (scheduledMs): DueRun => ({entry, scheduledMs, skipped: 'runtime_down', catchup: false}),
+          );
+          return blocked(entry) === null ? makeUp(missed, nowMs) : missed;
+        });
+      });
+      fire(due);
+    },
+    expectReboot() {
+      rebootPending = true;
+      fireReboot();
+    },
+    setState(next) {
+      state = next;
+      fireReboot();
+      if (hasOverdue) fireOverdue();
+    },
+    runNow(entry) {
+      const overlaps = entry.job.options.overlap === 'forbid' && runner.isRunning(entry.id);
+      const claim = {
+        ...claimOf(entry, clock.now()),
+        id: randomUUID(),
+        skipped: overlaps ? 'overlap' : null,
+        cause: 'manual',
+      };
+      runs.claim([claim]);
+      if (!overlaps) runner.start(entry, claim, environment().variables);
+      return claim.id;
+    },
+    startRetry: (entry, claim) => runner.start(entry, claim, environment().variables),
+    retryObstacle(entry) {
+      const reason = blocked(entry);
+      if (reason !== null) return reason;
+      if (entry.job.options.overlap === 'forbid' && runner.isRunning(entry.id)) return 'overlap';
+      // An entry that runs once is gone by now, and that is no reason against its further tries.
+      if (entry.runAtMs !== null) return null;
+      const present = store.get(entry.user).entries.find(({id}) => id === entry.id);
+      if (present === undefined) return 'removed';
+      if (!present.job.enabled) return 'disabled';
+      const {expiresAtMs} = present;
+      return expiresAtMs !== null && expiresAtMs <= clock.now() ? 'expired' : null;
+    },
+  };
+}
+
+function newestOfEach(due: readonly DueRun[], kept: number): DueRun[] {
+  const counts = new Map<string, number>();
+  return due
+    .toReversed()
+    .filter(({entry}) => {
+      const count = (counts.get(entry.id) ?? 0) + 1;
+      counts.set(entry.id, count);
+      return count <= kept;
+    })
+    .reverse();
+}

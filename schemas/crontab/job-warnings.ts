@@ -1,0 +1,140 @@
+import type {CrontabJob} from '../crontab.ts';
+import {valuesOf} from '../schedule/canonical.ts';
+import {nextRun, nextWall} from '../schedule/next-run.ts';
+import {type Schedule, splitWords} from '../schedule/parse.ts';
+import type {Zone} from '../schedule/zone.ts';
+import {readCommand} from './command.ts';
+import type {CrontabWarning} from './warning.ts';
+
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
+/** Every zone that changes its offset at all does so within a year. */
+const lookAheadMs = 366 * dayMs;
+
+/** A jump of the wall clock; wall times are written as if the local time were UTC. */
+interface Jump {
+  readonly atMs: number;
+  readonly kind: 'gap' | 'repeat';
+  readonly fromWall: number;
+  readonly untilWall: number;
+}
+
+/**
+ * What is legal in one line of a crontab and seldom meant. `text` is the line of the rule; a job that is switched off
+ * has no warnings. Looks at the year after `nowMs` (epoch ms).
+ */
+export function jobWarnings(job: CrontabJob, text: string, zone: Zone, nowMs: number): CrontabWarning[] {
+  const {schedule, line, enabled} = job;
+  if (!enabled || schedule.reboot) return enabled ? percentWarnings(job, text) : [];
+  const words = splitWords(text, 5);
+  const warning = (field: number, code: string, message: string): CrontabWarning => {
+    const word = schedule.text.startsWith('@') ? words[0] : words[field];
+    return {code, message, line, column: (word?.start ?? 0) + 1};
+  };
+  const found = percentWarnings(job, text);
+  if (nextRun(schedule, zone, nowMs) === null) {
+    found.push(warning(2, 'never_runs', 'No year has such a day, so this job never runs.'));
+    return found;
+  }
+  const everyMinute = schedule.minutes.length === 60;
+  if (everyMinute && !schedule.text.split(' ')[1]?.startsWith('*')) {
+    const hour = String(schedule.hours[0] ?? 0);
+    const message = `This runs in every minute of the hour, ${60 * schedule.hours.length} times a day; write \`0 ${hour}\` for once at ${hour.padStart(2, '0')}:00.`;
+    found.push(warning(0, 'every_minute_of_hour', message));
+  }
+  for (const [field, message] of unevenSteps(schedule)) found.push(warning(field, 'uneven_step', message));
+  const days = bothDayFields(schedule);
+  if (days !== null) found.push(warning(2, 'both_day_fields', days));
+  for (const [code, message] of jumpWarnings(schedule, zone, nowMs)) found.push(warning(1, code, message));
+  return found;
+}
+
+/** The text that a job reads instead of running it is the classic accident with `date +%F`. */
+function percentWarnings({line, managed}: CrontabJob, text: string): CrontabWarning[] {
+  const percent = managed === null ? /(?<!\\)%/.exec(text) : null;
+  if (percent === null) return [];
+  const {stdin} = readCommand(text.slice(percent.index).replace(/\r?\n?$/, ''));
+  const shown = stdin === null || stdin === '' ? 'nothing' : JSON.stringify(shorten(stdin));
+  const message = `The command ends at this \`%\`; it reads ${shown} as its standard input. Write \`\\%\` for a percent sign.`;
+  return [{code: 'percent_is_stdin', message, line, column: percent.index + 1}];
+}
+
+function* unevenSteps({
+  text,
+  minutes,
+  hours,
+}: Schedule): Generator<readonly [field: number, message: string]> {
+  const fields = text.split(' ');
+  const ranges = [
+    {field: 0, count: 60, values: minutes, unit: 'minutes', whole: 'hour'},
+    {field: 1, count: 24, values: hours, unit: 'hours', whole: 'day'},
+  ];
+  for (const {field, count, values, unit, whole} of ranges) {
+    const step = Number(/^\*\/(\d+)$/.exec(fields[field] ?? '')?.[1] ?? 1);
+    if (count % step === 0) continue;
+    const runs =
+      values.length > 3 ? `${values[0]}, ${values[1]}, ... ${values.at(-1)}` : values.join(' and ');
+    yield [
+      field,
+      `This is not every ${step} ${unit}: the count begins again with each ${whole}, so it matches ${runs}.`,
+    ];
+  }
+}
+
+function bothDayFields(schedule: Schedule): string | null {
+  const [, , dayField = '', , weekdayField = ''] = schedule.text.split(' ');
+  if (dayField === '*' || weekdayField === '*' || dayField === '' || weekdayField === '') return null;
+  if (schedule.dayRule === 'both') {
+    return 'A day field that begins with `*` joins the other by "and": only days that match both are meant.';
+  }
+  const some = valuesOf(schedule.days, 1, 31).length < 31 && valuesOf(schedule.weekdays, 0, 6).length < 7;
+  return some
+    ? 'A day that matches either of the two day fields is enough. Leave one of them `*`, or test the other in the command.'
+    : 'One of the two day fields matches every day, and either is enough: this runs every day.';
+}
+
+/** Jobs of every hour lose or repeat an hour like everybody; the others may miss that they do. */
+function* jumpWarnings(
+  schedule: Schedule,
+  zone: Zone,
+  nowMs: number,
+): Generator<readonly [code: string, message: string]> {
+  if (schedule.hours.length === 24) return;
+  const told = new Set<Jump['kind']>();
+  for (const {atMs, kind, fromWall, untilWall} of jumpsOf(zone, nowMs)) {
+    if (told.has(kind) || nextWall(schedule, fromWall, untilWall) === null) continue;
+    told.add(kind);
+    const day = new Date(fromWall).toISOString().slice(0, 10);
+    const times = `${wallTime(fromWall)} to ${wallTime(untilWall)}`;
+    if (kind === 'gap') {
+      const then = schedule.wildcard
+        ? 'the runs of that time are left out'
+        : `it runs at ${new Date(atMs).toISOString()}, right after`;
+      yield ['dst_gap', `In ${zone.name} the clock skips ${times} on ${day}; ${then}.`];
+    } else {
+      const then = schedule.wildcard ? 'it runs in both passes' : 'it runs in the first pass only';
+      yield ['dst_repeat', `In ${zone.name} the clock shows ${times} twice on ${day}; ${then}.`];
+    }
+  }
+}
+
+function* jumpsOf(zone: Zone, nowMs: number): Generator<Jump> {
+  for (let atMs = nowMs; atMs < nowMs + lookAheadMs; ) {
+    const {endMs} = zone.segmentAt(atMs);
+    if (endMs >= nowMs + lookAheadMs) return;
+    const {startMs, offsetMs, previousOffsetMs} = zone.segmentAt(endMs);
+    const before = startMs + previousOffsetMs;
+    const after = startMs + offsetMs;
+    if (after > before) yield {atMs: startMs, kind: 'gap', fromWall: before, untilWall: after};
+    if (after < before) yield {atMs: startMs, kind: 'repeat', fromWall: after, untilWall: before};
+    atMs = endMs;
+  }
+}
+
+function wallTime(wall: number): string {
+  return new Date(wall).toISOString().slice(11, 16);
+}
+
+function shorten(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}
