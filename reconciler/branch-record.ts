@@ -31,9 +31,14 @@ export const branchRecordSchema = z.object({
   conditions: z.array(conditionSchema),
   plan: z.array(actionSchema),
   failures: z.int().min(0),
-  /** Set from the first listing without the branch until it is back or gone for good. */
+  /** Set from the first listing without the branch until it is back or gone for good; `held` by the breaker. */
   missing: z
-    .object({since: z.string(), proven: z.boolean(), cause: z.enum(['branch_deleted', 'branch_excluded'])})
+    .object({
+      since: z.string(),
+      proven: z.boolean(),
+      held: z.boolean().default(false),
+      cause: z.enum(['branch_deleted', 'branch_excluded']),
+    })
     .nullable(),
   trashed_at: z.string().nullable(),
   /** A person took the container out of the trash while git still lacks the branch. */

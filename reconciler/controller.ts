@@ -424,7 +424,12 @@ export function createController(options: ControllerOptions): Controller {
         const record = newBranchRecord({repository, path, branch, live: false, key: container.name});
         record.container_id = container.id;
         record.trashed_at = container.labels[labelNames.trashedAt] ?? null;
-        record.missing = {since: new Date(clock.now()).toISOString(), proven: false, cause: 'branch_deleted'};
+        record.missing = {
+          since: new Date(clock.now()).toISOString(),
+          proven: false,
+          held: false,
+          cause: 'branch_deleted',
+        };
         await records.save(record);
       }
       const state = observedOf(container.name);

@@ -1,12 +1,22 @@
-/** When more than half, and more than three, of a repository's previews vanish in one pass, none is deleted. */
+/** When more than half, and more than three, of a repository's previews vanish together, none is deleted. */
 export function breakerTrips({previews, missing}: {previews: number; missing: number}): boolean {
   return missing > 3 && missing * 2 > previews;
 }
 
-/** Two complete listings without the branch prove a deletion when they lie at least this far apart. */
-export const proofDistanceMs = 2000;
+/** Deletions that lie no further apart than this count as one wave: git and scripts delete refs one by one. */
+export const waveMs = 10_000;
 
-/** True when a second complete listing confirms the first. */
-export function provenByListings(missingSince: string, listedAtMs: number): boolean {
-  return listedAtMs - Date.parse(missingSince) >= proofDistanceMs;
+/**
+ * How far apart the two looks that prove a deletion must lie: of a remote two complete listings, of a local
+ * repository a listing and a direct read of the ref, far enough for a deletion of many refs to be seen as one.
+ */
+export const proofDistanceMs = {local: 250, remote: 2000} as const;
+
+/** True when a second look confirms the first. */
+export function farEnoughApart(
+  missingSince: string,
+  lookedAtMs: number,
+  kind: keyof typeof proofDistanceMs,
+): boolean {
+  return lookedAtMs - Date.parse(missingSince) >= proofDistanceMs[kind];
 }

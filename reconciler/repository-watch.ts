@@ -2,7 +2,7 @@ import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
-import {breakerTrips, proofDistanceMs, provenByListings} from './deletion.ts';
+import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
 import {jitter} from './outcome.ts';
 import type {RefListing, Source} from './sources/source.ts';
 
@@ -66,6 +66,8 @@ export function openRepositoryWatch({
   let passing: Promise<void> | null = null;
   let again = false;
   let deletionsConfirmed = false;
+  /** When each deletion of the present wave was let through. */
+  let letThroughAtMs: number[] = [];
   let stopWatching = () => {};
   let status: RepositoryStatus = {
     repository: source.repository,
@@ -161,22 +163,31 @@ export function openRepositoryWatch({
     // Those whose end is certain already were let through before.
     const undecided = ({live: isLive, trashed_at, missing: gone}: BranchRecord) =>
       !isLive && trashed_at === null && gone?.proven !== true;
+    letThroughAtMs = letThroughAtMs.filter((at) => listing.listedAtMs - at < waveMs);
     const doomed = missing.filter((record) => undecided(record) && !record.restored);
-    const previews = [...records.values()].filter(undecided).length;
-    const trips = !deletionsConfirmed && breakerTrips({previews, missing: doomed.length});
+    const wave = {
+      missing: doomed.length + letThroughAtMs.length,
+      previews: [...records.values()].filter(undecided).length + letThroughAtMs.length,
+    };
+    // A hold lasts until it is confirmed or the branches are back, however much later the next pass or start is.
+    const trips =
+      !deletionsConfirmed &&
+      doomed.length > 0 &&
+      (breakerTrips(wave) || doomed.some(({missing: gone}) => gone?.held));
     if (trips && status.held_deletions === null) {
       log.error(
         'most branches are gone at once; they are paused, and none is removed until `branchtab reconcile --confirm-deletions`',
         {
           repository: source.repository,
-          missing: doomed.length,
-          previews,
+          ...wave,
         },
       );
     }
-    status = {...status, held_deletions: trips ? {missing: doomed.length, previews} : null};
+    status = {...status, held_deletions: trips ? wave : null};
     for (const record of missing) await markMissing(record, listing, trips);
-    if (missing.some((record) => record.missing?.proven === false) && !trips) askAgain(proofDistanceMs);
+    if (missing.some((record) => record.missing?.proven === false) && !trips)
+      askAgain(proofDistanceMs[source.kind]);
+    if (deletionsConfirmed) letThroughAtMs = [];
     if (!trips) deletionsConfirmed = false;
   };
 
@@ -187,16 +198,18 @@ export function openRepositoryWatch({
     // What was certain stays so: a later pass finds the branch still missing while its container is being removed.
     const proven =
       before?.proven === true ||
-      (!held && (excluded || (await isGone(record.branch, since, listing.listedAtMs))));
-    if (before !== null && before.proven === proven) return;
+      (!held &&
+        (excluded || before?.held === true || (await isGone(record.branch, since, listing.listedAtMs))));
+    if (before !== null && before.proven === proven && before.held === held) return;
+    if (proven && before?.proven !== true && !record.live) letThroughAtMs.push(listing.listedAtMs);
     record.revision = excluded ? record.revision : null;
-    record.missing = {since, proven, cause: excluded ? 'branch_excluded' : 'branch_deleted'};
+    record.missing = {since, proven, held, cause: excluded ? 'branch_excluded' : 'branch_deleted'};
     onChanged(record);
   };
 
   const isGone = async (branch: string, since: string, listedAtMs: number): Promise<boolean> => {
-    if (provenByListings(since, listedAtMs)) return true;
-    return source.kind === 'local' && (await source.readRef(branch, {signal})) === null;
+    if (!farEnoughApart(since, listedAtMs, source.kind)) return false;
+    return source.kind === 'remote' || (await source.readRef(branch, {signal})) === null;
   };
 
   const askAgain = (afterMs: number) => {

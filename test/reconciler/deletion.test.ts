@@ -1,5 +1,5 @@
 import test from 'ava';
-import {breakerTrips, provenByListings} from '../../reconciler/deletion.ts';
+import {breakerTrips, farEnoughApart} from '../../reconciler/deletion.ts';
 
 for (const {previews, missing, trips} of [
   {previews: 10, missing: 3, trips: false},
@@ -15,8 +15,10 @@ for (const {previews, missing, trips} of [
   });
 }
 
-test('two listings prove a deletion from two seconds apart', (t) => {
+test('two looks prove a deletion from two seconds apart, of a local repository from a quarter of one', (t) => {
   const since = '2026-01-01T00:00:00.000Z';
-  t.false(provenByListings(since, Date.parse(since) + 1999));
-  t.true(provenByListings(since, Date.parse(since) + 2000));
+  t.false(farEnoughApart(since, Date.parse(since) + 1999, 'remote'));
+  t.true(farEnoughApart(since, Date.parse(since) + 2000, 'remote'));
+  t.false(farEnoughApart(since, Date.parse(since) + 249, 'local'));
+  t.true(farEnoughApart(since, Date.parse(since) + 250, 'local'));
 });

@@ -6,15 +6,15 @@ import {silentLog} from '../../runtime/platform/log.ts';
 import {FakeClock} from '../helpers/fake-clock.ts';
 
 /** A watch over a listing that the test sets; nothing else of the source is asked in these cases. */
-function setup(t: ExecutionContext, names: readonly string[]) {
+function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind'] = 'remote') {
   const clock = new FakeClock();
   const listed = new Map(names.map((name) => [name, 'a'.repeat(40)]));
   const unused = () => Promise.reject(new Error('not asked here'));
   const source: Source = {
     repository: '/srv/repo',
-    kind: 'remote',
+    kind,
     list: async () => ({branches: new Map(listed), defaultBranch: 'main', listedAtMs: clock.now()}),
-    readRef: unused,
+    readRef: async (branch) => listed.get(branch) ?? null,
     readHoody: unused,
     hasHoody: async (commits) => new Set(commits),
     diffTrees: unused,
@@ -28,18 +28,19 @@ function setup(t: ExecutionContext, names: readonly string[]) {
     const record = newBranchRecord({repository: '/srv/repo', path: '.', branch, live: branch === 'main'});
     records.set(branch, {...record, revision: 'a'.repeat(40)});
   }
-  const watch = openRepositoryWatch({
-    repository: {source, includes: () => true, live: 'main'},
-    records: [...records.values()],
-    clock,
-    log: silentLog,
-    random: () => 0.5,
-    intervalMs: 60_000,
-    signal: stop.signal,
-    onChanged: () => {},
-  });
+  const open = () =>
+    openRepositoryWatch({
+      repository: {source, includes: () => true, live: 'main'},
+      records: [...records.values()],
+      clock,
+      log: silentLog,
+      random: () => 0.5,
+      intervalMs: 60_000,
+      signal: stop.signal,
+      onChanged: () => {},
+    });
   t.teardown(() => stop.abort());
-  return {watch, clock, listed, record: (name: string) => records.get(name)};
+  return {watch: open(), open, clock, listed, record: (name: string) => records.get(name)};
 }
 
 const previews = ['p1', 'p2', 'p3', 'p4'];
@@ -86,6 +87,44 @@ test('a confirmation serves one wave of deletions', async (t) => {
   clock.step(10_000);
   await watch.pass();
   t.is(record('q1')?.missing?.proven, false);
+});
+
+test('of a local repository, a listing and a later direct read prove that a branch is gone', async (t) => {
+  const {watch, clock, listed, record} = setup(t, ['main', 'p1', 'p2'], 'local');
+  listed.delete('p1');
+  await watch.pass();
+  t.is(record('p1')?.missing?.proven, false);
+  clock.step(250);
+  await watch.pass();
+  t.is(record('p1')?.missing?.proven, true);
+});
+
+for (const kind of ['local', 'remote'] as const) {
+  test(`branches of a ${kind} repository that vanish one by one are one wave`, async (t) => {
+    const {watch, clock, listed, record} = setup(t, ['main', ...previews], kind);
+    for (const name of previews) {
+      listed.delete(name);
+      await watch.pass();
+      clock.step(2000);
+    }
+    t.deepEqual(watch.status().held_deletions, {missing: 4, previews: 4});
+    t.is(record('p4')?.missing?.proven, false);
+    t.true(record('p4')?.missing?.held);
+  });
+}
+
+test('a hold outlives its wave and the controller', async (t) => {
+  const {watch, open, clock, listed, record} = setup(t, ['main', ...previews]);
+  for (const name of previews) listed.delete(name);
+  await watch.pass();
+  listed.set('p1', 'a'.repeat(40));
+  await watch.close();
+  clock.step(60_000);
+  const next = open();
+  await next.pass();
+  t.is(record('p1')?.missing, null);
+  t.is(record('p2')?.missing?.proven, false);
+  t.deepEqual(next.status().held_deletions, {missing: 3, previews: 4});
 });
 
 test('a branch that is listed again is missing no more', async (t) => {
