@@ -1,5 +1,5 @@
 import {readCommand} from './crontab/command.ts';
-import {type LineContent, type OptionLine, readLine} from './crontab/line.ts';
+import {type KnownSchedules, type LineContent, type OptionLine, readLine} from './crontab/line.ts';
 import {disabledPrefix, type Metadata, metadataPrefix, optionsOf} from './crontab/managed.ts';
 import {type JobOptions, plainOptions} from './crontab/options.ts';
 import type {Issue, TextIssue} from './issue.ts';
@@ -31,8 +31,8 @@ export interface CrontabJob {
   readonly givenName: string | null;
   /** From the comment above a raw rule or the metadata of a managed one. */
   readonly options: JobOptions;
-  /** Schedule and command as written, blanks between the fields normalised: the identity of a raw rule. */
-  readonly rule: string;
+  /** Everything after the schedule as written. */
+  readonly commandText: string;
   /** null for a raw rule. */
   readonly managed: Metadata | null;
   /** False for a managed entry whose rule is commented out. */
@@ -74,6 +74,11 @@ export function printCrontab(lines: readonly CrontabLine[]): string {
   return lines.map(({text}) => text).join('');
 }
 
+/** Schedule and command as written, blanks between the fields normalised: the identity of a raw line. */
+export function ruleOf({schedule, commandText}: Pick<CrontabJob, 'schedule' | 'commandText'>): string {
+  return `${schedule.text} ${commandText}`;
+}
+
 /** What is left without the managed entries, byte for byte. */
 export function rawText({lines}: Crontab): string {
   return printCrontab(lines.filter(({managedJob}) => managedJob === null));
@@ -85,14 +90,23 @@ export function crontabSizeProblem(text: string): string | null {
   if (text.length > maxBytes || new TextEncoder().encode(text).length > maxBytes) {
     return `The crontab is larger than ${maxBytes} bytes; make it smaller.`;
   }
-  return splitLines(text).length > maxLines
-    ? `The crontab has more than ${maxLines} lines; remove some.`
-    : null;
+  return countLines(text) > maxLines ? `The crontab has more than ${maxLines} lines; remove some.` : null;
 }
 
 /** Each line keeps its end; a text that ends with a newline has no empty line after it. */
 function splitLines(text: string): string[] {
   return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+}
+
+function countLines(text: string): number {
+  let count = text === '' || text.endsWith('\n') ? 0 : 1;
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) count += 1;
+  return count;
+}
+
+function withoutEnd(line: string): string {
+  if (!line.endsWith('\n')) return line.endsWith('\r') ? line.slice(0, -1) : line;
+  return line.slice(0, line.endsWith('\r\n') ? -2 : -1);
 }
 
 /** Reads lines in order and holds what the lines above mean for the next. */
@@ -103,6 +117,7 @@ class CrontabReader {
   environment: Readonly<Record<string, string>> = {};
   readonly #managedAllowed: boolean;
   readonly #zones = new Map<string, boolean>();
+  readonly #schedules: KnownSchedules = new Map();
   readonly #names = new Set<string>();
   readonly #managedIds = new Set<string>();
   #variables = 0;
@@ -116,7 +131,7 @@ class CrontabReader {
   }
 
   add(text: string): void {
-    const content = text.replace(/\r?\n?$/, '');
+    const content = withoutEnd(text);
     const read = this.#read(content);
     const kind = this.#accept(read) ? read.kind : 'invalid';
     this.lines.push({kind, text, managedJob: null});
@@ -137,7 +152,7 @@ class CrontabReader {
         return {kind: 'invalid', column: 1, code: 'managed_entry_in_branch', message};
       }
     }
-    return readLine(content);
+    return readLine(content, this.#schedules);
   }
 
   /** Takes the line's meaning over; false where it has an issue. */
@@ -216,7 +231,7 @@ class CrontabReader {
       timeZone: options.timeZone ?? (this.environment.CRON_TZ || this.environment.TZ || null),
       givenName: managed === null ? (this.#optionLine?.name ?? null) : null,
       options,
-      rule: `${schedule.text} ${commandText}`,
+      commandText,
       managed,
       enabled,
     });

@@ -36,7 +36,7 @@ function nameOf({id, name}: Entry): EntryName {
 function createPrinter(): (entry: Entry) => string {
   const printed = new Map<object, string>();
   return ({job, expiresAtMs, runAtMs}) => {
-    const {line: _line, environment, rule: _rule, managed: _managed, ...rest} = job;
+    const {line: _line, environment, commandText: _commandText, managed: _managed, ...rest} = job;
     const variables = printed.get(environment) ?? JSON.stringify(environment);
     printed.set(environment, variables);
     return JSON.stringify([rest, expiresAtMs, runAtMs, variables]);

@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto';
 import {parseTimestamp} from '../../schemas/crontab/managed.ts';
-import type {Crontab, CrontabJob} from '../../schemas/crontab.ts';
+import {type Crontab, type CrontabJob, ruleOf} from '../../schemas/crontab.ts';
 
 /** A job of a user's crontab with the identity that its history hangs on. */
 export interface Entry {
@@ -47,7 +47,9 @@ export function entriesOf(user: string, {jobs}: Crontab, jitterSeed: string): En
     }
     if (job.givenName !== null)
       return entry(uuidV5(`${user}\nname\n${job.givenName}`), job.givenName, null, null);
-    const rule = job.rule.replace(/[ \t]+/g, ' ').trim();
+    const rule = ruleOf(job)
+      .replace(/[ \t]+/g, ' ')
+      .trim();
     const occurrence = occurrences.get(rule) ?? 0;
     occurrences.set(rule, occurrence + 1);
     return entry(uuidV5(`${user}\nrule\n${rule}\n${occurrence}`), derivedName(job.command), null, null);

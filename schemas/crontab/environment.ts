@@ -1,3 +1,6 @@
+/** No name of a variable begins so. */
+const beginsSchedule = /^[ \t]*[0-9*@]/;
+
 /** A `NAME = value` line. A name or value in matching quotes is taken without them; blanks around are dropped. */
 export interface Assignment {
   readonly name: string;
@@ -9,11 +12,11 @@ export interface Assignment {
  * with an assignment.
  */
 export function readAssignment(line: string): Assignment | string | null {
+  if (beginsSchedule.test(line)) return null;
   const match = /^[ \t]*(?:"([^"]*)"|'([^']*)'|([^ \t=]*))[ \t]*=(.*)$/s.exec(line);
   if (match === null) return null;
-  const [, doubleQuoted, singleQuoted, bare, rest = ''] = match;
-  const name = doubleQuoted ?? singleQuoted ?? bare ?? '';
-  if (bare !== undefined && /^[0-9*@]/.test(bare)) return null;
+  const [, doubleQuoted, singleQuoted, bare = '', rest = ''] = match;
+  const name = doubleQuoted ?? singleQuoted ?? bare;
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
     return `\`${name.slice(0, 40)}\` is not a variable name; use letters, digits and \`_\`, and begin with a letter.`;
   }

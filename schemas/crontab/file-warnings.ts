@@ -1,5 +1,6 @@
 import type {Crontab, CrontabJob} from '../crontab.ts';
-import {matchesDay} from '../schedule/next-run.ts';
+import {matchesDay, matchesTime} from '../schedule/next-run.ts';
+import {hoursOf, minutesOf} from '../schedule/parse.ts';
 import {readAssignment} from './environment.ts';
 import type {CrontabWarning} from './warning.ts';
 
@@ -60,8 +61,10 @@ function crowdedMinute(jobs: readonly CrontabJob[], nowMs: number): CrontabWarni
   if (jobs.length <= crowd) return null;
   const counts = new Uint16Array(minutesOfDay);
   for (const same of Map.groupBy(jobs, ({schedule}) => schedule.text).values()) {
-    const {hours = [], minutes = []} = same[0]?.schedule ?? {};
-    for (const hour of hours) {
+    const schedule = same[0]?.schedule;
+    if (schedule === undefined) continue;
+    const minutes = minutesOf(schedule);
+    for (const hour of hoursOf(schedule)) {
       for (const minute of minutes) {
         const at = hour * 60 + minute;
         counts[at] = (counts[at] ?? 0) + same.length;
@@ -72,9 +75,7 @@ function crowdedMinute(jobs: readonly CrontabJob[], nowMs: number): CrontabWarni
     .filter((at) => (counts[at] ?? 0) > crowd)
     .sort((a, b) => (counts[b] ?? 0) - (counts[a] ?? 0) || a - b);
   for (const at of fullest.slice(0, candidates)) {
-    const there = jobs.filter(
-      ({schedule}) => schedule.hours.includes(Math.floor(at / 60)) && schedule.minutes.includes(at % 60),
-    );
+    const there = jobs.filter(({schedule}) => matchesTime(schedule, Math.floor(at / 60), at % 60));
     const together = onOneDay(there, nowMs);
     const tooMuch = together[crowd];
     if (tooMuch === undefined) continue;

@@ -1,7 +1,7 @@
 import type {CrontabJob} from '../crontab.ts';
-import {valuesOf} from '../schedule/canonical.ts';
+import {valuesOf} from '../schedule/bit-set.ts';
 import {nextRun, nextWall} from '../schedule/next-run.ts';
-import {type Schedule, splitWords} from '../schedule/parse.ts';
+import {hoursOf, minutesOf, type Schedule, splitWords} from '../schedule/parse.ts';
 import type {Zone} from '../schedule/zone.ts';
 import {readCommand} from './command.ts';
 import type {CrontabWarning} from './warning.ts';
@@ -36,10 +36,11 @@ export function jobWarnings(job: CrontabJob, text: string, zone: Zone, nowMs: nu
     found.push(warning(2, 'never_runs', 'No year has such a day, so this job never runs.'));
     return found;
   }
-  const everyMinute = schedule.minutes.length === 60;
+  const everyMinute = minutesOf(schedule).length === 60;
   if (everyMinute && !schedule.text.split(' ')[1]?.startsWith('*')) {
-    const hour = String(schedule.hours[0] ?? 0);
-    const message = `This runs in every minute of the hour, ${60 * schedule.hours.length} times a day; write \`0 ${hour}\` for once at ${hour.padStart(2, '0')}:00.`;
+    const hours = hoursOf(schedule);
+    const hour = String(hours[0] ?? 0);
+    const message = `This runs in every minute of the hour, ${60 * hours.length} times a day; write \`0 ${hour}\` for once at ${hour.padStart(2, '0')}:00.`;
     found.push(warning(0, 'every_minute_of_hour', message));
   }
   for (const [field, message] of unevenSteps(schedule)) found.push(warning(field, 'uneven_step', message));
@@ -59,15 +60,11 @@ function percentWarnings({line, managed}: CrontabJob, text: string): CrontabWarn
   return [{code: 'percent_is_stdin', message, line, column: percent.index + 1}];
 }
 
-function* unevenSteps({
-  text,
-  minutes,
-  hours,
-}: Schedule): Generator<readonly [field: number, message: string]> {
-  const fields = text.split(' ');
+function* unevenSteps(schedule: Schedule): Generator<readonly [field: number, message: string]> {
+  const fields = schedule.text.split(' ');
   const ranges = [
-    {field: 0, count: 60, values: minutes, unit: 'minutes', whole: 'hour'},
-    {field: 1, count: 24, values: hours, unit: 'hours', whole: 'day'},
+    {field: 0, count: 60, values: minutesOf(schedule), unit: 'minutes', whole: 'hour'},
+    {field: 1, count: 24, values: hoursOf(schedule), unit: 'hours', whole: 'day'},
   ];
   for (const {field, count, values, unit, whole} of ranges) {
     const step = Number(/^\*\/(\d+)$/.exec(fields[field] ?? '')?.[1] ?? 1);
@@ -99,7 +96,7 @@ function* jumpWarnings(
   zone: Zone,
   nowMs: number,
 ): Generator<readonly [code: string, message: string]> {
-  if (schedule.hours.length === 24) return;
+  if (hoursOf(schedule).length === 24) return;
   const told = new Set<Jump['kind']>();
   for (const {atMs, kind, fromWall, untilWall} of jumpsOf(zone, nowMs)) {
     if (told.has(kind) || nextWall(schedule, fromWall, untilWall) === null) continue;

@@ -1,4 +1,4 @@
-import {parseWords, type Schedule, splitWords} from '../schedule/parse.ts';
+import {parseWords, type Schedule, type ScheduleResult, splitWords, type Word} from '../schedule/parse.ts';
 import {type Assignment, readAssignment} from './environment.ts';
 import {disabledPrefix, type Metadata, metadataPrefix, readMetadata} from './managed.ts';
 import {asOption, type JobOptions, optionKeys, plainOptions, readOption} from './options.ts';
@@ -38,27 +38,29 @@ const optionPrefix = '# branchtab:';
 /** A word that people who come from schedulers with six fields write where the command begins. */
 const sixthField = /^(?:[*?](?:\/\d+)?|(?:sun|mon|tue|wed|thu|fri|sat)[-,](?:sun|mon|tue|wed|thu|fri|sat))$/i;
 
+/** Schedules by their text; one object for all lines that say the same keeps a long crontab small. */
+export type KnownSchedules = Map<string, Schedule>;
+
 /** `content` is the line without its end. */
-export function readLine(content: string): LineContent {
-  const forbidden = /\0|\p{Surrogate}/u.exec(content);
-  if (forbidden !== null) {
+export function readLine(content: string, known: KnownSchedules): LineContent {
+  if (!content.isWellFormed() || content.includes('\0')) {
     const message = 'The line holds a NUL or half a character; remove it.';
-    return invalid(forbidden.index, 'character_forbidden', message);
+    return invalid(Math.max(0, content.search(/\0|\p{Surrogate}/u)), 'character_forbidden', message);
   }
   const start = content.search(/[^ \t]/);
   if (start === -1) return {kind: 'blank'};
-  if (content[start] === '#') return readComment(content.slice(start), start);
+  if (content[start] === '#') return readComment(content.slice(start), start, known);
   const assignment = readAssignment(content);
   if (typeof assignment === 'string')
     return invalid(start, 'environment_invalid', `No variable is set: ${assignment}`);
   if (assignment !== null) return {kind: 'environment', valueColumn: content.indexOf('=') + 2, ...assignment};
-  return readRule(content, 'rule');
+  return readRule(content, 'rule', known);
 }
 
-function readComment(comment: string, start: number): LineContent {
+function readComment(comment: string, start: number, known: KnownSchedules): LineContent {
   if (comment.startsWith(optionPrefix)) return readOptions(comment, start);
   if (comment.startsWith(disabledPrefix)) {
-    const rule = readRule(comment.slice(disabledPrefix.length), 'disabled');
+    const rule = readRule(comment.slice(disabledPrefix.length), 'disabled', known);
     return rule.kind === 'invalid' ? {kind: 'comment'} : rule;
   }
   if (!comment.startsWith(metadataPrefix)) return {kind: 'comment'};
@@ -118,12 +120,13 @@ function readOptions(comment: string, start: number): LineContent {
 }
 
 /** The schedule is one macro or five words; the command is the rest of the line, its inner blanks kept. */
-function readRule(content: string, kind: 'rule' | 'disabled'): LineContent {
+function readRule(content: string, kind: 'rule' | 'disabled', known: KnownSchedules): LineContent {
   const words = splitWords(content, 6);
   const count = words[0]?.text.startsWith('@') ? 1 : 5;
-  const result = parseWords(words.slice(0, count));
-  if (!result.ok) return {kind: 'invalid', ...result.issue};
   const command = words[count];
+  const text = content.slice(words[0]?.start ?? 0, command?.start);
+  const result = readSchedule(text, words.slice(0, count), known);
+  if (!result.ok) return {kind: 'invalid', ...result.issue};
   if (command === undefined) {
     return invalid(content.length, 'command_missing', 'The command is missing; write it after the schedule.');
   }
@@ -132,6 +135,14 @@ function readRule(content: string, kind: 'rule' | 'disabled'): LineContent {
     return invalid(command.start, 'schedule_invalid', message);
   }
   return {kind, schedule: result.schedule, commandText: content.slice(command.start)};
+}
+
+function readSchedule(text: string, words: readonly Word[], known: KnownSchedules): ScheduleResult {
+  const schedule = known.get(text);
+  if (schedule !== undefined) return {ok: true, schedule};
+  const result = parseWords(words);
+  if (result.ok) known.set(text, result.schedule);
+  return result;
 }
 
 function invalid(start: number, code: string, message: string): LineContent {

@@ -1,4 +1,5 @@
-import type {Schedule} from './parse.ts';
+import {valuesOf} from './bit-set.ts';
+import {hoursOf, minutesOf, type Schedule} from './parse.ts';
 
 /**
  * The five fields written anew from the values they stand for, so that a reader who takes text literally reads what
@@ -9,25 +10,18 @@ import type {Schedule} from './parse.ts';
  */
 export function canonicalFields(schedule: Schedule): string | null {
   if (schedule.reboot) return null;
-  const {minutes, hours, dayRule} = schedule;
+  const {dayRule} = schedule;
   const days = valuesOf(schedule.days, 1, 31);
   const weekdays = valuesOf(schedule.weekdays, 0, 6);
   const either = dayRule === 'either';
   const everyDay = either && (days.length === 31 || weekdays.length === 7);
   return [
-    printField(minutes, 0, 59),
-    printField(hours, 0, 23),
+    printField(minutesOf(schedule), 0, 59),
+    printField(hoursOf(schedule), 0, 23),
     everyDay ? '*' : printField(days, 1, 31),
     printField(valuesOf(schedule.months, 1, 12), 1, 12),
     everyDay ? '*' : either ? weekdays.join(',') : printField(weekendTogether(weekdays), 0, 6),
   ].join(' ');
-}
-
-/** Members of a bit set in ascending order. */
-export function valuesOf(set: number, first: number, last: number): number[] {
-  const values: number[] = [];
-  for (let value = first; value <= last; value += 1) if (((set >>> value) & 1) === 1) values.push(value);
-  return values;
 }
 
 /** Sunday as 7 where Saturday is there too: `5-7` reads better than `0,5,6`. */

@@ -1,3 +1,4 @@
+import {firstFrom, has} from './bit-set.ts';
 import type {Schedule} from './parse.ts';
 import type {Zone} from './zone.ts';
 
@@ -66,23 +67,36 @@ export function matchesWallClock(schedule: Schedule, zone: Zone, atMs: number): 
 export function nextWall(schedule: Schedule, from: number, until: number): number | null {
   let day = Math.floor(from / dayMs);
   let minuteOfDay = Math.floor((from - day * dayMs) / minuteMs);
+  // The date is counted along, since a Date for each day would cost more than all the rest.
+  let year = yearOf(day);
+  let month = 1;
+  let dayOfMonth = day - firstDayOf(year) + 1;
+  while (dayOfMonth > daysIn(month, year)) {
+    dayOfMonth -= daysIn(month, year);
+    month += 1;
+  }
   while (day * dayMs < until) {
-    const date = new Date(day * dayMs);
-    const month = date.getUTCMonth();
-    if (!has(schedule.months, month + 1)) {
-      day = Date.UTC(date.getUTCFullYear(), month + 1, 1) / dayMs;
-      minuteOfDay = 0;
-      continue;
-    }
-    if (matchesDay(schedule, date.getUTCDate(), date.getUTCDay())) {
-      const minute = nextMinuteOfDay(schedule, minuteOfDay);
-      if (minute !== null) {
-        const wall = day * dayMs + minute * minuteMs;
-        return wall < until ? wall : null;
+    if (has(schedule.months, month)) {
+      const weekday = (((day + 4) % 7) + 7) % 7;
+      if (matchesDay(schedule, dayOfMonth, weekday)) {
+        const minute = nextMinuteOfDay(schedule, minuteOfDay);
+        if (minute !== -1) {
+          const wall = day * dayMs + minute * minuteMs;
+          return wall < until ? wall : null;
+        }
       }
+      day += 1;
+      dayOfMonth += 1;
+    } else {
+      day += daysIn(month, year) - dayOfMonth + 1;
+      dayOfMonth = daysIn(month, year) + 1;
     }
-    day += 1;
     minuteOfDay = 0;
+    if (dayOfMonth > daysIn(month, year)) {
+      dayOfMonth = 1;
+      month = month === 12 ? 1 : month + 1;
+      if (month === 1) year += 1;
+    }
   }
   return null;
 }
@@ -98,17 +112,42 @@ export function matchesDay(
     : has(days, day) || has(weekdays, weekday);
 }
 
-function nextMinuteOfDay({hours, minutes}: Schedule, from: number): number | null {
-  const fromHour = Math.floor(from / 60);
-  for (const hour of hours) {
-    if (hour < fromHour) continue;
-    const fromMinute = hour === fromHour ? from % 60 : 0;
-    const minute = minutes.find((candidate) => candidate >= fromMinute);
-    if (minute !== undefined) return hour * 60 + minute;
-  }
-  return null;
+export function matchesTime(schedule: Schedule, hour: number, minute: number): boolean {
+  return has(schedule.hours, hour) && nextMinute(schedule, minute) === minute;
 }
 
-function has(set: number, value: number): boolean {
-  return ((set >>> value) & 1) === 1;
+/** -1 where the day has no such minute any more. */
+function nextMinuteOfDay(schedule: Schedule, from: number): number {
+  const fromHour = Math.floor(from / 60);
+  const hour = firstFrom(schedule.hours, fromHour);
+  if (hour === -1) return -1;
+  const minute = nextMinute(schedule, hour === fromHour ? from % 60 : 0);
+  if (minute !== -1) return hour * 60 + minute;
+  const laterHour = firstFrom(schedule.hours, hour + 1);
+  return laterHour === -1 ? -1 : laterHour * 60 + nextMinute(schedule, 0);
+}
+
+function nextMinute({minutesLow, minutesHigh}: Schedule, from: number): number {
+  const low = from < 32 ? firstFrom(minutesLow, from) : -1;
+  if (low !== -1) return low;
+  const high = firstFrom(minutesHigh, Math.max(0, from - 32));
+  return high === -1 ? -1 : high + 32;
+}
+
+/** Days from 1970 to the first of January of `year`. */
+function firstDayOf(year: number): number {
+  const before = year - 1;
+  const leapDays = Math.floor(before / 4) - Math.floor(before / 100) + Math.floor(before / 400);
+  return before * 365 + leapDays - 719_162;
+}
+
+function yearOf(day: number): number {
+  const year = 1970 + Math.floor(day / 365.2425);
+  if (day < firstDayOf(year)) return year - 1;
+  return day < firstDayOf(year + 1) ? year : year + 1;
+}
+
+function daysIn(month: number, year: number): number {
+  if (month !== 2) return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
+  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
 }

@@ -1,19 +1,19 @@
-/**
- * A five-field crontab(5) expression or an `@` macro, ready for matching. `days`, `months` and `weekdays` are
- * bit sets: bit n stands for value n, Sunday is bit 0.
- */
+import {type BitSet, valuesOf} from './bit-set.ts';
+
+/** A five-field crontab(5) expression or an `@` macro, ready for matching. Sunday is day 0 of the week. */
 export interface Schedule {
   /** The fields joined by one space, or the macro. */
   readonly text: string;
   /** `@reboot`: runs when the container starts and at no time of day. */
   readonly reboot: boolean;
-  /** Ascending. */
-  readonly minutes: readonly number[];
-  /** Ascending. */
-  readonly hours: readonly number[];
-  readonly days: number;
-  readonly months: number;
-  readonly weekdays: number;
+  /** Minutes 0 to 31. */
+  readonly minutesLow: BitSet;
+  /** Minutes 32 to 59, as 0 to 27. */
+  readonly minutesHigh: BitSet;
+  readonly hours: BitSet;
+  readonly days: BitSet;
+  readonly months: BitSet;
+  readonly weekdays: BitSet;
   /** Vixie's rule: a day must match `both` day fields where one of them begins with `*`, else `either`. */
   readonly dayRule: 'both' | 'either';
   /** Minute or hour begins with `*`: such a job follows the wall clock through a change of the offset. */
@@ -88,7 +88,7 @@ export function parseSchedule(text: string): ScheduleResult {
 export function parseWords(words: readonly Word[]): ScheduleResult {
   const [first] = words;
   if (first?.text.startsWith('@')) return parseMacro(first);
-  const sets: number[][] = [];
+  const sets: FieldSet[] = [];
   for (const [index, field] of fields.entries()) {
     const word = words[index];
     if (word === undefined) {
@@ -100,35 +100,57 @@ export function parseWords(words: readonly Word[]): ScheduleResult {
       );
     }
     const set = parseField(word, field);
-    if (!Array.isArray(set)) return {ok: false, issue: set};
+    if ('code' in set) return {ok: false, issue: set};
     sets.push(set);
   }
-  const [minutes = [], hours = [], days = [], months = [], weekdays = []] = sets;
-  const stars = words.map(({text}) => text.startsWith('*'));
+  const [minutes = none, hours = none, days = none, months = none, weekdays = none] = sets;
+  const isStar = (index: number) => words[index]?.text.startsWith('*') === true;
   return {
     ok: true,
     schedule: {
       text: words.map(({text}) => text).join(' '),
       reboot: false,
-      minutes,
-      hours,
-      days: bits(days),
-      months: bits(months),
-      weekdays: bits(weekdays.map((day) => day % 7)),
-      dayRule: stars[2] || stars[4] ? 'both' : 'either',
-      wildcard: Boolean(stars[0] || stars[1]),
+      minutesLow: minutes.low,
+      minutesHigh: minutes.high,
+      hours: hours.low,
+      days: days.low,
+      months: months.low,
+      // Sunday as the seventh day is Sunday.
+      weekdays: (weekdays.low | (weekdays.low >>> 7)) & 0x7f,
+      dayRule: isStar(2) || isStar(4) ? 'both' : 'either',
+      wildcard: isStar(0) || isStar(1),
     },
   };
+}
+
+/** Ascending. */
+export function minutesOf({minutesLow, minutesHigh}: Schedule): number[] {
+  return [...valuesOf(minutesLow, 0, 31), ...valuesOf(minutesHigh, 0, 27).map((minute) => minute + 32)];
+}
+
+/** Ascending. */
+export function hoursOf({hours}: Schedule): number[] {
+  return valuesOf(hours, 0, 23);
 }
 
 /** Words between blanks and tabs, at most `limit` of them. Other white space is part of a word, as in cron. */
 export function splitWords(text: string, limit = 16): Word[] {
   const words: Word[] = [];
-  for (const match of text.matchAll(/[^ \t]+/g)) {
-    words.push({text: match[0], start: match.index});
-    if (words.length === limit) break;
+  for (let at = 0; at < text.length && words.length < limit; ) {
+    if (isBlank(text, at)) {
+      at += 1;
+      continue;
+    }
+    const start = at;
+    while (at < text.length && !isBlank(text, at)) at += 1;
+    words.push({text: text.slice(start, at), start});
   }
   return words;
+}
+
+function isBlank(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code === 0x20 || code === 0x09;
 }
 
 function parseMacro({text, start}: Word): ScheduleResult {
@@ -148,8 +170,9 @@ function parseMacro({text, start}: Word): ScheduleResult {
 const rebootSchedule: Schedule = {
   text: '@reboot',
   reboot: true,
-  minutes: [],
-  hours: [],
+  minutesLow: 0,
+  minutesHigh: 0,
+  hours: 0,
   days: 0,
   months: 0,
   weekdays: 0,
@@ -157,17 +180,28 @@ const rebootSchedule: Schedule = {
   wildcard: false,
 };
 
-/** The values of one field in ascending order, or what is wrong with it. */
-function parseField(word: Word, field: Field): number[] | ScheduleIssue {
-  const values = new Set<number>();
+/** `high` holds the values from 32, as 0 and up. */
+interface FieldSet {
+  readonly low: BitSet;
+  readonly high: BitSet;
+}
+
+const none: FieldSet = {low: 0, high: 0};
+
+function parseField(word: Word, field: Field): FieldSet | ScheduleIssue {
+  let low = 0;
+  let high = 0;
   let start = word.start;
   for (const item of word.text.split(',')) {
     const result = parseItem(item, field);
     if (typeof result === 'string') return issue(start, `The ${field.name} field: ${result}`);
-    for (let value = result.first; value <= result.last; value += result.step) values.add(value);
+    for (let value = result.first; value <= result.last; value += result.step) {
+      if (value < 32) low |= 1 << value;
+      else high |= 1 << (value - 32);
+    }
     start += item.length + 1;
   }
-  return [...values].sort((a, b) => a - b);
+  return {low, high};
 }
 
 /** One item of a list as a stepped range, or a sentence that says what is wrong with it. */
@@ -231,10 +265,6 @@ function notAValue(text: string, field: Field, foreign: string | undefined): str
   const name = field.names.find((known) => text.toLowerCase().startsWith(known));
   if (name !== undefined) return `${shown} is not a name; write \`${name}\`.`;
   return `${shown} is not one of ${allowed}.`;
-}
-
-function bits(values: readonly number[]): number {
-  return values.reduce((set, value) => set | (1 << value), 0);
 }
 
 function shorten(text: string): string {

@@ -35,16 +35,15 @@ export function isTimeZone(name: string): boolean {
   }
 }
 
-/** The zone of most containers; known without asking `Intl`, which costs megabytes at its first use. */
-const utc: Zone = {
-  name: 'UTC',
-  segmentAt: () => ({
-    startMs: Number.NEGATIVE_INFINITY,
-    endMs: Number.POSITIVE_INFINITY,
-    offsetMs: 0,
-    previousOffsetMs: 0,
-  }),
+const allTime: Segment = {
+  startMs: Number.NEGATIVE_INFINITY,
+  endMs: Number.POSITIVE_INFINITY,
+  offsetMs: 0,
+  previousOffsetMs: 0,
 };
+
+/** The zone of most containers; known without asking `Intl`, which costs megabytes at its first use. */
+const utc: Zone = {name: 'UTC', segmentAt: () => allTime};
 
 /** Throws RangeError for a name that is not an IANA time zone. */
 export function createZone(name: string): Zone {
@@ -67,9 +66,8 @@ export function createZone(name: string): Zone {
         segments = findSegments(index * chunkMs, (index + 1) * chunkMs, offsetAt);
         chunks.set(index, segments);
       }
-      const found = segments.find(({endMs}) => epochMs < endMs);
-      if (found === undefined) throw new RangeError(`No offset of ${name} at ${epochMs}.`);
-      return found;
+      for (const segment of segments) if (epochMs < segment.endMs) return segment;
+      throw new RangeError(`No offset of ${name} at ${epochMs}.`);
     },
   };
 }

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import {parseCrontab, printCrontab, rawText} from '../../schemas/crontab.ts';
+import {parseCrontab, printCrontab, rawText, ruleOf} from '../../schemas/crontab.ts';
 import {nextRun} from '../../schemas/schedule/next-run.ts';
 import {parseSchedule} from '../../schemas/schedule/parse.ts';
 import {createZone} from '../../schemas/schedule/zone.ts';
@@ -76,8 +76,8 @@ test('any text is read as a crontab and printed as it was, with every issue at a
           return false;
       }
       const again = parseCrontab(rawText(parsed), {file: 'crontab', managedAllowed: false});
-      const rawJobs = parsed.jobs.filter(({managed}) => managed === null).map(({rule}) => rule);
-      return JSON.stringify(again.jobs.map(({rule}) => rule)) === JSON.stringify(rawJobs);
+      const rawJobs = parsed.jobs.filter(({managed}) => managed === null).map(ruleOf);
+      return JSON.stringify(again.jobs.map(ruleOf)) === JSON.stringify(rawJobs);
     }),
     {runs: 2000},
   );
