@@ -1,16 +1,14 @@
-import {readFileSync} from 'node:fs';
 import {readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {readRecord} from '../reconciler/containers/process/container-record.ts';
 import {createControllerWorld} from '../test/helpers/controller-world.ts';
 import {createGitWorld, importBranches} from '../test/helpers/git-world.ts';
+import {cpuSeconds, memoryMegabytes, ticksPerSecond} from './process-usage.ts';
 import {type Bench, percentile} from './result.ts';
 
 const runtimes = 20;
 const settleMs = 30_000;
 const cpuMs = 60_000;
-/** Clock ticks a second in `/proc/<pid>/stat`; the same on every Linux that Bun runs on. */
-const ticksPerSecond = 100;
 
 /** Not due within the bench, as most lines are not most of the time. */
 const crontab = `# nightly
@@ -119,24 +117,10 @@ async function containersOf(stateDirectory: string): Promise<Container[]> {
   });
 }
 
-/** A sum of `smaps_rollup`. `Pss` is the proportional set size: pages shared by n processes count one nth. */
-function memoryMegabytes(pid: number, field: 'Pss' | 'Pss_Anon' | 'Rss' | 'Anonymous'): number {
-  const lines = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').split('\n');
-  const line = lines.find((text) => text.startsWith(`${field}:`));
-  return Number(line?.match(/(\d+) kB$/)?.[1]) / 1024;
-}
-
 /** The size when only the runtimes and their controller share the program's pages, as on a machine of their own. */
 function aloneMegabytes(pid: number): number {
   const filePages = memoryMegabytes(pid, 'Rss') - memoryMegabytes(pid, 'Anonymous');
   return memoryMegabytes(pid, 'Pss_Anon') + filePages / (runtimes + 1);
-}
-
-/** User and system time so far. */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
 function helperSeconds(containers: readonly Container[]): number {

@@ -2,11 +2,11 @@
 export interface Figure {
   readonly label: string;
   readonly value: number;
-  readonly unit: 'ms' | 'MB' | '%' | 'processes';
+  readonly unit: 'ms' | 'µs' | 'MB' | '%' | 'processes' | 'jobs';
   /** What the product promises: the value should stay below it. */
   readonly limit?: number;
-  /** The same work done by something else in the same run. */
-  readonly peer?: {readonly label: string; readonly value: number};
+  /** The same work done by something else in the same run. The value should be at most `most` of the peer's. */
+  readonly peer?: {readonly label: string; readonly value: number; readonly most?: number};
 }
 
 /** What one bench measured. `values` is what `--json` prints beside the name. */
@@ -47,7 +47,7 @@ export function resultTable(results: readonly BenchResult[]): string {
 function figureRow(name: string, {label, value, unit, limit, peer}: Figure): string[] {
   const measured = amount(value, unit);
   if (limit !== undefined) {
-    const verdict = value < limit || (unit === 'processes' && value === limit) ? 'within' : 'OVER';
+    const verdict = value < limit || (isCount(unit) && value === limit) ? 'within' : 'OVER';
     return [name, label, measured, `limit ${amount(limit, unit)}`, ratio(value / limit), verdict];
   }
   if (peer !== undefined)
@@ -57,18 +57,22 @@ function figureRow(name: string, {label, value, unit, limit, peer}: Figure): str
       measured,
       `${peer.label} ${amount(peer.value, unit)}`,
       ratio(value / peer.value),
-      '',
+      peer.most === undefined ? '' : value <= peer.most * peer.value ? 'within' : 'OVER',
     ];
   return [name, label, measured, '', '', ''];
 }
 
 function amount(value: number, unit: Figure['unit']): string {
-  if (unit === 'processes') return String(value);
+  if (isCount(unit)) return String(value);
   return `${value < 1 ? value.toFixed(3) : value.toFixed(1)} ${unit}`;
 }
 
+function isCount(unit: Figure['unit']): boolean {
+  return unit === 'processes' || unit === 'jobs';
+}
+
 function ratio(value: number): string {
-  return `${value.toFixed(2)} x`;
+  return `${value < 0.1 ? value.toFixed(4) : value.toFixed(2)} x`;
 }
 
 /** Nearest rank: the smallest value that at least `share` (0 to 1) of all values do not exceed. NaN without values. */

@@ -1,0 +1,69 @@
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join, resolve} from 'node:path';
+import {installRuntime} from '../reconciler/containers/process/runtime-binary.ts';
+import type {BenchOptions} from './result.ts';
+
+export interface LoneRuntime {
+  readonly pid: number;
+  /** Of the kits, without a slash at its end. */
+  readonly url: string;
+  /** Working directory of jobs. */
+  readonly home: string;
+}
+
+/** Runtimes as containers run them, bundled and from one program, but without controller and sandbox. */
+export async function startLoneRuntimes(
+  count: number,
+  {teardown}: Pick<BenchOptions, 'teardown'>,
+): Promise<LoneRuntime[]> {
+  const directory = await mkdtemp(join(tmpdir(), 'bt-bench-'));
+  teardown(() => rm(directory, {recursive: true, force: true}));
+  const {command} = await installRuntime({
+    stateDirectory: directory,
+    executable: process.execPath,
+    executableRevision: Bun.revision,
+    entry: resolve('runtime/main.ts'),
+  });
+  const runtimes: LoneRuntime[] = [];
+  for (let index = 0; index < count; index += 1)
+    runtimes.push(await startLoneRuntime(command, join(directory, String(index)), teardown));
+  return runtimes;
+}
+
+async function startLoneRuntime(
+  command: readonly string[],
+  directory: string,
+  teardown: BenchOptions['teardown'],
+): Promise<LoneRuntime> {
+  const home = join(directory, 'home');
+  const child = Bun.spawn({
+    cmd: [
+      ...command,
+      'runtime',
+      '--data',
+      join(directory, 'data'),
+      '--home',
+      home,
+      '--listen',
+      '127.0.0.1:0',
+    ],
+    env: {PATH: '/usr/bin:/bin', BUN_JSC_useEagerCodeBlockJettisonTiming: '1'},
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'inherit',
+  });
+  teardown(async () => {
+    child.kill('SIGKILL');
+    await child.exited;
+  });
+  const decoder = new TextDecoder();
+  let line = '';
+  for await (const chunk of child.stdout) {
+    line += decoder.decode(chunk, {stream: true});
+    if (line.includes('\n')) break;
+  }
+  const url = /http:\/\/\S+/.exec(line)?.[0];
+  if (url === undefined) throw new Error(`The runtime did not start: ${line}`);
+  return {pid: child.pid, url, home};
+}
