@@ -84,10 +84,9 @@ export function cronRoutes(cron: CronService, {lists}: {lists: 'envelope' | 'arr
 
   app.get('/users/:user/runs/:id', async (c) => c.json(await cron.getRun(userOf(c), c.req.param('id'))));
 
-  app.get('/users/:user/entries/:id/runs', async (c) => {
-    const query = readRunQuery({...c.req.query(), entry: c.req.param('id')});
-    return c.json(await cron.listRuns(userOf(c), query));
-  });
+  app.get('/users/:user/entries/:id/runs', async (c) =>
+    c.json(await cron.listEntryRuns(userOf(c), c.req.param('id'), readRunQuery(c.req.query()))),
+  );
 
   app.get('/metrics', (c) => c.text(cron.metrics(), 200, {'Content-Type': prometheusText}));
 

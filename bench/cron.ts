@@ -5,6 +5,7 @@ import {parseSchedule} from '../schemas/schedule/parse.ts';
 import {createZone} from '../schemas/schedule/zone.ts';
 import {type LoneRuntime, startLoneRuntimes} from './lone-runtime.ts';
 import {cpuSeconds, memoryMegabytes, ticksPerSecond} from './process-usage.ts';
+import {putCrontab} from './put-crontab.ts';
 import {type Bench, percentile} from './result.ts';
 
 const zoneName = 'Europe/Berlin';
@@ -146,7 +147,7 @@ async function putTimes(runtime: LoneRuntime, count: number): Promise<number[]> 
   const times: number[] = [];
   for (let index = 0; index < count; index += 1) {
     const startMs = performance.now();
-    await put(runtime, `${index} 3 1 1 * true\n`);
+    await putCrontab(runtime, `${index} 3 1 1 * true\n`);
     times.push(performance.now() - startMs);
   }
   return times;
@@ -155,22 +156,12 @@ async function putTimes(runtime: LoneRuntime, count: number): Promise<number[]> 
 /** Of the PUT and of the first look at the entries after its answer. */
 async function putLong(runtime: LoneRuntime, text: string): Promise<{answerMs: number; activeMs: number}> {
   const startMs = performance.now();
-  await put(runtime, text);
+  await putCrontab(runtime, text);
   const answeredMs = performance.now();
   const response = await fetch(`${runtime.url}/users/root/entries?page=${entries}&limit=1`);
   const {entries: items} = (await response.json()) as {entries: {next_run: string | null}[]};
   if (items[0]?.next_run == null) throw new Error('The last line has no next run after the PUT.');
   return {answerMs: answeredMs - startMs, activeMs: performance.now() - answeredMs};
-}
-
-async function put({url}: LoneRuntime, text: string): Promise<void> {
-  const response = await fetch(`${url}/users/root/crontab`, {
-    method: 'PUT',
-    headers: {'Content-Type': 'text/plain', Prefer: 'return=minimal'},
-    body: text,
-  });
-  if (!response.ok) throw new Error(`PUT answered ${response.status}: ${await response.text()}`);
-  await response.text();
 }
 
 async function cpuPercent(pid: number): Promise<number> {

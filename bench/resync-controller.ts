@@ -47,6 +47,7 @@ const controller = createController({
   log,
   random: Math.random,
   baseUrl: () => 'http://127.0.0.1',
+  settings: {smtpUrl: null},
   policy: {undoWindowMs: day, drift: 'revert'},
   timeZone: 'UTC',
   concurrency: 8,

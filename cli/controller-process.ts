@@ -17,6 +17,7 @@ import {openLocalSource} from '../reconciler/sources/git-local.ts';
 import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
+import {isSmtpUrl} from '../runtime/flags.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
 import {
@@ -38,6 +39,7 @@ import {
   writeControllerFile,
 } from './controller-file.ts';
 import {installOwnRuntime} from './own-runtime.ts';
+import {readSecret} from './secret.ts';
 import type {Environment, Settings} from './settings.ts';
 import {version} from './version.ts';
 
@@ -155,6 +157,7 @@ async function startLocked({
     log,
     random: Math.random,
     baseUrl: () => baseUrl,
+    settings: {smtpUrl: await readSmtpUrl(config, environment)},
     policy: {undoWindowMs: config.undo_window, drift: config.drift},
     timeZone: config.timezone,
     concurrency: config.concurrency,
@@ -220,6 +223,18 @@ export async function stopAll(provider: ContainerProvider, graceMs: number): Pro
   const running = (await provider.list()).filter(({state}) => state !== 'stopped');
   await Promise.all(running.map(({id}) => provider.stop(id, {graceMs, reason: 'down'})));
   return running.length;
+}
+
+async function readSmtpUrl({mail}: Config, environment: Environment): Promise<string | null> {
+  if (mail === undefined) return null;
+  const text = await readSecret('mail.smtp_url', mail.smtp_url, environment);
+  // The message leaves the value out: it may hold a password.
+  if (!isSmtpUrl(text))
+    throw new AppError(
+      'CONFIG_INVALID',
+      'mail.smtp_url is smtp://[user:password@]host[:port], or the same with smtps://.',
+    );
+  return text;
 }
 
 interface ProviderContext {

@@ -87,8 +87,9 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
       return;
     }
     case 'put_environment': {
-      const {revision, variables} = served(step);
-      await context.client(containerOf(step)).setEnvironment({revision, variables}, {signal});
+      const {revision, variables, smtpUrl} = served(step);
+      const change = {revision, variables, smtp_url: smtpUrl};
+      await context.client(containerOf(step)).setEnvironment(change, {signal});
       return;
     }
     case 'sync_workspace':

@@ -9,6 +9,7 @@ import type {ScriptCheck} from './branch-files.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
+import type {ContainerSettings} from './desired.ts';
 import {failureOf, jitter, retryDelayMs} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
@@ -38,6 +39,7 @@ export interface ControllerOptions {
   /** Address of the controller's own API, without a final slash. */
   readonly baseUrl: () => string;
   readonly policy: PlanPolicy;
+  readonly settings: ContainerSettings;
   readonly timeZone: string;
   readonly concurrency: number;
   readonly pollIntervalMs: number;
@@ -211,6 +213,7 @@ export function createController(options: ControllerOptions): Controller {
     maxBlobBytes,
     checkScript: options.checkScript,
     policy: options.policy,
+    settings: options.settings,
     findContainer: async ({container_id, key}) => {
       const all = await containers.list();
       return all.find(({id}) => id === container_id) ?? all.find(({name}) => name === key) ?? null;

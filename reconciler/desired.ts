@@ -8,14 +8,25 @@ export type Desired =
       readonly revision: string;
       readonly rootTree: string;
       readonly variables: Readonly<Record<string, string>>;
+      /** Null where nobody mails what jobs write. */
+      readonly smtpUrl: string | null;
       readonly crontabs: readonly CrontabFile[];
       readonly scripts: readonly ScriptFile[];
     }
   | {readonly kind: 'invalid'; readonly revision: string; readonly issues: readonly Issue[]}
   | {readonly kind: 'absent'; readonly reason: MissingCause | 'hoody_removed'; readonly proven: boolean};
 
-/** What the branch's container should be, from the branch's files alone. A single issue makes the whole commit invalid. */
-export function desiredState(ref: ObservedRef, identity: {repository: string; branch: string}): Desired {
+/** What the operator gives to every container. */
+export interface ContainerSettings {
+  readonly smtpUrl: string | null;
+}
+
+/** What the branch's container should be, from its files and the operator's settings. A single issue makes the whole commit invalid. */
+export function desiredState(
+  ref: ObservedRef,
+  identity: {repository: string; branch: string},
+  {smtpUrl}: ContainerSettings,
+): Desired {
   if (ref.kind === 'missing') return {kind: 'absent', reason: ref.cause, proven: ref.proven};
   if (ref.kind === 'without_hoody') return {kind: 'absent', reason: 'hoody_removed', proven: true};
   const {files} = ref;
@@ -30,6 +41,7 @@ export function desiredState(ref: ObservedRef, identity: {repository: string; br
       HOODY_COMMIT: files.commit,
       HOODY_REPOSITORY: identity.repository,
     },
+    smtpUrl,
     crontabs: files.crontabs,
     scripts: files.scripts,
   };

@@ -8,7 +8,10 @@ export function desiredDigests(desired: Desired): DesiredDigests | null {
   const names = Object.keys(desired.variables).sort();
   const variables = Object.fromEntries(names.map((name) => [name, desired.variables[name]]));
   const lines = desired.scripts.map(({path, sha256}) => `${path}\0${sha256}\n`).sort();
-  return {environment: digest(JSON.stringify(variables)), deployment: digest(lines.join(''))};
+  return {
+    environment: digest(JSON.stringify([variables, desired.smtpUrl])),
+    deployment: digest(lines.join('')),
+  };
 }
 
 function digest(text: string): string {

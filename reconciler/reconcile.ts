@@ -5,7 +5,7 @@ import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
 import {readBranchFiles, type ScriptCheck} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Container} from './containers/provider.ts';
-import {type Desired, desiredState} from './desired.ts';
+import {type ContainerSettings, type Desired, desiredState} from './desired.ts';
 import {desiredDigests} from './digests.ts';
 import type {Observation, ObservedRef} from './observation.ts';
 import {type DesiredDigests, hasDrifted, type PlanPolicy, planBranch} from './plan.ts';
@@ -14,6 +14,7 @@ import {missingResult, type Result} from './status.ts';
 export interface ReconcileContext extends ApplyContext {
   readonly checkScript: ScriptCheck;
   readonly policy: PlanPolicy;
+  readonly settings: ContainerSettings;
   readonly log: Log;
   /** The branch's container as the provider knows it now. */
   readonly findContainer: (record: BranchRecord) => Promise<Container | null>;
@@ -46,7 +47,7 @@ export async function reconcileBranch(
 ): Promise<Reconciled> {
   const taken: Action[] = [];
   const ref = await observeRef(record, context, signal);
-  const desired = desiredState(ref, record);
+  const desired = desiredState(ref, record, context.settings);
   const digests = desiredDigests(desired);
   for (let round = 1; round <= mostRounds; round += 1) {
     const observation = await observe(record, ref, context, signal);

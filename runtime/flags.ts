@@ -68,9 +68,13 @@ export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
 /** The message leaves the value out: it may hold a password. */
 function checkSmtpUrl(text: string | undefined): string | null {
   if (text === undefined) return null;
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url !== null && /^smtps?:$/.test(url.protocol) && url.hostname !== '') return text;
+  if (isSmtpUrl(text)) return text;
   throw invalid('--smtp-url is smtp://[user:password@]host[:port], or the same with smtps://.');
+}
+
+export function isSmtpUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  return url !== null && /^smtps?:$/.test(url.protocol) && url.hostname !== '';
 }
 
 function parseValues(args: readonly string[]) {

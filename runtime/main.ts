@@ -131,9 +131,13 @@ async function openServices(
       users: flags.users,
       environment,
       jitterSeed: flags.container ?? '',
-      ...(flags.smtpUrl === null
-        ? {}
-        : {mail: {deliver: smtpDelivery(flags.smtpUrl), host: flags.container ?? 'localhost'}}),
+      mail: {
+        delivery() {
+          const url = control.environment().smtp_url ?? flags.smtpUrl;
+          return url === null ? null : smtpDelivery(url);
+        },
+        host: flags.container ?? 'localhost',
+      },
     }),
   };
 }

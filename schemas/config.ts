@@ -17,6 +17,23 @@ const repositorySchema = z
   })
   .meta({id: 'Repository'});
 
+/** A value that does not stand in the file itself. */
+const secretSourceSchema = z
+  .union([
+    z.strictObject({
+      from_env: z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+        .meta({description: 'Variable of the controller.'}),
+    }),
+    z.strictObject({
+      from_file: z.string().min(1).meta({description: 'File on the host of the controller.'}),
+    }),
+  ])
+  .meta({id: 'SecretSource'});
+
+export type SecretSource = z.infer<typeof secretSourceSchema>;
+
 /** `branchtab.yaml`: the operator's file, trusted, on the host. Flags win over it. */
 export const configSchema = z
   .strictObject({
@@ -55,6 +72,10 @@ export const configSchema = z
     fetch_interval: durationSchema
       .default(60_000)
       .meta({description: 'Between two fetches of a remote repository.'}),
+    mail: z
+      .strictObject({smtp_url: secretSourceSchema})
+      .optional()
+      .meta({description: 'Where jobs with MAILTO have their output mailed.'}),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),
     undo_window: durationSchema

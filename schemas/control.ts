@@ -25,10 +25,16 @@ export const scheduleChangeSchema = z.object({
 });
 export type ScheduleChange = z.infer<typeof scheduleChangeSchema>;
 
-/** Variables replace the former ones as a whole; they reach runs and calls that start afterwards. */
+/** All of it replaces what was there; it reaches runs and calls that start afterwards. */
 export const environmentChangeSchema = z.object({
   revision: z.string().max(64).nullable(),
   variables: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072)),
+  smtp_url: z
+    .string()
+    .max(2048)
+    .nullable()
+    .default(null)
+    .meta({description: 'Server that mails what jobs of a crontab with MAILTO write.'}),
 });
 export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
 
@@ -72,9 +78,10 @@ export const controlStateSchema = z.object({
   schedule: z.object({state: scheduleStateSchema, reason: z.string().nullable()}),
   environment: z.object({
     revision: z.string().nullable(),
-    digest: z
-      .string()
-      .meta({description: 'SHA-256 over the variables as JSON with sorted names; never the values.'}),
+    digest: z.string().meta({
+      description:
+        'SHA-256 over the variables with sorted names and the mail server as JSON; never the values.',
+    }),
   }),
   workspace: z.object({tree: z.string().nullable()}),
   deployment: z.object({digest: z.string().nullable()}),

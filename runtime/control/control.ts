@@ -23,7 +23,7 @@ type State = z.infer<typeof stateSchema>;
 export interface Control {
   schedule(): State['schedule'];
   environment(): EnvironmentChange;
-  /** SHA-256 over the variables as JSON with sorted names: tells a change without telling a value. */
+  /** SHA-256 over all but the revision: tells a change without telling a value. */
   environmentDigest(): string;
   /** Durable when it resolves. */
   setSchedule(change: ScheduleChange): Promise<void>;
@@ -45,7 +45,10 @@ export async function openControl({
   const listeners = new Set<(event: ControlEvent) => void>();
   let state: State =
     text === null
-      ? {schedule: {state: initial, reason: null}, environment: {revision: null, variables: {}}}
+      ? {
+          schedule: {state: initial, reason: null},
+          environment: {revision: null, variables: {}, smtp_url: null},
+        }
       : parseState(text, path);
   const inTurn = createSerialLock();
 
@@ -59,7 +62,7 @@ export async function openControl({
   return {
     schedule: () => state.schedule,
     environment: () => state.environment,
-    environmentDigest: () => variablesDigest(state.environment.variables),
+    environmentDigest: () => digestOf(state.environment),
     async setSchedule({state: scheduleState, reason}) {
       await save({schedule: {state: scheduleState, reason}});
       for (const listener of listeners) listener({type: 'schedule_changed', state: scheduleState});
@@ -72,9 +75,11 @@ export async function openControl({
   };
 }
 
-export function variablesDigest(variables: Readonly<Record<string, string>>): string {
+export function digestOf({variables, smtp_url}: Omit<EnvironmentChange, 'revision'>): string {
   const sorted = Object.fromEntries(Object.entries(variables).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify([sorted, smtp_url]))
+    .digest('hex');
 }
 
 function parseState(text: string, path: string): State {

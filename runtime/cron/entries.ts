@@ -155,19 +155,25 @@ export function createEntries({
 
 /** By full id or by a prefix of at least four characters that only one entry has. Throws INVALID_ID or ENTRY_NOT_FOUND. */
 export function findEntry({entries}: Pick<StoredCrontab, 'entries'>, id: string): Entry {
-  const wanted = id.toLowerCase();
-  if (!uuidPattern.test(wanted) && !/^[0-9a-f][0-9a-f-]{3,34}$/.test(wanted)) {
-    throw new AppError('INVALID_ID', 'Entry id must be a UUID, or at least the first 4 characters of one.');
-  }
-  const [entry, other] = entries.filter((candidate) => candidate.id.startsWith(wanted));
+  const beginning = checkId(id);
+  const [entry, other] = entries.filter((candidate) => candidate.id.startsWith(beginning));
   if (entry === undefined) throw noEntry(id);
-  if (other !== undefined) {
-    throw new AppError(
-      'INVALID_ID',
-      `More than one entry has an id that begins with \`${wanted}\`; write more of it.`,
-    );
-  }
+  if (other !== undefined) throw ambiguousId(beginning);
   return entry;
+}
+
+/** The id or the beginning of one in small letters. Throws INVALID_ID. */
+export function checkId(id: string): string {
+  const wanted = id.toLowerCase();
+  if (uuidPattern.test(wanted) || idBeginning.test(wanted)) return wanted;
+  throw new AppError('INVALID_ID', 'Entry id must be a UUID, or at least the first 4 characters of one.');
+}
+
+export const idBeginning = /^[0-9a-f][0-9a-f-]{3,34}$/;
+
+export function ambiguousId(beginning: string): AppError {
+  const message = `More than one entry has an id that begins with \`${beginning}\`; write more of it.`;
+  return new AppError('INVALID_ID', message);
 }
 
 /** A command can be fine for a shell and still read differently on a crontab line. */
@@ -195,6 +201,6 @@ function findManaged(
   return {job, managed};
 }
 
-function noEntry(id: string): AppError {
+export function noEntry(id: string): AppError {
   return new AppError('ENTRY_NOT_FOUND', `There is no entry \`${id.slice(0, 64)}\`; it may have expired.`);
 }

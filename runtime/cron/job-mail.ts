@@ -15,23 +15,27 @@ const waitsMs = [10_000, 60_000, 5 * 60_000] as const;
 const mostWaiting = 100;
 const mostRecipients = 20;
 
+export interface JobMailOptions {
+  /** null while no server is configured. */
+  readonly delivery: () => MailDelivery | null;
+  /** Stands for the container in subject and sender. */
+  readonly host: string;
+}
+
 export function createJobMail({
-  deliver,
+  delivery,
   host,
   clock,
   log,
   stopped,
-}: {
-  deliver: MailDelivery;
-  /** Stands for the container in subject and sender. */
-  host: string;
+}: JobMailOptions & {
   clock: Clock;
   log: Log;
   stopped: AbortSignal;
 }): JobMail {
   let waiting = 0;
 
-  async function send(mail: Mail, runId: string): Promise<void> {
+  async function send(deliver: MailDelivery, mail: Mail, runId: string): Promise<void> {
     for (let tries = 0; !stopped.aborted; tries += 1) {
       try {
         await deliver(mail);
@@ -50,8 +54,9 @@ export function createJobMail({
 
   return {
     report(entry, claim, result) {
+      const deliver = delivery();
       const mail = composeMail(entry, result, host);
-      if (mail === null) return;
+      if (deliver === null || mail === null) return;
       if (mail.to.length === 0) {
         log.warn('MAILTO names no address that mail can be sent to', {entry_id: entry.id});
         return;
@@ -61,7 +66,7 @@ export function createJobMail({
         return;
       }
       waiting += 1;
-      void send(mail, claim.id).finally(() => {
+      void send(deliver, mail, claim.id).finally(() => {
         waiting -= 1;
       });
     },

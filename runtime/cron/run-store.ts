@@ -65,6 +65,9 @@ export interface RunStore {
   get(user: string, id: string): Run | null;
   has(id: string): boolean;
   lastOf(entryId: string): Run | null;
+  /** Ids of entries that begin with `prefix`, whether they still exist or not; no more than two. */
+  entryIds(user: string, prefix: string): string[];
+  hasEntryNamed(user: string, name: string): boolean;
   /** The newest run that is over, of whatever entry. */
   last(): LastRun | null;
 }
@@ -130,6 +133,12 @@ export function createRunStore(database: Database): RunStore {
   const newest = database.query<Row, []>(
     `SELECT ${columns} FROM runs WHERE status <> 'running' ORDER BY scheduled_ms DESC LIMIT 1`,
   );
+  const ids = database.query<{entry_id: string}, [string, string, string]>(
+    'SELECT DISTINCT entry_id FROM runs WHERE entry_id >= ? AND entry_id < ? AND user = ? LIMIT 2',
+  );
+  const named = database.query<unknown, [string, string]>(
+    'SELECT 1 FROM runs WHERE user = ? AND entry_name = ? LIMIT 1',
+  );
   const page = database.query<Row, Record<string, string | number | null>>(`SELECT ${columns} FROM runs
     WHERE user = $user
       AND ($entry IS NULL OR entry_id = lower($entry) OR entry_name = $entry)
@@ -153,6 +162,9 @@ export function createRunStore(database: Database): RunStore {
     get: (user, id) => optionalRun(byId.get(user, id)),
     has: (id) => exists.get(id) !== null,
     lastOf: (entryId) => optionalRun(newestOf.get(entryId)),
+    // `g` comes right after the last digit of an id.
+    entryIds: (user, prefix) => ids.all(prefix, `${prefix}g`, user).map(({entry_id}) => entry_id),
+    hasEntryNamed: (user, name) => named.get(user, name) !== null,
     last() {
       const run = optionalRun(newest.get());
       return run === null ? null : toLastRun(run);

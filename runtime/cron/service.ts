@@ -21,7 +21,6 @@ import {createZone, isTimeZone} from '../../schemas/schedule/zone.ts';
 import type {Clock} from '../platform/clock.ts';
 import {mkdir} from '../platform/files.ts';
 import type {Log} from '../platform/log.ts';
-import type {MailDelivery} from '../platform/mail-delivery.ts';
 import {createCrontabHistory} from './crontab-history.ts';
 import {openCrontabStore, type StoredCrontab} from './crontab-store.ts';
 import {checkCrontabSize, createCrontabWrites, type PutOptions} from './crontab-writes.ts';
@@ -30,7 +29,7 @@ import {runId} from './entry.ts';
 import {createEntryActions} from './entry-actions.ts';
 import type {EntryTimes} from './entry-view.ts';
 import {createFiring, type JobEnvironment} from './firing.ts';
-import {createJobMail} from './job-mail.ts';
+import {createJobMail, type JobMailOptions} from './job-mail.ts';
 import {createJobRunner} from './job-runner.ts';
 import {createCronMetrics} from './metrics.ts';
 import {openPauseStore} from './pause-store.ts';
@@ -62,8 +61,8 @@ export interface CronOptions {
   readonly environment: JobEnvironment;
   /** Tells this container from others, so that the jitter of equal jobs differs. Empty unless given. */
   readonly jitterSeed?: string;
-  /** Sends what `MAILTO` asks for; without it nobody does. `host` stands for the container in sender and subject. */
-  readonly mail?: {readonly deliver: MailDelivery; readonly host: string};
+  /** Sends what `MAILTO` asks for; `host` stands for the container in sender and subject. */
+  readonly mail?: JobMailOptions;
   /** Bytes of all records together; 64 MiB unless given. */
   readonly maxRecordBytes?: number;
   /** Absolute path; `/bin/sh` unless given. */
@@ -105,6 +104,8 @@ export interface CronService {
   resumeEntry(user: string, id: string): Promise<ManagedEntry | RawItem>;
 
   listRuns(user: string, query: RunQuery): Promise<RunList>;
+  /** Of one entry, by id or unambiguous prefix, also when it is gone. */
+  listEntryRuns(user: string, id: string, query: RunQuery): Promise<RunList>;
   getRun(user: string, id: string): Promise<Run>;
   /** The output there is, then what comes in, then the record when the run is over. */
   followRun(user: string, id: string, signal: AbortSignal): Promise<AsyncIterable<OutputEvent>>;
@@ -177,11 +178,11 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     onFinished(entry, claim, result) {
       lastRun = toLastRun(claim, result);
       retries.consider(entry, claim, result);
-      mail?.report(entry, claim, result);
+      mail.report(entry, claim, result);
     },
   });
-  const mail =
-    options.mail === undefined ? null : createJobMail({...options.mail, clock, log, stopped: stopped.signal});
+  const {delivery, host} = options.mail ?? {delivery: () => null, host: 'localhost'};
+  const mail = createJobMail({delivery, host, clock, log, stopped: stopped.signal});
   const retries = createRetries({
     clock,
     log,
@@ -250,7 +251,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     pauseOf: (entry) => pauses.of(entry, clock.now()),
   });
   const entries = createEntries({writes, clock, times, zones});
-  const queries = createRunQueries({users, runs});
+  const queries = createRunQueries({users, runs, entriesOf: (user) => store.get(user).entries});
   const actions = createEntryActions({
     writes,
     entries,
@@ -275,7 +276,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
       const nowMs = clock.now();
       const activeMs = how.dryRun ? null : after === before ? after.changedMs : nowMs;
       const report = () =>
-        reportPut({before, after, activeMs, nowMs, zones, mailDelivered: mail !== null, log});
+        reportPut({before, after, activeMs, nowMs, zones, mailDelivered: delivery() !== null, log});
       return {...tagged(after), removed_expired: removedExpired, report};
     },
 
@@ -300,6 +301,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     resumeEntry: actions.resume,
 
     listRuns: queries.list,
+    listEntryRuns: queries.listOf,
     getRun: queries.get,
     async followRun(user, id, signal) {
       const {name} = await users.find(user);

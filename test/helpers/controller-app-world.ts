@@ -37,6 +37,7 @@ export async function createControllerAppWorld(t: Teardown) {
     log: silentLog,
     random: () => 0.5,
     baseUrl: () => 'http://127.0.0.1:7070',
+    settings: {smtpUrl: null},
     policy: {undoWindowMs: 0, drift: 'revert'},
     timeZone: 'UTC',
     concurrency: 1,

@@ -12,6 +12,7 @@ const served: Desired = {
   revision: 'a'.repeat(40),
   rootTree: 'tree-a',
   variables: {},
+  smtpUrl: null,
   crontabs: [{file: '.hoody/crontab', user: 'root', text: '', sha256: 'text-a'}],
   scripts: [],
 };

@@ -7,7 +7,7 @@ const minuteMs = 60_000;
 
 async function createMailWorld(t: ExecutionContext): Promise<CronWorld & {sink: SmtpSink}> {
   const sink = await createSmtpSink(t);
-  const world = await createCronWorld(t, {mail: {deliver: smtpDelivery(sink.url), host: 'shop-main'}});
+  const world = await createCronWorld(t, {mail: {delivery: () => smtpDelivery(sink.url), host: 'shop-main'}});
   return {...world, sink};
 }
 
