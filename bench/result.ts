@@ -48,7 +48,14 @@ function figureRow(name: string, {label, value, unit, limit, peer}: Figure): str
   const measured = amount(value, unit);
   if (limit !== undefined) {
     const verdict = value < limit || (isCount(unit) && value === limit) ? 'within' : 'OVER';
-    return [name, label, measured, `limit ${amount(limit, unit)}`, ratio(value / limit), verdict];
+    return [
+      name,
+      label,
+      measured,
+      `limit ${amount(limit, unit)}`,
+      limit === 0 ? '' : ratio(value / limit),
+      verdict,
+    ];
   }
   if (peer !== undefined)
     return [

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {nextRun} from '../../../schemas/schedule/next-run.ts';
 import {parseSchedule, type Schedule} from '../../../schemas/schedule/parse.ts';
 import {createZone} from '../../../schemas/schedule/zone.ts';
+import {anyExpression, offsetChanges, timesOfChanges} from '../../helpers/cron-expressions.ts';
 import {walkMinutes} from '../../helpers/minute-walker.ts';
 
 const dayMs = 24 * 60 * 60_000;
@@ -91,40 +92,10 @@ test('a whole day that a zone leaves out is not made up for', next, {
   expect: '2012-12-29T22:00:00.000Z',
 });
 
-const changes = [
-  {zone: 'America/New_York', at: '2026-03-08T07:00:00Z'},
-  {zone: 'America/New_York', at: '2026-11-01T06:00:00Z'},
-  {zone: 'Europe/London', at: '2026-03-29T01:00:00Z'},
-  {zone: 'Europe/London', at: '2026-10-25T01:00:00Z'},
-  {zone: 'Australia/Lord_Howe', at: '2026-04-04T15:00:00Z'},
-  {zone: 'Australia/Lord_Howe', at: '2026-10-03T15:30:00Z'},
-  {zone: 'America/Santiago', at: '2026-09-06T04:00:00Z'},
-  {zone: 'Africa/Casablanca', at: '2026-02-15T02:00:00Z'},
-  {zone: 'Asia/Kathmandu', at: '2026-04-04T15:00:00Z'},
-];
-const expressions = [
-  '* * * * *',
-  '*/15 * * * *',
-  '*/30 1 * * *',
-  '30 * * * *',
-  '0 */2 * * *',
-  '30 2 * * *',
-  '0 2 * * *',
-  '15 1 * * *',
-  '45 1 * * *',
-  '0,30 1,2 * * *',
-  '10-50/20 2 * * *',
-  '30 1-23/2 * * *',
-  '0 3 * * *',
-  '59 1 * * *',
-  '0 0 * * *',
-  '30 0 * * sun',
-  '0 2 29 3 *',
-];
-for (const {zone, at} of changes) {
+for (const {zone, at} of offsetChanges) {
   test(`DST as the daemon: ${zone} around ${at}`, (t) => {
     const [from, until] = [Date.parse(at) - 1.5 * dayMs, Date.parse(at) + 1.5 * dayMs];
-    for (const text of expressions) {
+    for (const text of timesOfChanges) {
       t.deepEqual(
         allRuns(text, zone, from, until).map(iso),
         walkMinutes(text, zone, from, until).map(iso),
@@ -134,30 +105,10 @@ for (const {zone, at} of changes) {
   });
 }
 
-function field(first: number, last: number): fc.Arbitrary<string> {
-  const value = fc.integer({min: first, max: last});
-  const range = fc.tuple(value, value).map(([a, b]) => `${Math.min(a, b)}-${Math.max(a, b)}`);
-  const step = fc.integer({min: 1, max: last + 5});
-  const item = fc.oneof(
-    value.map(String),
-    range,
-    fc.tuple(range, step).map(([r, s]) => `${r}/${s}`),
-    step.map((s) => `*/${s}`),
-  );
-  return fc.oneof(
-    fc.constant('*'),
-    item,
-    fc.array(item, {minLength: 1, maxLength: 3}).map((items) => items.join(',')),
-  );
-}
-
 test('any expression has the runs that the minute walker finds', (t) => {
-  const expression = fc
-    .tuple(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 7))
-    .map((fields) => fields.join(' '));
   const day = fc.integer({min: 0, max: 3000});
   fc.assert(
-    fc.property(expression, day, (text, offset) => {
+    fc.property(anyExpression, day, (text, offset) => {
       const from = Date.parse('2024-01-01T00:00:00Z') + offset * dayMs;
       t.deepEqual(
         allRuns(text, 'UTC', from, from + 2 * dayMs),
