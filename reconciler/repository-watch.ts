@@ -188,7 +188,7 @@ export function openRepositoryWatch({
     if (missing.some((record) => record.missing?.proven === false) && !trips)
       askAgain(proofDistanceMs[source.kind]);
     if (deletionsConfirmed) letThroughAtMs = [];
-    if (!trips) deletionsConfirmed = false;
+    if (doomed.every(({missing: gone}) => gone?.proven === true)) deletionsConfirmed = false;
   };
 
   const markMissing = async (record: BranchRecord, listing: RefListing, held: boolean): Promise<void> => {

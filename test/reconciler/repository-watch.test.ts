@@ -78,6 +78,19 @@ test('the breaker holds most previews back until that is confirmed, and then for
   t.is(watch.status().held_deletions, null);
 });
 
+test('a confirmation holds until the branches that are missing with it are certain to be gone', async (t) => {
+  const {watch, clock, listed, record} = setup(t, ['main', ...previews]);
+  for (const name of previews) listed.delete(name);
+  watch.confirmDeletions();
+  await watch.pass();
+  clock.step(2000);
+  await watch.pass();
+  t.deepEqual(
+    previews.map((name) => record(name)?.missing?.proven),
+    [true, true, true, true],
+  );
+});
+
 test('a confirmation serves one wave of deletions', async (t) => {
   const {watch, clock, listed, record} = setup(t, ['main', ...previews, 'q1', 'q2', 'q3', 'q4', 'q5']);
   watch.confirmDeletions();
