@@ -6,6 +6,7 @@ import {openRunArchive} from '../reconciler/run-archive.ts';
 import {openLocalSource} from '../reconciler/sources/git-local.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import {type Log, silentLog} from '../runtime/platform/log.ts';
+import {plainSettings} from '../schemas/control.ts';
 import type {ResyncLine} from './resync.ts';
 
 const [repository = '', recordsDirectory = '', passes = '1'] = process.argv.slice(2);
@@ -47,7 +48,7 @@ const controller = createController({
   log,
   random: Math.random,
   baseUrl: () => 'http://127.0.0.1',
-  settings: {smtpUrl: null},
+  settings: plainSettings,
   policy: {undoWindowMs: day, drift: 'revert'},
   timeZone: 'UTC',
   concurrency: 8,

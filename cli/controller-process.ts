@@ -157,7 +157,10 @@ async function startLocked({
     log,
     random: Math.random,
     baseUrl: () => baseUrl,
-    settings: {smtpUrl: await readSmtpUrl(config, environment)},
+    settings: {
+      smtp_url: await readSmtpUrl(config, environment),
+      max_entries: config.max_entries,
+    },
     policy: {undoWindowMs: config.undo_window, drift: config.drift},
     timeZone: config.timezone,
     concurrency: config.concurrency,

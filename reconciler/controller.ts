@@ -1,7 +1,7 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Branch, Reconciliation} from '../schemas/branch.ts';
-import type {ControlState} from '../schemas/control.ts';
+import type {ContainerSettings, ControlState} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Run} from '../schemas/run.ts';
@@ -9,7 +9,6 @@ import type {ScriptCheck} from './branch-files.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
-import type {ContainerSettings} from './desired.ts';
 import {failureOf, jitter, retryDelayMs} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {type BranchQueue, createQueue} from './queue.ts';

@@ -1,3 +1,4 @@
+import type {ContainerSettings} from '../schemas/control.ts';
 import {parseCrontab} from '../schemas/crontab.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {BranchFiles, CrontabFile, MissingCause, ObservedRef, ScriptFile} from './observation.ts';
@@ -8,24 +9,18 @@ export type Desired =
       readonly revision: string;
       readonly rootTree: string;
       readonly variables: Readonly<Record<string, string>>;
-      /** Null where nobody mails what jobs write. */
-      readonly smtpUrl: string | null;
+      readonly settings: ContainerSettings;
       readonly crontabs: readonly CrontabFile[];
       readonly scripts: readonly ScriptFile[];
     }
   | {readonly kind: 'invalid'; readonly revision: string; readonly issues: readonly Issue[]}
   | {readonly kind: 'absent'; readonly reason: MissingCause | 'hoody_removed'; readonly proven: boolean};
 
-/** What the operator gives to every container. */
-export interface ContainerSettings {
-  readonly smtpUrl: string | null;
-}
-
 /** What the branch's container should be, from its files and the operator's settings. A single issue makes the whole commit invalid. */
 export function desiredState(
   ref: ObservedRef,
   identity: {repository: string; branch: string},
-  {smtpUrl}: ContainerSettings,
+  settings: ContainerSettings,
 ): Desired {
   if (ref.kind === 'missing') return {kind: 'absent', reason: ref.cause, proven: ref.proven};
   if (ref.kind === 'without_hoody') return {kind: 'absent', reason: 'hoody_removed', proven: true};
@@ -41,7 +36,7 @@ export function desiredState(
       HOODY_COMMIT: files.commit,
       HOODY_REPOSITORY: identity.repository,
     },
-    smtpUrl,
+    settings,
     crontabs: files.crontabs,
     scripts: files.scripts,
   };

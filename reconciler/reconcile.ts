@@ -1,11 +1,12 @@
 import type {Log} from '../runtime/platform/log.ts';
+import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
 import {readBranchFiles, type ScriptCheck} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Container} from './containers/provider.ts';
-import {type ContainerSettings, type Desired, desiredState} from './desired.ts';
+import {type Desired, desiredState} from './desired.ts';
 import {desiredDigests} from './digests.ts';
 import type {Observation, ObservedRef} from './observation.ts';
 import {type DesiredDigests, hasDrifted, type PlanPolicy, planBranch} from './plan.ts';

@@ -131,9 +131,10 @@ async function openServices(
       users: flags.users,
       environment,
       jitterSeed: flags.container ?? '',
+      maxEntries: () => control.environment().settings.max_entries,
       mail: {
         delivery() {
-          const url = control.environment().smtp_url ?? flags.smtpUrl;
+          const url = control.environment().settings.smtp_url ?? flags.smtpUrl;
           return url === null ? null : smtpDelivery(url);
         },
         host: flags.container ?? 'localhost',

@@ -76,6 +76,12 @@ export const configSchema = z
       .strictObject({smtp_url: secretSourceSchema})
       .optional()
       .meta({description: 'Where jobs with MAILTO have their output mailed.'}),
+    max_entries: z
+      .int()
+      .min(0)
+      .max(10_000)
+      .default(10_000)
+      .meta({description: 'Jobs that one crontab may hold, managed entries among them.'}),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),
     undo_window: durationSchema

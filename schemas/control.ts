@@ -25,18 +25,35 @@ export const scheduleChangeSchema = z.object({
 });
 export type ScheduleChange = z.infer<typeof scheduleChangeSchema>;
 
-/** All of it replaces what was there; it reaches runs and calls that start afterwards. */
-export const environmentChangeSchema = z.object({
-  revision: z.string().max(64).nullable(),
-  variables: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072)),
+/** What the operator gives to a container beside variables. */
+export const containerSettingsSchema = z.object({
   smtp_url: z
     .string()
     .max(2048)
     .nullable()
-    .default(null)
     .meta({description: 'Server that mails what jobs of a crontab with MAILTO write.'}),
+  max_entries: z.int().min(0).max(10_000).meta({description: 'Jobs that one crontab may hold.'}),
+});
+export type ContainerSettings = z.infer<typeof containerSettingsSchema>;
+
+export const plainSettings: ContainerSettings = {smtp_url: null, max_entries: 10_000};
+
+/** All of it replaces what was there; it reaches runs and calls that start afterwards. */
+export const environmentChangeSchema = z.object({
+  revision: z.string().max(64).nullable(),
+  variables: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072)),
+  settings: containerSettingsSchema.default(plainSettings),
 });
 export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
+
+/** Equal for equal environments whatever the order of their names; the revision is not part of it. */
+export function environmentText({
+  variables,
+  settings: {smtp_url, max_entries},
+}: Omit<EnvironmentChange, 'revision'>): string {
+  const names = Object.keys(variables).sort();
+  return JSON.stringify([names.map((name) => [name, variables[name]]), smtp_url, max_entries]);
+}
 
 export const deploymentSchema = z.object({
   digest: z
@@ -79,8 +96,7 @@ export const controlStateSchema = z.object({
   environment: z.object({
     revision: z.string().nullable(),
     digest: z.string().meta({
-      description:
-        'SHA-256 over the variables with sorted names and the mail server as JSON; never the values.',
+      description: 'SHA-256 over variables and settings; never the values.',
     }),
   }),
   workspace: z.object({tree: z.string().nullable()}),

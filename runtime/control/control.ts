@@ -5,6 +5,8 @@ import {
   type ControlEvent,
   type EnvironmentChange,
   environmentChangeSchema,
+  environmentText,
+  plainSettings,
   type ScheduleChange,
   scheduleStateSchema,
 } from '../../schemas/control.ts';
@@ -47,7 +49,7 @@ export async function openControl({
     text === null
       ? {
           schedule: {state: initial, reason: null},
-          environment: {revision: null, variables: {}, smtp_url: null},
+          environment: {revision: null, variables: {}, settings: plainSettings},
         }
       : parseState(text, path);
   const inTurn = createSerialLock();
@@ -62,7 +64,7 @@ export async function openControl({
   return {
     schedule: () => state.schedule,
     environment: () => state.environment,
-    environmentDigest: () => digestOf(state.environment),
+    environmentDigest: () => createHash('sha256').update(environmentText(state.environment)).digest('hex'),
     async setSchedule({state: scheduleState, reason}) {
       await save({schedule: {state: scheduleState, reason}});
       for (const listener of listeners) listener({type: 'schedule_changed', state: scheduleState});
@@ -73,13 +75,6 @@ export async function openControl({
       return () => void listeners.delete(listener);
     },
   };
-}
-
-export function digestOf({variables, smtp_url}: Omit<EnvironmentChange, 'revision'>): string {
-  const sorted = Object.fromEntries(Object.entries(variables).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return createHash('sha256')
-    .update(JSON.stringify([sorted, smtp_url]))
-    .digest('hex');
 }
 
 function parseState(text: string, path: string): State {

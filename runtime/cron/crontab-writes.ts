@@ -49,6 +49,7 @@ export function createCrontabWrites({
   emit,
   onReplaced,
   isOver,
+  maxEntries,
   maxTotalLength,
 }: {
   store: CrontabStore;
@@ -61,6 +62,8 @@ export function createCrontabWrites({
   onReplaced: (stored: StoredCrontab) => void;
   /** True for an entry that has had its time and shall leave the text. */
   isOver: (entry: Entry) => boolean;
+  /** Jobs of one user. */
+  maxEntries: () => number;
   /** Characters of all users' crontabs together. */
   maxTotalLength: number;
 }): CrontabWrites {
@@ -89,7 +92,16 @@ export function createCrontabWrites({
     checkTotalSize(text.length - before.text.length);
     const after = store.read(user, text, clock.now());
     refuseIssues(after.crontab.issues);
+    checkEntries(before.entries.length, after.entries.length);
     return after;
+  }
+
+  /** What is there already stays where the limit was lowered, and may become less. */
+  function checkEntries(before: number, after: number): void {
+    const most = maxEntries();
+    if (after <= most || after <= before) return;
+    const message = `A crontab may hold ${most} jobs here; this would be ${after}. Remove some first.`;
+    throw new AppError('PAYLOAD_TOO_LARGE', message);
   }
 
   function checkTotalSize(growth: number): void {

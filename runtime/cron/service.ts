@@ -15,6 +15,7 @@ import type {
   UpdateEntry,
 } from '../../schemas/cron-api.ts';
 import type {OutputEvent, PauseRequest, Why} from '../../schemas/cron-run-api.ts';
+import {crontabLimits} from '../../schemas/crontab.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {Run, RunList} from '../../schemas/run.ts';
 import {createZone, isTimeZone} from '../../schemas/schedule/zone.ts';
@@ -63,6 +64,8 @@ export interface CronOptions {
   readonly jitterSeed?: string;
   /** Sends what `MAILTO` asks for; `host` stands for the container in sender and subject. */
   readonly mail?: JobMailOptions;
+  /** Jobs that one user's crontab may hold; without it the lines are the limit. */
+  readonly maxEntries?: () => number;
   /** Bytes of all records together; 64 MiB unless given. */
   readonly maxRecordBytes?: number;
   /** Absolute path; `/bin/sh` unless given. */
@@ -234,6 +237,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     isOver: ({id, expiresAtMs, runAtMs}) =>
       (expiresAtMs !== null && expiresAtMs <= clock.now()) ||
       (runAtMs !== null && runs.has(runId(id, runAtMs))),
+    maxEntries: options.maxEntries ?? (() => crontabLimits.maxLines),
     maxTotalLength: options.maxTotalLength ?? 40 * 1024 * 1024,
   });
   const remember = ({user, text, changedMs}: StoredCrontab) => {

@@ -9,6 +9,7 @@ import {createController} from '../../reconciler/controller.ts';
 import {openRecordStore} from '../../reconciler/record-store.ts';
 import {openRunArchive} from '../../reconciler/run-archive.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {plainSettings} from '../../schemas/control.ts';
 import {FakeClock} from './fake-clock.ts';
 import type {Teardown} from './git-world.ts';
 
@@ -37,7 +38,7 @@ export async function createControllerAppWorld(t: Teardown) {
     log: silentLog,
     random: () => 0.5,
     baseUrl: () => 'http://127.0.0.1:7070',
-    settings: {smtpUrl: null},
+    settings: plainSettings,
     policy: {undoWindowMs: 0, drift: 'revert'},
     timeZone: 'UTC',
     concurrency: 1,

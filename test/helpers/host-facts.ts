@@ -42,3 +42,12 @@ export async function processesNaming(text: string): Promise<number[]> {
   }
   return found;
 }
+
+/** Processes that a process of ours has started and that have not been reaped. */
+export async function childrenOf(pid: number): Promise<number[]> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const lists = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8')),
+  );
+  return lists.join(' ').split(' ').filter(Boolean).map(Number);
+}

@@ -7,7 +7,7 @@ import {descriptorsOf, filesBelow, mountsNaming, processesNaming} from '../helpe
 
 const many = 60;
 
-test('sixty branches that come and go leave no process, mount, file or descriptor behind', async (t) => {
+test('S92: sixty branches that come and go leave no process, mount, file or descriptor behind', async (t) => {
   t.timeout(600_000);
   const world = await createControllerWorld(t);
   const repository = await createGitWorld(t, {fixture: 'simple', bare: true});

@@ -2,6 +2,7 @@ import test from 'ava';
 import type {Desired} from '../../reconciler/desired.ts';
 import type {Observation} from '../../reconciler/observation.ts';
 import {hasDrifted, type PlanPolicy, planBranch} from '../../reconciler/plan.ts';
+import {plainSettings} from '../../schemas/control.ts';
 import {containerWith, recordWith, runtimeWith} from '../helpers/branch-fixtures.ts';
 
 const nowMs = Date.parse('2026-01-02T00:00:00Z');
@@ -12,7 +13,7 @@ const served: Desired = {
   revision: 'a'.repeat(40),
   rootTree: 'tree-a',
   variables: {},
-  smtpUrl: null,
+  settings: plainSettings,
   crontabs: [{file: '.hoody/crontab', user: 'root', text: '', sha256: 'text-a'}],
   scripts: [],
 };

@@ -2,7 +2,8 @@ import {mkdtempSync, rmSync, statSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {digestOf, openControl} from '../../../runtime/control/control.ts';
+import {openControl} from '../../../runtime/control/control.ts';
+import {environmentText, plainSettings} from '../../../schemas/control.ts';
 import {AppError} from '../../../schemas/errors.ts';
 
 function setup(t: ExecutionContext) {
@@ -21,7 +22,7 @@ test('a new container is as its caller says, a known one as it was', async (t) =
 
 test('variables survive a restart in a file that only its owner reads', async (t) => {
   const {directory, open} = setup(t);
-  const environment = {revision: 'abc', variables: {SECRET: 's3cret'}, smtp_url: null};
+  const environment = {revision: 'abc', variables: {SECRET: 's3cret'}, settings: plainSettings};
   await (await open()).setEnvironment(environment);
   t.deepEqual((await open()).environment(), environment);
   t.is(statSync(join(directory, 'state.json')).mode & 0o777, 0o600);
@@ -32,7 +33,7 @@ test('changes at the same time are all kept', async (t) => {
   const control = await open();
   await Promise.all([
     control.setSchedule({state: 'running', reason: null}),
-    control.setEnvironment({revision: 'r', variables: {}, smtp_url: null}),
+    control.setEnvironment({revision: 'r', variables: {}, settings: plainSettings}),
   ]);
   const again = await open();
   t.is(again.schedule().state, 'running');
@@ -51,11 +52,12 @@ test('a change of the schedule is told', async (t) => {
 });
 
 test('the digest depends on the variables and not on their order', (t) => {
-  const digest = (variables: Record<string, string>, smtp_url: string | null = null) =>
-    digestOf({variables, smtp_url});
-  t.is(digest({A: '1', B: '2'}), digest({B: '2', A: '1'}));
-  t.not(digest({A: '1'}), digest({A: '2'}));
-  t.not(digest({}), digest({}, 'smtp://mail.example'));
+  const text = (variables: Record<string, string>, settings = plainSettings) =>
+    environmentText({variables, settings});
+  t.is(text({A: '1', B: '2'}), text({B: '2', A: '1'}));
+  t.not(text({A: '1'}), text({A: '2'}));
+  t.not(text({}), text({}, {...plainSettings, smtp_url: 'smtp://mail.example'}));
+  t.not(text({}), text({}, {...plainSettings, max_entries: 3}));
 });
 
 test('a damaged file is an error that names it', async (t) => {

@@ -57,7 +57,7 @@ for (const {change, code, claim} of badEntries) {
   });
 }
 
-test('S48 S49 S64: an entry is gone at its instant, does not run at it, and its records stay', async (t) => {
+test('S48 S49 S64 S70: an entry is gone at its instant, does not run at it, and its records stay', async (t) => {
   const {cron, clock, put, text, runs, finished} = await createCronWorld(t, {at: '2026-05-18T08:00:00Z'});
   await put('# kept\n0 0 1 1 * yearly');
   const {id} = await cron.createEntry('root', {...entry, expires_at: '2026-05-18T09:00:00Z'});
