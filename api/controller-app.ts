@@ -2,8 +2,10 @@ import {createRoute, OpenAPIHono} from '@hono/zod-openapi';
 import {streamSSE} from 'hono/streaming';
 import * as z from 'zod';
 import type {BranchChange, Controller} from '../reconciler/controller.ts';
+import {describeSource} from '../reconciler/environments.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema} from '../schemas/branch.ts';
+import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
 import {runListSchema, runStatusSchema} from '../schemas/run.ts';
@@ -154,6 +156,26 @@ export function createControllerApp({
       },
     }),
     async (c) => c.json(await controller.restore(c.req.valid('param').key), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/v1/branches/{key}/environment',
+      request: {params: keyParameter},
+      responses: {
+        200: json(environmentListSchema, 'What the configuration gives to the branch, without values.'),
+        ...errors(401, 404, 409),
+      },
+    }),
+    (c) => {
+      const items = controller.bindings(c.req.valid('param').key).map(({name, kind, place, ...binding}) => ({
+        name,
+        kind,
+        place,
+        source: 'source' in binding ? describeSource(binding.source) : null,
+      }));
+      return c.json({items}, 200);
+    },
   );
   app.openapi(
     createRoute({

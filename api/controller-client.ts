@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import {type Branch, branchListSchema, branchSchema} from '../schemas/branch.ts';
+import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
 import {AppError, type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
@@ -14,6 +15,7 @@ export interface ControllerClient {
   reconcile(keyOrName: string): Promise<string>;
   reconcileAll(options: {confirmDeletions: boolean}): Promise<string>;
   restore(keyOrName: string): Promise<Branch>;
+  environment(keyOrName: string): Promise<EnvironmentList['items']>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
   createLoginLink(): Promise<string>;
   /** The first event is `connected`, with an empty key: what is read from then on misses nothing. Ends with the connection or the signal. */
@@ -44,6 +46,8 @@ export function createControllerClient({url, token}: {url: string; token: string
     reconcileAll: async ({confirmDeletions}) =>
       (await call(accepted, 'POST', `/api/v1/reconcile?confirm_deletions=${confirmDeletions}`)).request_id,
     restore: (keyOrName) => call(branchSchema, 'POST', `${branchPath(keyOrName)}/restore`),
+    environment: async (keyOrName) =>
+      (await call(environmentListSchema, 'GET', `${branchPath(keyOrName)}/environment`)).items,
     runs: (keyOrName, query) =>
       call(runListSchema, 'GET', `${branchPath(keyOrName)}/runs?${new URLSearchParams(query)}`),
     createLoginLink: async () => (await call(z.object({url: z.string()}), 'POST', '/api/v1/login-codes')).url,

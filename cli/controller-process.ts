@@ -10,6 +10,7 @@ import {rememberScriptIssues} from '../reconciler/branch-files.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
+import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import type {WatchedRepository} from '../reconciler/repository-watch.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
@@ -30,7 +31,7 @@ import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platfor
 import type {Log} from '../runtime/platform/log.ts';
 import {checkScript} from '../runtime/platform/script-check.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
-import type {Config, RepositoryConfig} from '../schemas/config.ts';
+import type {Config, EnvironmentConfig, RepositoryConfig} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
 import {
   hasControllerFile,
@@ -157,6 +158,7 @@ async function startLocked({
     log,
     random: Math.random,
     baseUrl: () => baseUrl,
+    readSecret: (source) => readSecret(source, environment),
     settings: {
       smtp_url: await readSmtpUrl(config, environment),
       max_entries: config.max_entries,
@@ -230,7 +232,10 @@ export async function stopAll(provider: ContainerProvider, graceMs: number): Pro
 
 async function readSmtpUrl({mail}: Config, environment: Environment): Promise<string | null> {
   if (mail === undefined) return null;
-  const text = await readSecret('mail.smtp_url', mail.smtp_url, environment);
+  const text = await readSecret(mail.smtp_url, environment).catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError('CONFIG_INVALID', `mail.smtp_url: ${reason}`, {cause});
+  });
   // The message leaves the value out: it may hold a password.
   if (!isSmtpUrl(text))
     throw new AppError(
@@ -287,9 +292,26 @@ async function openSources(
       source,
       includes: createBranchFilter(repository.branches ?? config.branches),
       live: repository.live ?? null,
+      environments: [
+        ...environmentRules(config.environments, 'environments'),
+        ...environmentRules(repository.environments, `environments of ${source.repository}`),
+      ],
     });
   }
   return opened;
+}
+
+function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
+  return environments.map(({branches, variables, secrets}, index) => {
+    const includes = createBranchFilter(branches);
+    const onlyLive = branches.length === 1 && branches[0] === 'live';
+    return {
+      place: `${name}[${index}]`,
+      appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+      variables,
+      secrets,
+    };
+  });
 }
 
 async function openSource(

@@ -173,6 +173,17 @@ function createProgram(
     finish(await (await import('./commands/restore.ts')).restore(branch, flags, environment, terminal)),
   );
 
+  client(
+    program
+      .command('env')
+      .description(
+        'variables and secrets that the configuration gives to a branch: names and sources, no values',
+      )
+      .argument('<branch>', 'name or key'),
+  ).action(async (branch, flags) =>
+    finish(await (await import('./commands/env.ts')).showEnvironment(branch, flags, environment, terminal)),
+  );
+
   const containers = program.command('containers').description('containers of the branches');
   client(containers.command('list').description('list them with the addresses of their kits')).action(
     async (flags) =>

@@ -60,7 +60,9 @@ export async function readSettings(flags: SettingsFlags, environment: Environmen
   const fromFlags = Object.fromEntries(given.map((name) => [name, parsed.data[name]]));
   const config: Config = {...file, ...fromFlags};
   const withRepository =
-    config.repositories.length > 0 ? config : {...config, repositories: [{repository: '.'}]};
+    config.repositories.length > 0
+      ? config
+      : {...config, repositories: [{repository: '.', environments: []}]};
   return {config: withRepository, stateDirectory: await stateDirectoryOf(withRepository, environment)};
 }
 

@@ -87,8 +87,8 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
       return;
     }
     case 'put_environment': {
-      const {revision, variables, settings} = served(step);
-      const change = {revision, variables, settings};
+      const {revision, variables, secrets, settings} = served(step);
+      const change = {revision, variables, secrets, settings};
       await context.client(containerOf(step)).setEnvironment(change, {signal});
       return;
     }

@@ -1,6 +1,7 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Branch, Reconciliation} from '../schemas/branch.ts';
+import type {SecretSource} from '../schemas/config.ts';
 import type {ContainerSettings, ControlState} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
@@ -9,6 +10,7 @@ import type {ScriptCheck} from './branch-files.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
+import {type Binding, bindingsOf, resolveBindings} from './environments.ts';
 import {failureOf, jitter, retryDelayMs} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
@@ -39,6 +41,8 @@ export interface ControllerOptions {
   readonly baseUrl: () => string;
   readonly policy: PlanPolicy;
   readonly settings: ContainerSettings;
+  /** Throws an AppError that names the source and not the value. */
+  readonly readSecret: (source: SecretSource) => Promise<string>;
   readonly timeZone: string;
   readonly concurrency: number;
   readonly pollIntervalMs: number;
@@ -61,6 +65,8 @@ export interface Controller {
   reconcileAll(options: {confirmDeletions: boolean}): string;
   /** Takes a branch's container out of the trash. */
   restore(keyOrName: string): Promise<Branch>;
+  /** What the configuration gives to a branch; variables with their values. */
+  bindings(keyOrName: string): Binding[];
   /** Newest first, from the container or, where that is gone, from the archive. */
   runs(
     keyOrName: string,
@@ -212,7 +218,10 @@ export function createController(options: ControllerOptions): Controller {
     maxBlobBytes,
     checkScript: options.checkScript,
     policy: options.policy,
-    settings: options.settings,
+    environmentOf: async (branch) => ({
+      ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
+      settings: options.settings,
+    }),
     findContainer: async ({container_id, key}) => {
       const all = await containers.list();
       return all.find(({id}) => id === container_id) ?? all.find(({name}) => name === key) ?? null;
@@ -523,6 +532,10 @@ export function createController(options: ControllerOptions): Controller {
         });
       }
       return id;
+    },
+    bindings(keyOrName) {
+      const record = find(keyOrName);
+      return bindingsOf(watches.get(record.repository)?.environments ?? [], record);
     },
     async restore(keyOrName) {
       const record = find(keyOrName);

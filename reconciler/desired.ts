@@ -1,4 +1,4 @@
-import type {ContainerSettings} from '../schemas/control.ts';
+import {type ContainerSettings, type EnvironmentChange, plainSettings} from '../schemas/control.ts';
 import {parseCrontab} from '../schemas/crontab.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {BranchFiles, CrontabFile, MissingCause, ObservedRef, ScriptFile} from './observation.ts';
@@ -9,6 +9,7 @@ export type Desired =
       readonly revision: string;
       readonly rootTree: string;
       readonly variables: Readonly<Record<string, string>>;
+      readonly secrets: Readonly<Record<string, string>>;
       readonly settings: ContainerSettings;
       readonly crontabs: readonly CrontabFile[];
       readonly scripts: readonly ScriptFile[];
@@ -16,11 +17,16 @@ export type Desired =
   | {readonly kind: 'invalid'; readonly revision: string; readonly issues: readonly Issue[]}
   | {readonly kind: 'absent'; readonly reason: MissingCause | 'hoody_removed'; readonly proven: boolean};
 
+/** What the operator gives to the branch's container. */
+export type GivenEnvironment = Omit<EnvironmentChange, 'revision'>;
+
+export const noEnvironment: GivenEnvironment = {variables: {}, secrets: {}, settings: plainSettings};
+
 /** What the branch's container should be, from its files and the operator's settings. A single issue makes the whole commit invalid. */
 export function desiredState(
   ref: ObservedRef,
   identity: {repository: string; branch: string},
-  settings: ContainerSettings,
+  given: GivenEnvironment,
 ): Desired {
   if (ref.kind === 'missing') return {kind: 'absent', reason: ref.cause, proven: ref.proven};
   if (ref.kind === 'without_hoody') return {kind: 'absent', reason: 'hoody_removed', proven: true};
@@ -31,12 +37,13 @@ export function desiredState(
     kind: 'served',
     revision: files.commit,
     rootTree: files.rootTree,
+    ...given,
     variables: {
+      ...given.variables,
       HOODY_BRANCH: identity.branch,
       HOODY_COMMIT: files.commit,
       HOODY_REPOSITORY: identity.repository,
     },
-    settings,
     crontabs: files.crontabs,
     scripts: files.scripts,
   };

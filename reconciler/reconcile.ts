@@ -1,12 +1,11 @@
 import type {Log} from '../runtime/platform/log.ts';
-import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
 import {readBranchFiles, type ScriptCheck} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Container} from './containers/provider.ts';
-import {type Desired, desiredState} from './desired.ts';
+import {type Desired, desiredState, type GivenEnvironment, noEnvironment} from './desired.ts';
 import {desiredDigests} from './digests.ts';
 import type {Observation, ObservedRef} from './observation.ts';
 import {type DesiredDigests, hasDrifted, type PlanPolicy, planBranch} from './plan.ts';
@@ -15,7 +14,8 @@ import {missingResult, type Result} from './status.ts';
 export interface ReconcileContext extends ApplyContext {
   readonly checkScript: ScriptCheck;
   readonly policy: PlanPolicy;
-  readonly settings: ContainerSettings;
+  /** Read anew each time. Throws SECRET_UNAVAILABLE. */
+  readonly environmentOf: (record: BranchRecord) => Promise<GivenEnvironment>;
   readonly log: Log;
   /** The branch's container as the provider knows it now. */
   readonly findContainer: (record: BranchRecord) => Promise<Container | null>;
@@ -48,7 +48,9 @@ export async function reconcileBranch(
 ): Promise<Reconciled> {
   const taken: Action[] = [];
   const ref = await observeRef(record, context, signal);
-  const desired = desiredState(ref, record, context.settings);
+  // What is to go must not wait for a secret.
+  const given = ref.kind === 'present' ? await context.environmentOf(record) : noEnvironment;
+  const desired = desiredState(ref, record, given);
   const digests = desiredDigests(desired);
   for (let round = 1; round <= mostRounds; round += 1) {
     const observation = await observe(record, ref, context, signal);

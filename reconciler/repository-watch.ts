@@ -3,6 +3,7 @@ import type {Log} from '../runtime/platform/log.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
+import type {EnvironmentRule} from './environments.ts';
 import {jitter} from './outcome.ts';
 import type {RefListing, Source} from './sources/source.ts';
 
@@ -11,6 +12,8 @@ export interface WatchedRepository {
   readonly includes: (branch: string) => boolean;
   /** The live branch by configuration; otherwise the default branch at first sight. */
   readonly live: string | null;
+  /** Later ones win. */
+  readonly environments: readonly EnvironmentRule[];
 }
 
 /** One repository as the status shows it. */
@@ -29,6 +32,7 @@ export interface RepositoryStatus {
 /** The loop over one repository: lists refs, compares with the records, and names the branches to look at. */
 export interface RepositoryWatch {
   readonly source: Source;
+  readonly environments: readonly EnvironmentRule[];
   /** One pass: no request, process or read for an unchanged branch. Passes do not overlap; a call during one asks for another. */
   pass(): Promise<void>;
   /** Starts passes by file events and by interval. */
@@ -40,7 +44,7 @@ export interface RepositoryWatch {
 }
 
 export function openRepositoryWatch({
-  repository: {source, includes, live: configuredLive},
+  repository: {source, includes, live: configuredLive, environments},
   records: known,
   clock,
   log,
@@ -245,6 +249,7 @@ export function openRepositoryWatch({
 
   return {
     source,
+    environments,
     pass,
     run() {
       stopWatching = source.watch(() => void pass());

@@ -21,6 +21,7 @@ import {smtpDelivery} from './platform/mail-delivery.ts';
 import {releaseMemory} from './platform/memory.ts';
 import {isPeerStartedWith} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
+import {createSecretMask} from './platform/secret-mask.ts';
 import {fitsSockets, longestSocketDirectoryBytes} from './platform/socket-paths.ts';
 import {whenQuiet} from './quiet.ts';
 import {containerAssignment, containerVariables} from './variables.ts';
@@ -102,9 +103,12 @@ async function openServices(
     directory: join(flags.data, 'control'),
     initial: flags.controlSocket === null ? 'running' : 'held',
   });
+  const maskOf = rememberLast((secrets: Readonly<Record<string, string>>) =>
+    createSecretMask(Object.values(secrets)),
+  );
   const environment = () => {
-    const {revision, variables} = control.environment();
-    return {revision, variables: variablesOf(variables)};
+    const {revision, variables, secrets} = control.environment();
+    return {revision, variables: variablesOf({...variables, ...secrets}), mask: maskOf(secrets)};
   };
   const socketDirectory = await hostSocketDirectory(flags);
   return {
@@ -211,6 +215,15 @@ function controlPort({control, cron, exec, workspace}: Services): ControlPort {
         for (const unsubscribe of unsubscribes) unsubscribe();
       };
     },
+  };
+}
+
+/** The answer for the same object is worked out once. */
+function rememberLast<K extends object, V>(work: (key: K) => V): (key: K) => V {
+  let last: {key: K; value: V} | null = null;
+  return (key) => {
+    if (last?.key !== key) last = {key, value: work(key)};
+    return last.value;
   };
 }
 

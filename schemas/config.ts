@@ -5,18 +5,6 @@ import type {Issue} from './issue.ts';
 
 const branchGlobs = z.array(z.string().min(1).max(255)).min(1).max(100);
 
-const repositorySchema = z
-  .strictObject({
-    repository: z.string().min(1).meta({description: 'Path of a local repository or URL of a remote one.'}),
-    live: z
-      .string()
-      .min(1)
-      .optional()
-      .meta({description: 'The live branch; the default branch unless given.'}),
-    branches: branchGlobs.optional().meta({description: 'Globs of the branches to serve; `!` excludes.'}),
-  })
-  .meta({id: 'Repository'});
-
 /** A value that does not stand in the file itself. */
 const secretSourceSchema = z
   .union([
@@ -29,10 +17,60 @@ const secretSourceSchema = z
     z.strictObject({
       from_file: z.string().min(1).meta({description: 'File on the host of the controller.'}),
     }),
+    z.strictObject({
+      from_command: z
+        .string()
+        .min(1)
+        .meta({description: 'Shell command on the host of the controller; its output is the value.'}),
+    }),
   ])
   .meta({id: 'SecretSource'});
 
 export type SecretSource = z.infer<typeof secretSourceSchema>;
+
+/** Names that the container sets itself. */
+const reservedNames = /^(?:HOODY_|BRANCHTAB_|BUN_|LD_)|^(?:HOME|USER|LOGNAME|SHELL)$/;
+
+const variableName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,254}$/, 'a name has letters, digits and _ and begins with no digit')
+  .refine((name) => !reservedNames.test(name), 'this name is set by Branchtab itself');
+
+const environmentSchema = z
+  .strictObject({
+    branches: z
+      .union([
+        z
+          .string()
+          .min(1)
+          .transform((glob) => [glob]),
+        branchGlobs,
+      ])
+      .meta({description: '`live` for the live branch, else globs; `!` excludes.'}),
+    variables: z
+      .record(variableName, z.union([z.string(), z.number(), z.boolean()]).transform(String))
+      .default({}),
+    secrets: z
+      .record(variableName, secretSourceSchema)
+      .default({})
+      .meta({description: 'Variables whose values stand elsewhere and are masked in output.'}),
+  })
+  .meta({id: 'Environment', description: 'What the branches get; later items win.'});
+
+const environments = z.array(environmentSchema).max(1000).default([]);
+
+const repositorySchema = z
+  .strictObject({
+    repository: z.string().min(1).meta({description: 'Path of a local repository or URL of a remote one.'}),
+    live: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({description: 'The live branch; the default branch unless given.'}),
+    branches: branchGlobs.optional().meta({description: 'Globs of the branches to serve; `!` excludes.'}),
+    environments: environments.meta({description: 'For this repository alone; they win over the others.'}),
+  })
+  .meta({id: 'Repository'});
 
 /** `branchtab.yaml`: the operator's file, trusted, on the host. Flags win over it. */
 export const configSchema = z
@@ -43,13 +81,14 @@ export const configSchema = z
           z
             .string()
             .min(1)
-            .transform((repository): z.infer<typeof repositorySchema> => ({repository})),
+            .transform((repository): z.infer<typeof repositorySchema> => ({repository, environments: []})),
           repositorySchema,
         ]),
       )
       .max(1000)
       .default([]),
     branches: branchGlobs.default(['**']).meta({description: 'For repositories without globs of their own.'}),
+    environments: environments.meta({description: 'For all repositories.'}),
     listen: z.string().default('127.0.0.1:7070').meta({description: 'host:port of the API.'}),
     public_url: z
       .url()
@@ -100,6 +139,7 @@ export const configSchema = z
   .meta({id: 'Config', title: 'branchtab.yaml'});
 
 export type Config = z.infer<typeof configSchema>;
+export type EnvironmentConfig = z.infer<typeof environmentSchema>;
 export type RepositoryConfig = z.infer<typeof repositorySchema>;
 
 /** Parses the text of `branchtab.yaml`. Issues carry line and column; unknown keys are issues. */

@@ -42,6 +42,10 @@ export const plainSettings: ContainerSettings = {smtp_url: null, max_entries: 10
 export const environmentChangeSchema = z.object({
   revision: z.string().max(64).nullable(),
   variables: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072)),
+  secrets: z
+    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072))
+    .default({})
+    .meta({description: 'Variables whose values are masked in all output that is kept or shown.'}),
   settings: containerSettingsSchema.default(plainSettings),
 });
 export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
@@ -49,10 +53,14 @@ export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
 /** Equal for equal environments whatever the order of their names; the revision is not part of it. */
 export function environmentText({
   variables,
+  secrets,
   settings: {smtp_url, max_entries},
 }: Omit<EnvironmentChange, 'revision'>): string {
-  const names = Object.keys(variables).sort();
-  return JSON.stringify([names.map((name) => [name, variables[name]]), smtp_url, max_entries]);
+  return JSON.stringify([sortedPairs(variables), sortedPairs(secrets), smtp_url, max_entries]);
+}
+
+function sortedPairs(record: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 export const deploymentSchema = z.object({

@@ -116,6 +116,11 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'A commit holds something that is never written to a container; push one without it.',
   },
+  SECRET_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    meaning: 'A secret of the configuration cannot be read.',
+  },
   REPOSITORY_UNREADABLE: {status: 503, retryable: true, meaning: 'The repository cannot be read.'},
   STATE_LOCKED: {status: 409, retryable: true, meaning: 'Another controller owns the state directory.'},
   STATE_UNREADABLE: {

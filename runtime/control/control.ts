@@ -49,7 +49,7 @@ export async function openControl({
     text === null
       ? {
           schedule: {state: initial, reason: null},
-          environment: {revision: null, variables: {}, settings: plainSettings},
+          environment: {revision: null, variables: {}, secrets: {}, settings: plainSettings},
         }
       : parseState(text, path);
   const inTurn = createSerialLock();

@@ -5,7 +5,7 @@ import type {Log} from '../platform/log.ts';
 import type {CrontabStore} from './crontab-store.ts';
 import {movedByGap, newestDue} from './due.ts';
 import {type Entry, runId} from './entry.ts';
-import type {JobRunner} from './job-runner.ts';
+import type {GivenEnvironment, JobRunner} from './job-runner.ts';
 import type {PauseStore} from './pause-store.ts';
 import type {Retries} from './retries.ts';
 import type {RunClaim, RunStore} from './run-store.ts';
@@ -13,10 +13,7 @@ import {type DueRun, makeUp} from './scheduler.ts';
 import type {Zones} from './zones.ts';
 
 /** What the container gives to a job; read at each start. */
-export type JobEnvironment = () => {
-  readonly revision: string | null;
-  readonly variables: Readonly<Record<string, string>>;
-};
+export type JobEnvironment = () => GivenEnvironment & {readonly revision: string | null};
 
 /** Turns what is due into claims, and claims into running jobs or records of why there is none. */
 export interface Firing {
@@ -113,13 +110,13 @@ export function createFiring({
       entries.set(claim.id, entry);
       return claim;
     });
-    const {variables} = environment();
+    const given = environment();
     for (const claim of runs.claim(claims)) {
       const entry = entries.get(claim.id);
       if (entry === undefined) continue;
       if (claim.skipped === null) {
         retries.supersede(entry.id);
-        runner.start(entry, claim, variables);
+        runner.start(entry, claim, given);
       }
       if (entry.runAtMs !== null) onSpent(entry);
     }
@@ -220,10 +217,10 @@ export function createFiring({
         cause: 'manual',
       };
       runs.claim([claim]);
-      if (!overlaps) runner.start(entry, claim, environment().variables);
+      if (!overlaps) runner.start(entry, claim, environment());
       return claim.id;
     },
-    startRetry: (entry, claim) => runner.start(entry, claim, environment().variables),
+    startRetry: (entry, claim) => runner.start(entry, claim, environment()),
     retryObstacle(entry) {
       const reason = blocked(entry);
       if (reason !== null) return reason;

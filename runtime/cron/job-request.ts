@@ -1,5 +1,6 @@
 import type {JobRequest} from '../platform/job-process.ts';
 import type {Entry} from './entry.ts';
+import type {GivenEnvironment} from './job-runner.ts';
 import type {CronUser} from './users.ts';
 
 /** Kept of the beginning and again of the end of each output. */
@@ -11,12 +12,12 @@ const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 export function jobRequest(
   {job}: Entry,
   {name, account}: CronUser,
-  options: {dataDirectory: string; shell: string; variables: Readonly<Record<string, string>>},
+  options: {dataDirectory: string; shell: string; given: GivenEnvironment},
 ): JobRequest {
-  const {dataDirectory, shell, variables} = options;
+  const {dataDirectory, shell, given} = options;
   const environment = {
     PATH: defaultPath,
-    ...variables,
+    ...given.variables,
     HOME: dataDirectory,
     SHELL: shell,
     ...job.environment,
@@ -30,5 +31,6 @@ export function jobRequest(
     stdin: job.stdin,
     identity: account,
     keptBytes,
+    mask: given.mask,
   };
 }

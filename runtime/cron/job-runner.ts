@@ -2,6 +2,7 @@ import type {ControlEvent} from '../../schemas/control.ts';
 import {type Clock, nextTurn} from '../platform/clock.ts';
 import {type JobEnd, type JobProcess, type OutputStream, startJob} from '../platform/job-process.ts';
 import type {Log} from '../platform/log.ts';
+import type {SecretMask} from '../platform/secret-mask.ts';
 import type {Entry} from './entry.ts';
 import {jobRequest} from './job-request.ts';
 import type {RunRecorder} from './run-recorder.ts';
@@ -13,11 +14,18 @@ export interface JobRunner {
   readonly running: number;
   isRunning(entryId: string): boolean;
   /** Starts a claimed run soon and returns at once; the record tells how it ended. */
-  start(entry: Entry, claim: RunClaim, variables: Readonly<Record<string, string>>): void;
+  start(entry: Entry, claim: RunClaim, given: GivenEnvironment): void;
   /** Calls back with the output of a run from now on, and when it is over. null where it does not go on. */
   follow(id: string, listener: RunListener): (() => void) | null;
   /** TERM to every job, KILL to what is left after `graceMs`; the runs become `interrupted` with `reason`. */
   stop(options: {graceMs: number; reason: string}): Promise<void>;
+}
+
+/** What the container gives to a job. */
+export interface GivenEnvironment {
+  readonly variables: Readonly<Record<string, string>>;
+  /** Takes the secrets among the variables out of the output. */
+  readonly mask: SecretMask;
 }
 
 export interface RunListener {
@@ -34,7 +42,7 @@ interface Ending {
 interface ActiveRun {
   readonly entry: Entry;
   readonly claim: RunClaim;
-  readonly variables: Readonly<Record<string, string>>;
+  readonly given: GivenEnvironment;
   readonly listeners: Set<RunListener>;
   readonly over: PromiseWithResolvers<void>;
   /** null until the process was started. */
@@ -124,7 +132,7 @@ export function createJobRunner({
       // Whoever was waited for has taken its time.
       const reallyStartedMs = overlap === 'replace' ? clock.now() : startedMs;
       emit({type: 'run_started', run_id: claim.id, entry_id: entry.id});
-      const job = startJob(jobRequest(entry, user, {dataDirectory, shell, variables: run.variables}));
+      const job = startJob(jobRequest(entry, user, {dataDirectory, shell, given: run.given}));
       run.process = job;
       if (run.listeners.size > 0) listen(run, job);
       recorder.watch(claim.id, job);
@@ -193,11 +201,11 @@ export function createJobRunner({
       return active.size;
     },
     isRunning: (entryId) => ofEntry.has(entryId),
-    start(entry, claim, variables) {
+    start(entry, claim, given) {
       const run: ActiveRun = {
         entry,
         claim,
-        variables,
+        given,
         listeners: new Set(),
         over: Promise.withResolvers(),
         process: null,

@@ -1,6 +1,7 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import type {Readable} from 'node:stream';
+import type {SecretMask} from './secret-mask.ts';
 import {ownUserId} from './system-users.ts';
 
 /** How a job ended. */
@@ -47,6 +48,8 @@ export interface JobRequest {
   readonly identity: {readonly uid: number; readonly gid: number} | null;
   /** Bytes kept of the beginning and again of the end of each stream. */
   readonly keptBytes: number;
+  /** Applied to all output before anybody sees it. */
+  readonly mask: SecretMask;
 }
 
 /** What the job itself wrote is here within this time after its end. */
@@ -66,8 +69,9 @@ export function startJob({
   stdin,
   identity,
   keptBytes,
+  mask,
 }: JobRequest): JobProcess {
-  const captures = {stdout: createCapture(keptBytes), stderr: createCapture(keptBytes)};
+  const captures = {stdout: createCapture(keptBytes, mask), stderr: createCapture(keptBytes, mask)};
   const drained = Promise.withResolvers<void>();
   let child: ChildProcess | null = null;
   let groupIsGone = false;
@@ -167,6 +171,12 @@ function spawnAs(
   return spawn(setGroups, [...become, program, ...args], options);
 }
 
+interface ChunkListener {
+  chunk(bytes: Buffer): void;
+  /** No more comes: what was held back may go. */
+  end(): void;
+}
+
 interface Capture {
   readonly bytes: number;
   /** Reads the stream to its end whatever is kept, so that a job never waits for us. */
@@ -175,10 +185,10 @@ interface Capture {
   listen(listener: (text: string) => void): () => void;
 }
 
-function createCapture(keptBytes: number): Capture {
+function createCapture(keptBytes: number, mask: SecretMask): Capture {
   const head: Buffer[] = [];
   const tail: Buffer[] = [];
-  const listeners = new Set<(chunk: Buffer) => void>();
+  const listeners = new Set<ChunkListener>();
   let headBytes = 0;
   let tailBytes = 0;
   let totalBytes = 0;
@@ -211,22 +221,35 @@ function createCapture(keptBytes: number): Capture {
       stream?.on('error', () => {});
       stream?.on('data', (chunk: Buffer) => {
         keep(chunk);
-        for (const listener of listeners) listener(chunk);
+        for (const listener of listeners) listener.chunk(chunk);
+      });
+      stream?.on('end', () => {
+        for (const listener of listeners) listener.end();
       });
     },
     text() {
       const start = Buffer.concat(head);
       const end = Buffer.concat(tail).subarray(-keptBytes);
       const missingBytes = totalBytes - start.length - end.length;
-      if (missingBytes === 0) return {text: Buffer.concat([start, end]).toString(), truncated: false};
-      return {text: `${start}\n[... ${missingBytes} bytes left out ...]\n${end}`, truncated: true};
+      if (missingBytes === 0)
+        return {text: mask.text(Buffer.concat([start, end]).toString()), truncated: false};
+      const first = mask.text(start.toString(), {cutEnd: true});
+      const last = mask.text(end.toString(), {cutStart: true});
+      return {text: `${first}\n[... ${missingBytes} bytes left out ...]\n${last}`, truncated: true};
     },
     listen(listener) {
       const decoder = new TextDecoder();
-      const onChunk = (chunk: Buffer) => listener(decoder.decode(chunk, {stream: true}));
-      listeners.add(onChunk);
+      const masked = mask.stream();
+      const pass = (text: string) => {
+        if (text !== '') listener(text);
+      };
+      const each: ChunkListener = {
+        chunk: (bytes) => pass(masked.push(decoder.decode(bytes, {stream: true}))),
+        end: () => pass(masked.end()),
+      };
+      listeners.add(each);
       return () => {
-        listeners.delete(onChunk);
+        listeners.delete(each);
       };
     },
   };

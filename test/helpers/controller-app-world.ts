@@ -39,6 +39,7 @@ export async function createControllerAppWorld(t: Teardown) {
     random: () => 0.5,
     baseUrl: () => 'http://127.0.0.1:7070',
     settings: plainSettings,
+    readSecret: async () => '',
     policy: {undoWindowMs: 0, drift: 'revert'},
     timeZone: 'UTC',
     concurrency: 1,

@@ -1,6 +1,7 @@
 import {join} from 'node:path';
 import {openCron} from '../../runtime/cron/service.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {createSecretMask} from '../../runtime/platform/secret-mask.ts';
 import {FakeClock} from './fake-clock.ts';
 
 /**
@@ -20,7 +21,7 @@ const cron = await openCron({
   environment() {
     // Read before the claim; the claim is written before any microtask has its turn, the start comes after.
     if (when === 'claimed') queueMicrotask(() => process.kill(process.pid, 'SIGKILL'));
-    return {revision: null, variables: {}};
+    return {revision: null, variables: {}, mask: createSecretMask([])};
   },
 });
 cron.setScheduleState('running');

@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
 import {type CronOptions, type CronService, openCron} from '../../runtime/cron/service.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {createSecretMask} from '../../runtime/platform/secret-mask.ts';
 import type {ControlEvent, ScheduleState} from '../../schemas/control.ts';
 import type {Run} from '../../schemas/run.ts';
 import {FakeClock} from './fake-clock.ts';
@@ -57,7 +58,7 @@ async function openWorld(
     log: silentLog,
     defaultTimeZone: 'UTC',
     users: ['m.dossantos', 'j.okafor'],
-    environment: () => ({revision: 'abc123', variables: {HOODY_BRANCH: 'main'}}),
+    environment: () => ({revision: 'abc123', variables: {HOODY_BRANCH: 'main'}, mask: createSecretMask([])}),
     ...options,
   });
   const events: ControlEvent[] = [];

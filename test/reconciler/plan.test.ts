@@ -13,6 +13,7 @@ const served: Desired = {
   revision: 'a'.repeat(40),
   rootTree: 'tree-a',
   variables: {},
+  secrets: {},
   settings: plainSettings,
   crontabs: [{file: '.hoody/crontab', user: 'root', text: '', sha256: 'text-a'}],
   scripts: [],

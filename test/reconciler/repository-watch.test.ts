@@ -30,7 +30,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
   }
   const open = () =>
     openRepositoryWatch({
-      repository: {source, includes: () => true, live: 'main'},
+      repository: {source, includes: () => true, live: 'main', environments: []},
       records: [...records.values()],
       clock,
       log: silentLog,

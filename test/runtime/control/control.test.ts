@@ -22,7 +22,7 @@ test('a new container is as its caller says, a known one as it was', async (t) =
 
 test('variables survive a restart in a file that only its owner reads', async (t) => {
   const {directory, open} = setup(t);
-  const environment = {revision: 'abc', variables: {SECRET: 's3cret'}, settings: plainSettings};
+  const environment = {revision: 'abc', variables: {SECRET: 's3cret'}, secrets: {}, settings: plainSettings};
   await (await open()).setEnvironment(environment);
   t.deepEqual((await open()).environment(), environment);
   t.is(statSync(join(directory, 'state.json')).mode & 0o777, 0o600);
@@ -33,7 +33,7 @@ test('changes at the same time are all kept', async (t) => {
   const control = await open();
   await Promise.all([
     control.setSchedule({state: 'running', reason: null}),
-    control.setEnvironment({revision: 'r', variables: {}, settings: plainSettings}),
+    control.setEnvironment({revision: 'r', variables: {}, secrets: {}, settings: plainSettings}),
   ]);
   const again = await open();
   t.is(again.schedule().state, 'running');
@@ -52,12 +52,16 @@ test('a change of the schedule is told', async (t) => {
 });
 
 test('the digest depends on the variables and not on their order', (t) => {
-  const text = (variables: Record<string, string>, settings = plainSettings) =>
-    environmentText({variables, settings});
+  const text = (
+    variables: Record<string, string>,
+    settings = plainSettings,
+    secrets: Record<string, string> = {},
+  ) => environmentText({variables, secrets, settings});
   t.is(text({A: '1', B: '2'}), text({B: '2', A: '1'}));
   t.not(text({A: '1'}), text({A: '2'}));
   t.not(text({}), text({}, {...plainSettings, smtp_url: 'smtp://mail.example'}));
   t.not(text({}), text({}, {...plainSettings, max_entries: 3}));
+  t.not(text({A: '1'}), text({}, plainSettings, {A: '1'}));
 });
 
 test('a damaged file is an error that names it', async (t) => {

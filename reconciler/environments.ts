@@ -1,0 +1,74 @@
+import {shortestSecretLength} from '../runtime/platform/secret-mask.ts';
+import type {SecretSource} from '../schemas/config.ts';
+import {AppError} from '../schemas/errors.ts';
+
+/** One item of `environments` in the operator's configuration. */
+export interface EnvironmentRule {
+  /** Where it stands in the configuration, for people. */
+  readonly place: string;
+  readonly appliesTo: (branch: string, live: boolean) => boolean;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly secrets: Readonly<Record<string, SecretSource>>;
+}
+
+/** Who gives a branch a value. */
+export type Binding =
+  | {readonly name: string; readonly kind: 'variable'; readonly place: string; readonly value: string}
+  | {readonly name: string; readonly kind: 'secret'; readonly place: string; readonly source: SecretSource};
+
+/** Every name that the rules bind for a branch, sorted; of several rules the last one has the say. */
+export function bindingsOf(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+): Binding[] {
+  const bindings = new Map<string, Binding>();
+  for (const {appliesTo, place, variables, secrets} of rules) {
+    if (!appliesTo(branch, live)) continue;
+    for (const [name, value] of Object.entries(variables))
+      bindings.set(name, {name, kind: 'variable', place, value});
+    for (const [name, source] of Object.entries(secrets))
+      bindings.set(name, {name, kind: 'secret', place, source});
+  }
+  return [...bindings.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The values themselves. Throws SECRET_UNAVAILABLE with the name and the source, never with a value. */
+export async function resolveBindings(
+  bindings: readonly Binding[],
+  readSecret: (source: SecretSource) => Promise<string>,
+): Promise<{variables: Record<string, string>; secrets: Record<string, string>}> {
+  const variables: Record<string, string> = {};
+  const secrets: Record<string, string> = {};
+  for (const binding of bindings) {
+    if (binding.kind === 'variable') variables[binding.name] = binding.value;
+    else secrets[binding.name] = await readNamed(binding.name, binding.source, readSecret);
+  }
+  return {variables, secrets};
+}
+
+async function readNamed(
+  name: string,
+  source: SecretSource,
+  readSecret: (source: SecretSource) => Promise<string>,
+): Promise<string> {
+  try {
+    const value = await readSecret(source);
+    if (value.length >= shortestSecretLength) return value;
+    throw new Error(
+      `it has fewer than ${shortestSecretLength} characters and could not be masked in output; make it a variable.`,
+    );
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError(
+      'SECRET_UNAVAILABLE',
+      `The secret ${name} cannot be read: ${reason} What runs goes on with the former values.`,
+      {cause},
+    );
+  }
+}
+
+/** For people: where a secret comes from. */
+export function describeSource(source: SecretSource): string {
+  if ('from_env' in source) return `variable ${source.from_env}`;
+  return 'from_file' in source ? `file ${source.from_file}` : `command ${source.from_command}`;
+}

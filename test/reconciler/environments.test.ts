@@ -1,0 +1,58 @@
+import test from 'ava';
+import {bindingsOf, type EnvironmentRule, resolveBindings} from '../../reconciler/environments.ts';
+
+const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule => ({
+  place,
+  appliesTo: () => true,
+  variables: {},
+  secrets: {},
+  ...given,
+});
+const onlyLive = (_branch: string, live: boolean) => live;
+
+test('of several rules the last one that binds a name has the say, as variable or as secret', (t) => {
+  const rules = [
+    rule('environments[0]', {variables: {MODE: 'test', KEY: 'none'}}),
+    rule('environments[1]', {
+      appliesTo: onlyLive,
+      variables: {MODE: 'live'},
+      secrets: {KEY: {from_env: 'STRIPE'}},
+    }),
+  ];
+  t.deepEqual(bindingsOf(rules, {branch: 'main', live: true}), [
+    {name: 'KEY', kind: 'secret', place: 'environments[1]', source: {from_env: 'STRIPE'}},
+    {name: 'MODE', kind: 'variable', place: 'environments[1]', value: 'live'},
+  ]);
+  t.deepEqual(
+    bindingsOf(rules, {branch: 'p', live: false}).map(({name, kind, place}) => [name, kind, place]),
+    [
+      ['KEY', 'variable', 'environments[0]'],
+      ['MODE', 'variable', 'environments[0]'],
+    ],
+  );
+});
+
+test('secrets that do not apply are not even read', async (t) => {
+  const rules = [rule('live', {appliesTo: onlyLive, secrets: {KEY: {from_file: '/nowhere'}}})];
+  const given = await resolveBindings(bindingsOf(rules, {branch: 'p', live: false}), () =>
+    Promise.reject(new Error('asked')),
+  );
+  t.deepEqual(given, {variables: {}, secrets: {}});
+});
+
+test('a secret that cannot be read is named with its reason', async (t) => {
+  const bindings = bindingsOf([rule('r', {secrets: {KEY: {from_env: 'A'}}})], {branch: 'p', live: false});
+  await t.throwsAsync(
+    resolveBindings(bindings, () => Promise.reject(new Error('the variable A is missing or empty.'))),
+    {code: 'SECRET_UNAVAILABLE', message: /secret KEY .*variable A is missing/},
+  );
+});
+
+test('a secret too short to be masked is refused without being shown', async (t) => {
+  const bindings = bindingsOf([rule('r', {secrets: {KEY: {from_env: 'A'}}})], {branch: 'p', live: false});
+  const error = await t.throwsAsync(
+    resolveBindings(bindings, async () => 'zq9x'),
+    {code: 'SECRET_UNAVAILABLE', message: /fewer than 6/},
+  );
+  t.notRegex(error?.message ?? '', /zq9x/);
+});
