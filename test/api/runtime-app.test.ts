@@ -38,6 +38,7 @@ async function setup(t: ExecutionContext, {trusted = false}: {trusted?: boolean}
   const app = createRuntimeApp({
     exec: world.exec,
     cronApp: (lists) => new Hono().get('/*', (c) => c.json({cron: c.req.path, lists})),
+    notificationRoutes: async () => new Hono().get('/*', (c) => c.json({notifications: c.req.path})),
     control,
     health: async () => ({status: 'ok', started: '', pid: 1, ip: '', fds: null, built: null, memory: null}),
     trusted,
@@ -59,6 +60,21 @@ test('cron answers bare with envelopes and below its prefix with arrays', async 
     lists: 'envelope',
   });
   t.like(await (await request('/api/v1/cron/users/me/entries')).json(), {lists: 'array'});
+});
+
+test('notifications answer below their prefix and bare on their own host, with health of their own', async (t) => {
+  const {request} = await setup(t);
+  t.like(await (await request('/api/v1/notifications/push/me')).json(), {
+    notifications: '/api/v1/notifications/push/me',
+  });
+  const headers = {host: 'hoody-notifications'};
+  t.like(await (await request('/push/m.dossantos', {headers})).json(), {notifications: '/push/m.dossantos'});
+  t.like(await (await request('/health', {headers: {host: 'a-b-n-1.x.localhost'}})).json(), {
+    service: 'notifications',
+    userAgent: null,
+  });
+  t.like(await (await request('/api/v1/notifications/health')).json(), {service: 'notifications'});
+  t.is((await request('/push/me')).status, 404, 'a script on a neutral host');
 });
 
 test('health is text for healthz and nine fields for health', async (t) => {
