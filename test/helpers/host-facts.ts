@@ -1,4 +1,5 @@
 import {readdir, readFile, stat} from 'node:fs/promises';
+import {createServer} from 'node:net';
 import {join} from 'node:path';
 
 /** Open descriptors of a process of ours. */
@@ -41,4 +42,13 @@ export async function processesNaming(text: string): Promise<number[]> {
     if (commandLine.includes(text)) found.push(Number(name));
   }
   return found;
+}
+
+/** Null where we may listen on port 80 of a loopback address, the reason otherwise. */
+export function portEightySkipReason(): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error) => resolve(error.message));
+    server.listen({host: '127.63.255.1', port: 80}, () => server.close(() => resolve(null)));
+  });
 }
