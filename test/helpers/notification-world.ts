@@ -3,7 +3,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
 import {Hono} from 'hono';
-import {errorHandler} from '../../api/errors.ts';
+import {errorHandler, errorResponse} from '../../api/errors.ts';
 import {notificationRoutes} from '../../api/notification-routes.ts';
 import {
   type NotificationOptions,
@@ -11,6 +11,7 @@ import {
   openNotifications,
 } from '../../runtime/notifications/service.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {AppError} from '../../schemas/errors.ts';
 import {type Inbox, inboxSchema, type Notification} from '../../schemas/notification.ts';
 import {FakeClock} from './fake-clock.ts';
 
@@ -50,6 +51,7 @@ async function openWorld(
   t.teardown(close);
   const app = new Hono().route('/', notificationRoutes(service));
   app.onError(errorHandler(silentLog));
+  app.notFound(() => errorResponse(new AppError('NOT_FOUND', 'No route.'), silentLog));
   const request = async (path: string, init?: RequestInit) => app.request(path, init);
   return {
     service,
