@@ -2,7 +2,14 @@ import {type Context, Hono} from 'hono';
 import type {Displays} from '../runtime/notifications/notification-store.ts';
 import type {NotificationService} from '../runtime/notifications/service.ts';
 import {AppError} from '../schemas/errors.ts';
-import {dismissRequestSchema, notifyRequestSchema} from '../schemas/notification.ts';
+import {
+  type Dismissed,
+  dismissRequestSchema,
+  type Inbox,
+  type NotificationList,
+  type Notified,
+  notifyRequestSchema,
+} from '../schemas/notification.ts';
 import {parseJsonBytes, readBytes, readJsonBody} from './json-body.ts';
 import {readDisplays, readId, readInbox, readListQuery} from './notification-query.ts';
 import {notificationStream} from './notification-stream.ts';
@@ -38,7 +45,7 @@ export function notificationRoutes(service: NotificationService): Hono {
   app.get('/inbox/:name', (c) => {
     const inbox = readInbox(c.req.param('name'));
     const notifications = service.list({displays: [inbox], ...readListQuery(c.req.query())});
-    return c.json({inbox, count: notifications.length, notifications});
+    return c.json({inbox, count: notifications.length, notifications} satisfies Inbox);
   });
 
   app.get('/inbox/:name/stream', (c) => stream(c, [readInbox(c.req.param('name'))]));
@@ -46,7 +53,7 @@ export function notificationRoutes(service: NotificationService): Hono {
   app.post('/notify', async (c) => {
     const request = notifyRequestSchema.parse(await readJsonBody(c.req.raw, maxNotifyBodyBytes));
     service.notify({...request, display: readInbox(request.display)});
-    return c.json({success: true, message: 'Notification sent successfully'});
+    return c.json({success: true, message: 'Notification sent successfully'} satisfies Notified);
   });
 
   app.get('/stream', (c) => stream(c, readDisplays(c.req.query('displays') ?? 'all')));
@@ -59,6 +66,16 @@ export function notificationRoutes(service: NotificationService): Hono {
     return c.json(dismissed(service.dismiss(readDisplays(c.req.query('display') ?? 'all'), null)));
   });
 
+  app.get('/openapi.json', async (c) => {
+    const {notificationOpenApi} = await import('./notification-openapi.ts');
+    return c.json(notificationOpenApi());
+  });
+
+  app.get('/openapi.yaml', async (c) => {
+    const {printNotificationOpenApi} = await import('./notification-openapi.ts');
+    return c.body(printNotificationOpenApi(), 200, {'Content-Type': 'application/yaml; charset=utf-8'});
+  });
+
   app.get('/:displays', (c) => {
     const text = c.req.param('displays');
     if (ownWords.includes(text))
@@ -69,7 +86,8 @@ export function notificationRoutes(service: NotificationService): Hono {
     const displays = readDisplays(text);
     const notifications = service.list({displays, ...readListQuery(c.req.query())});
     const names = displays === 'all' ? service.displays() : displays;
-    return c.json({success: true, data: {count: notifications.length, displays: names, notifications}});
+    const data = {count: notifications.length, displays: [...names], notifications};
+    return c.json({success: true, data} satisfies NotificationList);
   });
 
   async function push(c: Context) {
@@ -92,6 +110,6 @@ export function notificationRoutes(service: NotificationService): Hono {
   return app;
 }
 
-function dismissed(count: number) {
+function dismissed(count: number): Dismissed {
   return {success: true, message: `${count} dismissed`, data: {dismissed: count}};
 }

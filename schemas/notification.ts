@@ -78,6 +78,16 @@ export const dismissRequestSchema = z
   })
   .meta({id: 'DismissRequest'});
 
+export const notifiedSchema = z
+  .object({success: z.literal(true), message: z.string()})
+  .meta({id: 'Notified'});
+export type Notified = z.infer<typeof notifiedSchema>;
+
+export const dismissedSchema = z
+  .object({success: z.literal(true), message: z.string(), data: z.object({dismissed: z.int()})})
+  .meta({id: 'Dismissed'});
+export type Dismissed = z.infer<typeof dismissedSchema>;
+
 export const inboxSchema = z
   .object({inbox: z.string(), count: z.int(), notifications: z.array(notificationSchema)})
   .meta({id: 'Inbox', description: 'Oldest first.'});
@@ -93,3 +103,17 @@ export const notificationListSchema = z
     }),
   })
   .meta({id: 'NotificationList', description: 'Oldest first.'});
+export type NotificationList = z.infer<typeof notificationListSchema>;
+
+/** Data of the two events of a stream that are no notification. */
+export const connectedSchema = z
+  .object({
+    displays: z.array(z.string()),
+    last_id: z.int().meta({description: 'What comes is newer; also the id of the event.'}),
+  })
+  .meta({id: 'Connected'});
+export type Connected = z.infer<typeof connectedSchema>;
+export const heartbeatSchema = z
+  .object({at: z.string().meta({description: 'RFC 3339 UTC.'})})
+  .meta({id: 'Heartbeat'});
+export type Heartbeat = z.infer<typeof heartbeatSchema>;
