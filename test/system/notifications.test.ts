@@ -9,6 +9,7 @@ import {createGitWorld} from '../helpers/git-world.ts';
 import {portEightySkipReason} from '../helpers/host-facts.ts';
 import {levelSkipReason} from '../helpers/level-available.ts';
 import {notificationOf, readStream, type StreamReader} from '../helpers/notification-world.ts';
+import {startRuntime} from '../helpers/runtime-process.ts';
 
 const skipReason = (await levelSkipReason('sandbox')) ?? (await portEightySkipReason());
 if (skipReason !== null) console.log(`SKIP hoody-notifications on port 80 reason=${skipReason}`);
@@ -90,6 +91,42 @@ test('a job pushes through the variable of the kit, at every level, and what it 
   t.true((await resumed.next()).startsWith('id: 0\n'));
   t.deepEqual(await nextNotification(resumed), live);
   await resumed.leave();
+});
+
+test('without kit names a job finds the kit by its variable alone', async (t) => {
+  const {url} = await startRuntime(t);
+  const crontab = '@yearly curl -fsS "$HOODY_NOTIFICATIONS_URL/push/me?message=$HOODY_NOTIFICATIONS_URL"\n';
+  await fetch(`${url}/users/root/crontab`, {
+    method: 'PUT',
+    body: crontab,
+    headers: {'content-type': 'text/plain'},
+  });
+  const {entries} = entryListSchema.parse(await (await fetch(`${url}/users/root/entries`)).json());
+  const stream = readStream(await fetch(`${url}/api/v1/notifications/inbox/me/stream`));
+  await stream.next();
+  await fetch(`${url}/users/root/entries/${entries[0]?.id}/run`, {method: 'POST'});
+  t.is((await nextNotification(stream)).summary, `${url}/api/v1/notifications`);
+  await stream.leave();
+});
+
+test('streams whose readers vanish make room for others', async (t) => {
+  t.timeout(60_000);
+  const {url} = await startRuntime(t);
+  const open = (signal?: AbortSignal) =>
+    fetch(`${url}/api/v1/notifications/stream`, signal === undefined ? {} : {signal});
+  const gone = new AbortController();
+  const streams = await Promise.all(
+    Array.from({length: 100}, async () => readStream(await open(gone.signal))),
+  );
+  for (const stream of streams) t.true((await stream.next()).startsWith('id: 0\nevent: connected\n'));
+  const refused = await open();
+  t.is(refused.status, 429);
+  t.is(refused.headers.get('retry-after'), '15');
+  gone.abort();
+  let again = await open();
+  while (again.status === 429) again = await open();
+  t.is(again.status, 200);
+  await again.body?.cancel();
 });
 
 async function runtimePid(stateDirectory: string): Promise<number> {
