@@ -40,7 +40,7 @@ export function createFollowing({
   /** Epoch ms; what is older is not delivered any more. */
   oldestMs: () => number;
 }): Following {
-  const followers = new Map<symbol, {displays: Displays; wake: () => void}>();
+  const followers = new Set<{readonly displays: Displays; wake(): void}>();
   const ended = new AbortController();
 
   async function* events(
@@ -51,9 +51,9 @@ export function createFollowing({
     // An id from before the inboxes were lost would wait for the future.
     let lastId = Math.min(afterId ?? newestId, newestId);
     let woken = new AbortController();
-    const me = Symbol('follower');
     const wake = () => woken.abort();
-    followers.set(me, {displays, wake});
+    const follower = {displays, wake};
+    followers.add(follower);
     signal.addEventListener('abort', wake);
     ended.signal.addEventListener('abort', wake);
     const isOver = () => signal.aborted || ended.signal.aborted;
@@ -75,7 +75,7 @@ export function createFollowing({
         if (isQuiet) yield {type: 'heartbeat', atMs: clock.now()};
       }
     } finally {
-      followers.delete(me);
+      followers.delete(follower);
       signal.removeEventListener('abort', wake);
       ended.signal.removeEventListener('abort', wake);
     }
@@ -91,8 +91,7 @@ export function createFollowing({
       );
     },
     wake(display) {
-      for (const {displays, wake} of followers.values())
-        if (displays === 'all' || displays.includes(display)) wake();
+      for (const {displays, wake} of followers) if (displays === 'all' || displays.includes(display)) wake();
     },
     end: () => ended.abort(),
   };

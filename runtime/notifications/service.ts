@@ -62,7 +62,7 @@ export interface NotificationService {
 
 const minuteMs = 60_000;
 
-/** Throws STATE_UNREADABLE. */
+/** Throws STATE_UNREADABLE where the file is damaged, and SQLite's errors. */
 export async function openNotifications(options: NotificationOptions): Promise<NotificationService> {
   const {directory, clock, origin} = options;
   const limits = {...usualLimits, ...options.limits};
@@ -121,10 +121,15 @@ function open(path: string): NotificationStore {
   try {
     return openNotificationStore(path);
   } catch (error) {
+    if (!isDamage(error)) throw error;
     throw new AppError(
       'STATE_UNREADABLE',
-      `${path} cannot be used: ${error instanceof Error ? error.message : error}. Restore it, or remove it to start with empty inboxes.`,
+      `${path} is damaged: ${error.message}. Restore it, or remove it to start with empty inboxes.`,
       {cause: error},
     );
   }
+}
+
+function isDamage(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && /^SQLITE_(?:NOTADB|CORRUPT)/.test(String(error.code));
 }

@@ -109,6 +109,15 @@ test('without kit names a job finds the kit by its variable alone', async (t) =>
   await stream.leave();
 });
 
+test('a runtime that is asked for nothing has not opened its inboxes', async (t) => {
+  const {url, directory} = await startRuntime(t);
+  const kept = async () => (await readdir(join(directory, 'store'))).includes('notifications');
+  await fetch(`${url}/users/root/entries`);
+  t.false(await kept());
+  t.is((await fetch(`${url}/api/v1/notifications/push/me`)).status, 200);
+  t.true(await kept());
+});
+
 test('streams whose readers vanish make room for others', async (t) => {
   t.timeout(60_000);
   const {url} = await startRuntime(t);

@@ -177,7 +177,7 @@ test('a file that is no database says what to do about it', async (t) => {
   );
   const error = await t.throwsAsync(
     openNotifications({directory, clock: new FakeClock(), origin: () => 'main'}),
-    {message: /notifications\.db cannot be used: .* remove it to start with empty inboxes/},
+    {message: /notifications\.db is damaged: .* remove it to start with empty inboxes/},
   );
   t.like(error, {code: 'STATE_UNREADABLE'});
 });
