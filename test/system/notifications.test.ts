@@ -70,7 +70,7 @@ withKitNames(
   },
 );
 
-test('a job pushes through the variable of the kit, at every level, and what it pushed outlives the runtime', async (t) => {
+test('a job pushes through the variable of the kit, and what it pushed outlives the runtime', async (t) => {
   t.timeout(180_000);
   const push = `echo "no space left" | curl -fsS --data-binary @- "$HOODY_NOTIFICATIONS_URL/push/m.dossantos?title=Backup"`;
   const {world, controller, branch} = await setup(t, `@yearly ${push}\n`);
