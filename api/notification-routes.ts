@@ -10,9 +10,10 @@ import {
   type Notified,
   notifyRequestSchema,
 } from '../schemas/notification.ts';
+import {eventStream} from './event-stream.ts';
+import {printFollowEvent} from './follow-event.ts';
 import {parseJsonBytes, readBytes, readJsonBody} from './json-body.ts';
 import {readDisplays, readId, readInbox, readListQuery} from './notification-query.ts';
-import {notificationStream} from './notification-stream.ts';
 import {readPush} from './push-message.ts';
 
 const maxNotifyBodyBytes = 16 * 1024;
@@ -98,7 +99,9 @@ export function notificationRoutes(service: NotificationService): Hono {
   function stream(c: Context, displays: Displays): Response {
     const lastEventId = c.req.header('last-event-id');
     const afterId = lastEventId === undefined ? null : readId(lastEventId, 'Last-Event-ID');
-    return notificationStream((signal) => service.follow(displays, {afterId, signal}));
+    const left = new AbortController();
+    const events = service.follow(displays, {afterId, signal: left.signal});
+    return eventStream(events, {left, print: printFollowEvent});
   }
 
   function dismiss(body: Uint8Array) {
