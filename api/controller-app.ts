@@ -2,7 +2,6 @@ import {createRoute, OpenAPIHono} from '@hono/zod-openapi';
 import {streamSSE} from 'hono/streaming';
 import * as z from 'zod';
 import type {BranchChange, Controller} from '../reconciler/controller.ts';
-import {describeSource} from '../reconciler/environments.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema} from '../schemas/branch.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
@@ -167,15 +166,7 @@ export function createControllerApp({
         ...errors(401, 404, 409),
       },
     }),
-    (c) => {
-      const items = controller.bindings(c.req.valid('param').key).map(({name, kind, place, ...binding}) => ({
-        name,
-        kind,
-        place,
-        source: 'source' in binding ? describeSource(binding.source) : null,
-      }));
-      return c.json({items}, 200);
-    },
+    (c) => c.json({items: controller.environment(c.req.valid('param').key)}, 200),
   );
   app.openapi(
     createRoute({

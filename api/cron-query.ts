@@ -84,7 +84,8 @@ export function readFlag(query: Query, name: string): boolean {
   throw new AppError('INVALID_QUERY', `${name} is \`1\` or \`0\`.`);
 }
 
-function readCount(query: Query, name: string, fallback: number, max: number): number {
+/** Throws INVALID_PAGINATION. */
+export function readCount(query: Query, name: string, fallback: number, max: number): number {
   const text = query[name];
   if (text === undefined) return fallback;
   const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;

@@ -3,6 +3,7 @@ import type {CronService} from '../runtime/cron/service.ts';
 import {type OutputEvent, pauseRequestSchema} from '../schemas/cron-run-api.ts';
 import {readFlag, readWhy} from './cron-query.ts';
 import {userOf} from './cron-user.ts';
+import {eventStream} from './event-stream.ts';
 import {readJsonBody} from './json-body.ts';
 
 const maxPauseBodyBytes = 16 * 1024;
@@ -28,9 +29,7 @@ export function cronRunRoutes(cron: CronService): Hono {
     if (readFlag(c.req.query(), 'follow')) {
       const left = new AbortController();
       const events = await cron.followRun(userOf(c), c.req.param('id'), left.signal);
-      return new Response(eventStream(events[Symbol.asyncIterator](), left), {
-        headers: {'content-type': 'text/event-stream', 'cache-control': 'no-store'},
-      });
+      return eventStream(events, {left, print, greeting: ': connected\n\n'});
     }
     const {id, status, stdout, stderr, truncated} = await cron.getRun(userOf(c), c.req.param('id'));
     return c.json({id, status, stdout, stderr, truncated});
@@ -51,18 +50,6 @@ async function readOptionalJson(c: Context): Promise<unknown> {
     : readJsonBody(raw, maxPauseBodyBytes);
 }
 
-/** Reads on only as fast as the client does. */
-function eventStream(events: AsyncIterator<OutputEvent>, left: AbortController): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  return new ReadableStream<Uint8Array>({
-    start(stream) {
-      stream.enqueue(encoder.encode(': connected\n\n'));
-    },
-    async pull(stream) {
-      const {value, done} = await events.next();
-      if (done === true) stream.close();
-      else stream.enqueue(encoder.encode(`event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`));
-    },
-    cancel: () => left.abort(),
-  });
+function print(event: OutputEvent): string {
+  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }

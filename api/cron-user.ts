@@ -1,7 +1,7 @@
 import type {Context} from 'hono';
 
 /** `me` in a path is the container's default user. */
-const defaultUser = 'root';
+export const defaultUser = 'root';
 
 /** The user that the path names. */
 export function userOf(c: Context): string {

@@ -8,7 +8,11 @@ import {AppError} from '../schemas/errors.ts';
 export function errorResponse(error: unknown, log: Log): Response {
   const known = asAppError(error);
   if (known.status >= 500) log.error('request failed', {error, code: known.code});
-  return Response.json(known.toBody(), {status: known.status});
+  const {retryAfterSeconds} = known;
+  return Response.json(known.toBody(), {
+    status: known.status,
+    ...(retryAfterSeconds === null ? {} : {headers: {'Retry-After': String(retryAfterSeconds)}}),
+  });
 }
 
 /** For `app.onError`. */

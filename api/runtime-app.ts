@@ -33,11 +33,13 @@ export interface Health {
 
 /**
  * HTTP of one container. `trusted` is the app of the controller's socket: no Host check, the kit header is
- * believed, and control and deployment routes exist for requests without it. `cronApp` makes cron's routes with one of the list forms.
+ * believed, and control and deployment routes exist for requests without it. `cronApp` makes cron's routes with one of the list forms;
+ * `notificationRoutes` opens its kit at the first request.
  */
 export function createRuntimeApp({
   exec,
   cronApp,
+  notificationRoutes,
   control,
   health,
   trusted,
@@ -47,6 +49,7 @@ export function createRuntimeApp({
 }: {
   exec: ExecService;
   cronApp: (lists: 'envelope' | 'array') => Hono;
+  notificationRoutes: () => Promise<Hono>;
   control: ControlPort;
   health: () => Promise<Health>;
   trusted: boolean;
@@ -82,6 +85,21 @@ export function createRuntimeApp({
       .route('/api/v1/cron', cronApp('array'))
       .route('/', cronApp('envelope')),
   );
+  let openedNotifications: Hono | null = null;
+  const notifications = async () => {
+    const routes = await notificationRoutes();
+    openedNotifications ??= withErrors(
+      new Hono()
+        .get('/health', (c) => healthOf('notifications')(c.req.header('user-agent') ?? null))
+        .get('/healthz', (c) => c.text('ok\n'))
+        .get('/api/v1/notifications/health', (c) =>
+          healthOf('notifications')(c.req.header('user-agent') ?? null),
+        )
+        .route('/api/v1/notifications', routes)
+        .route('/', routes),
+    );
+    return openedNotifications;
+  };
   const controller = withErrors(new Hono().route('/api/v1/control', controlRoutes(control, {clock})));
 
   async function answer(request: Request, {clientIp, target}: Caller): Promise<Response> {
@@ -97,6 +115,8 @@ export function createRuntimeApp({
         return (kitHeader === null ? ownManagement : openManagement).fetch(request);
       case 'cron':
         return cron.fetch(request);
+      case 'notifications':
+        return (await notifications()).fetch(request);
       case 'control':
         if (!trusted) throw new AppError('NOT_FOUND', `No route ${request.method} ${path}.`);
         return controller.fetch(request);

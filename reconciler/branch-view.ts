@@ -57,7 +57,7 @@ function containerView(
     provider,
     level,
     state,
-    urls: {cron: url('cron'), exec: url('exec'), pipe: url('pipe')},
+    urls: {cron: url('cron'), exec: url('exec'), pipe: url('pipe'), notifications: url('notifications')},
   };
 }
 

@@ -3,6 +3,7 @@ import type {Log} from '../runtime/platform/log.ts';
 import type {Branch, Reconciliation} from '../schemas/branch.ts';
 import type {SecretSource} from '../schemas/config.ts';
 import type {ContainerSettings, ControlState} from '../schemas/control.ts';
+import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Run} from '../schemas/run.ts';
@@ -10,7 +11,7 @@ import type {ScriptCheck} from './branch-files.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
-import {type Binding, bindingsOf, resolveBindings} from './environments.ts';
+import {bindingsOf, describeBinding, resolveBindings} from './environments.ts';
 import {failureOf, jitter, retryDelayMs} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
@@ -65,8 +66,8 @@ export interface Controller {
   reconcileAll(options: {confirmDeletions: boolean}): string;
   /** Takes a branch's container out of the trash. */
   restore(keyOrName: string): Promise<Branch>;
-  /** What the configuration gives to a branch; variables with their values. */
-  bindings(keyOrName: string): Binding[];
+  /** What the configuration gives to a branch: names and sources, no values. */
+  environment(keyOrName: string): EnvironmentList['items'];
   /** Newest first, from the container or, where that is gone, from the archive. */
   runs(
     keyOrName: string,
@@ -533,9 +534,9 @@ export function createController(options: ControllerOptions): Controller {
       }
       return id;
     },
-    bindings(keyOrName) {
+    environment(keyOrName) {
       const record = find(keyOrName);
-      return bindingsOf(watches.get(record.repository)?.environments ?? [], record);
+      return bindingsOf(watches.get(record.repository)?.environments ?? [], record).map(describeBinding);
     },
     async restore(keyOrName) {
       const record = find(keyOrName);

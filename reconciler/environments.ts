@@ -1,5 +1,6 @@
 import {shortestSecretLength} from '../runtime/platform/secret-mask.ts';
 import type {SecretSource} from '../schemas/config.ts';
+import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 
 /** One item of `environments` in the operator's configuration. */
@@ -67,8 +68,13 @@ async function readNamed(
   }
 }
 
-/** For people: where a secret comes from. */
-export function describeSource(source: SecretSource): string {
+/** Without the value of a variable and without the secret itself. */
+export function describeBinding(binding: Binding): EnvironmentList['items'][number] {
+  const {name, kind, place} = binding;
+  return {name, kind, place, source: binding.kind === 'secret' ? describeSource(binding.source) : null};
+}
+
+function describeSource(source: SecretSource): string {
   if ('from_env' in source) return `variable ${source.from_env}`;
   return 'from_file' in source ? `file ${source.from_file}` : `command ${source.from_command}`;
 }

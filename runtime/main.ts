@@ -1,4 +1,5 @@
 import {dirname, join} from 'node:path';
+import type {Hono} from 'hono';
 import type {ControlPort} from '../api/control-routes.ts';
 import {cronRoutes} from '../api/cron-routes.ts';
 import {createPeerGuard} from '../api/peer-guard.ts';
@@ -10,6 +11,7 @@ import {type Control, openControl} from './control/control.ts';
 import {type CronService, openCron} from './cron/service.ts';
 import {type ExecService, openExec} from './exec/service.ts';
 import {parseRuntimeFlags, type RuntimeFlags, runtimeUsage} from './flags.ts';
+import type {NotificationOptions, NotificationService} from './notifications/service.ts';
 import {ownCommand} from './platform/child-process.ts';
 import {type Clock, systemClock} from './platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from './platform/durable-file.ts';
@@ -54,7 +56,14 @@ interface Services {
   readonly control: Control;
   readonly cron: CronService;
   readonly exec: ExecService;
+  readonly notifications: LazyNotifications;
   readonly workspace: Workspace;
+}
+
+/** Most containers never notify anybody; the kit and its database are opened at the first request. */
+interface LazyNotifications {
+  routes(): Promise<Hono>;
+  close(): void;
 }
 
 async function serve(flags: RuntimeFlags): Promise<void> {
@@ -70,7 +79,8 @@ async function serve(flags: RuntimeFlags): Promise<void> {
   }
   let kitUrl: string | null = null;
   const hasKitNames = /\bhoody-exec\b/.test((await readTextIfPresent('/etc/hosts')) ?? '');
-  const services = await openServices(flags, clock, log, (given) =>
+  const noteActivity = whenQuiet({clock, quietMs, act: releaseMemory});
+  const variablesOf = (given: Readonly<Record<string, string>>) =>
     containerVariables({
       given,
       path: process.env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -81,23 +91,31 @@ async function serve(flags: RuntimeFlags): Promise<void> {
       container: flags.container,
       kitUrl,
       hasKitNames: hasKitNames && flags.controlSocket !== null,
-    }),
-  );
+    });
+  const services = await openServices(flags, {clock, log, variablesOf, noteActivity});
   const servers = await listen(flags, services, clock, log);
   const [kits] = servers;
   kitUrl = kits.url.startsWith('http:') ? kits.url : null;
   services.cron.setScheduleState(services.control.schedule().state);
   services.cron.start({reboot: await isNewBoot(flags)});
   stopOnSignal(flags, services, {servers, lock, log});
-  releaseMemoryWhenQuiet(services, clock);
+  releaseMemoryWhenQuiet(services, noteActivity);
   announce(flags, kits.url);
 }
 
 async function openServices(
   flags: RuntimeFlags,
-  clock: Clock,
-  log: Log,
-  variablesOf: (given: Readonly<Record<string, string>>) => Record<string, string>,
+  {
+    clock,
+    log,
+    variablesOf,
+    noteActivity,
+  }: {
+    clock: Clock;
+    log: Log;
+    variablesOf: (given: Readonly<Record<string, string>>) => Record<string, string>;
+    noteActivity: () => void;
+  },
 ): Promise<Services> {
   const control = await openControl({
     directory: join(flags.data, 'control'),
@@ -117,6 +135,14 @@ async function openServices(
       directory: flags.workspace,
       recordFile: join(flags.data, 'workspace.json'),
     }),
+    notifications: lazyNotifications(
+      {
+        directory: join(flags.data, 'notifications'),
+        clock,
+        origin: () => control.environment().variables.HOODY_BRANCH ?? flags.container ?? 'this container',
+      },
+      noteActivity,
+    ),
     exec: await openExec({
       directory: join(flags.data, 'exec'),
       homeDirectory: flags.home,
@@ -147,6 +173,31 @@ async function openServices(
   };
 }
 
+function lazyNotifications(options: NotificationOptions, noteActivity: () => void): LazyNotifications {
+  let opened: NotificationService | null = null;
+  let routes: Promise<Hono> | null = null;
+  const open = async () => {
+    const [{notificationRoutes}, {openNotifications}] = await Promise.all([
+      import('../api/notification-routes.ts'),
+      import('./notifications/service.ts'),
+    ]);
+    opened = await openNotifications(options);
+    return notificationRoutes(opened);
+  };
+  return {
+    routes() {
+      noteActivity();
+      routes ??= open().catch((error: unknown) => {
+        // The next request tries again.
+        routes = null;
+        throw error;
+      });
+      return routes;
+    },
+    close: () => opened?.close(),
+  };
+}
+
 async function hostSocketDirectory({data, controlSocket}: RuntimeFlags): Promise<string> {
   const directory = controlSocket === null ? join(data, 'run') : dirname(controlSocket);
   if (!fitsSockets(directory)) {
@@ -171,6 +222,7 @@ async function listen(
     createRuntimeApp({
       exec: services.exec,
       cronApp: (lists) => cronRoutes(services.cron, {lists}),
+      notificationRoutes: services.notifications.routes,
       control: controlPort(services),
       health: async () => ({status: 'ok', started, built: null, ...(await readProcessFacts())}),
       trusted,
@@ -239,8 +291,7 @@ async function isNewBoot({data, boot}: RuntimeFlags): Promise<boolean> {
 const quietMs = 10_000;
 
 /** Most containers wait for hours after a deployment; dozens of them share one machine. */
-function releaseMemoryWhenQuiet({control, cron, exec}: Services, clock: Clock): void {
-  const noteActivity = whenQuiet({clock, quietMs, act: releaseMemory});
+function releaseMemoryWhenQuiet({control, cron, exec}: Services, noteActivity: () => void): void {
   for (const service of [control, cron, exec]) {
     service.on(({type}) => {
       // Jobs run in processes of their own and leave little here.
@@ -257,7 +308,7 @@ const connectionGraceMs = 100;
 /** The kits answer until the last job has ended, since jobs call them. A second signal ends the wait. */
 function stopOnSignal(
   flags: RuntimeFlags,
-  {cron, exec}: Services,
+  {cron, exec, notifications}: Services,
   {servers, lock, log}: {servers: readonly HttpServer[]; lock: ExclusiveLock; log: Log},
 ): void {
   const stop = async () => {
@@ -265,6 +316,7 @@ function stopOnSignal(
     await exec.stop({graceMs: callGraceMs});
     await Promise.all(servers.map((server) => server.close({graceMs: connectionGraceMs})));
     cron.close();
+    notifications.close();
     lock.release();
     process.exit(0);
   };

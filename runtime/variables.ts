@@ -40,7 +40,12 @@ export function containerVariables(sources: VariableSources): Record<string, str
 
 function kitUrls(kitUrl: string, hasKitNames: boolean): Record<string, string> {
   if (!hasKitNames) {
-    return {HOODY_CRON_URL: kitUrl, HOODY_EXEC_URL: kitUrl, HOODY_PIPE_URL: `${kitUrl}/api/v1/pipe`};
+    return {
+      HOODY_CRON_URL: kitUrl,
+      HOODY_EXEC_URL: kitUrl,
+      HOODY_PIPE_URL: `${kitUrl}/api/v1/pipe`,
+      HOODY_NOTIFICATIONS_URL: `${kitUrl}/api/v1/notifications`,
+    };
   }
   const address = parseListenAddress(kitUrl.replace('http://', ''));
   const port = address.kind === 'unix' || address.port === 80 ? '' : `:${address.port}`;
@@ -48,5 +53,6 @@ function kitUrls(kitUrl: string, hasKitNames: boolean): Record<string, string> {
     HOODY_CRON_URL: `http://hoody-cron${port}`,
     HOODY_EXEC_URL: `http://hoody-exec${port}`,
     HOODY_PIPE_URL: `http://hoody-pipe${port}`,
+    HOODY_NOTIFICATIONS_URL: `http://hoody-notifications${port}`,
   };
 }

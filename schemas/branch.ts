@@ -37,7 +37,7 @@ export const containerViewSchema = z
     provider: z.string(),
     level: z.string(),
     state: containerStateSchema,
-    urls: z.object({cron: z.string(), exec: z.string(), pipe: z.string()}),
+    urls: z.object({cron: z.string(), exec: z.string(), pipe: z.string(), notifications: z.string()}),
   })
   .meta({id: 'Container'});
 export type ContainerView = z.infer<typeof containerViewSchema>;

@@ -86,6 +86,18 @@ export const errorCatalogue = {
     meaning: 'The request destroys data and must be confirmed.',
   },
 
+  // notifications kit
+  RATE_LIMITED: {
+    status: 429,
+    retryable: true,
+    meaning: 'Too much was asked for in a short time; Retry-After says when to come back.',
+  },
+  TOO_MANY_INBOXES: {
+    status: 409,
+    retryable: false,
+    meaning: 'A further inbox would be one too many.',
+  },
+
   // controller's socket of a runtime
   WORKSPACE_BASE_MISMATCH: {
     status: 409,
@@ -169,12 +181,19 @@ export interface ErrorBody {
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly details: unknown;
+  /** When the same request may succeed, where that is known; the `Retry-After` of the answer. */
+  readonly retryAfterSeconds: number | null;
 
-  constructor(code: ErrorCode, message: string, options: {details?: unknown; cause?: unknown} = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: {details?: unknown; cause?: unknown; retryAfterSeconds?: number} = {},
+  ) {
     super(message, options.cause === undefined ? undefined : {cause: options.cause});
     this.name = 'AppError';
     this.code = code;
     this.details = options.details ?? null;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? null;
   }
 
   get status(): number {

@@ -4,6 +4,7 @@ import type {ControlPort} from '../../api/control-routes.ts';
 import {createRuntimeApp} from '../../api/runtime-app.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import type {ControlEvent, ControlState} from '../../schemas/control.ts';
+import {plainSettings} from '../../schemas/control.ts';
 import {execWorld, fixtureDeployment} from '../helpers/exec-world.ts';
 import {FakeClock} from '../helpers/fake-clock.ts';
 
@@ -38,6 +39,7 @@ async function setup(t: ExecutionContext, {trusted = false}: {trusted?: boolean}
   const app = createRuntimeApp({
     exec: world.exec,
     cronApp: (lists) => new Hono().get('/*', (c) => c.json({cron: c.req.path, lists})),
+    notificationRoutes: async () => new Hono().get('/*', (c) => c.json({notifications: c.req.path})),
     control,
     health: async () => ({status: 'ok', started: '', pid: 1, ip: '', fds: null, built: null, memory: null}),
     trusted,
@@ -59,6 +61,21 @@ test('cron answers bare with envelopes and below its prefix with arrays', async 
     lists: 'envelope',
   });
   t.like(await (await request('/api/v1/cron/users/me/entries')).json(), {lists: 'array'});
+});
+
+test('notifications answer below their prefix and bare on their own host, with health of their own', async (t) => {
+  const {request} = await setup(t);
+  t.like(await (await request('/api/v1/notifications/push/me')).json(), {
+    notifications: '/api/v1/notifications/push/me',
+  });
+  const headers = {host: 'hoody-notifications'};
+  t.like(await (await request('/push/m.dossantos', {headers})).json(), {notifications: '/push/m.dossantos'});
+  t.like(await (await request('/health', {headers: {host: 'a-b-n-1.x.localhost'}})).json(), {
+    service: 'notifications',
+    userAgent: null,
+  });
+  t.like(await (await request('/api/v1/notifications/health')).json(), {service: 'notifications'});
+  t.is((await request('/push/me')).status, 404, 'a script on a neutral host');
 });
 
 test('health is text for healthz and nine fields for health', async (t) => {
@@ -145,7 +162,7 @@ test('control routes check their bodies and pass them on', async (t) => {
   t.is((await put('jobs/stop', {grace_ms: 5, reason: 'branch_deleted'}, 'POST')).status, 200);
   t.deepEqual(done, [
     {state: 'running', reason: null},
-    {revision: 'r', variables: {A: '1'}},
+    {revision: 'r', variables: {A: '1'}, secrets: {}, settings: plainSettings},
     {graceMs: 5, reason: 'branch_deleted'},
   ]);
   t.is((await put('schedule', {state: 'off'})).status, 400);

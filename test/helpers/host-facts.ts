@@ -1,4 +1,5 @@
 import {readdir, readFile, stat} from 'node:fs/promises';
+import {createServer} from 'node:net';
 import {join} from 'node:path';
 
 /** Open descriptors of a process of ours. */
@@ -50,4 +51,13 @@ export async function childrenOf(pid: number): Promise<number[]> {
     threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8')),
   );
   return lists.join(' ').split(' ').filter(Boolean).map(Number);
+}
+
+/** Null where we may listen on port 80 of a loopback address, the reason otherwise. */
+export function portEightySkipReason(): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error) => resolve(error.message));
+    server.listen({host: '127.63.255.1', port: 80}, () => server.close(() => resolve(null)));
+  });
 }

@@ -17,8 +17,13 @@ test('repositories are paths, URLs or objects', (t) => {
     'repositories:\n  - .\n  - repository: https://example.org/a.git\n    live: trunk\n    branches: [trunk, "feature/*"]\n',
   );
   t.deepEqual(config?.repositories, [
-    {repository: '.'},
-    {repository: 'https://example.org/a.git', live: 'trunk', branches: ['trunk', 'feature/*']},
+    {repository: '.', environments: []},
+    {
+      repository: 'https://example.org/a.git',
+      live: 'trunk',
+      environments: [],
+      branches: ['trunk', 'feature/*'],
+    },
   ]);
 });
 

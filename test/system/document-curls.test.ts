@@ -102,6 +102,15 @@ http://oncall.containers.hoody.com/users/me/entries \\
   t.like(JSON.parse(await shell('curl http://oncall.containers.hoody.com/users/me/entries')), {total: 0});
 });
 
+test('S51 S52: the command of the on-call entry fills one inbox, and that of me another', async (t) => {
+  const {shell} = await setup(t);
+  const pushed: unknown = JSON.parse(await shell('curl -fsS hoody-notifications/push/m.dossantos'));
+  t.like(pushed, {display_id: 'm.dossantos', summary: 'ping from this container'});
+  t.like(JSON.parse(await shell('curl -fsS hoody-notifications/push/me')), {display_id: 'root'});
+  const inbox: unknown = JSON.parse(await shell('curl -fsS hoody-notifications/inbox/m.dossantos'));
+  t.deepEqual(inbox, {inbox: 'm.dossantos', count: 1, notifications: [pushed]});
+});
+
 test('S44: the bracketed body of the page is told to be no JSON', async (t) => {
   const {shell} = await setup(t);
   const output = await shell(`curl -i -X POST http://oncall.containers.hoody.com/users/me/entries \\
