@@ -302,12 +302,13 @@ async function openSources(
 }
 
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, variables, secrets}, index) => {
+  return environments.map(({branches, keep, variables, secrets}, index) => {
     const includes = createBranchFilter(branches);
     const onlyLive = branches.length === 1 && branches[0] === 'live';
     return {
       place: `${name}[${index}]`,
       appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+      keep,
       variables,
       secrets,
     };

@@ -37,9 +37,13 @@ export const branchRecordSchema = z.object({
       since: z.string(),
       proven: z.boolean(),
       held: z.boolean().default(false),
-      cause: z.enum(['branch_deleted', 'branch_excluded']),
+      cause: z.enum(['branch_deleted', 'branch_excluded', 'branch_merged']),
     })
     .nullable(),
+  /** It had commits once that the live branch lacks. */
+  ahead: z.boolean().default(false),
+  /** The revision whose work is in the live branch. */
+  merged: z.object({revision: z.string(), into: z.string(), commit: z.string()}).nullable().default(null),
   trashed_at: z.string().nullable(),
   /** A person took the container out of the trash while git still lacks the branch. */
   restored: z.boolean(),
@@ -68,6 +72,8 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     plan: [],
     failures: 0,
     missing: null,
+    ahead: false,
+    merged: null,
     trashed_at: null,
     restored: false,
     active_ms: null,

@@ -88,6 +88,9 @@ export interface BranchChange {
 /** Work on a branch that exceeds this is aborted and tried again: a hung engine must not hold a place for ever. */
 const longestReconcileMs = 10 * 60_000;
 
+/** The live branch waits this long for previews that were merged into it to stop. */
+const longestFarewellMs = 5000;
+
 /** No file of a workspace may be larger. */
 const maxBlobBytes = 512 * 1024 * 1024;
 
@@ -464,6 +467,12 @@ export function createController(options: ControllerOptions): Controller {
         random: options.random,
         intervalMs: repository.source.kind === 'local' ? options.pollIntervalMs : options.fetchIntervalMs,
         signal: shutdown.signal,
+        onLeaving: async (leaving) => {
+          const late = clock.sleep(longestFarewellMs, {signal: shutdown.signal}).catch(() => {
+            // The controller stops.
+          });
+          await Promise.race([queue.settled(leaving.map(({key}) => key)), late]);
+        },
         onChanged: (record) => {
           if (records.get(record.key) === undefined)
             void records

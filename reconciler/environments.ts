@@ -8,6 +8,8 @@ export interface EnvironmentRule {
   /** Where it stands in the configuration, for people. */
   readonly place: string;
   readonly appliesTo: (branch: string, live: boolean) => boolean;
+  /** These branches stay when they are merged. */
+  readonly keep: boolean;
   readonly variables: Readonly<Record<string, string>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
 }

@@ -19,8 +19,8 @@ export type ObservedRef =
   /** `proven`: two listings or a listing and a direct read agree, and the breaker allows it. */
   | {readonly kind: 'missing'; readonly proven: boolean; readonly cause: MissingCause};
 
-/** Gone from git, or no longer among the globs that the operator serves. */
-export type MissingCause = 'branch_deleted' | 'branch_excluded';
+/** Gone from git, no longer among the globs that the operator serves, or merged into the live branch. */
+export type MissingCause = 'branch_deleted' | 'branch_excluded' | 'branch_merged';
 
 /** The branch's files at one commit, checked as far as that needs a parser that loads lazily. */
 export interface BranchFiles {

@@ -60,8 +60,14 @@ function planAbsent(
 ): Action[] {
   const {reason} = desired;
   const why = absentWords[reason];
+  const forget = (because: string): Action => ({
+    kind: 'forget_branch',
+    reason: because,
+    summary: `Forget ${record.branch}`,
+  });
   if (container === null) {
-    return desired.proven
+    // A merged branch that git still lists is remembered, or it would come back as a new one.
+    return desired.proven && reason !== 'branch_merged'
       ? [{kind: 'forget_branch', reason, summary: `Forget ${record.branch}: ${why}`}]
       : [];
   }
@@ -73,14 +79,12 @@ function planAbsent(
   }
   if (record.trashed_at !== null) {
     if (nowMs < Date.parse(record.trashed_at) + policy.undoWindowMs) return [];
-    return [
-      {
-        kind: 'remove_container',
-        reason: 'undo_window_over',
-        summary: `Remove the container of ${record.branch} for good`,
-      },
-      {kind: 'forget_branch', reason: 'undo_window_over', summary: `Forget ${record.branch}`},
-    ];
+    const remove: Action = {
+      kind: 'remove_container',
+      reason: 'undo_window_over',
+      summary: `Remove the container of ${record.branch} for good`,
+    };
+    return reason === 'branch_merged' ? [remove] : [remove, forget('undo_window_over')];
   }
   if (!desired.proven) {
     return runtime?.schedule.state === 'running'
@@ -94,10 +98,12 @@ function planAbsent(
       : [];
   }
   if (policy.undoWindowMs === 0) {
-    return [
-      {kind: 'remove_container', reason, summary: `Remove the container of ${record.branch}: ${why}`},
-      {kind: 'forget_branch', reason, summary: `Forget ${record.branch}`},
-    ];
+    const remove: Action = {
+      kind: 'remove_container',
+      reason,
+      summary: `Remove the container of ${record.branch}: ${why}`,
+    };
+    return reason === 'branch_merged' ? [remove] : [remove, forget(reason)];
   }
   return [
     {kind: 'trash_container', reason, summary: `Move the container of ${record.branch} to the trash: ${why}`},
@@ -107,6 +113,7 @@ function planAbsent(
 const absentWords = {
   branch_deleted: 'the branch is gone',
   branch_excluded: 'the branch is not among the branches to serve',
+  branch_merged: 'the branch is merged',
   hoody_removed: 'the branch has no .hoody directory any more',
 } as const;
 

@@ -13,6 +13,8 @@ export interface BranchQueue {
   cancel(key: string, reason: Error): void;
   /** Keys that wait or are worked on. */
   readonly size: number;
+  /** Resolves when none of the keys waits or is worked on. */
+  settled(keys: readonly string[]): Promise<void>;
   /** Resolves when nothing waits and nothing is worked on; delayed keys do not count. */
   idle(): Promise<void>;
   /** Takes no more keys, aborts the work in hand and resolves when it has ended. */
@@ -34,14 +36,22 @@ export function createQueue({
   const working = new Map<string, AbortController>();
   const again = new Set<string>();
   const delayed = new Map<string, AbortController>();
-  let idleWaiters: (() => void)[] = [];
+  let waiters: {readonly isOver: () => boolean; readonly resolve: () => void}[] = [];
   let closed = false;
 
-  const settleIdle = () => {
-    if (waiting.size + urgent.size + working.size > 0) return;
-    for (const resolve of idleWaiters) resolve();
-    idleWaiters = [];
+  const isBusy = (key: string) => waiting.has(key) || urgent.has(key) || working.has(key);
+
+  const settle = () => {
+    const over = waiters.filter(({isOver}) => isOver());
+    waiters = waiters.filter((waiter) => !over.includes(waiter));
+    for (const {resolve} of over) resolve();
   };
+
+  const when = (isOver: () => boolean): Promise<void> =>
+    new Promise((resolve) => {
+      waiters.push({isOver, resolve});
+      settle();
+    });
 
   const next = (): string | undefined => {
     const [key] = urgent.size > 0 ? urgent : waiting;
@@ -60,7 +70,7 @@ export function createQueue({
         working.delete(key);
         if (again.delete(key)) waiting.add(key);
         pump();
-        settleIdle();
+        settle();
       });
     }
   };
@@ -98,12 +108,8 @@ export function createQueue({
     get size() {
       return waiting.size + urgent.size + working.size;
     },
-    idle() {
-      return new Promise((resolve) => {
-        idleWaiters.push(resolve);
-        settleIdle();
-      });
-    },
+    settled: (keys) => when(() => !keys.some(isBusy)),
+    idle: () => when(() => waiting.size + urgent.size + working.size === 0),
     async close() {
       closed = true;
       for (const controller of delayed.values()) controller.abort();

@@ -4,6 +4,8 @@ import {AppError} from '../schemas/errors.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
 import type {EnvironmentRule} from './environments.ts';
+import {createMergeFinder} from './merges.ts';
+import type {MissingCause} from './observation.ts';
 import {jitter} from './outcome.ts';
 import type {RefListing, Source} from './sources/source.ts';
 
@@ -52,6 +54,7 @@ export function openRepositoryWatch({
   intervalMs,
   signal,
   onChanged,
+  onLeaving = async () => {},
 }: {
   repository: WatchedRepository;
   records: readonly BranchRecord[];
@@ -62,8 +65,13 @@ export function openRepositoryWatch({
   signal: AbortSignal;
   /** The record is new or holds news: its branch must be reconciled. */
   onChanged: (record: BranchRecord) => void;
+  /** Resolves when these branches start no more runs, or when that takes too long. */
+  onLeaving?: (records: readonly BranchRecord[]) => Promise<void>;
 }): RepositoryWatch {
   const records = new Map(known.map((record) => [record.branch, record]));
+  const isKept = (branch: string) =>
+    environments.some((rule) => rule.keep && rule.appliesTo(branch, branch === live));
+  const merges = createMergeFinder({source, isKept});
   /** Branches that have no `.hoody/`, with the commit in which that was seen. */
   const withoutHoody = new Map<string, string>();
   let live = configuredLive ?? known.find((record) => record.live)?.branch ?? null;
@@ -112,15 +120,43 @@ export function openRepositoryWatch({
 
   const compare = async (listing: RefListing): Promise<void> => {
     const unknown = new Map<string, string>();
+    const known: [BranchRecord, string][] = [];
     for (const [branch, commit] of listing.branches) {
       if (!isServed(branch)) continue;
       const record = records.get(branch);
-      if (record !== undefined) present(record, commit);
+      if (record !== undefined) known.push([record, commit]);
       else if (withoutHoody.get(branch) !== commit) unknown.set(branch, commit);
     }
+    const formerLive = live === null ? null : (records.get(live)?.revision ?? null);
+    const lookFirst =
+      (live !== null && formerLive !== listing.branches.get(live)) ||
+      known.some(([{merged}, commit]) => merged !== null && merged.revision !== commit);
+    // A preview that was merged stops before the live branch starts to run what came with it.
+    if (lookFirst) {
+      await findMerges(listing, formerLive);
+      const leaving = missingIn(listing).filter(({merged, missing}) => merged !== null && missing === null);
+      await handleMissing(listing);
+      await onLeaving(leaving);
+    }
+    for (const [record, commit] of known) if (!isMerged(record, listing)) present(record, commit);
     if (unknown.size > 0) await discover(unknown);
+    if (!lookFirst || unknown.size > 0) await findMerges(listing, formerLive);
     await handleMissing(listing);
   };
+
+  const findMerges = async (listing: RefListing, formerLive: string | null): Promise<void> => {
+    if (live === null) return;
+    try {
+      await merges.look(records.values(), listing, {live, formerLive, signal});
+    } catch (error) {
+      // Nothing else depends on it; the next pass looks again.
+      if (!signal.aborted)
+        log.warn('merged branches could not be found', {repository: source.repository, error});
+    }
+  };
+
+  const isMerged = ({branch, merged}: BranchRecord, {branches}: RefListing): boolean =>
+    merged !== null && branches.get(branch) === merged.revision;
 
   const isServed = (branch: string) => branch === live || includes(branch);
 
@@ -159,16 +195,23 @@ export function openRepositoryWatch({
     }
   };
 
+  const missingIn = (listing: RefListing): BranchRecord[] =>
+    [...records.values()].filter(
+      (record) =>
+        !listing.branches.has(record.branch) || !isServed(record.branch) || isMerged(record, listing),
+    );
+
   const handleMissing = async (listing: RefListing): Promise<void> => {
     for (const branch of withoutHoody.keys()) if (!listing.branches.has(branch)) withoutHoody.delete(branch);
-    const missing = [...records.values()].filter(
-      ({branch}) => !listing.branches.has(branch) || !isServed(branch),
-    );
+    const missing = missingIn(listing);
     // Those whose end is certain already were let through before.
     const undecided = ({live: isLive, trashed_at, missing: gone}: BranchRecord) =>
       !isLive && trashed_at === null && gone?.proven !== true;
     letThroughAtMs = letThroughAtMs.filter((at) => listing.listedAtMs - at < waveMs);
-    const doomed = missing.filter((record) => undecided(record) && !record.restored);
+    // Git itself proves a merge, however many there are at once.
+    const doomed = missing.filter(
+      (record) => undecided(record) && !record.restored && !isMerged(record, listing),
+    );
     const wave = {
       missing: doomed.length + letThroughAtMs.length,
       previews: [...records.values()].filter(undecided).length + letThroughAtMs.length,
@@ -195,20 +238,30 @@ export function openRepositoryWatch({
     if (doomed.every(({missing: gone}) => gone?.proven === true)) deletionsConfirmed = false;
   };
 
-  const markMissing = async (record: BranchRecord, listing: RefListing, held: boolean): Promise<void> => {
-    const excluded = listing.branches.has(record.branch);
-    const before = record.missing;
+  const markMissing = async (record: BranchRecord, listing: RefListing, trips: boolean): Promise<void> => {
+    const cause = causeOf(record, listing);
+    const held = trips && cause !== 'branch_merged';
+    const before = record.missing?.cause === cause ? record.missing : null;
     const since = before?.since ?? new Date(listing.listedAtMs).toISOString();
     // What was certain stays so: a later pass finds the branch still missing while its container is being removed.
     const proven =
+      cause === 'branch_merged' ||
       before?.proven === true ||
       (!held &&
-        (excluded || before?.held === true || (await isGone(record.branch, since, listing.listedAtMs))));
+        (cause === 'branch_excluded' ||
+          before?.held === true ||
+          (await isGone(record.branch, since, listing.listedAtMs))));
     if (before !== null && before.proven === proven && before.held === held) return;
-    if (proven && before?.proven !== true && !record.live) letThroughAtMs.push(listing.listedAtMs);
-    record.revision = excluded ? record.revision : null;
-    record.missing = {since, proven, held, cause: excluded ? 'branch_excluded' : 'branch_deleted'};
+    if (proven && cause !== 'branch_merged' && before?.proven !== true && !record.live)
+      letThroughAtMs.push(listing.listedAtMs);
+    record.revision = cause === 'branch_deleted' ? null : record.revision;
+    record.missing = {since, proven, held, cause};
     onChanged(record);
+  };
+
+  const causeOf = (record: BranchRecord, listing: RefListing): MissingCause => {
+    if (!listing.branches.has(record.branch)) return 'branch_deleted';
+    return isServed(record.branch) ? 'branch_merged' : 'branch_excluded';
   };
 
   const isGone = async (branch: string, since: string, listedAtMs: number): Promise<boolean> => {

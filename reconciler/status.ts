@@ -15,7 +15,15 @@ export type Result =
     }
   | {
       readonly kind: 'missing';
-      readonly state: 'orphaned' | 'paused' | 'trashed' | 'restored' | 'live_without_hoody' | 'unwatched';
+      readonly state:
+        | 'orphaned'
+        | 'paused'
+        | 'trashed'
+        | 'restored'
+        | 'live_without_hoody'
+        | 'unwatched'
+        | 'merged'
+        | 'merged_trashed';
       readonly until: string | null;
     }
   | {readonly kind: 'failed'; readonly failure: Failure; readonly serving: string | null};
@@ -26,7 +34,8 @@ export function missingResult(
   desired: Extract<Desired, {kind: 'absent'}>,
   undoWindowMs: number,
 ): Result | null {
-  if (container === null) return null;
+  if (container === null)
+    return desired.reason === 'branch_merged' ? {kind: 'missing', state: 'merged', until: null} : null;
   if (record.live) {
     return {
       kind: 'missing',
@@ -37,7 +46,11 @@ export function missingResult(
   if (record.restored) return {kind: 'missing', state: 'restored', until: null};
   if (record.trashed_at === null) return {kind: 'missing', state: 'paused', until: null};
   const until = new Date(Date.parse(record.trashed_at) + undoWindowMs).toISOString();
-  return {kind: 'missing', state: 'trashed', until};
+  return {
+    kind: 'missing',
+    state: desired.reason === 'branch_merged' ? 'merged_trashed' : 'trashed',
+    until,
+  };
 }
 
 /** All three conditions, always; a transition time moves only when the status does. */
@@ -156,10 +169,18 @@ const missingWords: Record<
     reason: 'trashed',
     message: `The branch is gone. Its container is in the trash until ${until}; push the branch again or run: branchtab restore.`,
   }),
+  merged: () => ({
+    reason: 'merged',
+    message: 'The branch is merged and has no container any more. A new commit on it makes one.',
+  }),
+  merged_trashed: (until) => ({
+    reason: 'merged',
+    message: `The branch is merged. Its container is in the trash until ${until}; push a new commit to the branch or run: branchtab restore.`,
+  }),
   restored: () => ({
     reason: 'restored_without_branch',
     message:
-      'The container was restored, but the branch is not in the repository: its schedule stays paused until the branch is pushed again.',
+      'The container was restored, but its branch is gone or merged: the schedule stays paused until the branch is pushed again.',
   }),
 };
 

@@ -50,6 +50,10 @@ const environmentSchema = z
     variables: z
       .record(variableName, z.union([z.string(), z.number(), z.boolean()]).transform(String))
       .default({}),
+    keep: z
+      .boolean()
+      .default(false)
+      .meta({description: 'Long-lived branches, such as staging: they stay when they are merged.'}),
     secrets: z
       .record(variableName, secretSourceSchema)
       .default({})

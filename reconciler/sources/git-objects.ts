@@ -1,6 +1,7 @@
 import type {Git} from '../../runtime/platform/git-process.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {ObjectReply} from './batch-output.ts';
+import {branchesContainedIn, branchesEqualIn} from './merged-branches.ts';
 import {ObjectReader} from './object-reader.ts';
 import {isObjectId} from './ref-output.ts';
 import {type HoodyFile, maxHoodyFileBytes, type Source, type TreeChange} from './source.ts';
@@ -17,7 +18,11 @@ interface Question {
 }
 
 /** The half of a `Source` that reads contents; the same for a user's repository and for a mirror. */
-export interface GitObjects extends Pick<Source, 'readHoody' | 'hasHoody' | 'diffTrees' | 'readBlob'> {
+export interface GitObjects
+  extends Pick<
+    Source,
+    'readHoody' | 'hasHoody' | 'diffTrees' | 'readBlob' | 'branchesContainedIn' | 'branchesEqualIn'
+  > {
   close(): void;
 }
 
@@ -159,6 +164,10 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
       }
       return reply.bytes;
     },
+    branchesContainedIn: (commit, tips, {signal}) =>
+      branchesContainedIn(git, checkedId(commit), tips, {repository, signal}),
+    branchesEqualIn: (commit, tips, {signal}) =>
+      branchesEqualIn(git, checkedId(commit), tips, {repository, signal}),
     close() {
       contents.close();
       sizes.close();

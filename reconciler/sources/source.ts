@@ -1,3 +1,5 @@
+import type {BranchTip} from './merged-branches.ts';
+
 /** The port between the controller and one repository. Implementations: `git-local.ts`, `git-remote.ts`. */
 export interface Source {
   /** What people see and what keys are made from: absolute real path, or URL without credentials. */
@@ -18,6 +20,18 @@ export interface Source {
   hasHoody(commits: readonly string[], options: {signal: AbortSignal}): Promise<ReadonlySet<string>>;
   /** What to write to turn tree `from` (null: nothing there yet) into tree `to`. Only differing subtrees are read. */
   diffTrees(from: string | null, to: string, options: {signal: AbortSignal}): Promise<TreeChange[]>;
+  /** Which of the branches are ancestors of `commit`. */
+  branchesContainedIn(
+    commit: string,
+    tips: readonly BranchTip[],
+    options: {signal: AbortSignal},
+  ): Promise<ReadonlySet<string>>;
+  /** Which of the branches changed no file that differs from that of `commit`, though they are no ancestors of it. */
+  branchesEqualIn(
+    commit: string,
+    tips: readonly BranchTip[],
+    options: {signal: AbortSignal},
+  ): Promise<ReadonlySet<string>>;
   /** Bytes of a blob; AppError PAYLOAD_TOO_LARGE above `maxBytes`, before reading it. */
   readBlob(id: string, options: {maxBytes: number; signal: AbortSignal}): Promise<Uint8Array>;
 

@@ -289,6 +289,21 @@ export function sourceContract(test: TestFn, setup: SourceSetup): void {
     t.is((await source.hasHoody([...branches.values()], {signal})).size, 3000);
   });
 
+  behaves('tells which branches are in a commit, and which have nothing left that it lacks', async (t) => {
+    const {world, source} = await start(t, {fixture: 'simple'});
+    await world.git('branch', 'contained', 'main');
+    await world.commit('squashed', {'src/new.ts': 'export {};\n'});
+    await world.commit('open', {'src/open.ts': 'export {};\n'});
+    const main = await world.commit('main', {'src/new.ts': 'export {};\n', 'src/other.ts': ''});
+    const {branches} = await source.list({signal});
+    const tips = ['contained', 'squashed', 'open'].map((branch) => ({
+      branch,
+      commit: branches.get(branch) ?? '',
+    }));
+    t.deepEqual([...(await source.branchesContainedIn(main, tips, {signal}))], ['contained']);
+    t.deepEqual([...(await source.branchesEqualIn(main, tips.slice(1), {signal}))], ['squashed']);
+  });
+
   behaves('after close every read is refused', async (t) => {
     const {source} = await start(t, {fixture: 'simple'});
     const {branches} = await source.list({signal});

@@ -4,6 +4,7 @@ import {bindingsOf, type EnvironmentRule, resolveBindings} from '../../reconcile
 const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule => ({
   place,
   appliesTo: () => true,
+  keep: false,
   variables: {},
   secrets: {},
   ...given,

@@ -20,6 +20,8 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     diffTrees: unused,
     readBlob: unused,
     watch: () => () => {},
+    branchesContainedIn: async () => new Set(),
+    branchesEqualIn: async () => new Set(),
     close: async () => {},
   };
   const stop = new AbortController();

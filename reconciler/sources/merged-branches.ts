@@ -1,0 +1,75 @@
+import type {Git} from '../../runtime/platform/git-process.ts';
+import {unreadable} from './unreadable.ts';
+
+/** A branch with its commit. */
+export interface BranchTip {
+  readonly branch: string;
+  readonly commit: string;
+}
+
+/** Names that fit on a command line without doubt; beyond that all branches are asked for. */
+const mostNames = 100;
+const checksAtOnce = 8;
+
+/** Which branches have arrived in another one. One process, whatever their number. */
+export async function branchesContainedIn(
+  git: Git,
+  commit: string,
+  tips: readonly BranchTip[],
+  {repository, signal}: {repository: string; signal: AbortSignal},
+): Promise<ReadonlySet<string>> {
+  const names = tips.length > mostNames ? ['refs/heads'] : tips.map(({branch}) => `refs/heads/${branch}`);
+  const format = '--format=%(objectname)%00%(refname)';
+  const {exitCode, stdout, stderr} = await git.run(['for-each-ref', `--merged=${commit}`, format, ...names], {
+    signal,
+  });
+  if (exitCode !== 0) throw unreadable(repository, `finding what is merged into ${commit}`, stderr);
+  const contained = new Set(new TextDecoder().decode(stdout).split('\n'));
+  // With its commit: the branch may have moved since it was listed.
+  return new Set(
+    tips.filter((tip) => contained.has(`${tip.commit}\0refs/heads/${tip.branch}`)).map(({branch}) => branch),
+  );
+}
+
+/**
+ * Which branches have nothing left that another one lacks, although their commits are not in it: a squash, or a
+ * rebase. Each file that the branch changed since it left is the same in both. Three processes for each branch.
+ */
+export async function branchesEqualIn(
+  git: Git,
+  commit: string,
+  tips: readonly BranchTip[],
+  {repository, signal}: {repository: string; signal: AbortSignal},
+): Promise<ReadonlySet<string>> {
+  const equal = new Set<string>();
+  const rest = [...tips];
+  const check = async () => {
+    for (let tip = rest.shift(); tip !== undefined; tip = rest.shift())
+      if (await isEqualIn(tip.commit)) equal.add(tip.branch);
+  };
+
+  async function isEqualIn(tip: string): Promise<boolean> {
+    const base = await git.run(['merge-base', commit, tip], {signal});
+    // 1 without a word: the two have no common past.
+    if (base.exitCode === 1 && base.stderr === '') return false;
+    const own = await changedPaths(textOf(base.stdout, base.exitCode, base.stderr).trim(), tip);
+    if (own.size === 0) return false;
+    return (await changedPaths(commit, tip)).isDisjointFrom(own);
+  }
+
+  async function changedPaths(from: string, to: string): Promise<ReadonlySet<string>> {
+    const {exitCode, stdout, stderr} = await git.run(
+      ['diff-tree', '-r', '-z', '--no-renames', '--name-only', from, to],
+      {signal},
+    );
+    return new Set(textOf(stdout, exitCode, stderr).split('\0').filter(Boolean));
+  }
+
+  function textOf(bytes: Uint8Array, exitCode: number, stderr: string): string {
+    if (exitCode === 0) return new TextDecoder('latin1').decode(bytes);
+    throw unreadable(repository, `comparing with ${commit}`, stderr);
+  }
+
+  await Promise.all(Array.from({length: checksAtOnce}, check));
+  return equal;
+}
