@@ -26,6 +26,7 @@ import {
   exclusiveLockHolder,
   takeExclusiveLock,
 } from '../runtime/platform/exclusive-lock.ts';
+import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
 import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
 import type {Log} from '../runtime/platform/log.ts';
@@ -158,6 +159,12 @@ async function startLocked({
     log,
     random: Math.random,
     baseUrl: () => baseUrl,
+    limits: {
+      previewsPerRepository: config.limits.previews_per_repository,
+      minFreeDiskPercent: config.limits.min_free_disk_percent,
+      minFreeMemoryPercent: config.limits.min_free_memory_percent,
+    },
+    room: () => readHostRoom(stateDirectory),
     readSecret: (source) => readSecret(source, environment),
     settings: {
       smtp_url: await readSmtpUrl(config, environment),

@@ -10,6 +10,8 @@ import type {RuntimeClient, WorkspaceChange} from './runtime-client.ts';
 import type {Source, TreeChange} from './sources/source.ts';
 
 export interface ApplyContext {
+  /** Throws LIMIT_REACHED or HOST_FULL where the branch may not have a container now. */
+  readonly admit: (record: BranchRecord) => Promise<void>;
   readonly provider: ContainerProvider;
   readonly client: (container: Container) => RuntimeClient;
   readonly source: Source;
@@ -67,6 +69,7 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
   const {provider} = context;
   switch (action.kind) {
     case 'create_container': {
+      await context.admit(record);
       const container = await provider.create({
         name: record.key,
         labels: labelsOf(record),
@@ -76,6 +79,7 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
       return;
     }
     case 'restore_container': {
+      await context.admit(record);
       await provider.label(containerOf(step).id, {[labelNames.trashedAt]: null});
       record.trashed_at = null;
       record.restored = false;

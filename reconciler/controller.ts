@@ -1,4 +1,5 @@
 import type {Clock} from '../runtime/platform/clock.ts';
+import type {HostRoom} from '../runtime/platform/host-room.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Branch, Reconciliation} from '../schemas/branch.ts';
 import type {SecretSource} from '../schemas/config.ts';
@@ -7,6 +8,7 @@ import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Run} from '../schemas/run.ts';
+import {createAdmission, type PreviewLimits} from './admission.ts';
 import type {ScriptCheck} from './branch-files.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
@@ -42,6 +44,9 @@ export interface ControllerOptions {
   readonly baseUrl: () => string;
   readonly policy: PlanPolicy;
   readonly settings: ContainerSettings;
+  readonly limits: PreviewLimits;
+  /** What the host has left where containers live. */
+  readonly room: () => Promise<HostRoom>;
   /** Throws an AppError that names the source and not the value. */
   readonly readSecret: (source: SecretSource) => Promise<string>;
   readonly timeZone: string;
@@ -91,6 +96,13 @@ const longestReconcileMs = 10 * 60_000;
 /** The live branch waits this long for previews that were merged into it to stop. */
 const longestFarewellMs = 5000;
 
+/** Steps after which a container takes no place of a preview any more. */
+const leavingKinds: ReadonlySet<Action['kind']> = new Set([
+  'trash_container',
+  'remove_container',
+  'forget_branch',
+]);
+
 /** No file of a workspace may be larger. */
 const maxBlobBytes = 512 * 1024 * 1024;
 
@@ -118,6 +130,15 @@ export function createController(options: ControllerOptions): Controller {
   const containerKeys = new Map<string, string>();
   const shutdown = new AbortController();
   let stopWatchingContainers = () => {};
+  const admission = createAdmission({
+    limits: options.limits,
+    occupied: (repository) =>
+      [...records.all()]
+        .filter((record) => !record.live && record.repository === repository)
+        .filter(({container_id, trashed_at}) => container_id !== null && trashed_at === null)
+        .map(({key}) => key),
+    room: options.room,
+  });
 
   const observedOf = (key: string): Observed => {
     const known = observed.get(key);
@@ -183,6 +204,7 @@ export function createController(options: ControllerOptions): Controller {
       const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider), signal);
       const state = observedOf(key);
       state.phase = null;
+      if (taken.some(({kind}) => leavingKinds.has(kind))) admitNext(record);
       if (result === null) {
         await forget(record);
         return;
@@ -222,6 +244,7 @@ export function createController(options: ControllerOptions): Controller {
     maxBlobBytes,
     checkScript: options.checkScript,
     policy: options.policy,
+    admit: admission.admit,
     environmentOf: async (branch) => ({
       ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
       settings: options.settings,
@@ -310,6 +333,16 @@ export function createController(options: ControllerOptions): Controller {
       error,
     });
     if (failure.kind === 'retry') queue.addAfter(record.key, delayMs);
+  };
+
+  /** A place is free: those that were refused one are looked at again, the newest first. */
+  const admitNext = (left: BranchRecord) => {
+    admission.leave(left);
+    const refused = [...records.all()]
+      .filter(({repository}) => repository === left.repository)
+      .filter(({conditions: all}) => all.some(({reason}) => reason === 'limit_reached'))
+      .sort((a, b) => (b.seen_at ?? '').localeCompare(a.seen_at ?? ''));
+    for (const {key} of refused) queue.add(key);
   };
 
   const forget = async (record: BranchRecord) => {

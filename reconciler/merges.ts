@@ -53,10 +53,7 @@ export function createMergeFinder({
       const compared = moved
         .filter(
           ({record, before, tip}) =>
-            record.ahead &&
-            !contained.has(record.branch) &&
-            before.tip === tip &&
-            before.live !== liveCommit,
+            record.ahead && !contained.has(record.branch) && before.tip === tip && before.live !== liveCommit,
         )
         .sort((a, b) => (b.record.seen_at ?? '').localeCompare(a.record.seen_at ?? ''))
         .slice(0, mostCompared)

@@ -31,6 +31,9 @@ export interface RepositoryStatus {
   readonly held_deletions: {missing: number; previews: number} | null;
 }
 
+/** So many are worked on at once anyway. */
+const fewBranches = 8;
+
 /** The loop over one repository: lists refs, compares with the records, and names the branches to look at. */
 export interface RepositoryWatch {
   readonly source: Source;
@@ -176,7 +179,7 @@ export function openRepositoryWatch({
 
   const discover = async (unknown: ReadonlyMap<string, string>): Promise<void> => {
     const withHoody = await source.hasHoody([...unknown.values()], {signal});
-    for (const [branch, commit] of unknown) {
+    for (const [branch, commit] of await inOrder(unknown)) {
       if (!withHoody.has(commit)) {
         withoutHoody.set(branch, commit);
         continue;
@@ -193,6 +196,15 @@ export function openRepositoryWatch({
       records.set(branch, record);
       onChanged(record);
     }
+  };
+
+  /** Where many come at once, the newest first: not all may get a container. */
+  const inOrder = async (unknown: ReadonlyMap<string, string>): Promise<[string, string][]> => {
+    const all = [...unknown];
+    if (all.length <= fewBranches) return all;
+    const place = new Map((await source.newestFirst({signal})).map((branch, index) => [branch, index]));
+    const placeOf = ([branch]: [string, string]) => place.get(branch) ?? Number.MAX_SAFE_INTEGER;
+    return all.sort((a, b) => placeOf(a) - placeOf(b));
   };
 
   const missingIn = (listing: RefListing): BranchRecord[] =>

@@ -119,6 +119,26 @@ export const configSchema = z
       .strictObject({smtp_url: secretSourceSchema})
       .optional()
       .meta({description: 'Where jobs with MAILTO have their output mailed.'}),
+    limits: z
+      .strictObject({
+        previews_per_repository: z
+          .int()
+          .min(0)
+          .max(100_000)
+          .default(100)
+          .meta({description: 'Containers of previews of one repository, without those in the trash.'}),
+        min_free_disk_percent: z.number().min(0).max(100).default(10).meta({
+          description: 'With less of the disk of the state directory free, no preview gets a new container.',
+        }),
+        min_free_memory_percent: z
+          .number()
+          .min(0)
+          .max(100)
+          .default(10)
+          .meta({description: 'The same for memory.'}),
+      })
+      .prefault({})
+      .meta({description: 'For previews; the live branch is never refused.'}),
     max_entries: z
       .int()
       .min(0)

@@ -1,7 +1,7 @@
 import type {Git} from '../../runtime/platform/git-process.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {ObjectReply} from './batch-output.ts';
-import {branchesContainedIn, branchesEqualIn} from './merged-branches.ts';
+import {branchesContainedIn, branchesEqualIn, branchesNewestFirst} from './branch-history.ts';
 import {ObjectReader} from './object-reader.ts';
 import {isObjectId} from './ref-output.ts';
 import {type HoodyFile, maxHoodyFileBytes, type Source, type TreeChange} from './source.ts';
@@ -21,7 +21,13 @@ interface Question {
 export interface GitObjects
   extends Pick<
     Source,
-    'readHoody' | 'hasHoody' | 'diffTrees' | 'readBlob' | 'branchesContainedIn' | 'branchesEqualIn'
+    | 'readHoody'
+    | 'hasHoody'
+    | 'diffTrees'
+    | 'readBlob'
+    | 'branchesContainedIn'
+    | 'branchesEqualIn'
+    | 'newestFirst'
   > {
   close(): void;
 }
@@ -164,6 +170,7 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
       }
       return reply.bytes;
     },
+    newestFirst: ({signal}) => branchesNewestFirst(git, {repository, signal}),
     branchesContainedIn: (commit, tips, {signal}) =>
       branchesContainedIn(git, checkedId(commit), tips, {repository, signal}),
     branchesEqualIn: (commit, tips, {signal}) =>

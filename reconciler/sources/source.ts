@@ -1,4 +1,4 @@
-import type {BranchTip} from './merged-branches.ts';
+import type {BranchTip} from './branch-history.ts';
 
 /** The port between the controller and one repository. Implementations: `git-local.ts`, `git-remote.ts`. */
 export interface Source {
@@ -20,6 +20,8 @@ export interface Source {
   hasHoody(commits: readonly string[], options: {signal: AbortSignal}): Promise<ReadonlySet<string>>;
   /** What to write to turn tree `from` (null: nothing there yet) into tree `to`. Only differing subtrees are read. */
   diffTrees(from: string | null, to: string, options: {signal: AbortSignal}): Promise<TreeChange[]>;
+  /** Names of all branches, those with the newest commits first. */
+  newestFirst(options: {signal: AbortSignal}): Promise<string[]>;
   /** Which of the branches are ancestors of `commit`. */
   branchesContainedIn(
     commit: string,

@@ -304,6 +304,31 @@ export function sourceContract(test: TestFn, setup: SourceSetup): void {
     t.deepEqual([...(await source.branchesEqualIn(main, tips.slice(1), {signal}))], ['squashed']);
   });
 
+  behaves('names its branches by the time of their commits', async (t) => {
+    const {world, source} = await start(t, {fixture: 'simple'});
+    const tree = await world.git('rev-parse', 'main^{tree}');
+    for (const [branch, year] of [
+      ['old', 2001],
+      ['new', 2037],
+    ] as const) {
+      const person = `author A <a@example.org> ${Date.UTC(year) / 1000} +0000`;
+      const commit = await world.gitWithInput(
+        `tree ${tree}\n${person}\n${person.replace('author', 'committer')}\n\n${branch}\n`,
+        'hash-object',
+        '-t',
+        'commit',
+        '-w',
+        '--stdin',
+      );
+      await world.git('update-ref', `refs/heads/${branch}`, commit);
+    }
+    await source.list({signal});
+    const names = await source.newestFirst({signal});
+    t.is(names[0], 'new');
+    t.is(names.at(-1), 'old');
+    t.true(names.includes('main'));
+  });
+
   behaves('after close every read is refused', async (t) => {
     const {source} = await start(t, {fixture: 'simple'});
     const {branches} = await source.list({signal});

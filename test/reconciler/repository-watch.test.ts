@@ -20,6 +20,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     diffTrees: unused,
     readBlob: unused,
     watch: () => () => {},
+    newestFirst: async () => [...listed.keys()],
     branchesContainedIn: async () => new Set(),
     branchesEqualIn: async () => new Set(),
     close: async () => {},

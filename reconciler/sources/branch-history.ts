@@ -73,3 +73,16 @@ export async function branchesEqualIn(
   await Promise.all(Array.from({length: checksAtOnce}, check));
   return equal;
 }
+
+/** Names of all branches by the time of their commits. One process. */
+export async function branchesNewestFirst(
+  git: Git,
+  {repository, signal}: {repository: string; signal: AbortSignal},
+): Promise<string[]> {
+  const {exitCode, stdout, stderr} = await git.run(
+    ['for-each-ref', '--sort=-committerdate', '--format=%(refname:lstrip=2)', 'refs/heads'],
+    {signal},
+  );
+  if (exitCode !== 0) throw unreadable(repository, 'sorting its branches', stderr);
+  return new TextDecoder().decode(stdout).split('\n').filter(Boolean);
+}
