@@ -158,6 +158,21 @@ export function createControllerApp({
   );
   app.openapi(
     createRoute({
+      method: 'post',
+      path: '/api/v1/branches/{key}/forget',
+      request: {params: keyParameter},
+      responses: {
+        204: {description: 'Branch, container and data are gone; run records stay in the archive.'},
+        ...errors(401, 404, 409),
+      },
+    }),
+    async (c) => {
+      await controller.forget(c.req.valid('param').key);
+      return c.body(null, 204);
+    },
+  );
+  app.openapi(
+    createRoute({
       method: 'get',
       path: '/api/v1/branches/{key}/environment',
       request: {params: keyParameter},

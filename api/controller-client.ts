@@ -15,6 +15,7 @@ export interface ControllerClient {
   reconcile(keyOrName: string): Promise<string>;
   reconcileAll(options: {confirmDeletions: boolean}): Promise<string>;
   restore(keyOrName: string): Promise<Branch>;
+  forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
   createLoginLink(): Promise<string>;
@@ -23,6 +24,8 @@ export interface ControllerClient {
 }
 
 const requestTimeoutMs = 30_000;
+/** Jobs get their grace before their container goes. */
+const longRequestMs = 10 * 60_000;
 
 export function createControllerClient({url, token}: {url: string; token: string}): ControllerClient {
   const call = async <T>(
@@ -46,6 +49,9 @@ export function createControllerClient({url, token}: {url: string; token: string
     reconcileAll: async ({confirmDeletions}) =>
       (await call(accepted, 'POST', `/api/v1/reconcile?confirm_deletions=${confirmDeletions}`)).request_id,
     restore: (keyOrName) => call(branchSchema, 'POST', `${branchPath(keyOrName)}/restore`),
+    forget: async (keyOrName) => {
+      await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, AbortSignal.timeout(longRequestMs));
+    },
     environment: async (keyOrName) =>
       (await call(environmentListSchema, 'GET', `${branchPath(keyOrName)}/environment`)).items,
     runs: (keyOrName, query) =>

@@ -175,6 +175,19 @@ function createProgram(
 
   client(
     program
+      .command('forget')
+      .description(
+        'remove a branch that git has lost, its container and all its data; the only way for a live one',
+      )
+      .argument('<branch>', 'name or key'),
+  )
+    .option('--yes', 'do not ask')
+    .action(async (branch, flags) =>
+      finish(await (await import('./commands/forget.ts')).forget(branch, flags, environment, terminal)),
+    );
+
+  client(
+    program
       .command('env')
       .description(
         'variables and secrets that the configuration gives to a branch: names and sources, no values',

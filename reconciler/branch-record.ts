@@ -45,6 +45,8 @@ export const branchRecordSchema = z.object({
   /** The revision whose work is in the live branch. */
   merged: z.object({revision: z.string(), into: z.string(), commit: z.string()}).nullable().default(null),
   trashed_at: z.string().nullable(),
+  /** A person wants it gone although it may be live. */
+  forget_requested: z.boolean().default(false),
   /** A person took the container out of the trash while git still lacks the branch. */
   restored: z.boolean(),
   active_ms: z.number().nullable(),
@@ -76,6 +78,7 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     merged: null,
     trashed_at: null,
     restored: false,
+    forget_requested: false,
     active_ms: null,
     handled_request: null,
     next_run: null,

@@ -71,6 +71,8 @@ export interface Controller {
   reconcileAll(options: {confirmDeletions: boolean}): string;
   /** Takes a branch's container out of the trash. */
   restore(keyOrName: string): Promise<Branch>;
+  /** Removes a branch that git has lost, its container and its data, live or not. Throws BRANCH_PRESENT. */
+  forget(keyOrName: string): Promise<void>;
   /** What the configuration gives to a branch: names and sources, no values. */
   environment(keyOrName: string): EnvironmentList['items'];
   /** Newest first, from the container or, where that is gone, from the archive. */
@@ -575,6 +577,24 @@ export function createController(options: ControllerOptions): Controller {
         });
       }
       return id;
+    },
+    async forget(keyOrName) {
+      const record = find(keyOrName);
+      if (provider === null || record.missing === null || !watches.has(record.repository)) {
+        throw new AppError(
+          'BRANCH_PRESENT',
+          `${record.branch} is in its repository; delete the branch there, or leave it out with --branches`,
+        );
+      }
+      record.forget_requested = true;
+      await records.save(record);
+      queue.add(record.key, {first: true});
+      await queue.settled([record.key]);
+      if (records.get(record.key) === record)
+        throw new AppError(
+          'BACKEND_ERROR',
+          `${record.branch} could not be removed: ${record.conditions.find(({type}) => type === 'Ready')?.message ?? 'see the log'}`,
+        );
     },
     environment(keyOrName) {
       const record = find(keyOrName);

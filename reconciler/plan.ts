@@ -65,6 +65,14 @@ function planAbsent(
     reason: because,
     summary: `Forget ${record.branch}`,
   });
+  if (record.forget_requested) {
+    const remove: Action = {
+      kind: 'remove_container',
+      reason,
+      summary: `Remove the container of ${record.branch}: asked for, and ${why}`,
+    };
+    return container === null ? [forget('forget_requested')] : [remove, forget('forget_requested')];
+  }
   if (container === null) {
     // A merged branch that git still lists is remembered, or it would come back as a new one.
     return desired.proven && reason !== 'branch_merged'

@@ -173,6 +173,7 @@ export function openRepositoryWatch({
     }
     record.missing = null;
     record.restored = false;
+    record.forget_requested = false;
     record.live = isLive;
     onChanged(record);
   };

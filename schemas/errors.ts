@@ -121,6 +121,7 @@ export const errorCatalogue = {
   CONTAINER_NOT_FOUND: {status: 404, retryable: false, meaning: 'No container with this id exists.'},
   CONTAINER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container does not answer right now.'},
   SNAPSHOT_NOT_FOUND: {status: 404, retryable: false, meaning: 'No snapshot with this name exists.'},
+  BRANCH_PRESENT: {status: 409, retryable: false, meaning: 'The branch is still in its repository.'},
   LIMIT_REACHED: {status: 409, retryable: false, meaning: 'A limit of the operator does not allow one more.'},
   HOST_FULL: {status: 503, retryable: true, meaning: 'The host has too little disk or memory left.'},
   NOTHING_TO_RESTORE: {status: 409, retryable: false, meaning: 'The branch has no container in the trash.'},

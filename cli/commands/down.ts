@@ -1,11 +1,11 @@
 import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {createInterface} from 'node:readline/promises';
 import {type ContainerProvider, labelNames} from '../../reconciler/containers/provider.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {isErrno} from '../../runtime/platform/durable-file.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {AppError} from '../../schemas/errors.ts';
+import {isConfirmed} from '../confirmation.ts';
 import {removeControllerFile} from '../controller-file.ts';
 import {announcedController, lockState, openProviderToStop, stopAll} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
@@ -105,7 +105,7 @@ async function purge(
   }
   for (const {name} of snapshots) terminal.err(`  snapshot ${printable(name)}\n`);
   terminal.err('  the kept run records of removed branches, and the API token\n');
-  if (process.stdin.isTTY && !flags.yes && !(await confirmed())) {
+  if (process.stdin.isTTY && !flags.yes && !(await isConfirmed('purge'))) {
     terminal.err('Nothing was removed.\n');
     return null;
   }
@@ -115,11 +115,4 @@ async function purge(
     if (name !== 'lock') await rm(join(stateDirectory, name), {recursive: true, force: true});
   }
   return containers.length;
-}
-
-async function confirmed(): Promise<boolean> {
-  const prompt = createInterface({input: process.stdin, output: process.stderr});
-  const answer = await prompt.question('Type "purge" to go on: ');
-  prompt.close();
-  return answer.trim() === 'purge';
 }

@@ -108,6 +108,7 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/branches',
     '/api/v1/branches/{key}',
     '/api/v1/branches/{key}/environment',
+    '/api/v1/branches/{key}/forget',
     '/api/v1/branches/{key}/reconcile',
     '/api/v1/branches/{key}/restore',
     '/api/v1/branches/{key}/runs',

@@ -66,7 +66,7 @@ test('restore brings a container back paused while git lacks the branch', async 
   t.is((await controller.until('feature/x', ready)).container?.state, 'running');
 });
 
-test('the live branch keeps its schedule when git loses it', async (t) => {
+test('the live branch keeps its schedule when git loses it, until it is forgotten by hand', async (t) => {
   const world = await createControllerWorld(t);
   const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
   const controller = await world.up('--repo', repository.path, '--undo-window', '0');
@@ -74,6 +74,13 @@ test('the live branch keeps its schedule when git loses it', async (t) => {
   await repository.git('update-ref', '-d', 'refs/heads/main');
   const orphaned = await controller.until('main', because('orphaned'));
   t.is(orphaned.container?.state, 'running');
+
+  t.is((await world.run('forget', 'main')).code, 2);
+  const forgotten = await world.run('forget', 'main', '--yes');
+  t.is(forgotten.code, 0, forgotten.stderr);
+  await controller.untilForgotten('main');
+  const left = await readdir(join(world.stateDirectory, 'containers'));
+  t.false(left.includes(orphaned.container?.id.replace('ctr_', '') ?? ''));
 });
 
 test('most previews vanishing at once are paused and kept until that is confirmed', async (t) => {
@@ -85,6 +92,8 @@ test('most previews vanishing at once are paused and kept until that is confirme
   const controller = await world.up('--repo', repository.path, '--undo-window', '0');
   for (const name of previews) await controller.until(name, ready);
 
+  // Packed refs vanish in one step; loose ones go one by one.
+  await repository.git('pack-refs', '--all', '--prune');
   await repository.gitWithInput(
     previews.map((name) => `delete refs/heads/${name}\n`).join(''),
     'update-ref',
@@ -123,4 +132,14 @@ test('a repository that cannot be read changes nothing, and is read again when i
   await rm(join(repository.path, 'refs/heads/damaged'));
   await world.run('reconcile');
   t.is(await repositoryError(), null);
+});
+
+test('a branch that is in its repository cannot be forgotten', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
+  const controller = await world.up('--repo', repository.path);
+  await controller.until('main', ready);
+  const {code, stderr} = await world.run('forget', 'main', '--yes', '--json');
+  t.is(code, 1);
+  t.is(JSON.parse(stderr).code, 'BRANCH_PRESENT');
 });
