@@ -1,0 +1,82 @@
+import {parseCrontab, ruleOf} from '../schemas/crontab.ts';
+import type {CrontabFile} from './observation.ts';
+
+/** What a preview runs of its crontab. */
+export type PreviewRun = 'all' | 'changed' | 'none';
+
+/** Lines that a container holds: all of the raw crontabs, or those named by `heldLine`. */
+export type HeldLines = 'all' | readonly string[];
+
+/** What was let go by hand: everything, or the jobs with these names and rules. */
+export interface Released {
+  readonly all: boolean;
+  readonly jobs: readonly string[];
+}
+
+/** How a line is named where it is held: its user and its rule. */
+export function heldLine(user: string, rule: string): string {
+  return `${user} ${rule}`;
+}
+
+/**
+ * The lines of a preview's crontabs that must not run by themselves. With `changed` these are the ones that live has
+ * too, with the same variables and options, as long as no file that they name differs from live's.
+ */
+export function heldLines(
+  run: PreviewRun,
+  {
+    crontabs,
+    live,
+    released,
+  }: {
+    crontabs: readonly CrontabFile[];
+    /** null where nothing is known of it; then nothing is the same. */
+    live: {readonly crontabs: readonly CrontabFile[]; readonly changedPaths: readonly string[]} | null;
+    released: Released;
+  },
+): HeldLines {
+  if (run === 'all' || released.all) return [];
+  const letGo = (line: Line) => released.jobs.includes(line.name ?? '') || released.jobs.includes(line.rule);
+  const lines = linesOf(crontabs).filter((line) => !letGo(line));
+  if (run === 'none')
+    return released.jobs.length === 0 ? 'all' : lines.map(({user, rule}) => heldLine(user, rule));
+  if (live === null) return [];
+  const liveLines = new Set(linesOf(live.crontabs).map(({identity}) => identity));
+  return lines
+    .filter(({identity}) => liveLines.has(identity))
+    .filter(({command}) => !live.changedPaths.some((path) => isNamed(path, command)))
+    .map(({user, rule}) => heldLine(user, rule));
+}
+
+interface Line {
+  readonly user: string;
+  readonly rule: string;
+  readonly name: string | null;
+  readonly command: string;
+  /** All that decides what the line does and when. */
+  readonly identity: string;
+}
+
+function linesOf(crontabs: readonly CrontabFile[]): Line[] {
+  return crontabs.flatMap(({file, user, text}) =>
+    parseCrontab(text, {file, managedAllowed: false}).jobs.map((job) => ({
+      user,
+      rule: ruleOf(job),
+      name: job.givenName,
+      command: job.command,
+      identity: JSON.stringify([user, ruleOf(job), job.environment, job.timeZone, job.options]),
+    })),
+  );
+}
+
+const scriptsDirectory = '.hoody/exec/';
+
+/** True where a command names a file by its path or by its name, or a script by its address. In doubt it does. */
+export function isNamed(path: string, command: string): boolean {
+  const words = command.match(/[^\s'"`;|&()<>$={}?]+/g) ?? [];
+  const fileName = path.slice(path.lastIndexOf('/') + 1);
+  if (words.some((word) => word === fileName || word.endsWith(`/${fileName}`))) return true;
+  if (!path.startsWith(scriptsDirectory)) return false;
+  const script = path.slice(scriptsDirectory.length).replace(/(?:\/index)?\.[a-z]+$/, '');
+  return words.some((word) => `${word}/`.includes(`/${script}/`));
+}
