@@ -121,8 +121,9 @@ export function createFiring({
         retries.supersede(entry.id);
         runner.start(entry, claim, variables);
       }
-      if (entry.runAtMs !== null) onSpent(entry);
     }
+    // Also after a former runtime that claimed it and did not come to this.
+    for (const {entry} of due) if (entry.runAtMs !== null) onSpent(entry);
   }
 
   function fire(due: readonly DueRun[]): void {
