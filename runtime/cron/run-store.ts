@@ -65,6 +65,8 @@ export interface RunStore {
   get(user: string, id: string): Run | null;
   has(id: string): boolean;
   lastOf(entryId: string): Run | null;
+  /** Epoch ms of the newest run of the schedule; neither a further try nor a run by hand, where there is another. */
+  lastScheduledMs(entryId: string): number | null;
   /** The newest run that is over, of whatever entry. */
   last(): LastRun | null;
 }
@@ -127,6 +129,11 @@ export function createRunStore(database: Database): RunStore {
   const newestOf = database.query<Row, [string]>(
     `SELECT ${columns} FROM runs WHERE entry_id = ? ORDER BY scheduled_ms DESC, id DESC LIMIT 1`,
   );
+  // The id of a run by hand is random, and the digit at this place says so.
+  const newestScheduledOf = database.query<{scheduled_ms: number}, [string]>(
+    `SELECT scheduled_ms FROM runs WHERE entry_id = ? AND attempt = 1 AND substr(id, 15, 1) = '5'
+      ORDER BY scheduled_ms DESC LIMIT 1`,
+  );
   const newest = database.query<Row, []>(
     `SELECT ${columns} FROM runs WHERE status <> 'running' ORDER BY scheduled_ms DESC LIMIT 1`,
   );
@@ -153,6 +160,10 @@ export function createRunStore(database: Database): RunStore {
     get: (user, id) => optionalRun(byId.get(user, id)),
     has: (id) => exists.get(id) !== null,
     lastOf: (entryId) => optionalRun(newestOf.get(entryId)),
+    lastScheduledMs(entryId) {
+      const row = newestScheduledOf.get(entryId) ?? newestOf.get(entryId);
+      return row === null ? null : row.scheduled_ms;
+    },
     last() {
       const run = optionalRun(newest.get());
       return run === null ? null : toLastRun(run);

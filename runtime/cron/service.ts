@@ -25,6 +25,7 @@ import type {MailDelivery} from '../platform/mail-delivery.ts';
 import {createCrontabHistory} from './crontab-history.ts';
 import {openCrontabStore, type StoredCrontab} from './crontab-store.ts';
 import {checkCrontabSize, createCrontabWrites, type PutOptions} from './crontab-writes.ts';
+import {missedWhileDown} from './downtime.ts';
 import {createEntries} from './entries.ts';
 import {runId} from './entry.ts';
 import {createEntryActions} from './entry-actions.ts';
@@ -260,12 +261,15 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     clock,
     stopped: stopped.signal,
   });
-  for (const user of store.users()) {
-    const {entries: stored, crontab} = store.get(user);
-    remember(store.get(user));
+  const found = store.users().map((user) => store.get(user));
+  for (const stored of found) {
+    const {user, crontab} = stored;
+    remember(stored);
     for (const issue of crontab.issues) log.warn('a stored crontab line does not run', {user, ...issue});
-    scheduler.replace(user, stored);
+    scheduler.replace(user, stored.entries);
   }
+  // From here on the scheduler sees what is due, and crontabs may change before it starts.
+  let downtime = missedWhileDown(found, {runs, zones, untilMs: clock.now(), most: keptPerEntry});
 
   return {
     getCrontab: async (user) => tagged(await writes.current(user)),
@@ -329,7 +333,8 @@ export async function openCron(options: CronOptions): Promise<CronService> {
 
     start({reboot}) {
       isStarted = true;
-      firing.recordDowntime();
+      firing.recordDowntime(downtime);
+      downtime = [];
       firing.fireOverdue();
       scheduler.start();
       if (reboot) firing.expectReboot();
