@@ -59,8 +59,10 @@ export interface RunStore {
   /** Output of runs that go on. */
   outputs(outputs: ReadonlyMap<string, RunOutput>): void;
   finished(results: ReadonlyMap<string, RunResult>): void;
-  /** Ends what a runtime that died left running. Returns the number of runs. */
-  interruptUnfinished(): number;
+  /** Ids of the runs that have no end; before the first claim these are what a runtime that died left running. */
+  unfinished(): string[];
+  /** Ends runs whose runtime died. */
+  interrupt(ids: readonly string[]): void;
   list(filter: RunFilter): Run[];
   get(user: string, id: string): Run | null;
   has(id: string): boolean;
@@ -123,7 +125,11 @@ export function createRunStore(database: Database): RunStore {
   });
   const interrupt = database.query(`UPDATE runs SET status = 'interrupted',
     reason = CASE WHEN started_ms IS NULL THEN 'runtime_died_before_start' ELSE 'runtime_died' END
-    WHERE status = 'running'`);
+    WHERE id = ? AND status = 'running'`);
+  const interruptAll = database.transaction((ids: readonly string[]) => {
+    for (const id of ids) interrupt.run(id);
+  });
+  const open = database.query<{id: string}, []>("SELECT id FROM runs WHERE status = 'running'");
   const byId = database.query<Row, [string, string]>(`SELECT ${columns} FROM runs WHERE user = ? AND id = ?`);
   const exists = database.query<unknown, [string]>('SELECT 1 FROM runs WHERE id = ?');
   const newestOf = database.query<Row, [string]>(
@@ -151,7 +157,8 @@ export function createRunStore(database: Database): RunStore {
     started: (ids, startedMs) => startAll.immediate(ids, startedMs),
     outputs: (outputs) => outputAll.immediate(outputs),
     finished: (results) => finishAll.immediate(results),
-    interruptUnfinished: () => interrupt.run().changes,
+    unfinished: () => open.all().map(({id}) => id),
+    interrupt: (ids) => interruptAll.immediate(ids),
     list({after, ...filter}) {
       return page
         .all({...filter, afterMs: after?.scheduledMs ?? null, afterId: after?.id ?? null})

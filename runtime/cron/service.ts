@@ -151,10 +151,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     ageMs: recordAgeMs,
     maxBytes: options.maxRecordBytes ?? 64 * 1024 * 1024,
   });
-  const interrupted = runs.interruptUnfinished();
-  if (interrupted > 0)
-    log.warn('runs were interrupted by the end of the former runtime', {runs: interrupted});
-
+  const recorder = createRunRecorder({clock, log, runs});
   const users = createCronUsers(options.users);
   const zones = createZones(options.defaultTimeZone);
   const listeners = new Set<(event: ControlEvent) => void>();
@@ -165,7 +162,6 @@ export async function openCron(options: CronOptions): Promise<CronService> {
   const emit = (event: ControlEvent) => {
     for (const listener of listeners) listener(event);
   };
-  const recorder = createRunRecorder({clock, log, runs});
   const runner = createJobRunner({
     clock,
     log,
