@@ -116,6 +116,13 @@ export const cronOperations = {
     },
     act: ({directory, clock}) => startCron(directory, new Date(clock.now() + 1.5 * minuteMs).toISOString()),
   },
+  'a stop': {
+    prepare: (started) => advanceAndFinish(started, untilDueMs),
+    async act({cron}) {
+      await cron.stop({graceMs: 0, reason: 'shutdown'});
+      cron.close();
+    },
+  },
 } satisfies Record<string, CronOperation>;
 
 export type OperationName = keyof typeof cronOperations;

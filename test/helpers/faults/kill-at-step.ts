@@ -27,14 +27,12 @@ const steps: string[] = [];
 const starting = new Set<number>();
 let killed = false;
 for (let stop = waitForStop(); stop !== null; stop = waitForStop()) {
-  if (stop.kind === 'ended') {
-    if (stop.tid === child.pid) killed = stop.signal !== null;
-    continue;
-  }
+  if (stop.kind === 'ended') continue;
   const step = stepAt(stop);
   if (step !== null) {
-    if (steps.length + 1 === Number(wanted)) process.kill(child.pid, 'SIGKILL');
     steps.push(step);
+    killed ||= steps.length === Number(wanted);
+    if (killed) process.kill(child.pid, 'SIGKILL');
   }
   resume({tid: stop.tid, signal: stop.kind === 'signal' ? stop.signal : 0});
 }

@@ -28,7 +28,7 @@ export async function killOperation(
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'cron-killed-')));
   t.teardown(() => rm(directory, {recursive: true, force: true}));
   const words = [tracer, String(step), directory, process.execPath, program, directory, operation];
-  const {killed, steps, output} = JSON.parse(await outputOf(words));
+  const {killed, steps, output} = JSON.parse(await outputOf(t, words));
   const acknowledged = /^acknowledged (.*)$/m.exec(output);
   const id = acknowledged?.[1] ?? 'null';
   return {
@@ -40,8 +40,10 @@ export async function killOperation(
   };
 }
 
-async function outputOf(words: readonly string[]): Promise<string> {
+async function outputOf(t: ExecutionContext, words: readonly string[]): Promise<string> {
   const tracing = spawn(process.execPath, words, {stdio: ['ignore', 'pipe', 'pipe']});
+  // What it traces ends with it.
+  t.teardown(() => tracing.kill('SIGKILL'));
   const exited = new Promise<number | null>((resolve) => tracing.once('close', resolve));
   const [stdout, stderr] = await Promise.all([textOf(tracing.stdout), textOf(tracing.stderr)]);
   if ((await exited) !== 0) throw new Error(`The traced operation failed: ${stderr}`);
