@@ -1,4 +1,4 @@
-import {join} from 'node:path';
+import {join, resolve} from 'node:path';
 import test from 'ava';
 import {startRuntime} from '../helpers/runtime-process.ts';
 import {canMount, mountSmallDisk} from '../helpers/small-disk.ts';
@@ -39,3 +39,20 @@ diskTest(
     t.is(await ask(second.url, 'POST', '/users/root/entries', entry), '201');
   },
 );
+
+diskTest('a runtime that finds no room for its first files says so and exits 1', async (t) => {
+  const disk = await mountSmallDisk(t, {sizeMiB: 1});
+  disk.fill();
+  const words = ['runtime', '--data', join(disk.path, 'store'), '--listen', '127.0.0.1:0'];
+  const started = Bun.spawn({
+    cmd: [process.execPath, resolve('runtime/main.ts'), ...words],
+    env: {PATH: '/usr/bin:/bin'},
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  t.teardown(() => started.kill('SIGKILL'));
+  t.is(
+    await new Response(started.stderr).text(),
+    'branchtab runtime: The disk of --data is full. Free some space and start it again.\n',
+  );
+  t.is(await started.exited, 1);
+});
