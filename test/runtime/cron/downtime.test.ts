@@ -80,7 +80,7 @@ test('a line that is gone before the schedule begins is not made up for', async 
   t.deepEqual(await records(again), ['09:01 skipped runtime_down']);
 });
 
-test('an entry that expired while no runtime was there is not made up for', async (t) => {
+test('S49: an entry that expired while no runtime was there is not made up for', async (t) => {
   const world = await createCronWorld(t, {at: '2026-05-18T09:00:30Z'});
   const input = {schedule: '* * * * *', command: 'true', catchup: '10m'};
   await world.cron.createEntry('root', {...input, expires_at: '2026-05-18T09:01:30Z'});

@@ -67,7 +67,7 @@ diskTest('whatever else needs room is refused too, and changes nothing', async (
   t.like(await world.cron.getEntry('root', id), {paused: null, last_run: null});
 });
 
-diskTest('an entry that ends on a full disk does not run, and the crontab can be read', async (t) => {
+diskTest('S49: an entry that ends on a full disk does not run, and the crontab can be read', async (t) => {
   const {world, disk} = await createWorld(t);
   await world.put('0 1 * * * stays\n');
   const input = {schedule: '* * * * *', command: 'true', expires_at: '2026-05-18T09:00:50Z'};

@@ -22,6 +22,12 @@ interface Expected {
   readonly inevitable?: boolean;
 }
 
+interface Row extends Expected {
+  readonly operation: OperationName;
+  /** In front of the title. */
+  readonly claim?: string;
+}
+
 interface Contents {
   readonly raw: string;
   readonly names: readonly (string | null)[];
@@ -31,32 +37,30 @@ interface Contents {
 const plain: Contents = {raw: rawText, names: []};
 const withEntry: Contents = {raw: rawText, names: ['an entry']};
 
-const killed = test.macro<[{operation: OperationName} & Expected]>(
-  async (t, {operation, before, after, inevitable = false}) => {
-    t.timeout(60_000);
-    const whole = await killOperation(t, operation, 0);
-    t.false(whole.killed);
-    t.true(whole.acknowledged);
-    const allowed = inevitable ? [after] : [before, after];
-    await check(t, 'not killed', whole, {allowed: [after], inevitable});
-    const steps = whole.steps.map((_, index) => index + 1);
-    let kills = 0;
-    while (steps.length > 0) {
-      const some = steps.splice(0, killsAtOnce);
-      await Promise.all(
-        some.map(async (step) => {
-          const end = await killOperation(t, operation, step);
-          if (end.killed) kills += 1;
-          const label = `killed before step ${step}: ${end.steps.at(-1)}`;
-          await check(t, label, end, {allowed: end.acknowledged ? [after] : allowed, inevitable});
-        }),
-      );
-    }
-    // Two runs of the same operation may differ by a step.
-    t.true(kills > whole.steps.length / 2);
-    t.log(`killed before ${kills} of ${whole.steps.length} steps`);
-  },
-);
+const killed = test.macro<[Row]>(async (t, {operation, before, after, inevitable = false}) => {
+  t.timeout(60_000);
+  const whole = await killOperation(t, operation, 0);
+  t.false(whole.killed);
+  t.true(whole.acknowledged);
+  const allowed = inevitable ? [after] : [before, after];
+  await check(t, 'not killed', whole, {allowed: [after], inevitable});
+  const steps = whole.steps.map((_, index) => index + 1);
+  let kills = 0;
+  while (steps.length > 0) {
+    const some = steps.splice(0, killsAtOnce);
+    await Promise.all(
+      some.map(async (step) => {
+        const end = await killOperation(t, operation, step);
+        if (end.killed) kills += 1;
+        const label = `killed before step ${step}: ${end.steps.at(-1)}`;
+        await check(t, label, end, {allowed: end.acknowledged ? [after] : allowed, inevitable});
+      }),
+    );
+  }
+  // Two runs of the same operation may differ by a step.
+  t.true(kills > whole.steps.length / 2);
+  t.log(`killed before ${kills} of ${whole.steps.length} steps`);
+});
 
 /** What has to hold once the service is back, three minutes after the operation began. */
 async function check(
@@ -155,8 +159,8 @@ function integrity(directory: string): unknown {
 }
 
 const changesText: Expected = {before: plain, after: {raw: otherText, names: []}};
-for (const row of [
-  {operation: 'a PUT', ...changesText},
+const rows: readonly Row[] = [
+  {claim: 'S25: ', operation: 'a PUT', ...changesText},
   {operation: 'a PUT of nothing', before: plain, after: {raw: '', names: []}},
   {operation: 'a PUT beside an entry', before: withEntry, after: {...withEntry, raw: otherText}},
   {operation: 'a POST', before: plain, after: withEntry},
@@ -165,8 +169,9 @@ for (const row of [
   {operation: 'a pause', before: withEntry, after: {...withEntry, paused: true}},
   {operation: 'a fire', before: plain, after: plain},
   {operation: 'a run of its own instant', before: plain, after: plain, inevitable: true},
-  {operation: 'an expiry', before: plain, after: plain, inevitable: true},
+  {claim: 'S65: ', operation: 'an expiry', before: plain, after: plain, inevitable: true},
   {operation: 'a stop', before: plain, after: plain},
   {operation: 'a start after a crash', before: plain, after: plain},
-] as const)
-  tracedTest(`killed between any two steps of ${row.operation}`, killed, row);
+];
+for (const row of rows)
+  tracedTest(`${row.claim ?? ''}killed between any two steps of ${row.operation}`, killed, row);

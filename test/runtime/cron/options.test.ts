@@ -46,7 +46,7 @@ test('overlap=replace ends the run before with its whole group, then starts the 
   t.throws(() => process.kill(child, 0), {code: 'ESRCH'});
 });
 
-test('a run that waits for the one it replaces does not begin when its entry has expired meanwhile', async (t) => {
+test('S49: a run that waits for the one it replaces does not begin when its entry has expired meanwhile', async (t) => {
   const {clock, cron, finished, runs, wrote} = await createCronWorld(t, {at: '2026-05-18T09:00:30Z'});
   await cron.createEntry('root', {
     schedule: '* * * * *',

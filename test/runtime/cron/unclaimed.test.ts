@@ -101,7 +101,7 @@ const goneMeanwhile = test.macro<[(world: CronWorld, id: string) => Promise<unkn
   );
 });
 
-test('a run that waits for room does not start when its entry has expired', goneMeanwhile, ({clock}) =>
+test('S49: a run that waits for room does not start when its entry has expired', goneMeanwhile, ({clock}) =>
   clock.advance(minuteMs),
 );
 test('a run that waits for room does not start when its entry is deleted', goneMeanwhile, ({cron}, id) =>
