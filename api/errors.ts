@@ -2,7 +2,7 @@ import type {ErrorHandler} from 'hono';
 import {HTTPException} from 'hono/http-exception';
 import * as z from 'zod';
 import type {Log} from '../runtime/platform/log.ts';
-import {AppError} from '../schemas/errors.ts';
+import {AppError, isStorageFull} from '../schemas/errors.ts';
 
 /** The one mapping from what was thrown to what goes out. Unknown errors are bugs: 500, logged with their stack. */
 export function errorResponse(error: unknown, log: Log): Response {
@@ -25,11 +25,7 @@ function asAppError(error: unknown): AppError {
   if (error instanceof z.ZodError) return bodyError(error);
   if (error instanceof HTTPException && error.status === 400)
     return new AppError('INVALID_JSON', error.message);
-  if (
-    error instanceof Error &&
-    'code' in error &&
-    (error.code === 'ENOSPC' || error.code === 'EDQUOT' || error.code === 'SQLITE_FULL')
-  ) {
+  if (isStorageFull(error)) {
     return new AppError(
       'STORAGE_FULL',
       'The disk is full; nothing was changed. Free some space and try again.',

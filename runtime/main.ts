@@ -6,7 +6,7 @@ import {createPeerGuard} from '../api/peer-guard.ts';
 import {createRuntimeApp} from '../api/runtime-app.ts';
 import packageJson from '../package.json' with {type: 'json'};
 import {CONTROL_API_VERSION, type ControlState} from '../schemas/control.ts';
-import {AppError} from '../schemas/errors.ts';
+import {AppError, isStorageFull} from '../schemas/errors.ts';
 import {type Control, openControl} from './control/control.ts';
 import {type CronService, openCron} from './cron/service.ts';
 import {type ExecService, openExec} from './exec/service.ts';
@@ -47,9 +47,17 @@ export async function runtimeMain([word, ...args]: readonly string[]): Promise<v
   try {
     await serve(parseRuntimeFlags(args));
   } catch (error) {
-    console.error(error instanceof AppError ? `branchtab runtime: ${error.message}` : error);
+    console.error(messageOf(error));
     process.exit(error instanceof AppError && error.code === 'CONFIG_INVALID' ? 2 : 1);
   }
+}
+
+/** A sentence for what people can mend, the error with its stack for everything else. */
+function messageOf(error: unknown): unknown {
+  if (error instanceof AppError) return `branchtab runtime: ${error.message}`;
+  return isStorageFull(error)
+    ? 'branchtab runtime: The disk of --data is full. Free some space and start it again.'
+    : error;
 }
 
 interface Services {

@@ -216,3 +216,9 @@ export class AppError extends Error {
     return {code: this.code, message: this.message, details: this.details};
   }
 }
+
+/** True for what the file system or SQLite says of a full disk or an exhausted quota. */
+export function isStorageFull(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL';
+}

@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto';
 import {join} from 'node:path';
 import {type Crontab, parseCrontab, rawText} from '../../schemas/crontab.ts';
 import {readTextIfPresent, syncDirectory, writeFileDurably} from '../platform/durable-file.ts';
-import {mkdir, readdir, rm, stat, utimes} from '../platform/files.ts';
+import {mkdir, readdir, rm, stat} from '../platform/files.ts';
 import {type Entry, entriesOf} from './entry.ts';
 import {isUserName} from './users.ts';
 
@@ -66,9 +66,8 @@ export async function openCrontabStore(
         await rm(path, {force: true});
         await syncDirectory(directory);
       } else {
-        await writeFileDurably(path, text);
         // By the service's clock: after a restart it tells since when the lines have been in force.
-        await utimes(path, crontab.changedMs / 1000, crontab.changedMs / 1000);
+        await writeFileDurably(path, text, {modifiedMs: crontab.changedMs});
       }
       if (text === '' && user !== 'root') crontabs.delete(user);
       else crontabs.set(user, crontab);

@@ -121,15 +121,31 @@ export function createCrontabWrites({
 
   /** Takes expired entries out of the text, whatever else it holds. Only under the user's lock. */
   async function sweep(user: string): Promise<StoredCrontab> {
+    const after = swept(user);
+    return after === store.get(user) ? after : commit(after);
+  }
+
+  /** The stored crontab itself where none of its entries is over. */
+  function swept(user: string): StoredCrontab {
     const stored = store.get(user);
     const gone = idsOver(stored.entries);
     if (gone.size === 0) return stored;
     const text = removeManaged(stored.crontab, ({id}) => gone.has(id));
-    return commit(store.read(user, text, clock.now()));
+    return store.read(user, text, clock.now());
+  }
+
+  /** Where they cannot be taken out of the file, for example on a full disk, the text without them is handed out. */
+  async function readSwept(user: string): Promise<StoredCrontab> {
+    try {
+      return await sweep(user);
+    } catch (error) {
+      log.error('an expired entry could not be removed; it does not run', {error, user});
+      return swept(user);
+    }
   }
 
   return {
-    current: (user) => withLock(user, sweep),
+    current: (user) => withLock(user, readSwept),
 
     async put(user, text, {managed, ifMatch, dryRun = false}) {
       checkCrontabSize(text);

@@ -3,7 +3,7 @@ import type {ScheduleState} from '../../schemas/control.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {Log} from '../platform/log.ts';
 import type {CrontabStore} from './crontab-store.ts';
-import {movedByGap, newestDue} from './due.ts';
+import {movedByGap} from './due.ts';
 import {type Entry, runId} from './entry.ts';
 import type {GivenEnvironment, JobRunner} from './job-runner.ts';
 import type {PauseStore} from './pause-store.ts';
@@ -21,8 +21,8 @@ export interface Firing {
   fire(due: readonly DueRun[]): void;
   /** Runs that happen once at their instant or as soon after it as they may. Never throws. */
   fireOverdue(): void;
-  /** Every due minute has a record, also those that nobody was there to see. */
-  recordDowntime(): void;
+  /** Records what nobody was there to see, entry by entry, and makes up for it where an entry asks for that. */
+  recordDowntime(missed: readonly (readonly DueRun[])[]): void;
   /** `@reboot` lines are due, once the schedule is no longer held. */
   expectReboot(): void;
   setState(state: ScheduleState): void;
@@ -118,21 +118,16 @@ export function createFiring({
         retries.supersede(entry.id);
         runner.start(entry, claim, given);
       }
-      if (entry.runAtMs !== null) onSpent(entry);
     }
+    // Also after a former runtime that claimed it and did not come to this.
+    for (const {entry} of due) if (entry.runAtMs !== null) onSpent(entry);
   }
 
   function fire(due: readonly DueRun[]): void {
     // Whoever runs only once waits out whatever speaks against it.
     const repeated = due.filter(({entry}) => entry.runAtMs === null);
     if (repeated.length < due.length) hasOverdue = true;
-    const nowMs = clock.now();
-    const late = unclaimed.map((run) =>
-      run.skipped === null && nowMs - run.scheduledMs > longestLateMs
-        ? {...run, skipped: 'storage_full' as const}
-        : run,
-    );
-    const all = [...late, ...repeated];
+    const all = [...(unclaimed.length > 0 ? unclaimedNow() : []), ...repeated];
     try {
       if (all.length > 0) claimAndStart(all);
       unclaimed = [];
@@ -142,6 +137,17 @@ export function createFiring({
       unclaimed = all.length > mostUnclaimed ? newestOfEach(all, keptPerEntry) : all;
     }
     if (hasOverdue) fireOverdue();
+  }
+
+  /** Late is not before: what its entry or the time has left behind does not start any more. */
+  function unclaimedNow(): DueRun[] {
+    const nowMs = clock.now();
+    const obstacle = obstacles();
+    return unclaimed.map((run) =>
+      run.skipped === null && (nowMs - run.scheduledMs > longestLateMs || obstacle(run.entry) !== null)
+        ? {...run, skipped: 'storage_full'}
+        : run,
+    );
   }
 
   function fireOverdue(): void {
@@ -174,6 +180,13 @@ export function createFiring({
     );
   }
 
+  /** For many entries at once: why what was due before may not begin now; null where it may. */
+  function obstacles(): (entry: Entry) => EndOfEntry | null {
+    const nowMs = clock.now();
+    const present = new Map(allEntries().map((entry) => [keyOf(entry), entry]));
+    return (entry) => endOf(present.get(keyOf(entry)), nowMs);
+  }
+
   function allEntries(): Entry[] {
     return store.users().flatMap((user) => store.get(user).entries);
   }
@@ -181,23 +194,15 @@ export function createFiring({
   return {
     fire,
     fireOverdue,
-    recordDowntime() {
+    recordDowntime(missed) {
       const nowMs = clock.now();
-      const due = store.users().flatMap((user) => {
-        const {entries, changedMs} = store.get(user);
-        return entries.flatMap((entry): DueRun[] => {
-          if (entry.runAtMs !== null) return [];
-          const last = runs.lastOf(entry.id);
-          const fromMs = Math.max(changedMs, last === null ? 0 : Date.parse(last.scheduled_at));
-          const zone = zones.of(entry.job.timeZone);
-          const minutes = newestDue(entry, zone, {fromMs, untilMs: nowMs, most: keptPerEntry});
-          const missed = minutes.map(
-            (scheduledMs): DueRun => ({entry, scheduledMs, skipped: 'runtime_down', catchup: false}),
-          );
-          return blocked(entry) === null ? makeUp(missed, nowMs) : missed;
-        });
-      });
-      fire(due);
+      const obstacle = obstacles();
+      fire(
+        missed.flatMap((ofEntry) => {
+          const mayRun = ofEntry.every(({entry}) => (blocked(entry) ?? obstacle(entry)) === null);
+          return mayRun ? makeUp(ofEntry, nowMs) : ofEntry;
+        }),
+      );
     },
     expectReboot() {
       rebootPending = true;
@@ -227,13 +232,25 @@ export function createFiring({
       if (entry.job.options.overlap === 'forbid' && runner.isRunning(entry.id)) return 'overlap';
       // An entry that runs once is gone by now, and that is no reason against its further tries.
       if (entry.runAtMs !== null) return null;
-      const present = store.get(entry.user).entries.find(({id}) => id === entry.id);
-      if (present === undefined) return 'removed';
-      if (!present.job.enabled) return 'disabled';
-      const {expiresAtMs} = present;
-      return expiresAtMs !== null && expiresAtMs <= clock.now() ? 'expired' : null;
+      return endOf(
+        store.get(entry.user).entries.find(({id}) => id === entry.id),
+        clock.now(),
+      );
     },
   };
+}
+
+type EndOfEntry = 'removed' | 'disabled' | 'expired';
+
+function endOf(present: Entry | undefined, nowMs: number): EndOfEntry | null {
+  if (present === undefined) return 'removed';
+  if (!present.job.enabled) return 'disabled';
+  const {expiresAtMs} = present;
+  return expiresAtMs !== null && expiresAtMs <= nowMs ? 'expired' : null;
+}
+
+function keyOf({user, id}: Entry): string {
+  return `${user}\n${id}`;
 }
 
 function newestOfEach(due: readonly DueRun[], kept: number): DueRun[] {

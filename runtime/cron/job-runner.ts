@@ -129,6 +129,9 @@ export function createJobRunner({
       if (overlap === 'replace') await replaceOthers(run);
       const user = await users.find(entry.user);
       if (run.ending !== null) return notStarted(run.ending, clock.now());
+      // A burst of due jobs, or one that is slow to be replaced, may have taken the time that was left.
+      if (isExpired(entry, clock.now()))
+        return notStarted({status: 'skipped', reason: 'expired'}, clock.now());
       // Whoever was waited for has taken its time.
       const reallyStartedMs = overlap === 'replace' ? clock.now() : startedMs;
       emit({type: 'run_started', run_id: claim.id, entry_id: entry.id});
@@ -256,6 +259,10 @@ function outcome(end: JobEnd, ending: Ending | null): Pick<RunResult, 'status' |
   if (ending !== null) return ending;
   const succeeded = end.kind === 'exited' && end.code === 0;
   return {status: succeeded ? 'succeeded' : 'failed', reason: null};
+}
+
+function isExpired({expiresAtMs}: Entry, nowMs: number): boolean {
+  return expiresAtMs !== null && expiresAtMs <= nowMs;
 }
 
 function notStarted(how: Pick<RunResult, 'status' | 'reason'>, finishedMs: number): RunResult {

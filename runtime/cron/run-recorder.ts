@@ -9,7 +9,7 @@ export interface OutputSource {
   output(): RunOutput;
 }
 
-/** Writes what happens to runs, many at a time. What cannot be written is tried again. */
+/** Writes what happens to runs, many at a time, and how those of a former runtime ended. What cannot be written is tried again. */
 export interface RunRecorder {
   /** From now on the record holds what was there up to a second ago. */
   watch(id: string, source: OutputSource): void;
@@ -23,13 +23,28 @@ const outputIntervalMs = 1000;
 /** Results that wait for room on the disk keep their output up to this number. */
 const mostWaitingOutputs = 500;
 
+/** To be made before any run is claimed. */
 export function createRunRecorder({clock, log, runs}: {clock: Clock; log: Log; runs: RunStore}): RunRecorder {
+  let interrupted: readonly string[] = runs.unfinished();
   const watched = new Map<string, {source: OutputSource; writtenBytes: number}>();
   const results = new Map<string, RunResult>();
   let flushing: Promise<void> | null = null;
   let isLooking = false;
 
+  function flushInterrupted(): void {
+    if (interrupted.length === 0) return;
+    const fields = {runs: interrupted.length};
+    try {
+      runs.interrupt(interrupted);
+      interrupted = [];
+      log.warn('runs were interrupted by the end of the former runtime', fields);
+    } catch (error) {
+      log.error('interrupted runs could not be recorded; it is tried again', {error, ...fields});
+    }
+  }
+
   function flush(): boolean {
+    flushInterrupted();
     if (results.size === 0) return true;
     try {
       runs.finished(results);
@@ -68,6 +83,7 @@ export function createRunRecorder({clock, log, runs}: {clock: Clock; log: Log; r
     isLooking = false;
   }
 
+  flushInterrupted();
   return {
     watch(id, source) {
       watched.set(id, {source, writtenBytes: 0});

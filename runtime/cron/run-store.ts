@@ -59,8 +59,10 @@ export interface RunStore {
   /** Output of runs that go on. */
   outputs(outputs: ReadonlyMap<string, RunOutput>): void;
   finished(results: ReadonlyMap<string, RunResult>): void;
-  /** Ends what a runtime that died left running. Returns the number of runs. */
-  interruptUnfinished(): number;
+  /** Ids of the runs that have no end; before the first claim these are what a runtime that died left running. */
+  unfinished(): string[];
+  /** Ends runs whose runtime died. */
+  interrupt(ids: readonly string[]): void;
   list(filter: RunFilter): Run[];
   get(user: string, id: string): Run | null;
   has(id: string): boolean;
@@ -68,6 +70,8 @@ export interface RunStore {
   /** Ids of entries that begin with `prefix`, whether they still exist or not; no more than two. */
   entryIds(user: string, prefix: string): string[];
   hasEntryNamed(user: string, name: string): boolean;
+  /** Epoch ms of the newest run of the schedule; neither a further try nor a run by hand, where there is another. */
+  lastScheduledMs(entryId: string): number | null;
   /** The newest run that is over, of whatever entry. */
   last(): LastRun | null;
 }
@@ -124,11 +128,20 @@ export function createRunStore(database: Database): RunStore {
   });
   const interrupt = database.query(`UPDATE runs SET status = 'interrupted',
     reason = CASE WHEN started_ms IS NULL THEN 'runtime_died_before_start' ELSE 'runtime_died' END
-    WHERE status = 'running'`);
+    WHERE id = ? AND status = 'running'`);
+  const interruptAll = database.transaction((ids: readonly string[]) => {
+    for (const id of ids) interrupt.run(id);
+  });
+  const open = database.query<{id: string}, []>("SELECT id FROM runs WHERE status = 'running'");
   const byId = database.query<Row, [string, string]>(`SELECT ${columns} FROM runs WHERE user = ? AND id = ?`);
   const exists = database.query<unknown, [string]>('SELECT 1 FROM runs WHERE id = ?');
   const newestOf = database.query<Row, [string]>(
     `SELECT ${columns} FROM runs WHERE entry_id = ? ORDER BY scheduled_ms DESC, id DESC LIMIT 1`,
+  );
+  // The id of a run by hand is random, and the digit at this place says so.
+  const newestScheduledOf = database.query<{scheduled_ms: number}, [string]>(
+    `SELECT scheduled_ms FROM runs WHERE entry_id = ? AND attempt = 1 AND substr(id, 15, 1) = '5'
+      ORDER BY scheduled_ms DESC LIMIT 1`,
   );
   const newest = database.query<Row, []>(
     `SELECT ${columns} FROM runs WHERE status <> 'running' ORDER BY scheduled_ms DESC LIMIT 1`,
@@ -153,7 +166,8 @@ export function createRunStore(database: Database): RunStore {
     started: (ids, startedMs) => startAll.immediate(ids, startedMs),
     outputs: (outputs) => outputAll.immediate(outputs),
     finished: (results) => finishAll.immediate(results),
-    interruptUnfinished: () => interrupt.run().changes,
+    unfinished: () => open.all().map(({id}) => id),
+    interrupt: (ids) => interruptAll.immediate(ids),
     list({after, ...filter}) {
       return page
         .all({...filter, afterMs: after?.scheduledMs ?? null, afterId: after?.id ?? null})
@@ -165,6 +179,10 @@ export function createRunStore(database: Database): RunStore {
     // `g` comes right after the last digit of an id.
     entryIds: (user, prefix) => ids.all(prefix, `${prefix}g`, user).map(({entry_id}) => entry_id),
     hasEntryNamed: (user, name) => named.get(user, name) !== null,
+    lastScheduledMs(entryId) {
+      const row = newestScheduledOf.get(entryId) ?? newestOf.get(entryId);
+      return row === null ? null : row.scheduled_ms;
+    },
     last() {
       const run = optionalRun(newest.get());
       return run === null ? null : toLastRun(run);

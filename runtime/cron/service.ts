@@ -25,6 +25,7 @@ import type {Log} from '../platform/log.ts';
 import {createCrontabHistory} from './crontab-history.ts';
 import {openCrontabStore, type StoredCrontab} from './crontab-store.ts';
 import {checkCrontabSize, createCrontabWrites, type PutOptions} from './crontab-writes.ts';
+import {missedWhileDown} from './downtime.ts';
 import {createEntries} from './entries.ts';
 import {runId} from './entry.ts';
 import {createEntryActions} from './entry-actions.ts';
@@ -154,10 +155,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     ageMs: recordAgeMs,
     maxBytes: options.maxRecordBytes ?? 64 * 1024 * 1024,
   });
-  const interrupted = runs.interruptUnfinished();
-  if (interrupted > 0)
-    log.warn('runs were interrupted by the end of the former runtime', {runs: interrupted});
-
+  const recorder = createRunRecorder({clock, log, runs});
   const users = createCronUsers(options.users);
   const zones = createZones(options.defaultTimeZone);
   const listeners = new Set<(event: ControlEvent) => void>();
@@ -168,7 +166,6 @@ export async function openCron(options: CronOptions): Promise<CronService> {
   const emit = (event: ControlEvent) => {
     for (const listener of listeners) listener(event);
   };
-  const recorder = createRunRecorder({clock, log, runs});
   const runner = createJobRunner({
     clock,
     log,
@@ -265,12 +262,15 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     clock,
     stopped: stopped.signal,
   });
-  for (const user of store.users()) {
-    const {entries: stored, crontab} = store.get(user);
-    remember(store.get(user));
+  const found = store.users().map((user) => store.get(user));
+  for (const stored of found) {
+    const {user, crontab} = stored;
+    remember(stored);
     for (const issue of crontab.issues) log.warn('a stored crontab line does not run', {user, ...issue});
-    scheduler.replace(user, stored);
+    scheduler.replace(user, stored.entries);
   }
+  // From here on the scheduler sees what is due, and crontabs may change before it starts.
+  let downtime = missedWhileDown(found, {runs, zones, untilMs: clock.now(), most: keptPerEntry});
 
   return {
     getCrontab: async (user) => tagged(await writes.current(user)),
@@ -335,7 +335,8 @@ export async function openCron(options: CronOptions): Promise<CronService> {
 
     start({reboot}) {
       isStarted = true;
-      firing.recordDowntime();
+      firing.recordDowntime(downtime);
+      downtime = [];
       firing.fireOverdue();
       scheduler.start();
       if (reboot) firing.expectReboot();

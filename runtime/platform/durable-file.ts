@@ -4,19 +4,21 @@ import {dirname} from 'node:path';
 
 /**
  * Replaces `path` so that after a crash it holds either the old or the new bytes, never a mixture:
- * temporary file in the same directory, fsync, rename, fsync of the directory.
+ * temporary file in the same directory, fsync, rename, fsync of the directory. `modifiedMs`, epoch ms, is the
+ * time of modification that the new bytes have from the first; the present one unless given.
  * Throws the file system's error (ENOSPC, EACCES, ...) and leaves the old file as it was.
  */
 export async function writeFileDurably(
   path: string,
   data: string | Uint8Array,
-  {mode = 0o600}: {mode?: number} = {},
+  {mode = 0o600, modifiedMs = null}: {mode?: number; modifiedMs?: number | null} = {},
 ): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     const file = await open(temporary, 'wx', mode);
     try {
       await file.writeFile(data);
+      if (modifiedMs !== null) await file.utimes(modifiedMs / 1000, modifiedMs / 1000);
       await file.sync();
     } finally {
       await file.close();

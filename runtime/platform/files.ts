@@ -14,6 +14,5 @@ export {
   stat,
   symlink,
   unlink,
-  utimes,
   writeFile,
 } from 'node:fs/promises';

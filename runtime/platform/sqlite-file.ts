@@ -1,4 +1,4 @@
-import {Database} from 'bun:sqlite';
+import {constants, Database} from 'bun:sqlite';
 
 export type {Database, SQLQueryBindings, Statement} from 'bun:sqlite';
 
@@ -8,10 +8,16 @@ export type {Database, SQLQueryBindings, Statement} from 'bun:sqlite';
  */
 export function openSqliteFile(path: string): Database {
   const database = new Database(path, {create: true, strict: true});
-  // Counts for a file that is made now: pages that become free can be given back in small steps.
-  database.run('PRAGMA auto_vacuum = INCREMENTAL');
+  // Pages that become free can be given back in small steps. Written at each call, and there may be no room for that.
+  if (isNew(database)) database.run('PRAGMA auto_vacuum = INCREMENTAL');
   database.run('PRAGMA journal_mode = WAL');
   database.run('PRAGMA synchronous = FULL');
   database.run('PRAGMA busy_timeout = 5000');
+  // The log stays when it is closed, so that it can be opened again when the disk is full.
+  database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
   return database;
+}
+
+function isNew(database: Database): boolean {
+  return database.query<{page_count: number}, []>('PRAGMA page_count').get()?.page_count === 0;
 }

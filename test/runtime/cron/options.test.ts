@@ -46,6 +46,27 @@ test('overlap=replace ends the run before with its whole group, then starts the 
   t.throws(() => process.kill(child, 0), {code: 'ESRCH'});
 });
 
+test('S49: a run that waits for the one it replaces does not begin when its entry has expired meanwhile', async (t) => {
+  const {clock, cron, finished, runs, wrote} = await createCronWorld(t, {at: '2026-05-18T09:00:30Z'});
+  await cron.createEntry('root', {
+    schedule: '* * * * *',
+    command: "trap '' TERM; echo on; sleep 60; sleep 60",
+    overlap: 'replace',
+    expires_at: '2026-05-18T09:02:05Z',
+  });
+  await clock.advance(30_000);
+  t.is(await wrote(), 'on\n');
+  await clock.advance(70_000);
+  await finished(2);
+  t.deepEqual(
+    (await runs()).map(({status, reason, started_at}) => [status, reason, started_at]),
+    [
+      ['skipped', 'expired', null],
+      ['interrupted', 'replaced', '2026-05-18T09:01:00.000Z'],
+    ],
+  );
+});
+
 test('a run over its time gets TERM, and KILL after a grace; its output stays', async (t) => {
   const {clock, put, finished, runs, wrote} = await createCronWorld(t);
   await put(

@@ -60,7 +60,7 @@ test('S68: of each entry the last fifty stay whatever their age, and all of the 
 test('a step removes no more than a little', async (t) => {
   const {database, runs} = await open(t);
   runs.claim(Array.from({length: 2000}, (_, index) => claim('old', nowMs - 60 * dayMs + index * 1000)));
-  runs.interruptUnfinished();
+  runs.interrupt(runs.unfinished());
   const retention = createRunRetention(database, limits);
   retention.step(nowMs);
   t.is(count(database), 1500);

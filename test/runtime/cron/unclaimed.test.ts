@@ -1,7 +1,7 @@
 import {Database} from 'bun:sqlite';
 import {join} from 'node:path';
 import test from 'ava';
-import {createCronWorld} from '../../helpers/cron-world.ts';
+import {type CronWorld, createCronWorld} from '../../helpers/cron-world.ts';
 
 const secondMs = 1000;
 const minuteMs = 60 * secondMs;
@@ -85,3 +85,28 @@ test('a run of its own instant that cannot be recorded waits, and runs once', as
   );
   t.is(await world.text(), '');
 });
+
+const goneMeanwhile = test.macro<[(world: CronWorld, id: string) => Promise<unknown>]>(async (t, act) => {
+  const world = await createCronWorld(t, {at: '2026-05-18T09:00:30Z'});
+  const input = {schedule: '1 9 * * *', command: 'true', expires_at: '2026-05-18T09:02:00Z'};
+  const {id} = await world.cron.createEntry('root', input);
+  const free = fillDisk(world.directory);
+  await world.clock.advance(minuteMs);
+  await act(world, id);
+  free();
+  await world.clock.advance(30 * secondMs);
+  t.deepEqual(
+    (await world.runs()).map(({scheduled_at, status, reason}) => ({scheduled_at, status, reason})),
+    [{scheduled_at: '2026-05-18T09:01:00.000Z', status: 'skipped', reason: 'storage_full'}],
+  );
+});
+
+test('S49: a run that waits for room does not start when its entry has expired', goneMeanwhile, ({clock}) =>
+  clock.advance(minuteMs),
+);
+test('a run that waits for room does not start when its entry is deleted', goneMeanwhile, ({cron}, id) =>
+  cron.deleteEntry('root', id),
+);
+test('a run that waits for room does not start when its entry is disabled', goneMeanwhile, ({cron}, id) =>
+  cron.updateEntry('root', id, {enabled: false}),
+);
