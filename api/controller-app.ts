@@ -159,6 +159,28 @@ export function createControllerApp({
   app.openapi(
     createRoute({
       method: 'post',
+      path: '/api/v1/branches/{key}/release',
+      request: {
+        params: keyParameter,
+        query: z.object({
+          job: z
+            .string()
+            .max(8192)
+            .optional()
+            .meta({description: 'Name or rule of one job; all without it.'}),
+        }),
+      },
+      responses: {
+        200: json(branchSchema, 'The branch; its held jobs run from now on.'),
+        ...errors(401, 404, 409),
+      },
+    }),
+    async (c) =>
+      c.json(await controller.release(c.req.valid('param').key, c.req.valid('query').job ?? null), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
       path: '/api/v1/branches/{key}/forget',
       request: {params: keyParameter},
       responses: {

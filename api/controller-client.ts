@@ -15,6 +15,7 @@ export interface ControllerClient {
   reconcile(keyOrName: string): Promise<string>;
   reconcileAll(options: {confirmDeletions: boolean}): Promise<string>;
   restore(keyOrName: string): Promise<Branch>;
+  release(keyOrName: string, job: string | null): Promise<Branch>;
   forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
@@ -49,6 +50,12 @@ export function createControllerClient({url, token}: {url: string; token: string
     reconcileAll: async ({confirmDeletions}) =>
       (await call(accepted, 'POST', `/api/v1/reconcile?confirm_deletions=${confirmDeletions}`)).request_id,
     restore: (keyOrName) => call(branchSchema, 'POST', `${branchPath(keyOrName)}/restore`),
+    release: (keyOrName, job) =>
+      call(
+        branchSchema,
+        'POST',
+        `${branchPath(keyOrName)}/release${job === null ? '' : `?job=${encodeURIComponent(job)}`}`,
+      ),
     forget: async (keyOrName) => {
       await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, AbortSignal.timeout(longRequestMs));
     },

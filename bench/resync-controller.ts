@@ -51,6 +51,7 @@ const controller = createController({
   baseUrl: () => 'http://127.0.0.1',
   settings: plainSettings,
   readSecret: async () => '',
+  previewRun: 'all',
   limits: {previewsPerRepository: 10_000, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
   room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
   policy: {undoWindowMs: day, drift: 'revert'},

@@ -166,7 +166,9 @@ async function startLocked({
     },
     room: () => readHostRoom(stateDirectory),
     readSecret: (source) => readSecret(source, environment),
+    previewRun: config.previews.run,
     settings: {
+      held_lines: [],
       smtp_url: await readSmtpUrl(config, environment),
       max_entries: config.max_entries,
     },
@@ -309,13 +311,14 @@ async function openSources(
 }
 
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, keep, variables, secrets}, index) => {
+  return environments.map(({branches, keep, run, variables, secrets}, index) => {
     const includes = createBranchFilter(branches);
     const onlyLive = branches.length === 1 && branches[0] === 'live';
     return {
       place: `${name}[${index}]`,
       appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
       keep,
+      run: run ?? null,
       variables,
       secrets,
     };

@@ -175,6 +175,16 @@ function createProgram(
 
   client(
     program
+      .command('release')
+      .description('let jobs of a preview run that previews.run holds: one, or all of them')
+      .argument('<branch>', 'name or key')
+      .argument('[job]', 'name of one job, or its whole line'),
+  ).action(async (branch, job, flags) =>
+    finish(await (await import('./commands/release.ts')).release(branch, job, flags, environment, terminal)),
+  );
+
+  client(
+    program
       .command('forget')
       .description(
         'remove a branch that git has lost, its container and all its data; the only way for a live one',

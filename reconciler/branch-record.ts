@@ -45,6 +45,8 @@ export const branchRecordSchema = z.object({
   /** The revision whose work is in the live branch. */
   merged: z.object({revision: z.string(), into: z.string(), commit: z.string()}).nullable().default(null),
   trashed_at: z.string().nullable(),
+  /** Jobs that run although the policy holds them. */
+  released: z.object({all: z.boolean(), jobs: z.array(z.string())}).default({all: false, jobs: []}),
   /** A person wants it gone although it may be live. */
   forget_requested: z.boolean().default(false),
   /** A person took the container out of the trash while git still lacks the branch. */
@@ -78,6 +80,7 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     merged: null,
     trashed_at: null,
     restored: false,
+    released: {all: false, jobs: []},
     forget_requested: false,
     active_ms: null,
     handled_request: null,

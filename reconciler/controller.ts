@@ -9,13 +9,16 @@ import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Run} from '../schemas/run.ts';
 import {createAdmission, type PreviewLimits} from './admission.ts';
-import type {ScriptCheck} from './branch-files.ts';
+import {readBranchFiles, type ScriptCheck} from './branch-files.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
-import {bindingsOf, describeBinding, resolveBindings} from './environments.ts';
+import {bindingsOf, describeBinding, previewRunOf, resolveBindings} from './environments.ts';
+import {filesOfLive} from './live-files.ts';
+import type {BranchFiles} from './observation.ts';
 import {failureOf, jitter, retryDelayMs} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
+import {hasJob, heldLines, type PreviewRun} from './preview-holds.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RecordStore} from './record-store.ts';
@@ -44,6 +47,8 @@ export interface ControllerOptions {
   readonly baseUrl: () => string;
   readonly policy: PlanPolicy;
   readonly settings: ContainerSettings;
+  /** What previews run that no environment says otherwise of. */
+  readonly previewRun: PreviewRun;
   readonly limits: PreviewLimits;
   /** What the host has left where containers live. */
   readonly room: () => Promise<HostRoom>;
@@ -71,6 +76,8 @@ export interface Controller {
   reconcileAll(options: {confirmDeletions: boolean}): string;
   /** Takes a branch's container out of the trash. */
   restore(keyOrName: string): Promise<Branch>;
+  /** Lets held jobs of a preview run: one by its name or rule, or all of them. Throws ENTRY_NOT_FOUND. */
+  release(keyOrName: string, job: string | null): Promise<Branch>;
   /** Removes a branch that git has lost, its container and its data, live or not. Throws BRANCH_PRESENT. */
   forget(keyOrName: string): Promise<void>;
   /** What the configuration gives to a branch: names and sources, no values. */
@@ -207,6 +214,7 @@ export function createController(options: ControllerOptions): Controller {
       const state = observedOf(key);
       state.phase = null;
       if (taken.some(({kind}) => leavingKinds.has(kind))) admitNext(record);
+      if (record.live && taken.length > 0) followLive(record);
       if (result === null) {
         await forget(record);
         return;
@@ -247,9 +255,9 @@ export function createController(options: ControllerOptions): Controller {
     checkScript: options.checkScript,
     policy: options.policy,
     admit: admission.admit,
-    environmentOf: async (branch) => ({
+    environmentOf: async (branch, files, signal) => ({
       ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
-      settings: options.settings,
+      settings: {...options.settings, held_lines: await heldLinesOf(branch, {files, watch, signal})},
     }),
     findContainer: async ({container_id, key}) => {
       const all = await containers.list();
@@ -258,6 +266,33 @@ export function createController(options: ControllerOptions): Controller {
     onPlan: (plan, desired) => onPlan(record, plan, desired.kind === 'served' ? desired.revision : null),
     onObserved: ({container, runtime}) => onObserved(record, container, runtime),
   });
+
+  const runOf = (record: BranchRecord): PreviewRun =>
+    previewRunOf(watches.get(record.repository)?.environments ?? [], record, options.previewRun);
+
+  const heldLinesOf = async (
+    record: BranchRecord,
+    {files, watch, signal}: {files: BranchFiles; watch: RepositoryWatch; signal: AbortSignal},
+  ) => {
+    const run = runOf(record);
+    const live =
+      run === 'changed'
+        ? await filesOfLive(watch.source, {
+            records: records.all(),
+            repository: record.repository,
+            files,
+            signal,
+          })
+        : null;
+    return heldLines(run, {crontabs: files.crontabs, live, released: record.released});
+  };
+
+  /** What live runs has changed: previews that leave out the same lines are looked at again. */
+  const followLive = ({repository}: BranchRecord) => {
+    for (const record of records.all())
+      if (!record.live && record.repository === repository && runOf(record) === 'changed')
+        queue.add(record.key);
+  };
 
   const onPlan = (record: BranchRecord, plan: readonly Action[], revision: string | null) => {
     record.plan = [...plan];
@@ -577,6 +612,30 @@ export function createController(options: ControllerOptions): Controller {
         });
       }
       return id;
+    },
+    async release(keyOrName, job) {
+      const record = find(keyOrName);
+      const {revision} = record;
+      const watch = watches.get(record.repository);
+      if (job !== null) {
+        const signal = AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)]);
+        const tree = revision === null ? null : await watch?.source.readHoody(revision, {signal});
+        const {crontabs} = tree == null ? {crontabs: []} : await readBranchFiles(tree, options.checkScript);
+        if (!hasJob(crontabs, job))
+          throw new AppError(
+            'ENTRY_NOT_FOUND',
+            `${record.branch} has no job ${JSON.stringify(job)} in its crontab`,
+          );
+      }
+      const {all, jobs} = record.released;
+      record.released = {
+        all: all || job === null,
+        jobs: job === null || jobs.includes(job) ? jobs : [...jobs, job],
+      };
+      await records.save(record);
+      queue.add(record.key, {first: true});
+      await queue.settled([record.key]);
+      return view(record);
     },
     async forget(keyOrName) {
       const record = find(keyOrName);

@@ -2,6 +2,7 @@ import {shortestSecretLength} from '../runtime/platform/secret-mask.ts';
 import type {SecretSource} from '../schemas/config.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {PreviewRun} from './preview-holds.ts';
 
 /** One item of `environments` in the operator's configuration. */
 export interface EnvironmentRule {
@@ -10,6 +11,8 @@ export interface EnvironmentRule {
   readonly appliesTo: (branch: string, live: boolean) => boolean;
   /** These branches stay when they are merged. */
   readonly keep: boolean;
+  /** What previews among these branches run; null leaves it to other rules. */
+  readonly run: PreviewRun | null;
   readonly variables: Readonly<Record<string, string>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
 }
@@ -33,6 +36,16 @@ export function bindingsOf(
       bindings.set(name, {name, kind: 'secret', place, source});
   }
   return [...bindings.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** What a branch runs of its crontab: everything where it is live, else what the last rule with a say wants. */
+export function previewRunOf(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+  otherwise: PreviewRun,
+): PreviewRun {
+  if (live) return 'all';
+  return rules.findLast(({run, appliesTo}) => run !== null && appliesTo(branch, live))?.run ?? otherwise;
 }
 
 /** The values themselves. Throws SECRET_UNAVAILABLE with the name and the source, never with a value. */

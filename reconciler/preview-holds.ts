@@ -1,3 +1,5 @@
+import {heldLine} from '../schemas/control.ts';
+import {derivedName} from '../schemas/crontab/command.ts';
 import {parseCrontab, ruleOf} from '../schemas/crontab.ts';
 import type {CrontabFile} from './observation.ts';
 
@@ -5,17 +7,12 @@ import type {CrontabFile} from './observation.ts';
 export type PreviewRun = 'all' | 'changed' | 'none';
 
 /** Lines that a container holds: all of the raw crontabs, or those named by `heldLine`. */
-export type HeldLines = 'all' | readonly string[];
+export type HeldLines = 'all' | string[];
 
 /** What was let go by hand: everything, or the jobs with these names and rules. */
 export interface Released {
   readonly all: boolean;
   readonly jobs: readonly string[];
-}
-
-/** How a line is named where it is held: its user and its rule. */
-export function heldLine(user: string, rule: string): string {
-  return `${user} ${rule}`;
 }
 
 /**
@@ -62,11 +59,16 @@ function linesOf(crontabs: readonly CrontabFile[]): Line[] {
     parseCrontab(text, {file, managedAllowed: false}).jobs.map((job) => ({
       user,
       rule: ruleOf(job),
-      name: job.givenName,
+      name: job.givenName ?? derivedName(job.command),
       command: job.command,
       identity: JSON.stringify([user, ruleOf(job), job.environment, job.timeZone, job.options]),
     })),
   );
+}
+
+/** True where a job of the crontabs has this name or rule. */
+export function hasJob(crontabs: readonly CrontabFile[], wanted: string): boolean {
+  return linesOf(crontabs).some(({name, rule}) => name === wanted || rule === wanted);
 }
 
 const scriptsDirectory = '.hoody/exec/';

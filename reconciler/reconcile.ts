@@ -1,4 +1,5 @@
 import type {Log} from '../runtime/platform/log.ts';
+import {parseCrontab} from '../schemas/crontab.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
@@ -7,7 +8,7 @@ import type {BranchRecord} from './branch-record.ts';
 import type {Container} from './containers/provider.ts';
 import {type Desired, desiredState, type GivenEnvironment, noEnvironment} from './desired.ts';
 import {desiredDigests} from './digests.ts';
-import type {Observation, ObservedRef} from './observation.ts';
+import type {BranchFiles, Observation, ObservedRef} from './observation.ts';
 import {type DesiredDigests, hasDrifted, type PlanPolicy, planBranch} from './plan.ts';
 import {missingResult, type Result} from './status.ts';
 
@@ -15,7 +16,11 @@ export interface ReconcileContext extends ApplyContext {
   readonly checkScript: ScriptCheck;
   readonly policy: PlanPolicy;
   /** Read anew each time. Throws SECRET_UNAVAILABLE. */
-  readonly environmentOf: (record: BranchRecord) => Promise<GivenEnvironment>;
+  readonly environmentOf: (
+    record: BranchRecord,
+    files: BranchFiles,
+    signal: AbortSignal,
+  ) => Promise<GivenEnvironment>;
   readonly log: Log;
   /** The branch's container as the provider knows it now. */
   readonly findContainer: (record: BranchRecord) => Promise<Container | null>;
@@ -49,7 +54,8 @@ export async function reconcileBranch(
   const taken: Action[] = [];
   const ref = await observeRef(record, context, signal);
   // What is to go must not wait for a secret.
-  const given = ref.kind === 'present' ? await context.environmentOf(record) : noEnvironment;
+  const given =
+    ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
   const desired = desiredState(ref, record, given);
   const digests = desiredDigests(desired);
   for (let round = 1; round <= mostRounds; round += 1) {
@@ -113,6 +119,15 @@ function nextSteps(plan: readonly Action[]): readonly Action[] {
   return lifecycle.length > 0 ? lifecycle : plan;
 }
 
+function heldJobs({settings, crontabs}: Extract<Desired, {kind: 'served'}>): number {
+  const {held_lines} = settings;
+  if (held_lines !== 'all') return held_lines.length;
+  return crontabs.reduce(
+    (sum, {file, text}) => sum + parseCrontab(text, {file, managedAllowed: false}).jobs.length,
+    0,
+  );
+}
+
 /** With nothing left to do, what is true now; a served commit becomes the applied one. */
 function settle(
   observation: Observation,
@@ -145,6 +160,7 @@ function settle(
         kind: 'synced',
         revision: desired.revision,
         drift: runtime !== null && hasDrifted(record, runtime),
+        held: heldJobs(desired),
       };
     }
     default:

@@ -6,7 +6,7 @@ import {type Failure, sentence} from './outcome.ts';
 
 /** How a reconciliation ended; `conditions` turns it into what people and machines read. */
 export type Result =
-  | {readonly kind: 'synced'; readonly revision: string; readonly drift: boolean}
+  | {readonly kind: 'synced'; readonly revision: string; readonly drift: boolean; readonly held: number}
   | {
       readonly kind: 'invalid';
       readonly revision: string;
@@ -99,7 +99,7 @@ function conditionValues(result: Result): ConditionValue[] {
             idle,
             healthy,
           ]
-        : [ready('True', 'applied', `Commit ${short} is active.`), idle, healthy];
+        : [ready('True', 'applied', `Commit ${short} is active.${heldWords(result.held)}`), idle, healthy];
     }
     case 'invalid': {
       const [first] = result.issues;
@@ -137,6 +137,12 @@ function conditionValues(result: Result): ConditionValue[] {
     default:
       return result satisfies never;
   }
+}
+
+function heldWords(held: number): string {
+  if (held === 0) return '';
+  const jobs = held === 1 ? '1 job is' : `${held} jobs are`;
+  return ` ${jobs} held, as the preview policy says; branchtab release lets them run.`;
 }
 
 function serving(revision: string | null): string {

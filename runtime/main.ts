@@ -169,6 +169,7 @@ async function openServices(
       users: flags.users,
       environment,
       jitterSeed: flags.container ?? '',
+      heldLines: () => control.environment().settings.held_lines,
       maxEntries: () => control.environment().settings.max_entries,
       mail: {
         delivery() {

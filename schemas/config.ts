@@ -36,6 +36,8 @@ const variableName = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,254}$/, 'a name has letters, digits and _ and begins with no digit')
   .refine((name) => !reservedNames.test(name), 'this name is set by Branchtab itself');
 
+const previewRun = z.enum(['all', 'changed', 'none']);
+
 const environmentSchema = z
   .strictObject({
     branches: z
@@ -54,6 +56,9 @@ const environmentSchema = z
       .boolean()
       .default(false)
       .meta({description: 'Long-lived branches, such as staging: they stay when they are merged.'}),
+    run: previewRun
+      .optional()
+      .meta({description: 'What previews among these branches run; wins over previews.run.'}),
     secrets: z
       .record(variableName, secretSourceSchema)
       .default({})
@@ -119,6 +124,14 @@ export const configSchema = z
       .strictObject({smtp_url: secretSourceSchema})
       .optional()
       .meta({description: 'Where jobs with MAILTO have their output mailed.'}),
+    previews: z
+      .strictObject({
+        run: previewRun.default('all').meta({
+          description:
+            '`all`: what the crontab says. `changed`: not the lines that live has too. `none`: nothing until it is released.',
+        }),
+      })
+      .prefault({}),
     limits: z
       .strictObject({
         previews_per_repository: z

@@ -33,10 +33,21 @@ export const containerSettingsSchema = z.object({
     .nullable()
     .meta({description: 'Server that mails what jobs of a crontab with MAILTO write.'}),
   max_entries: z.int().min(0).max(10_000).meta({description: 'Jobs that one crontab may hold.'}),
+  held_lines: z
+    .union([z.literal('all'), z.array(z.string().max(32_768)).max(10_000)])
+    .default([])
+    .meta({
+      description: 'Raw lines that do not run by themselves, as `<user> <rule>`; `all` for every raw line.',
+    }),
 });
 export type ContainerSettings = z.infer<typeof containerSettingsSchema>;
 
-export const plainSettings: ContainerSettings = {smtp_url: null, max_entries: 10_000};
+export const plainSettings: ContainerSettings = {smtp_url: null, max_entries: 10_000, held_lines: []};
+
+/** How a line is named where it is held. */
+export function heldLine(user: string, rule: string): string {
+  return `${user} ${rule}`;
+}
 
 /** All of it replaces what was there; it reaches runs and calls that start afterwards. */
 export const environmentChangeSchema = z.object({
@@ -54,9 +65,9 @@ export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
 export function environmentText({
   variables,
   secrets,
-  settings: {smtp_url, max_entries},
+  settings: {smtp_url, max_entries, held_lines},
 }: Omit<EnvironmentChange, 'revision'>): string {
-  return JSON.stringify([sortedPairs(variables), sortedPairs(secrets), smtp_url, max_entries]);
+  return JSON.stringify([sortedPairs(variables), sortedPairs(secrets), smtp_url, max_entries, held_lines]);
 }
 
 function sortedPairs(record: Readonly<Record<string, string>>): [string, string][] {

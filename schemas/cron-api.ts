@@ -63,6 +63,9 @@ const times = {
   next_run: z.string().nullable().meta({description: 'RFC 3339 UTC; null when it never comes.'}),
   last_run: runSchema.nullable(),
   paused: pauseSchema.nullable().meta({description: 'null while the entry is not paused.'}),
+  held: z.boolean().meta({
+    description: 'True for a line of a preview that does not run by itself, such as one that live has too.',
+  }),
 };
 
 /** How the job runs, as told by its metadata or by the `# branchtab:` comment above its line. */

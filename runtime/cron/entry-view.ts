@@ -21,6 +21,8 @@ export interface EntryTimes {
   nextRunMs(entry: Entry): number | null;
   lastRun(entry: Entry): Run | null;
   pauseOf(entry: Entry): Pause | null;
+  /** True for a line that the controller holds back. */
+  isHeld(entry: Entry): boolean;
 }
 
 /** One item per managed entry and per raw line, in file order, so that a page is built from its own lines only. */
@@ -99,11 +101,12 @@ function howItRuns({job}: Entry, facts: EntryTimes) {
 function timesOf(
   entry: Entry,
   facts: EntryTimes,
-): {next_run: string | null; last_run: Run | null; paused: PauseView | null} {
+): {next_run: string | null; last_run: Run | null; paused: PauseView | null; held: boolean} {
   return {
     next_run: iso(facts.nextRunMs(entry)),
     last_run: facts.lastRun(entry),
     paused: pauseView(facts.pauseOf(entry)),
+    held: facts.isHeld(entry),
   };
 }
 

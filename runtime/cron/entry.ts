@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import {derivedName} from '../../schemas/crontab/command.ts';
 import {parseTimestamp} from '../../schemas/crontab/managed.ts';
 import {type Crontab, type CrontabJob, ruleOf} from '../../schemas/crontab.ts';
 
@@ -64,16 +65,6 @@ export function runId(entryId: string, scheduledMs: number): string {
 /** The try after the run `id`. */
 export function retryRunId(id: string): string {
   return uuidV5(`${id}\nretry`);
-}
-
-/** The program's base name without its extension: `/srv/jobs/sync-stripe.py --all` gives `sync-stripe`. */
-function derivedName(command: string): string | null {
-  const program = command.split(/[ \t;|&()]+/).find((word) => word !== '' && !/^[A-Za-z_]\w*=/.test(word));
-  const name = program
-    ?.split('/')
-    .at(-1)
-    ?.replace(/(?<=.)\.[A-Za-z0-9]+$/, '');
-  return name === undefined || !/^[\w.-]{1,64}$/.test(name) ? null : name;
 }
 
 /** A part of `rangeMs` in whole seconds, always the same for the same `key`. */

@@ -44,6 +44,7 @@ export function createFiring({
   clock,
   log,
   environment,
+  isHeld,
   store,
   runs,
   pauses,
@@ -56,6 +57,7 @@ export function createFiring({
   clock: Clock;
   log: Log;
   environment: JobEnvironment;
+  isHeld: (entry: Entry) => boolean;
   store: CrontabStore;
   runs: RunStore;
   pauses: PauseStore;
@@ -76,6 +78,7 @@ export function createFiring({
   /** Why no run of the entry may start by itself. */
   function blocked(entry: Entry): string | null {
     if (state !== 'running') return state;
+    if (isHeld(entry)) return 'held';
     return pauses.of(entry, clock.now()) === null ? null : 'entry_paused';
   }
 

@@ -1,5 +1,12 @@
 import {join} from 'node:path';
-import type {ControlEvent, ControlState, LastRun, ScheduleState} from '../../schemas/control.ts';
+import {
+  type ContainerSettings,
+  type ControlEvent,
+  type ControlState,
+  heldLine,
+  type LastRun,
+  type ScheduleState,
+} from '../../schemas/control.ts';
 import type {
   CreateEntry,
   CrontabList,
@@ -15,7 +22,7 @@ import type {
   UpdateEntry,
 } from '../../schemas/cron-api.ts';
 import type {OutputEvent, PauseRequest, Why} from '../../schemas/cron-run-api.ts';
-import {crontabLimits} from '../../schemas/crontab.ts';
+import {crontabLimits, ruleOf} from '../../schemas/crontab.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {Run, RunList} from '../../schemas/run.ts';
 import {createZone, isTimeZone} from '../../schemas/schedule/zone.ts';
@@ -27,7 +34,7 @@ import {openCrontabStore, type StoredCrontab} from './crontab-store.ts';
 import {checkCrontabSize, createCrontabWrites, type PutOptions} from './crontab-writes.ts';
 import {missedWhileDown} from './downtime.ts';
 import {createEntries} from './entries.ts';
-import {runId} from './entry.ts';
+import {type Entry, runId} from './entry.ts';
 import {createEntryActions} from './entry-actions.ts';
 import type {EntryTimes} from './entry-view.ts';
 import {createFiring, type JobEnvironment} from './firing.ts';
@@ -61,6 +68,8 @@ export interface CronOptions {
   /** Names that have a crontab beside `root` and, where we are root, the system users. */
   readonly users: readonly string[];
   readonly environment: JobEnvironment;
+  /** Raw lines that do not run by themselves; asked with each run. None unless given. */
+  readonly heldLines?: () => ContainerSettings['held_lines'];
   /** Tells this container from others, so that the jitter of equal jobs differs. Empty unless given. */
   readonly jitterSeed?: string;
   /** Sends what `MAILTO` asks for; `host` stands for the container in sender and subject. */
@@ -191,10 +200,15 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     obstacle: (entry) => firing.retryObstacle(entry),
     start: (entry, claim) => firing.startRetry(entry, claim),
   });
+  const isHeld = ({user, job}: Entry) => {
+    const held = options.heldLines?.() ?? [];
+    return job.managed === null && (held === 'all' || held.includes(heldLine(user, ruleOf(job))));
+  };
   const firing = createFiring({
     clock,
     log,
     environment,
+    isHeld,
     store,
     runs,
     pauses,
@@ -250,6 +264,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     nextRunMs: ({user, id}) => scheduler.nextOf(user, id),
     lastRun: ({id}) => runs.lastOf(id),
     pauseOf: (entry) => pauses.of(entry, clock.now()),
+    isHeld,
   });
   const entries = createEntries({writes, clock, times, zones});
   const queries = createRunQueries({users, runs, entriesOf: (user) => store.get(user).entries});

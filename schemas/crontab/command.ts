@@ -25,3 +25,13 @@ export function escapePercent(command: string): string {
 function unescapePercent(text: string): string {
   return text.replaceAll('\\%', '%');
 }
+
+/** The program's base name without its extension: `/srv/jobs/sync-stripe.py --all` gives `sync-stripe`. */
+export function derivedName(command: string): string | null {
+  const program = command.split(/[ \t;|&()]+/).find((word) => word !== '' && !/^[A-Za-z_]\w*=/.test(word));
+  const name = program
+    ?.split('/')
+    .at(-1)
+    ?.replace(/(?<=.)\.[A-Za-z0-9]+$/, '');
+  return name === undefined || !/^[\w.-]{1,64}$/.test(name) ? null : name;
+}

@@ -60,7 +60,7 @@ test('an unknown branch exits 4 in every command that takes one', async (t) => {
   const world = await createControllerWorld(t);
   const repository = await createGitWorld(t, {fixture: 'simple'});
   await world.up('--repo', repository.path);
-  for (const command of ['status', 'reconcile', 'runs', 'logs', 'restore', 'env', 'forget']) {
+  for (const command of ['status', 'reconcile', 'runs', 'logs', 'restore', 'env', 'forget', 'release']) {
     const {code, stdout, stderr} = await world.run(command, 'nowhere', '--json');
     t.is(code, 4, command);
     t.is(stdout, '', command);

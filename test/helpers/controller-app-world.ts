@@ -40,6 +40,7 @@ export async function createControllerAppWorld(t: Teardown) {
     baseUrl: () => 'http://127.0.0.1:7070',
     settings: plainSettings,
     readSecret: async () => '',
+    previewRun: 'all',
     limits: {previewsPerRepository: 10_000, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
     room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
     policy: {undoWindowMs: 0, drift: 'revert'},

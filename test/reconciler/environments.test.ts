@@ -5,6 +5,7 @@ const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule =
   place,
   appliesTo: () => true,
   keep: false,
+  run: null,
   variables: {},
   secrets: {},
   ...given,
