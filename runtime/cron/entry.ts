@@ -57,6 +57,11 @@ export function entriesOf(user: string, {jobs}: Crontab, jitterSeed: string): En
   });
 }
 
+/** At the very instant of its expiry an entry is past it. */
+export function isExpired({expiresAtMs}: Entry, nowMs: number): boolean {
+  return expiresAtMs !== null && expiresAtMs <= nowMs;
+}
+
 /** The same entry and scheduled instant always give the same run, so that claiming twice is seen. */
 export function runId(entryId: string, scheduledMs: number): string {
   return uuidV5(`${entryId}\nrun\n${scheduledMs}`);

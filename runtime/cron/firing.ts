@@ -4,7 +4,7 @@ import type {Clock} from '../platform/clock.ts';
 import type {Log} from '../platform/log.ts';
 import type {CrontabStore} from './crontab-store.ts';
 import {movedByGap} from './due.ts';
-import {type Entry, runId} from './entry.ts';
+import {type Entry, isExpired, runId} from './entry.ts';
 import type {GivenEnvironment, JobRunner} from './job-runner.ts';
 import type {PauseStore} from './pause-store.ts';
 import type {Retries} from './retries.ts';
@@ -155,9 +155,9 @@ export function createFiring({
 
   function fireOverdue(): void {
     const nowMs = clock.now();
-    const overdue = allEntries().filter(({job, runAtMs, expiresAtMs}) => {
-      const isDue = job.enabled && runAtMs !== null && runAtMs <= nowMs;
-      return isDue && (expiresAtMs === null || expiresAtMs > nowMs);
+    const overdue = allEntries().filter((entry) => {
+      const {job, runAtMs} = entry;
+      return job.enabled && runAtMs !== null && runAtMs <= nowMs && !isExpired(entry, nowMs);
     });
     hasOverdue = overdue.length > 0;
     if (!hasOverdue) return;
@@ -178,7 +178,7 @@ export function createFiring({
     fire(
       allEntries()
         .filter(({job}) => job.schedule.reboot && job.enabled)
-        .filter(({expiresAtMs}) => expiresAtMs === null || expiresAtMs > scheduledMs)
+        .filter((entry) => !isExpired(entry, scheduledMs))
         .map((entry) => ({entry, scheduledMs, skipped: null, catchup: false})),
     );
   }
@@ -248,8 +248,7 @@ type EndOfEntry = 'removed' | 'disabled' | 'expired';
 function endOf(present: Entry | undefined, nowMs: number): EndOfEntry | null {
   if (present === undefined) return 'removed';
   if (!present.job.enabled) return 'disabled';
-  const {expiresAtMs} = present;
-  return expiresAtMs !== null && expiresAtMs <= nowMs ? 'expired' : null;
+  return isExpired(present, nowMs) ? 'expired' : null;
 }
 
 function keyOf({user, id}: Entry): string {

@@ -3,7 +3,7 @@ import {type Clock, nextTurn} from '../platform/clock.ts';
 import {type JobEnd, type JobProcess, type OutputStream, startJob} from '../platform/job-process.ts';
 import type {Log} from '../platform/log.ts';
 import type {SecretMask} from '../platform/secret-mask.ts';
-import type {Entry} from './entry.ts';
+import {type Entry, isExpired} from './entry.ts';
 import {jobRequest} from './job-request.ts';
 import type {RunRecorder} from './run-recorder.ts';
 import type {RunClaim, RunResult, RunStore} from './run-store.ts';
@@ -259,10 +259,6 @@ function outcome(end: JobEnd, ending: Ending | null): Pick<RunResult, 'status' |
   if (ending !== null) return ending;
   const succeeded = end.kind === 'exited' && end.code === 0;
   return {status: succeeded ? 'succeeded' : 'failed', reason: null};
-}
-
-function isExpired({expiresAtMs}: Entry, nowMs: number): boolean {
-  return expiresAtMs !== null && expiresAtMs <= nowMs;
 }
 
 function notStarted(how: Pick<RunResult, 'status' | 'reason'>, finishedMs: number): RunResult {

@@ -34,7 +34,7 @@ import {openCrontabStore, type StoredCrontab} from './crontab-store.ts';
 import {checkCrontabSize, createCrontabWrites, type PutOptions} from './crontab-writes.ts';
 import {missedWhileDown} from './downtime.ts';
 import {createEntries} from './entries.ts';
-import {type Entry, runId} from './entry.ts';
+import {type Entry, isExpired, runId} from './entry.ts';
 import {createEntryActions} from './entry-actions.ts';
 import type {EntryTimes} from './entry-view.ts';
 import {createFiring, type JobEnvironment} from './firing.ts';
@@ -245,9 +245,8 @@ export async function openCron(options: CronOptions): Promise<CronService> {
       remember(stored);
       if (isStarted) firing.fireOverdue();
     },
-    isOver: ({id, expiresAtMs, runAtMs}) =>
-      (expiresAtMs !== null && expiresAtMs <= clock.now()) ||
-      (runAtMs !== null && runs.has(runId(id, runAtMs))),
+    isOver: (entry) =>
+      isExpired(entry, clock.now()) || (entry.runAtMs !== null && runs.has(runId(entry.id, entry.runAtMs))),
     maxEntries: options.maxEntries ?? (() => crontabLimits.maxLines),
     maxTotalLength: options.maxTotalLength ?? 40 * 1024 * 1024,
   });

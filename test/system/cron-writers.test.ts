@@ -127,7 +127,7 @@ test('a whole-file PUT that names the text it read never takes an entry away tha
   );
 });
 
-test('the crontabs of two users are written at once, and none gets what the other wrote', async (t) => {
+test('S39: the crontabs of two users are written at once, and none gets what the other wrote', async (t) => {
   const {url} = await startRuntime(t, ['--user', 'ada']);
   const put = (user: string, crontab: string) =>
     fetch(`${url}/users/${user}/crontab`, {
