@@ -14,6 +14,7 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
   BRANCH_NOT_FOUND: exitCodes.notFound,
   BRANCH_AMBIGUOUS: exitCodes.notFound,
   REPOSITORY_NOT_FOUND: exitCodes.notFound,
+  REVISION_NOT_FOUND: exitCodes.notFound,
 };
 
 const repeated = (value: string, former: string[] | undefined) => [...(former ?? []), value];
@@ -102,6 +103,21 @@ function createProgram(
     .addOption(options.json())
     .action(async (flags) =>
       finish(await (await import('./commands/init.ts')).init(flags, environment, terminal)),
+    );
+
+  program
+    .command('plan')
+    .description(
+      'what a change does to the schedule: jobs that come, change and go, in words; needs no controller',
+    )
+    .option('--base <commit>', 'what runs today: branch, tag or commit (default: the default branch)')
+    .option('--head <commit>', 'what shall run', 'HEAD')
+    .addOption(options.repo())
+    .option('--tz <zone>', 'time zone of lines without one (default: timezone of branchtab.yaml, or UTC)')
+    .option('--markdown', 'for a comment on a pull request')
+    .addOption(options.json())
+    .action(async (flags) =>
+      finish(await (await import('./commands/plan.ts')).plan(flags, environment, terminal)),
     );
 
   client(

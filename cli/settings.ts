@@ -37,7 +37,7 @@ const configFile = 'branchtab.yaml';
  * either, the one around the working directory is watched. Throws AppError CONFIG_INVALID with every issue.
  */
 export async function readSettings(flags: SettingsFlags, environment: Environment): Promise<Settings> {
-  const file = await readConfigFile(flags.config);
+  const file = await readConfig(flags.config);
   const overrides = {
     ...(flags.repo === undefined ? {} : {repositories: [...flags.repo]}),
     ...(flags.branches === undefined ? {} : {branches: flags.branches.split(',').map((glob) => glob.trim())}),
@@ -66,7 +66,8 @@ export async function readSettings(flags: SettingsFlags, environment: Environmen
   return {config: withRepository, stateDirectory: await stateDirectoryOf(withRepository, environment)};
 }
 
-async function readConfigFile(path: string | undefined): Promise<Config> {
+/** `branchtab.yaml` of the working directory, or the file at `path`; the defaults where there is none. Throws CONFIG_INVALID. */
+export async function readConfig(path: string | undefined): Promise<Config> {
   const text = await readTextIfPresent(path ?? configFile);
   if (text === null) {
     if (path !== undefined) throw new AppError('CONFIG_INVALID', `There is no file ${path}`);

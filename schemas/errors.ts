@@ -117,6 +117,7 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'More than one branch has this name; use the key.',
   },
+  REVISION_NOT_FOUND: {status: 404, retryable: false, meaning: 'The repository has no such commit.'},
   REPOSITORY_NOT_FOUND: {status: 404, retryable: false, meaning: 'No repository with this name is watched.'},
   CONTAINER_NOT_FOUND: {status: 404, retryable: false, meaning: 'No container with this id exists.'},
   CONTAINER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container does not answer right now.'},

@@ -4,6 +4,7 @@ import {canonicalPath, filesBelow} from '../../runtime/platform/directory-tree.t
 import {watchDirectories} from '../../runtime/platform/file-watch.ts';
 import {createGit, type Git, type GitResult} from '../../runtime/platform/git-process.ts';
 import type {Log} from '../../runtime/platform/log.ts';
+import {AppError} from '../../schemas/errors.ts';
 import {createUnnameableWarning, listRefs} from './branch-list.ts';
 import {type InheritedEnvironment, readingEnvironment} from './git-environment.ts';
 import {createGitObjects} from './git-objects.ts';
@@ -22,6 +23,13 @@ export interface LocalSourceOptions {
 /** A source that counts the git processes it started. */
 export interface GitSource extends Source {
   gitProcesses(): number;
+}
+
+/** A repository of this machine, where commits are named by people. */
+export interface LocalSource extends GitSource {
+  /** The commit that a branch, tag or other name stands for. Throws REVISION_NOT_FOUND. */
+  resolve(name: string, options: {signal: AbortSignal}): Promise<string>;
+  rootTreeOf(commit: string, options: {signal: AbortSignal}): Promise<string>;
 }
 
 interface Place {
@@ -43,7 +51,7 @@ export async function openLocalSource({
   environment,
   clock,
   log,
-}: LocalSourceOptions): Promise<GitSource> {
+}: LocalSourceOptions): Promise<LocalSource> {
   const finder = await openFinder(path, environment);
   const place = await findPlace(finder.git, finder.path);
   const git = createGit({
@@ -103,6 +111,27 @@ export async function openLocalSource({
     kind: 'local',
     gitProcesses: () => finder.git.started() + git.started(),
     list,
+    async resolve(name, {signal}) {
+      const {exitCode, stdout} = await run(
+        ['rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`],
+        signal,
+      );
+      const id = lastLine(stdout);
+      if (exitCode === 0 && isObjectId(id)) return id;
+      throw new AppError(
+        'REVISION_NOT_FOUND',
+        `${place.repository} has no commit ${JSON.stringify(name.slice(0, 120))}; write a branch, a tag or a commit id`,
+      );
+    },
+    async rootTreeOf(commit, {signal}) {
+      const {exitCode, stdout, stderr} = await run(
+        ['rev-parse', '--verify', '--end-of-options', `${commit}^{tree}`],
+        signal,
+      );
+      const id = lastLine(stdout);
+      if (exitCode === 0 && isObjectId(id)) return id;
+      throw unreadable(place.repository, `reading ${commit}`, stderr);
+    },
     async readRef(branch, {signal}) {
       // The name HEAD stands for a detached HEAD, which is no ref below refs/heads.
       if (branch === 'HEAD') return (await list({signal})).branches.get(branch) ?? null;

@@ -1,0 +1,126 @@
+import {resolve} from 'node:path';
+import {readBranchFiles} from '../../reconciler/branch-files.ts';
+import type {CrontabFile} from '../../reconciler/observation.ts';
+import {type Side, scheduleChange} from '../../reconciler/schedule-change.ts';
+import {openLocalSource} from '../../reconciler/sources/git-local.ts';
+import type {HoodyTree, Source} from '../../reconciler/sources/source.ts';
+import {loadScheduleWords} from '../../runtime/cron/schedule-words.ts';
+import {systemClock} from '../../runtime/platform/clock.ts';
+import {silentLog} from '../../runtime/platform/log.ts';
+import {checkScript} from '../../runtime/platform/script-check.ts';
+import {AppError} from '../../schemas/errors.ts';
+import {isTimeZone} from '../../schemas/schedule/zone.ts';
+import type {ScheduleChange} from '../../schemas/schedule-change.ts';
+import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import {planMarkdown, planText} from '../plan-text.ts';
+import {type Environment, readConfig} from '../settings.ts';
+import type {Terminal} from '../terminal.ts';
+
+export interface PlanFlags {
+  readonly base?: string;
+  readonly head?: string;
+  readonly repo?: readonly string[];
+  readonly tz?: string;
+  readonly json?: boolean;
+  readonly markdown?: boolean;
+}
+
+/** Of so many other branches the crontabs are compared. */
+const mostOthers = 200;
+
+/** `branchtab plan`: what the schedule of `--head` changes against that of `--base`. Needs no controller. */
+export async function plan(
+  flags: PlanFlags,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const timeZone = flags.tz ?? (await readConfig(undefined)).timezone;
+  if (!isTimeZone(timeZone))
+    throw new AppError(
+      'CONFIG_INVALID',
+      `--tz ${timeZone} is no time zone; write one such as Europe/Berlin.`,
+    );
+  const source = await openLocalSource({
+    path: resolve(flags.repo?.[0] ?? '.'),
+    environment,
+    clock: systemClock,
+    log: silentLog,
+  });
+  try {
+    const change = await compare(source, flags, timeZone);
+    if (flags.json) terminal.out(`${JSON.stringify(change)}\n`);
+    else terminal.out(flags.markdown ? planMarkdown(change) : planText(change, terminal.paint));
+    return change.issues.length === 0 ? exitCodes.ok : exitCodes.failed;
+  } finally {
+    await source.close();
+  }
+}
+
+async function compare(
+  source: Awaited<ReturnType<typeof openLocalSource>>,
+  flags: PlanFlags,
+  timeZone: string,
+): Promise<ScheduleChange> {
+  const {signal} = new AbortController();
+  const {branches, defaultBranch} = await source.list({signal});
+  const baseName = flags.base ?? defaultBranch;
+  if (baseName === null)
+    throw new AppError('CONFIG_INVALID', 'The repository has no default branch; name one with --base.');
+  const [base, head] = await Promise.all(
+    [baseName, flags.head ?? 'HEAD'].map(async (name) => ({
+      name,
+      commit: await source.resolve(name, {signal}),
+    })),
+  );
+  if (base === undefined || head === undefined) throw new Error('two names give two commits');
+  const [before, after] = await Promise.all(
+    [base, head].map(({commit}) => source.readHoody(commit, {signal})),
+  );
+  const [baseTree, headTree] = await Promise.all(
+    [base, head].map(({commit}) => source.rootTreeOf(commit, {signal})),
+  );
+  if (baseTree === undefined || headTree === undefined) throw new Error('two commits have two trees');
+  const tree = await source.diffTrees(null, headTree, {signal});
+  const change = scheduleChange(await sideOf(before), await sideOf(after), {
+    timeZone,
+    nowMs: systemClock.now(),
+    describe: await loadScheduleWords(),
+    changedPaths: (await source.diffTrees(baseTree, headTree, {signal})).map(({path}) => path),
+    tree: new Map(
+      tree.flatMap((entry) =>
+        entry.kind === 'write' ? [[entry.path, {executable: entry.mode !== 'file'}]] : [],
+      ),
+    ),
+    others: await crontabsOfOthers(source, branches, new Set([base.commit, head.commit]), signal),
+  });
+  return {base, head, ...change};
+}
+
+async function sideOf(tree: HoodyTree | null | undefined): Promise<Side> {
+  return tree == null ? {crontabs: [], scripts: [], issues: []} : readBranchFiles(tree, checkScript);
+}
+
+/** What cannot be read of them is no matter of this plan. */
+async function crontabsOfOthers(
+  source: Source,
+  branches: ReadonlyMap<string, string>,
+  without: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<Map<string, readonly CrontabFile[]>> {
+  const order = await source.newestFirst({signal});
+  const commits = order
+    .map((branch): [string, string | undefined] => [branch, branches.get(branch)])
+    .filter((pair): pair is [string, string] => pair[1] !== undefined && !without.has(pair[1]))
+    .slice(0, mostOthers);
+  const withHoody = await source.hasHoody(
+    commits.map(([, commit]) => commit),
+    {signal},
+  );
+  const found = new Map<string, readonly CrontabFile[]>();
+  for (const [branch, commit] of commits) {
+    if (!withHoody.has(commit)) continue;
+    const tree = await source.readHoody(commit, {signal}).catch(() => null);
+    if (tree !== null) found.set(branch, (await readBranchFiles(tree, async () => [])).crontabs);
+  }
+  return found;
+}
