@@ -170,7 +170,7 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
       const known = find(idOrName);
       return known?.phase === null ? known.container : null;
     },
-    async create({from, name = `standalone-${randomBytes(6).toString('hex')}`}, {signal}) {
+    async create({from, name = `container-${randomBytes(6).toString('hex')}`}, {signal}) {
       checkStandaloneName(name);
       if (claimed.has(name)) throw nameTaken(name);
       claimed.add(name);

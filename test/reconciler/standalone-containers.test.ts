@@ -50,7 +50,7 @@ test('without a name it gets one of its own each time', async (t) => {
   const {standalone} = await setup(t);
   const [one, two] = await Promise.all([standalone.create({}, noSignal), standalone.create({}, noSignal)]);
   t.not(one.container.name, two.container.name);
-  t.regex(one.container.name, /^standalone-[0-9a-f]{12}$/);
+  t.regex(one.container.name, /^container-[0-9a-f]{12}$/);
 });
 
 for (const name of [
