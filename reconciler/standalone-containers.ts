@@ -1,28 +1,15 @@
 import {randomBytes} from 'node:crypto';
-import type {Clock} from '../runtime/platform/clock.ts';
-import type {Log} from '../runtime/platform/log.ts';
 import type {CreateContainer} from '../schemas/container-api.ts';
-import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {ContainerFacts} from './branch-view.ts';
-import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
-import {type Crashes, noCrashes, retryDelayMs, withCrash} from './outcome.ts';
-import {createQueue} from './queue.ts';
-import type {RuntimeClient} from './runtime-client.ts';
+import {type Container, labelNames} from './containers/provider.ts';
 import {checkStandaloneName} from './standalone-name.ts';
+import {createStandaloneTable} from './standalone-table.ts';
+import {createUpkeep, type UpkeepOptions} from './standalone-upkeep.ts';
 
-export interface StandaloneOptions {
-  readonly provider: ContainerProvider;
-  readonly client: (container: Container) => RuntimeClient;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** In [0, 1). */
-  readonly random: () => number;
-  readonly settings: ContainerSettings;
+export interface StandaloneOptions extends UpkeepOptions {
   /** IANA zone of schedules in containers made from now on. */
   readonly timeZone: string;
-  /** Containers that are started at the same time. */
-  readonly concurrency: number;
   readonly stopGraceMs: number;
 }
 
@@ -50,78 +37,20 @@ export interface StandaloneContainers {
 /** Values of the label. Whatever a crash leaves half made or half removed is removed at the next start. */
 const stages = {making: 'making', ready: 'ready', removing: 'removing'} as const;
 
-interface Standalone extends ContainerFacts {
-  readonly crashes: Crashes;
-}
-
 export function createStandaloneContainers(options: StandaloneOptions): StandaloneContainers {
-  const {provider, clock, log} = options;
-  const containers = new Map<string, Standalone>();
+  const {provider, log} = options;
+  const table = createStandaloneTable();
+  const upkeep = createUpkeep(table, options);
   /** Names from the moment they are asked for. */
   const claimed = new Set<string>();
   const making = new Set<Promise<unknown>>();
   const shutdown = new AbortController();
-  let stopWatching = () => {};
 
-  const change = (id: string, changed: Partial<Standalone>) => {
-    const known = containers.get(id);
-    if (known !== undefined) containers.set(id, {...known, ...changed});
-  };
-
-  const find = (idOrName: string): Standalone | null =>
-    containers.get(idOrName) ??
-    [...containers.values()].find(({container}) => container.name === idOrName) ??
-    null;
-
-  /** Starts what does not run, hands over the settings of today and lets the schedule go. Doing it twice does no harm. */
-  const release = async (id: string, signal: AbortSignal): Promise<void> => {
-    const container = await provider.start(id, {signal});
-    change(id, {container, schedule: null});
-    const client = options.client(container);
-    await client.setEnvironment({revision: null, variables: {}, settings: options.settings}, {signal});
-    await client.setSchedule({state: 'running', reason: null}, {signal});
-    change(id, {schedule: 'running'});
-  };
-
-  const discard = async (id: string): Promise<void> => {
-    change(id, {phase: 'stopping'});
-    await provider.remove(id);
-    containers.delete(id);
-  };
-
-  const noteCrash = (id: string): number => {
-    const crashes = withCrash(containers.get(id)?.crashes ?? noCrashes, clock.now());
-    change(id, {crashes});
-    return crashes.count;
-  };
-
-  const work = async (id: string, signal: AbortSignal): Promise<void> => {
-    const known = containers.get(id);
-    if (known === undefined || known.phase === 'creating') return;
-    try {
-      if (known.phase === 'stopping') await discard(id);
-      else await release(id, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      const failures = noteCrash(id);
-      log.warn('a standalone container is not as it should be', {id, failures, error});
-      queue.addAfter(id, retryDelayMs(failures, options.random()));
-    }
-  };
-
-  const queue = createQueue({clock, concurrency: options.concurrency, work});
-
-  const onExit = (id: string) => {
-    const known = containers.get(id);
-    if (known === undefined || known.phase !== null) return;
-    change(id, {container: {...known.container, state: 'failed'}, schedule: null});
-    const crashes = noteCrash(id);
-    log.warn('the runtime of a standalone container died', {id, crashes});
-    if (crashes === 1) queue.add(id);
-    else queue.addAfter(id, retryDelayMs(crashes, options.random()));
-  };
-
-  const make = async (name: string, from: string | undefined, signal: AbortSignal): Promise<Standalone> => {
+  const make = async (
+    name: string,
+    from: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ContainerFacts> => {
     const taken = (await provider.list()).some((container) => container.name === name);
     if (taken) throw nameTaken(name);
     const container = await provider.create({
@@ -131,20 +60,19 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
       ...(from === undefined ? {} : {from}),
     });
     const {id} = container;
-    containers.set(id, {container, phase: 'creating', schedule: null, crashes: noCrashes});
+    table.add(container, 'creating');
     try {
-      await release(id, signal);
+      await upkeep.release(id, signal);
       await provider.label(id, {[labelNames.standalone]: stages.ready});
       signal.throwIfAborted();
-      const made = containers.get(id);
+      const made = table.get(id);
       if (made?.phase !== 'creating') throw notFound(id);
-      change(id, {phase: null});
+      table.change(id, {phase: null});
       log.info('made a standalone container', {id, name, from: from ?? null});
       return {...made, phase: null};
     } catch (error) {
-      await discard(id).catch((cause: unknown) => {
-        log.warn('a container that could not be made is still to be removed', {id, error: cause});
-        queue.addAfter(id, retryDelayMs(1, options.random()));
+      await upkeep.discard(id).catch(() => {
+        // It is tried again and logged; whoever asked is told why the making failed.
       });
       throw error;
     }
@@ -156,18 +84,13 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
         const stage = container.labels[labelNames.standalone];
         if (stage === undefined) continue;
         const unfinished = stage === stages.making || stage === stages.removing;
-        const phase = unfinished ? 'stopping' : null;
-        containers.set(container.id, {container, phase, schedule: null, crashes: noCrashes});
+        table.add(container, unfinished ? 'stopping' : null);
       }
     },
-    start() {
-      stopWatching = provider.watch(({id}) => onExit(id));
-      for (const id of containers.keys()) queue.add(id);
-    },
-    list: () =>
-      [...containers.values()].sort((a, b) => (a.container.createdAt < b.container.createdAt ? -1 : 1)),
+    start: () => upkeep.start(),
+    list: () => table.all(),
     find(idOrName) {
-      const known = find(idOrName);
+      const known = table.find(idOrName);
       return known?.phase === null ? known.container : null;
     },
     async create({from, name = `container-${randomBytes(6).toString('hex')}`}, {signal}) {
@@ -184,29 +107,28 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
       }
     },
     async remove(idOrName) {
-      const known = find(idOrName);
+      const known = table.find(idOrName);
       if (known === null) throw notFound(idOrName);
       const {id, name} = known.container;
-      change(id, {phase: 'stopping'});
-      queue.cancel(id, new Error('the container is removed'));
       log.info('removing a standalone container', {id, name});
-      try {
-        await provider.label(id, {[labelNames.standalone]: stages.removing}).catch((error: unknown) => {
-          // A full disk must not keep what fills it from being removed.
-          log.warn('the removal of a standalone container is not on record', {id, error});
+      table.change(id, {phase: 'stopping'});
+      upkeep.cancel(id);
+      await provider.label(id, {[labelNames.standalone]: stages.removing}).catch((error: unknown) => {
+        // A full disk must not keep what fills it from being removed.
+        log.warn('the removal of a standalone container is not on record', {id, error});
+      });
+      await provider
+        .stop(id, {graceMs: options.stopGraceMs, reason: 'container_deleted'})
+        .catch((error: unknown) => {
+          // What could not be asked to end is ended by the removal.
+          log.warn('a standalone container could not be stopped', {id, error});
         });
-        await provider.stop(id, {graceMs: options.stopGraceMs, reason: 'container_deleted'});
-        await discard(id);
-      } catch (error) {
-        queue.addAfter(id, retryDelayMs(1, options.random()));
-        throw error;
-      }
+      await upkeep.discard(id);
     },
     async close() {
       shutdown.abort(new AppError('SHUTTING_DOWN', 'The controller stops; ask again when it is back.'));
-      stopWatching();
       await Promise.allSettled(making);
-      await queue.close();
+      await upkeep.close();
     },
   };
 }
