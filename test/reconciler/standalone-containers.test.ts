@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {Container} from '../../reconciler/containers/provider.ts';
 import type {StandaloneContainers} from '../../reconciler/standalone-containers.ts';
+import {plainSettings} from '../../schemas/control.ts';
 import {createStandaloneWorld, type StandaloneWorld} from '../helpers/standalone-world.ts';
 
 const noSignal = {signal: new AbortController().signal};
@@ -221,7 +222,7 @@ test('settings that changed while a container ran reach it at the next start of 
   const {container} = await first.create({}, noSignal);
   await first.close();
   const before = (await world.client(container).state(noSignal)).environment.digest;
-  await world.open({settings: {smtp_url: null, max_entries: 7}});
+  await world.open({settings: {...plainSettings, max_entries: 7}});
   await until(async () =>
     (await world.client(container).state(noSignal)).environment.digest === before ? null : true,
   );
