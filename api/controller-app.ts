@@ -1,6 +1,7 @@
 import {createRoute, OpenAPIHono} from '@hono/zod-openapi';
 import {streamSSE} from 'hono/streaming';
 import * as z from 'zod';
+import type {ContainerService} from '../reconciler/container-service.ts';
 import type {BranchChange, Controller} from '../reconciler/controller.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema} from '../schemas/branch.ts';
@@ -10,11 +11,9 @@ import {repositoryListSchema} from '../schemas/repository.ts';
 import {runListSchema, runStatusSchema} from '../schemas/run.ts';
 import {type Auth, sessionCookie} from './auth.ts';
 import {branchPage} from './branch-page.ts';
+import {containerRoutes} from './container-routes.ts';
+import {errors, json, refuseInvalid} from './controller-openapi.ts';
 import {errorResponse} from './errors.ts';
-
-const errorSchema = z
-  .object({code: z.string(), message: z.string(), details: z.unknown()})
-  .meta({id: 'Error', description: 'Every error has this body; `code` is stable.'});
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
 const keyParameter = z.object({
@@ -24,16 +23,10 @@ const keyParameter = z.object({
   }),
 });
 
-const json = <T extends z.ZodType>(schema: T, description: string) => ({
-  content: {'application/json': {schema}},
-  description,
-});
-const errors = (...statuses: number[]) =>
-  Object.fromEntries(statuses.map((status) => [status, json(errorSchema, 'Error')]));
-
 /** The controller's HTTP API. Host and Origin are checked before this app; tokens here. */
 export function createControllerApp({
   controller,
+  containers,
   auth,
   version,
   baseUrl,
@@ -41,18 +34,15 @@ export function createControllerApp({
   log,
 }: {
   controller: Controller;
+  containers: ContainerService;
   auth: Auth;
   version: string;
   baseUrl: () => string;
   ready: () => boolean;
   log: Log;
 }): OpenAPIHono {
-  const app = new OpenAPIHono({
-    defaultHook: (result) => {
-      if (!result.success) throw result.error;
-    },
-  });
-  app.onError((error) => errorResponse(asQueryError(error), log));
+  const app = new OpenAPIHono({defaultHook: refuseInvalid});
+  app.onError((error) => errorResponse(error, log));
   app.notFound(() =>
     errorResponse(new AppError('NOT_FOUND', 'No such route; /openapi.json lists them'), log),
   );
@@ -274,6 +264,8 @@ export function createControllerApp({
     (c) => streamSSE(c, (stream) => sendEvents(stream, controller)),
   );
 
+  app.route('/', containerRoutes(containers));
+
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;
 }
@@ -314,15 +306,4 @@ async function sendEvents(stream: EventStream, controller: Controller): Promise<
     if ((await Promise.race([woken, stream.sleep(keepAliveMs)])) !== 'woken')
       await stream.write(': keep-alive\n\n');
   }
-}
-
-/** Bodies have no schema here: what fails validation is a parameter. */
-function asQueryError(error: unknown): unknown {
-  if (!(error instanceof z.ZodError)) return error;
-  const [first] = error.issues;
-  return new AppError(
-    'INVALID_QUERY',
-    `${first?.path.join('.') ?? 'A parameter'}: ${first?.message ?? 'is not valid'}`,
-    {cause: error},
-  );
 }

@@ -1,5 +1,16 @@
 import * as z from 'zod';
 import {type Branch, branchListSchema, branchSchema} from '../schemas/branch.ts';
+import {
+  type ContainerItem,
+  type CreateContainer,
+  type CreateSnapshot,
+  containerItemSchema,
+  containerListSchema,
+  deletedSchema,
+  type SnapshotView,
+  snapshotListSchema,
+  snapshotSchema,
+} from '../schemas/container-api.ts';
 import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
 import {AppError, type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
@@ -20,24 +31,33 @@ export interface ControllerClient {
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
   createLoginLink(): Promise<string>;
+  containers(): Promise<ContainerItem[]>;
+  createContainer(request: CreateContainer): Promise<ContainerItem>;
+  /** Takes as long as the jobs of the container take to end. */
+  deleteContainer(container: string): Promise<void>;
+  snapshots(): Promise<SnapshotView[]>;
+  createSnapshot(request: CreateSnapshot): Promise<SnapshotView>;
+  deleteSnapshot(name: string): Promise<void>;
   /** The first event is `connected`, with an empty key: what is read from then on misses nothing. Ends with the connection or the signal. */
   events(options: {signal: AbortSignal}): AsyncIterable<{type: string; key: string}>;
 }
 
 const requestTimeoutMs = 30_000;
-/** Jobs get their grace before their container goes. */
-const longRequestMs = 10 * 60_000;
+/** Files may be copied, and jobs have their grace to end. */
+const longRequestTimeoutMs = 30 * 60_000;
 
 export function createControllerClient({url, token}: {url: string; token: string}): ControllerClient {
   const call = async <T>(
     schema: z.ZodType<T>,
     method: string,
     path: string,
-    signal?: AbortSignal,
+    {timeoutMs = requestTimeoutMs, body}: {timeoutMs?: number; body?: object} = {},
   ): Promise<T> => {
-    const response = await send(url, token, method, path, signal ?? AbortSignal.timeout(requestTimeoutMs));
+    const signal = AbortSignal.timeout(timeoutMs);
+    const response = await send(url, token, method, path, {signal, ...(body === undefined ? {} : {body})});
     return schema.parse(await response.json());
   };
+  const timeoutMs = longRequestTimeoutMs;
   const branchPath = (keyOrName: string) => `/api/v1/branches/${encodeURIComponent(keyOrName)}`;
   const accepted = z.object({request_id: z.string()});
   return {
@@ -57,15 +77,27 @@ export function createControllerClient({url, token}: {url: string; token: string
         `${branchPath(keyOrName)}/release${job === null ? '' : `?job=${encodeURIComponent(job)}`}`,
       ),
     forget: async (keyOrName) => {
-      await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, AbortSignal.timeout(longRequestMs));
+      await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, {
+        signal: AbortSignal.timeout(longRequestTimeoutMs),
+      });
     },
     environment: async (keyOrName) =>
       (await call(environmentListSchema, 'GET', `${branchPath(keyOrName)}/environment`)).items,
     runs: (keyOrName, query) =>
       call(runListSchema, 'GET', `${branchPath(keyOrName)}/runs?${new URLSearchParams(query)}`),
     createLoginLink: async () => (await call(z.object({url: z.string()}), 'POST', '/api/v1/login-codes')).url,
+    containers: async () => (await call(containerListSchema, 'GET', '/api/v1/containers')).items,
+    createContainer: (body) => call(containerItemSchema, 'POST', '/api/v1/containers', {body, timeoutMs}),
+    async deleteContainer(container) {
+      await call(deletedSchema, 'DELETE', `/api/v1/containers/${encodeURIComponent(container)}`, {timeoutMs});
+    },
+    snapshots: async () => (await call(snapshotListSchema, 'GET', '/api/v1/snapshots')).items,
+    createSnapshot: (body) => call(snapshotSchema, 'POST', '/api/v1/snapshots', {body, timeoutMs}),
+    async deleteSnapshot(name) {
+      await call(deletedSchema, 'DELETE', `/api/v1/snapshots/${encodeURIComponent(name)}`, {timeoutMs});
+    },
     async *events({signal}) {
-      const response = await send(url, token, 'GET', '/api/v1/events', signal);
+      const response = await send(url, token, 'GET', '/api/v1/events', {signal});
       for await (const {event, data} of readServerSentEvents(response))
         yield {type: event, key: String(JSON.parse(data).key ?? '')};
     },
@@ -77,11 +109,16 @@ async function send(
   token: string,
   method: string,
   path: string,
-  signal: AbortSignal,
+  {signal, body}: {signal: AbortSignal; body?: object},
 ): Promise<Response> {
   let response: Response;
+  const headers = {Authorization: `Bearer ${token}`};
+  const content =
+    body === undefined
+      ? {headers}
+      : {headers: {...headers, 'Content-Type': 'application/json'}, body: JSON.stringify(body)};
   try {
-    response = await fetch(`${url}${path}`, {method, headers: {Authorization: `Bearer ${token}`}, signal});
+    response = await fetch(`${url}${path}`, {method, ...content, signal});
   } catch (cause) {
     throw new AppError(
       'CONTROLLER_UNREACHABLE',

@@ -1,12 +1,15 @@
 import {type ClientRequest, type IncomingMessage, request, type ServerResponse} from 'node:http';
 import {pipeline} from 'node:stream';
 import type {Log} from '../runtime/platform/log.ts';
-import {KIT_HEADER, type Kit, kits} from '../schemas/control.ts';
+import {KIT_HEADER, type Kit} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {kitAddress} from './kit-address.ts';
 
 export interface GatewayOptions {
-  /** Socket of the container with this id; null when there is none or it is in the trash. */
-  readonly socketOf: (containerId: string) => string | null;
+  /** Socket of the container with this id or name; null when there is none or it is in the trash. */
+  readonly socketOf: (idOrName: string) => string | null;
+  /** Below them lie the hosts of kits, `<id or name>-<kit>-<n>.<domain>`. In lower case. */
+  readonly kitDomains: readonly string[];
   /** True where an Authorization header carries one of the controller's own tokens. */
   readonly isOwnAuthorization: (header: string) => boolean;
   /** Cookies of the controller; containers never see them. */
@@ -14,10 +17,8 @@ export interface GatewayOptions {
   readonly log: Log;
 }
 
-/** Handles `/c/<24 hex>/<kit>/...` and answers true; false leaves the request to others. */
+/** Handles the addresses of kits, by host or below `/c/`, and answers true; false leaves the request to others. */
 export type Gateway = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
-
-const pathPattern = /^\/c\/([0-9a-f]{24})\/([a-z]+)(\/.*|\?.*)?$/s;
 
 /** RFC 9110 section 7.6.1: these speak of one connection and are not passed on. */
 const hopByHop = new Set([
@@ -36,40 +37,50 @@ const hopByHop = new Set([
 const sandboxPolicy = 'sandbox allow-scripts allow-forms allow-popups allow-downloads';
 
 /**
- * Passes requests to the kits of containers. The target after `/c/<id>/<kit>` reaches the container byte for
- * byte; bodies are streamed both ways with back-pressure; an answer that breaks off is broken off here too.
+ * Passes requests to the kits of containers. The target (without `/c/<id>/<kit>` where it has that) reaches the
+ * container byte for byte; bodies are streamed both ways with back-pressure; an answer that breaks off is broken
+ * off here too.
  */
 export function createGateway(options: GatewayOptions): Gateway {
   return (incoming, outgoing) => {
     const target = incoming.url ?? '/';
-    if (!target.startsWith('/c/')) return false;
-    const match = pathPattern.exec(target);
-    const kit = kits.find((name) => name === match?.[2]);
-    const id = match?.[1];
-    if (id === undefined || kit === undefined) {
-      refuse(
-        outgoing,
-        new AppError(
-          'NOT_FOUND',
-          'Container addresses look like /c/<24 hex digits>/<cron|exec|pipe|notifications>/...',
-        ),
-      );
-      return true;
+    const address = kitAddress({host: incoming.headers.host ?? '', target}, options.kitDomains);
+    if (address === null && !target.startsWith('/c/')) return false;
+    try {
+      if (address === null || !address.path.startsWith('/')) throw noSuchAddress();
+      const {path, kit} = address;
+      if (address.guessable && !options.isOwnAuthorization(incoming.headers.authorization ?? ''))
+        throw tokenNeeded();
+      const socketPath = options.socketOf(address.container);
+      if (socketPath === null) throw noSuchContainer();
+      forward({incoming, outgoing, socketPath, path, kit}, options);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      refuse(outgoing, error);
     }
-    const socketPath = options.socketOf(id);
-    if (socketPath === null)
-      refuse(
-        outgoing,
-        new AppError('CONTAINER_NOT_FOUND', 'No container has this id; it may have gone with its branch'),
-      );
-    else forward({incoming, outgoing, socketPath, path: restOf(match?.[3]), kit}, options);
     return true;
   };
 }
 
-function restOf(rest: string | undefined): string {
-  if (rest === undefined) return '/';
-  return rest.startsWith('?') ? `/${rest}` : rest;
+function noSuchAddress(): AppError {
+  return new AppError(
+    'NOT_FOUND',
+    'Container addresses look like /c/<24 hex digits>/<cron|exec|pipe|notifications>/...',
+  );
+}
+
+function tokenNeeded(): AppError {
+  return new AppError(
+    'UNAUTHENTICATED',
+    'This address can be guessed: send the token of <state>/token as "Authorization: Bearer <token>", or use the address with the id of the container',
+  );
+}
+
+function noSuchContainer(): AppError {
+  return new AppError(
+    'CONTAINER_NOT_FOUND',
+    'No container has this id or name; it may have gone with its branch',
+  );
 }
 
 interface Exchange {

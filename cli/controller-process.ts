@@ -7,8 +7,9 @@ import {createControllerGuard} from '../api/controller-guard.ts';
 import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
 import {rememberScriptIssues} from '../reconciler/branch-files.ts';
+import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
-import type {ContainerProvider} from '../reconciler/containers/provider.ts';
+import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
@@ -18,6 +19,7 @@ import {openLocalSource} from '../reconciler/sources/git-local.ts';
 import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
+import {createStandaloneContainers} from '../reconciler/standalone-containers.ts';
 import {isSmtpUrl} from '../runtime/flags.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
@@ -33,6 +35,7 @@ import type {Log} from '../runtime/platform/log.ts';
 import {checkScript} from '../runtime/platform/script-check.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {Config, EnvironmentConfig, RepositoryConfig} from '../schemas/config.ts';
+import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {
   hasControllerFile,
@@ -47,6 +50,7 @@ import {version} from './version.ts';
 
 export interface ControllerProcess {
   readonly controller: Controller;
+  readonly containers: ContainerService;
   readonly provider: ContainerProvider;
   readonly url: string;
   /** A fresh login link. */
@@ -148,12 +152,18 @@ async function startLocked({
   const auth = createAuth({token: await readOrCreateToken(stateDirectory), now: () => clock.now()});
   let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
   let ready = false;
+  const client = ({controlSocket}: Container) => createRuntimeClient({socketPath: controlSocket});
+  const containerSettings: ContainerSettings = {
+    held_lines: [],
+    smtp_url: await readSmtpUrl(config, environment),
+    max_entries: config.max_entries,
+  };
   const controller = createController({
     repositories: sources,
     provider,
     records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
-    client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
+    client,
     checkScript: rememberScriptIssues(checkScript, rememberedScripts),
     clock,
     log,
@@ -167,11 +177,7 @@ async function startLocked({
     room: () => readHostRoom(stateDirectory),
     readSecret: (source) => readSecret(source, environment),
     previewRun: config.previews.run,
-    settings: {
-      held_lines: [],
-      smtp_url: await readSmtpUrl(config, environment),
-      max_entries: config.max_entries,
-    },
+    settings: containerSettings,
     policy: {undoWindowMs: config.undo_window, drift: config.drift},
     timeZone: config.timezone,
     concurrency: config.concurrency,
@@ -180,30 +186,49 @@ async function startLocked({
     driftIntervalMs: config.drift_interval,
     stopGraceMs: config.stop_grace,
   });
+  const standalone = createStandaloneContainers({
+    provider,
+    client,
+    clock,
+    log,
+    random: Math.random,
+    settings: containerSettings,
+    timeZone: config.timezone,
+    concurrency: config.concurrency,
+    stopGraceMs: config.stop_grace,
+  });
+  const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
   const app = createControllerApp({
     controller,
+    containers,
     auth,
     version,
     baseUrl: () => baseUrl,
     ready: () => ready,
     log,
   });
+  const kitDomains = ['localhost', ...(config.domain === undefined ? [] : [config.domain])];
   const gateway = createGateway({
-    socketOf: (id) => controller.container(id)?.controlSocket ?? null,
+    socketOf: (idOrName) =>
+      (controller.container(idOrName) ?? standalone.find(idOrName))?.controlSocket ?? null,
+    kitDomains,
     isOwnAuthorization: (header) => auth.acceptsAuthorization(header),
     ownCookie: sessionCookie,
     log,
   });
   const guard = createControllerGuard({
     allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname],
+    kitDomains,
   });
   const server: HttpServer = await serveHttp(address, async (request) => app.fetch(request), {
     intercept: (incoming, outgoing) => guard(incoming, outgoing) || gateway(incoming, outgoing),
   });
   baseUrl = config.public_url === undefined ? server.url : baseUrl;
   try {
+    await standalone.adopt();
     await controller.start();
     failOnFirstPass(controller);
+    standalone.start();
     await writeControllerFile(stateDirectory, {
       url: server.url,
       pid: process.pid,
@@ -212,18 +237,21 @@ async function startLocked({
     });
     ready = true;
   } catch (error) {
+    await standalone.close();
     await controller.stop();
     await server.close({graceMs: 0});
     throw error;
   }
   return {
     controller,
+    containers,
     provider,
     url: baseUrl,
     loginLink: () => `${baseUrl}/login?code=${auth.createLoginCode()}`,
     async stop({stopContainers}) {
       ready = false;
       await removeControllerFile(stateDirectory);
+      await standalone.close();
       await controller.stop();
       await server.close({graceMs: closeGraceMs});
       if (stopContainers) await stopAll(provider, config.stop_grace);

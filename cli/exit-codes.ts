@@ -7,7 +7,7 @@ export const exitCodes = {
   usage: 2,
   /** No controller answers. */
   unreachable: 3,
-  /** No such branch, run or repository. */
+  /** No such branch, container, snapshot, run or repository. */
   notFound: 4,
   /** `status`: at least one branch is not ready. */
   notReady: 5,

@@ -4,6 +4,7 @@ import {fileURLToPath} from 'node:url';
 import {Command, CommanderError, Option} from 'commander';
 import {isSingleFile} from '../runtime/platform/child-process.ts';
 import {AppError, type ErrorCode} from '../schemas/errors.ts';
+import {addContainerCommands} from './container-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
 import {version} from './version.ts';
@@ -15,6 +16,9 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
   BRANCH_AMBIGUOUS: exitCodes.notFound,
   REPOSITORY_NOT_FOUND: exitCodes.notFound,
   REVISION_NOT_FOUND: exitCodes.notFound,
+  CONTAINER_NOT_FOUND: exitCodes.notFound,
+  SNAPSHOT_NOT_FOUND: exitCodes.notFound,
+  INVALID_NAME: exitCodes.usage,
 };
 
 const repeated = (value: string, former: string[] | undefined) => [...(former ?? []), value];
@@ -223,11 +227,7 @@ function createProgram(
     finish(await (await import('./commands/env.ts')).showEnvironment(branch, flags, environment, terminal)),
   );
 
-  const containers = program.command('containers').description('containers of the branches');
-  client(containers.command('list').description('list them with the addresses of their kits')).action(
-    async (flags) =>
-      finish(await (await import('./commands/containers.ts')).listContainers(flags, environment, terminal)),
-  );
+  addContainerCommands(program, {client, environment, terminal, finish});
 
   client(
     program

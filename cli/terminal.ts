@@ -4,6 +4,8 @@ export interface Terminal {
   err(text: string): void;
   /** True where stdout is a terminal: live tables and colours make sense. */
   readonly isTty: boolean;
+  /** True where somebody watches stderr, also while stdout goes elsewhere. */
+  readonly errIsTty: boolean;
   readonly columns: number;
   readonly paint: Paint;
 }
@@ -29,6 +31,7 @@ export function createTerminal({
     out: (text) => stdout.write(text),
     err: (text) => stderr.write(text),
     isTty: stdout.isTTY === true,
+    errIsTty: stderr.isTTY === true,
     get columns() {
       // 0 where a pseudo terminal was never given a size.
       return stdout.columns || 120;

@@ -27,10 +27,7 @@ export function branchView(
     revision: record.revision,
     observed_revision: record.applied?.revision ?? null,
     conditions: record.conditions,
-    container:
-      container === null
-        ? null
-        : containerView(container, containerState(container, schedule, phase), context),
+    container: container === null ? null : containerView({container, schedule, phase}, context),
     next_run: container?.state === 'running' && schedule === 'running' ? record.next_run : null,
     last_run: record.last_run,
     plan: record.plan,
@@ -45,9 +42,16 @@ export function kitUrl(baseUrl: string, containerId: string, kit: string): strin
   return `${baseUrl}/c/${containerId}/${kit}`;
 }
 
-function containerView(
-  container: Container,
-  state: ContainerState,
+/** What is known of a container beside what its provider shows; `schedule` is null until its runtime has said. */
+export interface ContainerFacts {
+  readonly container: Container;
+  readonly schedule: ScheduleState | null;
+  readonly phase: Phase;
+}
+
+/** A container as the API shows it, of a branch or not. */
+export function containerView(
+  {container, schedule, phase}: ContainerFacts,
   {baseUrl, provider, level}: ViewContext,
 ): ContainerView {
   const url = (kit: string) => kitUrl(baseUrl, container.id, kit);
@@ -56,7 +60,7 @@ function containerView(
     name: container.name,
     provider,
     level,
-    state,
+    state: containerState(container, schedule, phase),
     urls: {cron: url('cron'), exec: url('exec'), pipe: url('pipe'), notifications: url('notifications')},
   };
 }

@@ -16,7 +16,7 @@ import {type Container, type ContainerProvider, labelNames} from './containers/p
 import {bindingsOf, describeBinding, previewRunOf, resolveBindings} from './environments.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
-import {failureOf, jitter, retryDelayMs} from './outcome.ts';
+import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, withCrash} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {hasJob, heldLines, type PreviewRun} from './preview-holds.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
@@ -87,7 +87,8 @@ export interface Controller {
     keyOrName: string,
     query: Readonly<Record<string, string>>,
   ): Promise<{items: Run[]; next_cursor: string | null}>;
-  container(id: string): Container | null;
+  /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
+  container(idOrKey: string): Container | null;
   /** Calls back with the key of every branch whose view changed. */
   subscribe(listener: (change: BranchChange) => void): () => void;
   /** Resolves when no branch waits or is worked on. */
@@ -118,16 +119,13 @@ const maxBlobBytes = 512 * 1024 * 1024;
 /** Between the end of a runtime's connection and the end of its process. */
 const exitSettleMs = 100;
 
-/** A runtime that died less than this ago counts as dying again. */
-const crashMemoryMs = 10 * 60_000;
-
 interface Observed {
   container: Container | null;
   runtime: ControlState | null;
   phase: Phase;
   /** Aborts the subscription to the runtime's events. */
   events: AbortController | null;
-  crashes: {count: number; lastMs: number};
+  crashes: Crashes;
 }
 
 export function createController(options: ControllerOptions): Controller {
@@ -157,7 +155,7 @@ export function createController(options: ControllerOptions): Controller {
       runtime: null,
       phase: null,
       events: null,
-      crashes: {count: 0, lastMs: 0},
+      crashes: noCrashes,
     };
     observed.set(key, fresh);
     return fresh;
@@ -451,14 +449,11 @@ export function createController(options: ControllerOptions): Controller {
     if (state.container?.state !== 'running') return;
     state.container = {...state.container, state: 'failed'};
     state.events?.abort();
-    const {crashes} = state;
-    const nowMs = clock.now();
-    crashes.count = nowMs - crashes.lastMs > crashMemoryMs ? 1 : crashes.count + 1;
-    crashes.lastMs = nowMs;
-    log.warn('a runtime died', {key, id, crashes: crashes.count});
+    state.crashes = withCrash(state.crashes, clock.now());
+    log.warn('a runtime died', {key, id, crashes: state.crashes.count});
     emit({type: 'branch_changed', key});
-    if (crashes.count === 1) queue.add(key);
-    else queue.addAfter(key, retryDelayMs(crashes.count, options.random()));
+    if (state.crashes.count === 1) queue.add(key);
+    else queue.addAfter(key, retryDelayMs(state.crashes.count, options.random()));
   };
 
   /** The safety net under the event streams: one cheap question to every running container, spread over the interval. */
@@ -691,11 +686,10 @@ export function createController(options: ControllerOptions): Controller {
         .client(container)
         .runs(user, rest, {signal: AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)])});
     },
-    container(id) {
-      const key = containerKeys.get(id);
-      const record = key === undefined ? undefined : records.get(key);
-      if (key === undefined || record === undefined || record.trashed_at !== null) return null;
-      return observedOf(key).container;
+    container(idOrKey) {
+      const record = records.get(containerKeys.get(idOrKey) ?? idOrKey);
+      if (record === undefined || record.trashed_at !== null) return null;
+      return observedOf(record.key).container;
     },
     subscribe(listener) {
       listeners.add(listener);

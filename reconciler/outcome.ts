@@ -42,6 +42,21 @@ export function retryDelayMs(failures: number, random: number): number {
   return jitter(delayMs, random);
 }
 
+/** How often something died lately. */
+export interface Crashes {
+  readonly count: number;
+  readonly lastMs: number;
+}
+
+export const noCrashes: Crashes = {count: 0, lastMs: 0};
+
+/** A death longer ago than this says nothing about the present one. */
+const crashMemoryMs = 10 * 60_000;
+
+export function withCrash({count, lastMs}: Crashes, nowMs: number): Crashes {
+  return {count: nowMs - lastMs > crashMemoryMs ? 1 : count + 1, lastMs: nowMs};
+}
+
 /** Spreads a period by ±20 %, so that many branches do not come due together. */
 export function jitter(ms: number, random: number): number {
   return Math.round(ms * (0.8 + 0.4 * random));

@@ -103,6 +103,18 @@ export const configSchema = z
       .url()
       .optional()
       .meta({description: 'Address under which others reach the API, where a proxy stands before it.'}),
+    domain: z
+      .string()
+      .max(200)
+      .regex(
+        /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/,
+        'write a host name in lower case',
+      )
+      .optional()
+      .meta({
+        description:
+          'Kits of containers answer at <id>-<kit>-1.<domain> too, beside <id>-<kit>-1.localhost. Its names must lead to this controller.',
+      }),
     state: z.string().optional().meta({description: 'State directory.'}),
     provider: z.enum(['process']).default('process'),
     level: z.enum(['auto', 'sandbox', 'plain']).default('auto').meta({

@@ -120,6 +120,12 @@ export const errorCatalogue = {
   REVISION_NOT_FOUND: {status: 404, retryable: false, meaning: 'The repository has no such commit.'},
   REPOSITORY_NOT_FOUND: {status: 404, retryable: false, meaning: 'No repository with this name is watched.'},
   CONTAINER_NOT_FOUND: {status: 404, retryable: false, meaning: 'No container with this id exists.'},
+  CONTAINER_OF_BRANCH: {
+    status: 409,
+    retryable: false,
+    meaning: 'The container belongs to a branch and goes with it.',
+  },
+  NAME_TAKEN: {status: 409, retryable: false, meaning: 'Another container has this name.'},
   CONTAINER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container does not answer right now.'},
   SNAPSHOT_NOT_FOUND: {status: 404, retryable: false, meaning: 'No snapshot with this name exists.'},
   BRANCH_PRESENT: {status: 409, retryable: false, meaning: 'The branch is still in its repository.'},

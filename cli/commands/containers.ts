@@ -1,5 +1,7 @@
+import type {CreateContainer} from '../../schemas/container-api.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import {withProgress} from '../progress.ts';
 import type {Environment} from '../settings.ts';
 import {formatTable, printable, type Terminal} from '../terminal.ts';
 
@@ -10,21 +12,51 @@ export async function listContainers(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const client = await connect(flags, environment);
-  const items = (await client.branches()).flatMap(({container, branch, repository}) =>
-    container === null ? [] : [{...container, branch, repository}],
-  );
+  const items = await client.containers();
   if (flags.json) terminal.out(`${JSON.stringify({items})}\n`);
   else if (items.length === 0) terminal.err('No containers.\n');
   else {
     const heading = ['ID', 'BRANCH', 'STATE', 'PROVIDER', 'CRON'].map((text) => terminal.paint.bold(text));
-    const rows = items.map(({id, branch, state, provider, level, urls}) => [
+    const rows = items.map(({id, name, branch, state, provider, level, urls}) => [
       id,
-      printable(branch),
+      branch === null ? terminal.paint.dim(`standalone (${name})`) : printable(branch),
       state,
       `${provider} (${level})`,
       urls.cron,
     ]);
     terminal.out(formatTable([heading, ...rows]));
   }
+  return exitCodes.ok;
+}
+
+export interface CreateFlags extends ConnectionFlags, CreateContainer {
+  readonly json?: boolean;
+}
+
+/** `branchtab containers create`: prints the id of a new standalone container and nothing else, for `$(...)`. */
+export async function createContainer(
+  {from, name, ...flags}: CreateFlags,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const client = await connect(flags, environment);
+  const request = {...(from === undefined ? {} : {from}), ...(name === undefined ? {} : {name})};
+  const what = from === undefined ? 'Creating a container' : `Creating a container from ${printable(from)}`;
+  const container = await withProgress(terminal, `${what}...`, client.createContainer(request));
+  terminal.out(`${flags.json ? JSON.stringify(container) : container.id}\n`);
+  return exitCodes.ok;
+}
+
+/** `branchtab containers delete`: nothing of it is left when this returns. */
+export async function deleteContainer(
+  container: string,
+  flags: ConnectionFlags & {json?: boolean},
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const client = await connect(flags, environment);
+  const waiting = `Deleting ${printable(container)}; running jobs have \`stop_grace\` to end...`;
+  await withProgress(terminal, waiting, client.deleteContainer(container));
+  terminal.out(flags.json ? `${JSON.stringify({deleted: true})}\n` : `Deleted ${printable(container)}.\n`);
   return exitCodes.ok;
 }

@@ -98,9 +98,9 @@ async function purge(
   const containers = await provider.list();
   const snapshots = await provider.listSnapshots();
   terminal.err(`Removing for good from ${stateDirectory}:\n`);
-  for (const {id, labels} of containers) {
+  for (const {id, name, labels} of containers) {
     terminal.err(
-      `  ctr_${id}  ${printable(labels[labelNames.branch] ?? '?')}: its data directory, hand-made entries and run records\n`,
+      `  ctr_${id}  ${printable(labels[labelNames.branch] ?? name)}: its data directory, hand-made entries and run records\n`,
     );
   }
   for (const {name} of snapshots) terminal.err(`  snapshot ${printable(name)}\n`);

@@ -35,7 +35,7 @@ export async function up(
   announceLevel(running, terminal);
   const signal = await signals.next();
   close();
-  const stopContainers = signal === 'SIGINT' && (await asksToStopAll(running.controller, signals, terminal));
+  const stopContainers = signal === 'SIGINT' && (await asksToStopAll(running, signals, terminal));
   await running.stop({stopContainers});
   signals.close();
   return exitCodes.ok;
@@ -62,8 +62,12 @@ function announceLevel({provider}: ControllerProcess, terminal: Terminal): void 
   );
 }
 
-async function asksToStopAll(controller: Controller, signals: Signals, terminal: Terminal): Promise<boolean> {
-  const schedules = controller.branches().filter(({container}) => container?.state === 'running').length;
+async function asksToStopAll(
+  {containers}: ControllerProcess,
+  signals: Signals,
+  terminal: Terminal,
+): Promise<boolean> {
+  const schedules = containers.list().filter(({state}) => state === 'running').length;
   if (schedules === 0) return false;
   terminal.err(
     `\n${schedules} schedule(s) keep running without the controller. Ctrl-C again within ${formatDuration(secondInterruptMs)} stops them; so does \`branchtab down\` at any time.\n`,

@@ -80,4 +80,6 @@ export const labelNames = {
   branch: 'branchtab.branch',
   /** RFC 3339 instant at which the container went to the trash. */
   trashedAt: 'branchtab.trashed_at',
+  /** On a container that no branch owns: how far its making or removal has come. */
+  standalone: 'branchtab.standalone',
 } as const;

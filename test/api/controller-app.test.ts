@@ -113,10 +113,14 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/branches/{key}/release',
     '/api/v1/branches/{key}/restore',
     '/api/v1/branches/{key}/runs',
+    '/api/v1/containers',
+    '/api/v1/containers/{container}',
     '/api/v1/events',
     '/api/v1/login-codes',
     '/api/v1/reconcile',
     '/api/v1/repositories',
+    '/api/v1/snapshots',
+    '/api/v1/snapshots/{name}',
   ]);
   t.truthy(document.components.schemas.Branch);
 });

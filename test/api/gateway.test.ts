@@ -24,7 +24,12 @@ async function setup(
   await once(container, 'listening');
   const gateway = createGateway({
     socketOf: (container) =>
-      container === id ? socketPath : container === 'f'.repeat(24) ? join(directory, 'nobody.sock') : null,
+      container === id || container === 'main-1f0c9a3e'
+        ? socketPath
+        : container === 'f'.repeat(24)
+          ? join(directory, 'nobody.sock')
+          : null,
+    kitDomains: ['localhost', 'hoody.com'],
     isOwnAuthorization: (header) => header === 'Bearer own',
     ownCookie: 'branchtab_session',
     log: silentLog,
@@ -51,9 +56,9 @@ const echo = (incoming: IncomingMessage, outgoing: ServerResponse) => {
 };
 
 /** Sends a request line as it is, which `fetch` would normalise. */
-async function rawRequest(port: number, target: string): Promise<string> {
+async function rawRequest(port: number, target: string, host = 'localhost'): Promise<string> {
   const socket = connect(port, '127.0.0.1');
-  socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+  socket.write(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
   let text = '';
   for await (const chunk of socket) text += String(chunk);
   return text;
@@ -69,6 +74,61 @@ test('the target after the kit reaches the container byte for byte', async (t) =
   ] as const) {
     t.true((await rawRequest(port, target)).includes(JSON.stringify({url: expected}).slice(1, -1)), target);
   }
+});
+
+test('S26: on the host of a kit the whole target reaches the container byte for byte', async (t) => {
+  const {port} = await setup(t, echo);
+  for (const host of [`ctr_${id}-cron-1.hoody.com`, `${id}-cron-2.localhost:7070`]) {
+    for (const target of [
+      '/users/root/crontab',
+      '/a%2Fb/../c?x=%20&y',
+      `/c/${id}/exec/x`,
+      '/',
+      '/?q',
+      '//x',
+    ]) {
+      const answer = await rawRequest(port, target, host);
+      t.true(answer.includes(JSON.stringify({url: target}).slice(1, -1)), `${host} ${target}`);
+      t.true(answer.includes('"x-branchtab-kit":"cron"'), `${host} ${target}`);
+    }
+  }
+});
+
+test('a host with a name that can be guessed needs the token, which the container does not see', async (t) => {
+  const {url} = await setup(t, echo);
+  const ask = (host: string, headers: Record<string, string> = {}) =>
+    fetch(`${url}/x`, {headers: {Host: host, ...headers}});
+  for (const Authorization of ['', 'Bearer wrong', 'Basic own', 'own']) {
+    for (const host of ['main-1f0c9a3e-exec-1.hoody.com', 'nobody-exec-1.hoody.com'])
+      t.is((await ask(host, Authorization === '' ? {} : {Authorization})).status, 401, host);
+  }
+  t.is((await ask('nobody-exec-1.hoody.com', {Authorization: 'Bearer own'})).status, 404);
+  const cookie = {Cookie: 'branchtab_session=secret'};
+  t.is((await ask('main-1f0c9a3e-exec-1.hoody.com', cookie)).status, 401);
+  const answer = await ask('main-1f0c9a3e-exec-1.hoody.com', {Authorization: 'Bearer own'});
+  t.is(answer.status, 200);
+  const {headers} = (await answer.json()) as {headers: Record<string, string>};
+  t.is(headers.authorization, undefined);
+});
+
+test('S99: a host with an id that nobody has is 404', async (t) => {
+  const {url} = await setup(t, echo);
+  for (const container of ['0'.repeat(24), `ctr_${'0'.repeat(24)}`, 'ctr_4d72b9']) {
+    const answer = await fetch(`${url}/x`, {headers: {Host: `${container}-cron-1.hoody.com`}});
+    t.is(answer.status, 404, container);
+    t.is(((await answer.json()) as {code: string}).code, 'CONTAINER_NOT_FOUND');
+  }
+});
+
+test('on the host of a kit a target that is no path reaches nobody', async (t) => {
+  let reached = 0;
+  const {port} = await setup(t, (_incoming, outgoing) => {
+    reached += 1;
+    outgoing.end();
+  });
+  for (const target of ['*', 'http://evil.example/x', `http://localhost/c/${id}/exec/x`])
+    t.regex(await rawRequest(port, target, `${id}-exec-1.localhost`), /^HTTP\/1\.1 4\d\d /);
+  t.is(reached, 0);
 });
 
 test('the kit is named by the gateway, never by the caller', async (t) => {

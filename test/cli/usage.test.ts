@@ -16,6 +16,12 @@ const commands = [
   ['restore'],
   ['containers'],
   ['containers', 'list'],
+  ['containers', 'create'],
+  ['containers', 'delete'],
+  ['snapshots'],
+  ['snapshots', 'list'],
+  ['snapshots', 'create'],
+  ['snapshots', 'delete'],
   ['login'],
   ['runtime'],
 ];
@@ -49,6 +55,8 @@ for (const {words, says} of [
   {words: ['status', '--bogus'], says: /unknown option '--bogus'/},
   {words: ['status', 'a', 'b'], says: /too many arguments/},
   {words: ['runs'], says: /missing required argument 'branch'/},
+  {words: ['containers', 'delete'], says: /missing required argument 'container'/},
+  {words: ['snapshots', 'create', 'main'], says: /missing required argument 'name'/},
   {words: ['containers', 'bogus'], says: /unknown command 'bogus'/},
   {words: ['up', '--provider', 'bogus'], says: /Allowed choices are process/},
 ]) {
@@ -126,6 +134,11 @@ for (const words of [
   ['restore', 'main'],
   ['reconcile'],
   ['containers', 'list'],
+  ['containers', 'create', '--from', 'x'],
+  ['containers', 'delete', 'x'],
+  ['snapshots', 'list'],
+  ['snapshots', 'create', 'main', 'x'],
+  ['snapshots', 'delete', 'x'],
   ['login'],
 ]) {
   test(`branchtab ${words.join(' ')} without a controller exits 3 and says how to start one`, async (t) => {

@@ -41,6 +41,8 @@ const route = fc.oneof(
   fc.constantFrom(
     '/api/v1/branches',
     '/api/v1/repositories',
+    '/api/v1/containers',
+    '/api/v1/snapshots',
     '/api/v1/reconcile',
     '/openapi.json',
     '/',
@@ -50,6 +52,9 @@ const route = fc.oneof(
   fc
     .tuple(fc.constantFrom('', '/runs', '/reconcile', '/restore', '/nothing'), encoded)
     .map(([verb, key]) => `/api/v1/branches/${key}${verb}`),
+  fc
+    .tuple(fc.constantFrom('containers', 'snapshots'), encoded)
+    .map(([list, name]) => `/api/v1/${list}/${name}`),
   encoded.map((text) => `/${text}`),
 );
 const query = fc

@@ -64,6 +64,15 @@ const target = fc
     ),
   )
   .map((parts) => parts.join(''));
+/** Hosts with the kit that they name, null where they name none. */
+const hosts = [
+  {host: 'localhost', kit: null},
+  {host: 'localhost', kit: null},
+  {host: `ctr_${id}-cron-1.hoody.com`, kit: 'cron'},
+  {host: `${id}-n-1.localhost:80`, kit: 'notifications'},
+  {host: `${id}-files-1.hoody.com`, kit: null},
+  {host: 'main-1f0c9a3e-exec-1.hoody.com', kit: 'exec'},
+] as const;
 const header = fc.oneof(
   fc.constantFrom<[string, string]>(
     ['X-Branchtab-Kit', 'control'],
@@ -104,8 +113,8 @@ const body = fc.constantFrom(
 test('whatever is sent, a container sees its kit, one request for one, and nothing of the controller’s', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'branchtab-fuzz-gateway-'));
   const seen: Seen[] = [];
-  /** Targets by number of the run: a container may see a request after its sender has gone. */
-  const targets: string[] = [];
+  /** Requests by number of the run: a container may see a request after its sender has gone. */
+  const asked: {target: string; host: string; kit: string | null; token: boolean}[] = [];
   const container = createServer((incoming: IncomingMessage, outgoing) => {
     seen.push({url: incoming.url ?? '', rawHeaders: incoming.rawHeaders});
     incoming.resume();
@@ -115,7 +124,8 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
   container.listen(join(directory, 'control.sock'));
   await once(container, 'listening');
   const gateway = createGateway({
-    socketOf: (known) => (known === id ? join(directory, 'control.sock') : null),
+    socketOf: (known) => (known === id || known.startsWith('main-') ? join(directory, 'control.sock') : null),
+    kitDomains: ['localhost', 'hoody.com'],
     isOwnAuthorization: (value) => value === ownToken,
     ownCookie: 'branchtab_session',
     log: silentLog,
@@ -139,12 +149,14 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
     fc.asyncProperty(
       fc.constantFrom('GET', 'POST', 'HEAD', 'OPTIONS', 'get', 'PUT', 'CONNECT'),
       target,
+      fc.constantFrom(...hosts),
       fc.array(header, {maxLength: 4}),
       body,
-      async (method, wanted, headers, sent) => {
-        const run = targets.push(wanted) - 1;
+      async (method, wanted, {host, kit}, headers, sent) => {
+        const run =
+          asked.push({target: wanted, host, kit, token: headers.some(([, value]) => value === ownToken)}) - 1;
         const lines = [
-          ['Host', 'localhost'] as const,
+          ['Host', host] as const,
           ['X-Run', String(run)] as const,
           ...headers,
           ['Connection', 'close'] as const,
@@ -162,13 +174,16 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
             index % 2 === 0 ? [[name.toLowerCase(), rawHeaders[index + 1] ?? ''] as const] : [],
           );
           const from = pairs.find(([name]) => name === 'x-run')?.[1];
-          const asker = targets[Number(from)];
+          const asker = asked[Number(from)];
           if (from === undefined || asker === undefined) throw new Error(`nobody asked for ${url}`);
-          const kit = pairs.filter(([name]) => name === 'x-branchtab-kit').map(([, value]) => value);
-          const asked = kits.find((known) => asker.startsWith(`/c/${id}/${known}`));
-          if (kit.join() !== asked) throw new Error(`kit ${kit} for ${asker}`);
+          const seenKit = pairs.filter(([name]) => name === 'x-branchtab-kit').map(([, value]) => value);
+          const kitOfPath = kits.find((known) => asker.target.startsWith(`/c/${id}/${known}`));
+          if (seenKit.join() !== (asker.kit ?? kitOfPath))
+            throw new Error(`kit ${seenKit} for ${JSON.stringify(asker)}`);
+          if (asker.host.startsWith('main-') && !asker.token)
+            throw new Error(`no token in ${JSON.stringify(asker)}`);
           if (url === '/smuggled') throw new Error('a request was smuggled');
-          const rest = asker.slice(`/c/${id}/${asked}`.length);
+          const rest = asker.target.slice(asker.kit === null ? `/c/${id}/${kitOfPath}`.length : 0);
           if (url !== (rest.startsWith('/') ? rest : `/${rest}`))
             throw new Error(`${JSON.stringify(url)} for ${JSON.stringify(asker)}`);
           const text = pairs.map((pair) => pair.join(': ')).join('\n');

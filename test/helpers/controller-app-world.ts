@@ -5,6 +5,7 @@ import {createAuth} from '../../api/auth.ts';
 import {createControllerApp} from '../../api/controller-app.ts';
 import {createRuntimeClient} from '../../api/runtime-client.ts';
 import {newBranchRecord} from '../../reconciler/branch-record.ts';
+import {createContainerService} from '../../reconciler/container-service.ts';
 import {createController} from '../../reconciler/controller.ts';
 import {openRecordStore} from '../../reconciler/record-store.ts';
 import {openRunArchive} from '../../reconciler/run-archive.ts';
@@ -12,11 +13,15 @@ import {silentLog} from '../../runtime/platform/log.ts';
 import {plainSettings} from '../../schemas/control.ts';
 import {FakeClock} from './fake-clock.ts';
 import type {Teardown} from './git-world.ts';
+import {createStandaloneWorld} from './standalone-world.ts';
 
 /** The admin token of the world's controller. */
 export const token = 'bt_0123456789abcdef0123456789abcdef';
 
-/** The real controller without a provider, with four branches in its records and nothing to watch. */
+/**
+ * The real controller without a provider, with four branches in its records and nothing to watch, beside real
+ * standalone containers.
+ */
 export async function createControllerAppWorld(t: Teardown) {
   const directory = await mkdtemp(join(tmpdir(), 'branchtab-app-'));
   const clock = new FakeClock();
@@ -56,9 +61,17 @@ export async function createControllerAppWorld(t: Teardown) {
     await controller.stop();
     await rm(directory, {recursive: true, force: true});
   });
+  const world = await createStandaloneWorld(t);
+  const containers = createContainerService({
+    controller,
+    standalone: await world.open(),
+    provider: world.provider,
+    baseUrl: () => 'http://127.0.0.1:7070',
+  });
   const auth = createAuth({token, now: () => clock.now()});
   const app = createControllerApp({
     controller,
+    containers,
     auth,
     version: '0.1.0',
     baseUrl: () => 'http://127.0.0.1:7070',
@@ -70,5 +83,5 @@ export async function createControllerAppWorld(t: Teardown) {
       ...init,
       headers: {Authorization: `Bearer ${token}`, ...(init.headers as Record<string, string>)},
     });
-  return {app, call, clock, auth};
+  return {app, call, clock, auth, containers, world};
 }

@@ -41,6 +41,25 @@ test('a wrong value is an issue at its line and column', (t) => {
   t.deepEqual([issue?.line, issue?.column, issue?.code], [2, 14, 'value_invalid']);
 });
 
+test('a domain is a host name in lower case, without port or dot at its ends', (t) => {
+  for (const domain of ['hoody.com', 'a', 'x-1.example.org'])
+    t.is(parse(`domain: ${domain}\n`).config?.domain, domain);
+  for (const domain of [
+    'Hoody.com',
+    'hoody.com.',
+    '.hoody.com',
+    '*.hoody.com',
+    'hoody.com:80',
+    'a_b',
+    'a..b',
+    '-a',
+  ]) {
+    const [issue] = parse(`domain: ${JSON.stringify(domain)}\n`).issues;
+    t.is(issue?.code, 'value_invalid', domain);
+    t.regex(issue?.message ?? '', /^domain: write a host name in lower case/);
+  }
+});
+
 test('broken YAML is an issue with a position', (t) => {
   const [issue] = parse('repositories:\n  - "open\n').issues;
   t.is(issue?.code, 'yaml_invalid');

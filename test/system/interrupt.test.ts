@@ -28,6 +28,16 @@ test('one Ctrl-C says how many schedules keep running, and they do', async (t) =
   t.true(before.length >= 2);
 });
 
+test('Ctrl-C counts standalone containers too, and a second one stops them', async (t) => {
+  const {world, up} = await running(t);
+  t.is((await world.run('containers', 'create')).code, 0);
+  up.signal('SIGINT');
+  await up.untilError(/3 schedule\(s\) keep running/);
+  up.signal('SIGINT');
+  t.is(await up.exited, 0);
+  t.deepEqual(await world.processes(), []);
+});
+
 test('a second Ctrl-C stops the schedules', async (t) => {
   const {world, up} = await running(t);
   up.signal('SIGINT');

@@ -1,0 +1,83 @@
+import type {Command} from 'commander';
+import type {ExitCode} from './exit-codes.ts';
+import type {Environment} from './settings.ts';
+import type {Terminal} from './terminal.ts';
+
+/** The words `containers` and `snapshots`. `client` adds the options of commands that talk to a controller. */
+export function addContainerCommands(
+  program: Command,
+  {
+    client,
+    environment,
+    terminal,
+    finish,
+  }: {
+    client: (command: Command) => Command;
+    environment: Environment;
+    terminal: Terminal;
+    finish: (code: ExitCode) => void;
+  },
+): void {
+  const containers = program.command('containers').description('containers of branches, and standalone ones');
+  client(containers.command('list').description('list them with the addresses of their kits')).action(
+    async (flags) =>
+      finish(await (await import('./commands/containers.ts')).listContainers(flags, environment, terminal)),
+  );
+
+  client(
+    containers
+      .command('create')
+      .description('make a standalone container, which no branch owns, and print its id')
+      .option('--from <snapshot>', 'start with the files of this snapshot')
+      .option('--name <name>', 'name of the container (default: a made up one)'),
+  ).action(async (flags) =>
+    finish(await (await import('./commands/containers.ts')).createContainer(flags, environment, terminal)),
+  );
+  client(
+    containers
+      .command('delete')
+      .description('end its jobs and remove a standalone container with all its files')
+      .argument('<container>', 'id or name'),
+  ).action(async (container, flags) =>
+    finish(
+      await (await import('./commands/containers.ts')).deleteContainer(
+        container,
+        flags,
+        environment,
+        terminal,
+      ),
+    ),
+  );
+
+  const snapshots = program.command('snapshots').description('points in time of the files of containers');
+  client(snapshots.command('list').description('list them')).action(async (flags) =>
+    finish(await (await import('./commands/snapshots.ts')).listSnapshots(flags, environment, terminal)),
+  );
+  client(
+    snapshots
+      .command('create')
+      .description('copy the files of a container; an older snapshot of that name is replaced')
+      .argument('<container>', 'branch, or id or name of a container')
+      .argument('<name>', 'name of the snapshot'),
+  ).action(async (container, name, flags) =>
+    finish(
+      await (await import('./commands/snapshots.ts')).createSnapshot(
+        container,
+        name,
+        flags,
+        environment,
+        terminal,
+      ),
+    ),
+  );
+  client(
+    snapshots
+      .command('delete')
+      .description('remove one; containers made from it stay')
+      .argument('<name>', 'name of the snapshot'),
+  ).action(async (name, flags) =>
+    finish(
+      await (await import('./commands/snapshots.ts')).deleteSnapshot(name, flags, environment, terminal),
+    ),
+  );
+}

@@ -1,0 +1,114 @@
+import type {Branch} from '../schemas/branch.ts';
+import {
+  type ContainerItem,
+  type CreateContainer,
+  type CreateSnapshot,
+  containerIdOf,
+  type SnapshotView,
+} from '../schemas/container-api.ts';
+import {AppError} from '../schemas/errors.ts';
+import {type ContainerFacts, containerView} from './branch-view.ts';
+import type {ContainerProvider, Snapshot} from './containers/provider.ts';
+import type {Controller} from './controller.ts';
+import type {StandaloneContainers} from './standalone-containers.ts';
+
+/** Containers and snapshots as people ask for them, those of branches and standalone ones. Errors are AppErrors. */
+export interface ContainerService {
+  /** Those of branches first. */
+  list(): ContainerItem[];
+  create(request: CreateContainer, options: {signal: AbortSignal}): Promise<ContainerItem>;
+  /** Takes an id with or without `ctr_`, or a name. Throws CONTAINER_NOT_FOUND, and CONTAINER_OF_BRANCH with what to do. */
+  remove(container: string): Promise<void>;
+  snapshots(): Promise<SnapshotView[]>;
+  /** Replaces an older snapshot of that name. Throws CONTAINER_NOT_FOUND, BRANCH_AMBIGUOUS, INVALID_NAME. */
+  snapshot(request: CreateSnapshot): Promise<SnapshotView>;
+  /** Throws SNAPSHOT_NOT_FOUND. */
+  removeSnapshot(name: string): Promise<void>;
+}
+
+export function createContainerService({
+  controller,
+  standalone,
+  provider,
+  baseUrl,
+}: {
+  controller: Pick<Controller, 'branches' | 'branch'>;
+  standalone: StandaloneContainers;
+  provider: ContainerProvider;
+  baseUrl: () => string;
+}): ContainerService {
+  const standaloneItem = (facts: ContainerFacts): ContainerItem => ({
+    ...containerView(facts, {baseUrl: baseUrl(), provider: provider.name, level: provider.level}),
+    branch: null,
+    repository: null,
+    standalone: true,
+  });
+  const list = () => [...controller.branches().flatMap(branchItem), ...standalone.list().map(standaloneItem)];
+  /** An id first; then a branch, since its name is what people mean by it; then the name of a container. */
+  const find = (text: string): ContainerItem => {
+    const all = list();
+    const id = containerIdOf(text);
+    const item =
+      all.find((each) => id !== null && each.id === `ctr_${id}`) ??
+      ofBranch(controller, text) ??
+      all.find(({name}) => name === text);
+    if (item === undefined) throw notFound(text);
+    return item;
+  };
+
+  return {
+    list,
+    create: async (request, options) => standaloneItem(await standalone.create(request, options)),
+    async remove(container) {
+      const item = find(container);
+      if (!item.standalone) {
+        throw new AppError(
+          'CONTAINER_OF_BRANCH',
+          `${item.id} belongs to the branch ${item.branch} of ${item.repository} and goes with it: delete the branch, or leave it out of \`branches\` in branchtab.yaml.`,
+        );
+      }
+      await standalone.remove(item.name);
+    },
+    snapshots: async () => (await provider.listSnapshots()).map(snapshotView),
+    async snapshot({container, name}) {
+      return snapshotView(await provider.snapshot(find(container).id.slice('ctr_'.length), name));
+    },
+    async removeSnapshot(name) {
+      const known = (await provider.listSnapshots()).some((snapshot) => snapshot.name === name);
+      if (!known) {
+        throw new AppError(
+          'SNAPSHOT_NOT_FOUND',
+          `There is no snapshot ${JSON.stringify(name.slice(0, 100))}; \`branchtab snapshots list\` shows them.`,
+        );
+      }
+      await provider.removeSnapshot(name);
+    },
+  };
+}
+
+function branchItem({container, branch, repository}: Branch): ContainerItem[] {
+  return container === null ? [] : [{...container, branch, repository, standalone: false}];
+}
+
+/** Undefined where nothing is served under this name or key. */
+function ofBranch(controller: Pick<Controller, 'branch'>, nameOrKey: string): ContainerItem | undefined {
+  try {
+    const [item] = branchItem(controller.branch(nameOrKey));
+    if (item === undefined) throw notFound(nameOrKey);
+    return item;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'BRANCH_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+function snapshotView({name, containerId, createdAt}: Snapshot): SnapshotView {
+  return {name, container_id: `ctr_${containerId}`, created_at: createdAt};
+}
+
+function notFound(container: string): AppError {
+  return new AppError(
+    'CONTAINER_NOT_FOUND',
+    `There is no container ${JSON.stringify(container.slice(0, 100))}, nor a branch of that name that has one; \`branchtab containers list\` shows them.`,
+  );
+}
