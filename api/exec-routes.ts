@@ -1,11 +1,18 @@
 import {type Context, Hono} from 'hono';
 import type {ExecService} from '../runtime/exec/service.ts';
-import {deploymentSchema} from '../schemas/control.ts';
+import {deploymentSchema, rollbackSchema} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
-import {scriptPathSchema, writeScriptSchema} from '../schemas/exec-api.ts';
+import {
+  moveScriptSchema,
+  scriptPathSchema,
+  treeRequestSchema,
+  writeScriptSchema,
+} from '../schemas/exec-api.ts';
+import {readListQuery} from './exec-query.ts';
 import {readJsonBody} from './json-body.ts';
 
 const maxScriptBodyBytes = 16 * 1024 * 1024;
+const maxRequestBodyBytes = 1024 * 1024;
 const maxDeploymentBodyBytes = 256 * 1024 * 1024;
 
 /** Script management, with paths below `/api/v1/exec`. `trusted`: deployments too, which only the controller may make. */
@@ -24,11 +31,21 @@ export function execRoutes(service: ExecService, {trusted}: {trusted: boolean}):
     return c.json(await service.read(scriptPath(c)));
   });
 
-  app.get('/scripts/list', (c) => {
+  app.get('/scripts/list', async (c) => {
     checkScope(c);
-    return c.json(
-      service.list({directory: c.req.query('dir') ?? '', recursive: c.req.query('recursive') !== 'false'}),
-    );
+    return c.json(await service.list(readListQuery(c.req.query())));
+  });
+
+  app.post('/scripts/tree', async (c) => {
+    checkScope(c);
+    const request = treeRequestSchema.parse(await readJsonBody(c.req.raw, maxRequestBodyBytes));
+    return c.json({baseDir: request.baseDir, tree: await service.tree(request)});
+  });
+
+  app.post('/scripts/move', async (c) => {
+    checkScope(c);
+    const request = moveScriptSchema.parse(await readJsonBody(c.req.raw, maxRequestBodyBytes));
+    return c.json(await service.move(request));
   });
 
   app.delete('/scripts/delete', async (c) => {
@@ -39,7 +56,14 @@ export function execRoutes(service: ExecService, {trusted}: {trusted: boolean}):
     return c.json(await service.delete(scriptPath(c)));
   });
 
+  app.get('/deployments', (c) => c.json({deployments: service.versions()}));
+
   if (trusted) {
+    app.post('/deployments/rollback', async (c) => {
+      const to = rollbackSchema.parse(await readJsonBody(c.req.raw, maxRequestBodyBytes));
+      return c.json(await service.rollBack(to));
+    });
+
     app.put('/deployments', async (c) => {
       const deployment = deploymentSchema.parse(await readJsonBody(c.req.raw, maxDeploymentBodyBytes));
       return c.json(await service.deploy(deployment));
@@ -69,12 +93,10 @@ function checkScope(c: Context): void {
 }
 
 /** Query parameters of the same names win over the body's. */
-function withQuery(body: unknown, {path, validate, ifNotExists}: Record<string, string>): unknown {
+function withQuery(body: unknown, {path, ...query}: Record<string, string>): unknown {
   if (typeof body !== 'object' || body === null) return body;
-  return {
-    ...body,
-    ...(path === undefined ? {} : {path}),
-    ...(validate === undefined ? {} : {validate: validate === 'true'}),
-    ...(ifNotExists === undefined ? {} : {ifNotExists: ifNotExists === 'true'}),
-  };
+  const flags = (['validate', 'ifNotExists', 'createDirs'] as const).flatMap((name) =>
+    query[name] === undefined ? [] : [[name, query[name] === 'true'] as const],
+  );
+  return {...body, ...(path === undefined ? {} : {path}), ...Object.fromEntries(flags)};
 }

@@ -64,7 +64,7 @@ export async function readBranchFiles(tree: HoodyTree, checkScript: ScriptCheck)
   if (!crontabs.some(({user}) => user === 'root')) {
     crontabs.unshift({file: crontabPath, user: 'root', text: '', sha256: sha256(new Uint8Array())});
   }
-  return {commit: tree.commit, rootTree: tree.rootTree, crontabs, scripts, issues};
+  return {commit: tree.commit, rootTree: tree.rootTree, crontabs, scripts, mounts: [], issues};
 }
 
 async function fileIssues(file: HoodyFile, bytes: Uint8Array, checkScript: ScriptCheck): Promise<Issue[]> {

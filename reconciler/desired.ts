@@ -1,5 +1,6 @@
 import {parseCrontab} from '../schemas/crontab.ts';
 import type {Issue} from '../schemas/issue.ts';
+import type {ScriptMount} from '../schemas/script-settings.ts';
 import type {BranchFiles, CrontabFile, MissingCause, ObservedRef, ScriptFile} from './observation.ts';
 
 export type Desired =
@@ -10,6 +11,7 @@ export type Desired =
       readonly variables: Readonly<Record<string, string>>;
       readonly crontabs: readonly CrontabFile[];
       readonly scripts: readonly ScriptFile[];
+      readonly mounts: readonly ScriptMount[];
     }
   | {readonly kind: 'invalid'; readonly revision: string; readonly issues: readonly Issue[]}
   | {readonly kind: 'absent'; readonly reason: MissingCause | 'hoody_removed'; readonly proven: boolean};
@@ -32,6 +34,7 @@ export function desiredState(ref: ObservedRef, identity: {repository: string; br
     },
     crontabs: files.crontabs,
     scripts: files.scripts,
+    mounts: files.mounts,
   };
 }
 

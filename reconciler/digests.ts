@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import {deploymentText} from '../schemas/deployment-text.ts';
 import type {Desired} from './desired.ts';
 import type {DesiredDigests} from './plan.ts';
 
@@ -7,8 +8,11 @@ export function desiredDigests(desired: Desired): DesiredDigests | null {
   if (desired.kind !== 'served') return null;
   const names = Object.keys(desired.variables).sort();
   const variables = Object.fromEntries(names.map((name) => [name, desired.variables[name]]));
-  const lines = desired.scripts.map(({path, sha256}) => `${path}\0${sha256}\n`).sort();
-  return {environment: digest(JSON.stringify(variables)), deployment: digest(lines.join(''))};
+  const {scripts, mounts} = desired;
+  return {
+    environment: digest(JSON.stringify(variables)),
+    deployment: digest(deploymentText({files: [...scripts], mounts: [...mounts]})),
+  };
 }
 
 function digest(text: string): string {

@@ -188,7 +188,7 @@ function controlPort({control, cron, exec, workspace}: Services): ControlPort {
     schedule: control.schedule(),
     environment: {revision: control.environment().revision, digest: control.environmentDigest()},
     workspace: {tree: workspace.tree()},
-    deployment: {digest: exec.digest()},
+    deployment: {digest: exec.digest(), commit: exec.commit()},
     ...cron.summary(),
   });
   return {

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import {scriptMountSchema} from './script-settings.ts';
 
 /**
  * The runtime's control routes. They answer only on the controller's socket, under `/api/v1/control`:
@@ -9,7 +10,8 @@ import * as z from 'zod';
  *   POST /api/v1/control/workspace    change set, see `runtime/workspace/change-set.ts` -> {tree}
  *   POST /api/v1/control/jobs/stop    {grace_ms, reason}: no job starts any more, running ones end as interrupted
  *   GET  /api/v1/control/events       SSE, one `ControlEvent` per `data:` line
- *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}
+ *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}; 409 BLOBS_MISSING names what to send
+ *   POST /api/v1/exec/deployments/rollback  {commit} or {digest} of a kept version -> {digest, files}
  */
 
 /**
@@ -32,20 +34,41 @@ export const environmentChangeSchema = z.object({
 });
 export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
 
+/** A commit's id, or enough of it to be the only one. */
+export const commitPattern = /^[0-9a-f]{7,64}$/;
+
 export const deploymentSchema = z.object({
   digest: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
-    .meta({description: 'SHA-256 over the sorted `path NUL sha256 LF` lines.'}),
+    .meta({
+      description:
+        'SHA-256 over the sorted lines `path NUL sha256 LF`, and `NUL JSON LF` for each of the `mounts`.',
+    }),
+  commit: z
+    .string()
+    .regex(commitPattern)
+    .nullable()
+    .default(null)
+    .meta({description: 'Names the version in pinned URLs such as /@<commit>/rollup.'}),
   files: z
     .array(z.object({path: z.string().min(1).max(1024), sha256: z.string().regex(/^[0-9a-f]{64}$/)}))
     .max(10_000),
+  mounts: z.array(scriptMountSchema).max(10_000).default([]),
   contents: z
     .record(z.string(), z.string())
     .default({})
     .meta({description: 'sha256 to base64 of the bytes; may leave out what the runtime has.'}),
 });
 export type Deployment = z.infer<typeof deploymentSchema>;
+/** As senders write it: what has a default may be left out. */
+export type DeploymentInput = z.input<typeof deploymentSchema>;
+
+export const rollbackSchema = z.union([
+  z.strictObject({commit: z.string().regex(commitPattern)}),
+  z.strictObject({digest: z.string().regex(/^[0-9a-f]{64}$/)}),
+]);
+export type Rollback = z.infer<typeof rollbackSchema>;
 
 export const nextRunSchema = z.object({
   entry_id: z.string(),
@@ -77,7 +100,7 @@ export const controlStateSchema = z.object({
       .meta({description: 'SHA-256 over the variables as JSON with sorted names; never the values.'}),
   }),
   workspace: z.object({tree: z.string().nullable()}),
-  deployment: z.object({digest: z.string().nullable()}),
+  deployment: z.object({digest: z.string().nullable(), commit: z.string().nullable().optional()}),
   crontabs: z.record(z.string(), z.object({raw_etag: z.string(), jobs: z.int(), managed: z.int()})),
   running_jobs: z.int(),
   next_run: nextRunSchema.nullable(),

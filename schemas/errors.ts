@@ -79,6 +79,11 @@ export const errorCatalogue = {
   SCRIPT_FAILED: {status: 500, retryable: false, meaning: 'The script threw an error.'},
   SCRIPT_TIMEOUT: {status: 504, retryable: false, meaning: 'The script did not answer within its time.'},
   SCRIPT_HOST_FAILED: {status: 503, retryable: true, meaning: 'The script host ended during the call.'},
+  VERSION_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    meaning: 'The scripts of this commit or digest are not kept in this container.',
+  },
   PATH_EXCLUDED: {status: 403, retryable: false, meaning: 'The path is excluded from access.'},
   CONFIRM_REQUIRED: {
     status: 400,
