@@ -65,11 +65,16 @@ export function createRuntimeApp({
     const agent = kit === 'cron' ? {user_agent: userAgent} : {userAgent};
     return Response.json({...(await health()), service: kit, ...agent});
   };
+  const seldomManagement = once(async () => {
+    const {execManagementRoutes} = await import('./exec-management-routes.ts');
+    return withErrors(new Hono().route('/api/v1/exec', execManagementRoutes(exec)));
+  });
   const management = (withDeployments: boolean) =>
     withErrors(
       new Hono()
         .get('/api/v1/exec/health', (c) => healthOf('exec')(c.req.header('user-agent') ?? null))
-        .route('/api/v1/exec', execRoutes(exec, {trusted: withDeployments})),
+        .route('/api/v1/exec', execRoutes(exec, {trusted: withDeployments}))
+        .all('/api/v1/exec/*', async (c) => (await seldomManagement()).fetch(c.req.raw)),
     );
   const openManagement = management(false);
   // Requests of the gateway come over the controller's socket too; they carry the kit header.
@@ -124,4 +129,12 @@ export function createRuntimeApp({
 function targetOf(request: Request): string {
   const {pathname, search} = new URL(request.url);
   return `${pathname}${search}`;
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }

@@ -29,6 +29,8 @@ import {scriptTree} from './script-tree.ts';
 export interface ScriptFiles {
   /** Throws PATH_EXCLUDED, SCRIPT_EXISTS, SCRIPT_INVALID, INVALID_JSON, and SCRIPT_NOT_FOUND where `createDirs` is false. */
   write(script: WriteScriptInput): Promise<WrittenScript>;
+  /** Replaces many texts at once, without looking into them. */
+  writeAll(scripts: readonly {path: string; content: string}[]): Promise<void>;
   read(path: string): Promise<Script>;
   list(options: {directory: string; recursive: boolean} & ScriptFilter): Promise<ScriptList>;
   tree(options: {
@@ -92,7 +94,7 @@ export function createScriptFiles({
         if (existed && ifNotExists)
           throw new AppError('SCRIPT_EXISTS', `${path} exists. Leave out ifNotExists to replace it.`);
         if (!createDirs) refuseNewDirectory(path, others);
-        return withFile(present, {path, content: Buffer.from(content)});
+        return withFiles(present, [{path, content: Buffer.from(content)}]);
       });
       const {bytes, modified} = await existing(path);
       return {
@@ -104,6 +106,14 @@ export function createScriptFiles({
         modified: modified.toISOString(),
         validated,
       };
+    },
+    async writeAll(scripts) {
+      await replaceSet((present) =>
+        withFiles(
+          present,
+          scripts.map(({path, content}) => ({path, content: Buffer.from(content)})),
+        ),
+      );
     },
     async read(path) {
       const {bytes, modified} = await existing(path);
@@ -146,7 +156,7 @@ export function createScriptFiles({
       await replaceSet((present) => {
         if (!overwrite && from !== to && present?.files.some(({path}) => path === to))
           throw new AppError('SCRIPT_EXISTS', `${to} exists. Send overwrite: true to replace it.`);
-        return withFile(without(present, from), {path: to, content: bytes});
+        return withFiles(without(present, from), [{path: to, content: bytes}]);
       });
       return {moved: true, from, to, resolvedFrom, resolvedTo: resolved(to), size: bytes.byteLength};
     },
@@ -165,22 +175,27 @@ export function createScriptFiles({
 type Set = Pick<CurrentDeployment, 'files' | 'mounts'>;
 
 /** What was written over the API belongs to no commit. */
-function withFile(
+function withFiles(
   present: Set | null,
-  {path, content}: {path: string; content: Uint8Array},
+  written: readonly {path: string; content: Uint8Array}[],
 ): DeploymentInput {
-  const {files: others, mounts} = without(present, path, {keepMounts: true});
-  const sha256 = sha256Of(content);
-  const files = [...others, {path, sha256}];
-  const contents = {[sha256]: Buffer.from(content).toString('base64')};
+  const {files: before = [], mounts = []} = present ?? {};
+  const hashes = new Map(written.map(({path, content}) => [path, sha256Of(content)]));
+  const files = [
+    ...before.filter(({path}) => !hashes.has(path)),
+    ...[...hashes].map(([path, sha256]) => ({path, sha256})),
+  ];
+  const contents = Object.fromEntries(
+    written.map(({content}) => [sha256Of(content), Buffer.from(content).toString('base64')]),
+  );
   return {digest: deploymentDigest(files, mounts), files, mounts: [...mounts], contents};
 }
 
-function without(present: Set | null, path: string, {keepMounts = false} = {}): Set {
+function without(present: Set | null, path: string): Set {
   const {files = [], mounts = []} = present ?? {};
   return {
     files: files.filter((file) => file.path !== path),
-    mounts: keepMounts ? mounts : mounts.filter(({file}) => file !== path),
+    mounts: mounts.filter(({file}) => file !== path),
   };
 }
 

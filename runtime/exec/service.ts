@@ -11,6 +11,7 @@ import {HostPool} from './host-pool.ts';
 import {type HostProcess, startHostProcess} from './host-process.ts';
 import {invoke} from './invoke.ts';
 import {readScriptOptions} from './magic-comments.ts';
+import type {ExecManagement} from './management.ts';
 import {findMountedRoute} from './mounted-routes.ts';
 import {pinnedPath} from './pinned-path.ts';
 import {createScriptFiles, type ScriptFiles} from './script-files.ts';
@@ -38,6 +39,8 @@ export interface ExecService extends ScriptFiles {
   rollBack(to: Rollback): Promise<Deployed>;
   /** Runs the script of a path. Throws SCRIPT_NOT_FOUND, PATH_EXCLUDED, SCRIPT_TIMEOUT, SCRIPT_HOST_FAILED. */
   call(call: ScriptCall): Promise<Response>;
+  /** Everything else that can be asked of scripts; loaded at the first use. */
+  management(): Promise<ExecManagement>;
   on(listener: (event: ControlEvent) => void): () => void;
   /** Lets calls end for `graceMs`, then ends the hosts. */
   stop(options: {graceMs: number}): Promise<void>;
@@ -166,6 +169,12 @@ export async function openExec({
     );
   }
 
+  const scriptFiles = createScriptFiles({store, root: directory, replaceSet});
+  const management = lazily(async () => {
+    const {openExecManagement} = await import('./management.ts');
+    return openExecManagement({store, files: scriptFiles});
+  });
+
   return {
     digest: () => store.current()?.digest ?? null,
     commit: () => store.current()?.commit ?? null,
@@ -177,7 +186,8 @@ export async function openExec({
       return replaceSet(() => ({digest, commit, files: [...files], mounts: [...mounts]}));
     },
     call,
-    ...createScriptFiles({store, root: directory, replaceSet}),
+    ...scriptFiles,
+    management,
     on(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -191,6 +201,14 @@ export async function openExec({
 /** A generation is named by the deployment's digest and a hash of the variables. */
 function deploymentOf(generation: string): string {
   return generation.split(' ')[0] ?? generation;
+}
+
+function lazily<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 function text(bytes: Uint8Array): string {

@@ -1,0 +1,104 @@
+import {type Context, Hono} from 'hono';
+import type * as z from 'zod';
+import type {ExecService} from '../runtime/exec/service.ts';
+import {AppError} from '../schemas/errors.ts';
+import {scriptPathSchema} from '../schemas/exec-api.ts';
+import {
+  bulkUpdateCommentsSchema,
+  discoverRoutesSchema,
+  resolveRouteSchema,
+  testRoutesSchema,
+  updateCommentsSchema,
+  validateRequestSchema,
+} from '../schemas/exec-management.ts';
+import {readJsonBody} from './json-body.ts';
+
+const maxBodyBytes = 16 * 1024 * 1024;
+
+/** What is asked of scripts beside running and writing them, with paths below `/api/v1/exec`. Loaded at the first such request. */
+export function execManagementRoutes(exec: ExecService): Hono {
+  return new Hono()
+    .route('/', validateRoutes(exec))
+    .route('/', commentRoutes(exec))
+    .route('/', routeRoutes(exec));
+}
+
+function validateRoutes(exec: ExecService): Hono {
+  const app = new Hono();
+  app.post('/validate/script', async (c) => {
+    const {validate} = await exec.management();
+    return c.json(await validate.script(await body(c, validateRequestSchema)));
+  });
+  for (const path of ['/validate/syntax', '/validate/typescript']) {
+    app.post(path, async (c) => {
+      const {validate} = await exec.management();
+      return c.json(await validate.syntax(await body(c, validateRequestSchema)));
+    });
+  }
+  app.post('/validate/dependencies', async (c) => {
+    const {validate} = await exec.management();
+    return c.json(await validate.dependencies(await body(c, validateRequestSchema)));
+  });
+  app.post('/validate/magic-comments', async (c) => {
+    const {validate} = await exec.management();
+    return c.json(validate.magicComments(await body(c, validateRequestSchema)));
+  });
+  app.post('/validate/return-type', async (c) => {
+    const {validate} = await exec.management();
+    return c.json(await validate.returnType(await body(c, validateRequestSchema)));
+  });
+  return app;
+}
+
+function commentRoutes(exec: ExecService): Hono {
+  const app = new Hono();
+  app.get('/magic-comments/schema', async (c) => {
+    const {comments} = await exec.management();
+    return c.json({comments: comments.catalogue()});
+  });
+  app.get('/magic-comments/read', async (c) => {
+    const {comments} = await exec.management();
+    return c.json(await comments.read(scriptPathOf(c)));
+  });
+  app.put('/magic-comments/update', async (c) => {
+    const {comments} = await exec.management();
+    return c.json(await comments.update(await body(c, updateCommentsSchema)));
+  });
+  app.post('/magic-comments/bulk-update', async (c) => {
+    const {comments} = await exec.management();
+    const results = await comments.updateMany(await body(c, bulkUpdateCommentsSchema));
+    return c.json({updated: results.filter(({updated}) => updated).length, results});
+  });
+  return app;
+}
+
+function routeRoutes(exec: ExecService): Hono {
+  const app = new Hono();
+  app.post('/route/resolve', async (c) => {
+    const {routes} = await exec.management();
+    return c.json(routes.resolve(await body(c, resolveRouteSchema)));
+  });
+  app.post('/route/discover', async (c) => {
+    const {routes} = await exec.management();
+    return c.json(await routes.discover(await body(c, discoverRoutesSchema)));
+  });
+  app.post('/route/test', async (c) => {
+    const {routes} = await exec.management();
+    const {paths} = await body(c, testRoutesSchema);
+    return c.json(routes.test(paths));
+  });
+  return app;
+}
+
+async function body<T extends z.ZodType>(c: Context, schema: T): Promise<z.infer<T>> {
+  return schema.parse(await readJsonBody(c.req.raw, maxBodyBytes));
+}
+
+function scriptPathOf(c: Context): string {
+  const parsed = scriptPathSchema.safeParse(c.req.query('path'));
+  if (parsed.success) return parsed.data;
+  throw new AppError(
+    'INVALID_QUERY',
+    'The query parameter `path` names no script, for example path=api/hello.ts.',
+  );
+}

@@ -1,0 +1,110 @@
+import {dirname, join, normalize} from 'node:path';
+import type {
+  BulkUpdateComments,
+  DependencyReport,
+  DiscoveredRoutes,
+  MagicCommentReport,
+  ResolvedRoute,
+  ReturnReport,
+  SyntaxReport,
+  TestedRoutes,
+  UpdateComments,
+  UpdatedComments,
+  ValidateRequest,
+  ValidationReport,
+} from '../../schemas/exec-management.ts';
+import {type MagicComment, magicCommentCatalogue} from '../../schemas/magic-comments.ts';
+import {updateComments, updateManyComments} from './comment-updates.ts';
+import type {CurrentDeployment, DeploymentStore} from './deployment-store.ts';
+import {discoverRoutes, resolveRoute, testRoutes} from './route-report.ts';
+import type {ScriptFiles} from './script-files.ts';
+import {
+  validateDependencies,
+  validateMagicComments,
+  validateReturnType,
+  validateScript,
+  validateSyntax,
+} from './validation.ts';
+
+/** What people and tools ask of scripts beside running them. Made at the first such request. */
+export interface ExecManagement {
+  readonly validate: {
+    script(request: ValidateRequest): Promise<ValidationReport>;
+    syntax(request: ValidateRequest): Promise<SyntaxReport>;
+    dependencies(request: ValidateRequest): Promise<DependencyReport>;
+    magicComments(request: ValidateRequest): MagicCommentReport;
+    returnType(request: ValidateRequest): Promise<ReturnReport>;
+  };
+  readonly comments: {
+    catalogue(): readonly MagicComment[];
+    read(path: string): Promise<{path: string} & MagicCommentReport>;
+    update(change: UpdateComments): Promise<UpdatedComments>;
+    updateMany(change: BulkUpdateComments): Promise<UpdatedComments[]>;
+  };
+  readonly routes: {
+    resolve(request: {
+      path: string;
+      hostname?: string | undefined;
+      execId?: string | undefined;
+    }): ResolvedRoute;
+    test(paths: readonly string[]): TestedRoutes;
+    discover(request: {baseDir: string; includeMetadata: boolean}): Promise<DiscoveredRoutes>;
+  };
+}
+
+const emptySet = {files: [], mounts: []};
+
+export function openExecManagement({
+  store,
+  files,
+}: {
+  store: DeploymentStore;
+  files: ScriptFiles;
+}): ExecManagement {
+  const set = () => store.current() ?? emptySet;
+  const known = () => neighbours(set());
+
+  async function textOf(path: string): Promise<string> {
+    const script = await store.read(path);
+    return script === null ? '' : new TextDecoder().decode(script.bytes);
+  }
+
+  return {
+    validate: {
+      script: (request) => validateScript(request, known()),
+      syntax: validateSyntax,
+      dependencies: (request) => validateDependencies(request, known()),
+      magicComments: validateMagicComments,
+      returnType: validateReturnType,
+    },
+    comments: {
+      catalogue: () => magicCommentCatalogue,
+      async read(path) {
+        const {content} = await files.read(path);
+        return {path, ...validateMagicComments({code: content})};
+      },
+      update: (change) => updateComments(files, change),
+      updateMany: (change) => updateManyComments(files, change),
+    },
+    routes: {
+      resolve: (request) => resolveRoute(set(), request),
+      test: (paths) => testRoutes(set(), paths),
+      discover: ({baseDir, includeMetadata}) =>
+        discoverRoutes(set(), {baseDir, textOf: includeMetadata ? textOf : null}),
+    },
+  };
+}
+
+/** What an import of a script may find beside it. */
+function neighbours({files}: Pick<CurrentDeployment, 'files'>) {
+  const paths = new Set(files.map(({path}) => path));
+  return {
+    hasFile(specifier: string, from: string): boolean {
+      const path = normalize(join(dirname(from), specifier));
+      return ['', '.ts', '.js', '.tsx', '.jsx', '.json', '/index.ts', '/index.js'].some((ending) =>
+        paths.has(`${path}${ending}`),
+      );
+    },
+    hasPackage: (name: string) => [...paths].some((path) => path.startsWith(`node_modules/${name}/`)),
+  };
+}
