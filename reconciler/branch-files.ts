@@ -1,8 +1,11 @@
 import {createHash} from 'node:crypto';
 import {parseDocument} from 'yaml';
 import type {Issue} from '../schemas/issue.ts';
+import {deployedScript} from './deployed-script.ts';
+import {type ManifestFile, resolveManifests} from './manifest-files.ts';
 import type {BranchFiles, CrontabFile, ScriptFile} from './observation.ts';
-import type {HoodyFile, HoodyTree} from './sources/source.ts';
+import {createRepositoryFiles} from './repository-files.ts';
+import type {HoodyFile, HoodyTree, RepositoryFile} from './sources/source.ts';
 
 /** Finds what is wrong in a script's text; the parser behind it loads lazily. */
 export type ScriptCheck = (script: {path: string; text: string}) => Promise<Issue[]>;
@@ -25,12 +28,20 @@ export function rememberScriptIssues(check: ScriptCheck, most: number): ScriptCh
 const crontabPath = '.hoody/crontab';
 const userCrontabs = '.hoody/crontab.d/';
 const scriptRoot = '.hoody/exec/';
+const isManifest = /^\.hoody\/exec\/[^/]+\.ya?ml$/;
 const userName = /^(?!-)[A-Za-z0-9_.-]{1,32}$/;
 
-/** Sorts the files of a commit into crontabs and scripts, and collects every issue that can be seen without running anything. */
-export async function readBranchFiles(tree: HoodyTree, checkScript: ScriptCheck): Promise<BranchFiles> {
+/**
+ * Sorts the files of a commit into crontabs and scripts, adds what its manifests name elsewhere in the repository,
+ * and collects every issue that can be seen without running anything.
+ */
+export async function readBranchFiles(
+  tree: HoodyTree,
+  {checkScript, readFile}: {checkScript: ScriptCheck; readFile: (path: string) => Promise<RepositoryFile>},
+): Promise<BranchFiles> {
   const crontabs: CrontabFile[] = [];
   const scripts: ScriptFile[] = [];
+  const manifests: ManifestFile[] = [];
   const issues: Issue[] = [];
   for (const file of tree.files) {
     if (file.bytes === null) {
@@ -57,14 +68,28 @@ export async function readBranchFiles(tree: HoodyTree, checkScript: ScriptCheck)
         issues.push(issueAt(file, 'encoding_invalid', 'The crontab is not UTF-8 text.'));
       } else crontabs.push({file: path, user, text, sha256: sha256(bytes)});
     } else if (path.startsWith(scriptRoot)) {
-      scripts.push({path: path.slice(scriptRoot.length), sha256: sha256(bytes), bytes});
-      issues.push(...(await fileIssues(file, bytes, checkScript)));
+      const script = deployedScript(path.slice(scriptRoot.length), bytes);
+      scripts.push(script);
+      if (script.path.startsWith('_hoody/'))
+        issues.push(issueAt(file, 'path_reserved', '_hoody is reserved; move the file.'));
+      const text = isManifest.test(path) ? decodeUtf8(bytes) : null;
+      if (text === null) issues.push(...(await fileIssues(file, bytes, checkScript)));
+      else manifests.push({file: path, text});
     } else if (/\.ya?ml$/.test(path)) issues.push(...yamlIssues(path, bytes));
   }
   if (!crontabs.some(({user}) => user === 'root')) {
     crontabs.unshift({file: crontabPath, user: 'root', text: '', sha256: sha256(new Uint8Array())});
   }
-  return {commit: tree.commit, rootTree: tree.rootTree, crontabs, scripts, mounts: [], issues};
+  const repository = createRepositoryFiles({readFile, checkScript});
+  const added = await resolveManifests(manifests, scripts, repository);
+  return {
+    commit: tree.commit,
+    rootTree: tree.rootTree,
+    crontabs,
+    scripts: [...scripts, ...added.scripts],
+    mounts: added.mounts,
+    issues: [...issues, ...added.issues],
+  };
 }
 
 async function fileIssues(file: HoodyFile, bytes: Uint8Array, checkScript: ScriptCheck): Promise<Issue[]> {

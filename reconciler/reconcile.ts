@@ -84,9 +84,11 @@ async function observeRef(
     return {kind: 'missing', proven: record.missing.proven, cause: record.missing.cause};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
-  const tree = await context.source.readHoody(record.revision, {signal});
-  if (tree === null) return {kind: 'without_hoody', commit: record.revision};
-  return {kind: 'present', files: await readBranchFiles(tree, context.checkScript)};
+  const {revision} = record;
+  const tree = await context.source.readHoody(revision, {signal});
+  if (tree === null) return {kind: 'without_hoody', commit: revision};
+  const readFile = (path: string) => context.source.readFile(revision, path, {signal});
+  return {kind: 'present', files: await readBranchFiles(tree, {checkScript: context.checkScript, readFile})};
 }
 
 async function observe(

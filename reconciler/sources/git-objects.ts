@@ -3,7 +3,13 @@ import {AppError} from '../../schemas/errors.ts';
 import type {ObjectReply} from './batch-output.ts';
 import {ObjectReader} from './object-reader.ts';
 import {isObjectId} from './ref-output.ts';
-import {type HoodyFile, maxHoodyFileBytes, type Source, type TreeChange} from './source.ts';
+import {
+  type HoodyFile,
+  maxHoodyFileBytes,
+  type RepositoryFile,
+  type Source,
+  type TreeChange,
+} from './source.ts';
 import {diffTrees, type WalkLimits} from './tree-diff.ts';
 import {parseTree, type TreeEntry} from './tree-object.ts';
 import {unreadable} from './unreadable.ts';
@@ -17,7 +23,8 @@ interface Question {
 }
 
 /** The half of a `Source` that reads contents; the same for a user's repository and for a mirror. */
-export interface GitObjects extends Pick<Source, 'readHoody' | 'hasHoody' | 'diffTrees' | 'readBlob'> {
+export interface GitObjects
+  extends Pick<Source, 'readHoody' | 'hasHoody' | 'readFile' | 'diffTrees' | 'readBlob'> {
   close(): void;
 }
 
@@ -119,6 +126,21 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
     return files;
   }
 
+  async function readFile(commit: string, path: string, signal: AbortSignal): Promise<RepositoryFile> {
+    const root = await describe(`${checkedId(commit)}^{tree}`, signal);
+    let entry: TreeEntry = {kind: 'directory', id: root.id};
+    for (const name of path.split('/')) {
+      if (entry.kind !== 'directory') return {kind: entry.kind === 'symlink' ? 'link' : 'absent'};
+      const next = (await readTree(entry.id, `commit ${commit}, ${path}`, signal)).get(name);
+      if (next === undefined || next.kind === 'submodule') return {kind: 'absent'};
+      entry = next;
+    }
+    if (entry.kind === 'symlink') return {kind: 'link'};
+    if (entry.kind === 'directory') return {kind: 'directory'};
+    const {bytes, size} = await readHoodyFile(path, entry.id, signal);
+    return bytes === null ? {kind: 'too_large', size} : {kind: 'file', bytes};
+  }
+
   async function findHoodyTree(commit: string, signal: AbortSignal): Promise<string | null> {
     const reply = await ask(sizes, {spec: `${checkedId(commit)}:${directory}`, maxBytes: 0, signal});
     if (reply.found) return reply.type === 'tree' ? reply.id : null;
@@ -140,6 +162,7 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
       const found = await Promise.all(commits.map((commit) => findHoodyTree(commit, signal)));
       return new Set(commits.filter((_commit, index) => found[index] !== null));
     },
+    readFile: (commit, path, {signal}) => readFile(commit, path, signal),
     diffTrees: (from, to, {signal}) =>
       changes(from, to, {
         where: (path) => `tree ${to}, ${path === '' ? 'root' : path}`,
