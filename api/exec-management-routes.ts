@@ -11,6 +11,7 @@ import {
   updateCommentsSchema,
   validateRequestSchema,
 } from '../schemas/exec-management.ts';
+import {execOperationRoutes} from './exec-operation-routes.ts';
 import {readJsonBody} from './json-body.ts';
 
 const maxBodyBytes = 16 * 1024 * 1024;
@@ -20,7 +21,9 @@ export function execManagementRoutes(exec: ExecService): Hono {
   return new Hono()
     .route('/', validateRoutes(exec))
     .route('/', commentRoutes(exec))
-    .route('/', routeRoutes(exec));
+    .route('/', routeRoutes(exec))
+    .route('/', execOperationRoutes(exec))
+    .route('/', absentRoutes());
 }
 
 function validateRoutes(exec: ExecService): Hono {
@@ -87,6 +90,28 @@ function routeRoutes(exec: ExecService): Hono {
     const {paths} = await body(c, testRoutesSchema);
     return c.json(routes.test(paths));
   });
+  return app;
+}
+
+/** Parts of the public API that are not offered, each with what serves instead. */
+const absentParts: Readonly<Record<string, string>> = {
+  ai: 'Scripts have no AI helpers here; call a provider with fetch.',
+  sdk: 'SDKs are not imported here; add the package to the branch.',
+  'sdk-types': 'There are no SDK types here; add the package to the branch.',
+  'remote-messages': 'Scripts take no remote messages here; call them over HTTP.',
+  remote: 'Scripts take no remote calls here; call them over HTTP.',
+  templates: 'There are no templates here; keep them in the repository.',
+  'user-openapi': 'No documents are made of scripts here; /api/v1/exec/openapi.json describes the kit.',
+};
+
+function absentRoutes(): Hono {
+  const app = new Hono();
+  for (const [part, message] of Object.entries(absentParts)) {
+    const refuse = () => {
+      throw new AppError('NOT_IMPLEMENTED', message);
+    };
+    app.all(`/${part}`, refuse).all(`/${part}/*`, refuse);
+  }
   return app;
 }
 

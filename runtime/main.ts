@@ -121,6 +121,7 @@ async function openServices(
       environment,
       clock,
       log,
+      isScheduleOpen: () => control.schedule().state === 'running',
     }),
     cron: await openCron({
       directory: join(flags.data, 'cron'),

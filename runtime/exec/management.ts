@@ -14,10 +14,19 @@ import type {
   ValidationReport,
 } from '../../schemas/exec-management.ts';
 import {type MagicComment, magicCommentCatalogue} from '../../schemas/magic-comments.ts';
+import type {Clock} from '../platform/clock.ts';
+import type {CallMonitor} from './call-monitor.ts';
 import {updateComments, updateManyComments} from './comment-updates.ts';
 import type {CurrentDeployment, DeploymentStore} from './deployment-store.ts';
+import type {ExecLogs} from './exec-logs.ts';
+import type {ExecutionLogs} from './execution-logs.ts';
+import {createHostOperations, type HostControl, type HostOperations} from './host-operations.ts';
+import {createLogStore, type LogStore} from './log-store.ts';
+import {createMonitorReport, type MonitorReport} from './monitor-report.ts';
 import {discoverRoutes, resolveRoute, testRoutes} from './route-report.ts';
+import {openScheduling, type Scheduling} from './scheduling.ts';
 import type {ScriptFiles} from './script-files.ts';
+import type {ScriptCall} from './service.ts';
 import {
   validateDependencies,
   validateMagicComments,
@@ -28,6 +37,10 @@ import {
 
 /** What people and tools ask of scripts beside running them. Made at the first such request. */
 export interface ExecManagement {
+  readonly monitor: MonitorReport;
+  readonly logs: LogStore;
+  readonly schedules: Scheduling;
+  readonly hosts: HostOperations;
   readonly validate: {
     script(request: ValidateRequest): Promise<ValidationReport>;
     syntax(request: ValidateRequest): Promise<SyntaxReport>;
@@ -54,13 +67,21 @@ export interface ExecManagement {
 
 const emptySet = {files: [], mounts: []};
 
-export function openExecManagement({
-  store,
-  files,
-}: {
-  store: DeploymentStore;
-  files: ScriptFiles;
-}): ExecManagement {
+/** What management needs of the engine. */
+export interface ExecEngine {
+  readonly store: DeploymentStore;
+  readonly files: ScriptFiles;
+  readonly call: (call: ScriptCall) => Promise<Response>;
+  readonly monitor: CallMonitor;
+  readonly logs: ExecLogs;
+  readonly executionLogs: ExecutionLogs;
+  readonly isScheduleOpen: () => boolean;
+  readonly clock: Clock;
+  readonly hosts: HostControl;
+}
+
+export function openExecManagement(engine: ExecEngine): ExecManagement {
+  const {store, files} = engine;
   const set = () => store.current() ?? emptySet;
   const known = () => neighbours(set());
 
@@ -69,7 +90,19 @@ export function openExecManagement({
     return script === null ? '' : new TextDecoder().decode(script.bytes);
   }
 
+  const schedules = openScheduling(engine);
+  const {logs, executionLogs: executions, clock} = engine;
+
   return {
+    monitor: createMonitorReport(engine, schedules),
+    logs: createLogStore({
+      directory: logs.directory,
+      live: [logs.access, logs.fires],
+      executions,
+      clock,
+    }),
+    schedules,
+    hosts: createHostOperations(engine),
     validate: {
       script: (request) => validateScript(request, known()),
       syntax: validateSyntax,

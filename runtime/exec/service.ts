@@ -6,14 +6,18 @@ import type {Deployed, DeploymentVersion} from '../../schemas/exec-api.ts';
 import type {Clock} from '../platform/clock.ts';
 import {mkdir} from '../platform/files.ts';
 import type {Log} from '../platform/log.ts';
+import {createCallMonitor} from './call-monitor.ts';
 import {type CurrentDeployment, cacheDirectoryOf, openDeploymentStore, sha256Of} from './deployment-store.ts';
-import {HostPool} from './host-pool.ts';
+import {openExecLogs} from './exec-logs.ts';
+import {type ExecutionLogs, noExecutionLogs} from './execution-logs.ts';
+import {type HostLease, HostPool} from './host-pool.ts';
 import {type HostProcess, startHostProcess} from './host-process.ts';
 import {invoke} from './invoke.ts';
 import {readScriptOptions} from './magic-comments.ts';
 import type {ExecManagement} from './management.ts';
 import {findMountedRoute} from './mounted-routes.ts';
 import {pinnedPath} from './pinned-path.ts';
+import {scanSchedules} from './schedule-scan.ts';
 import {createScriptFiles, type ScriptFiles} from './script-files.ts';
 import {refuseOtherMethods, withSettings} from './script-settings.ts';
 
@@ -24,6 +28,8 @@ export interface ScriptCall {
   /** Path and query as the client sent them. */
   readonly target: string;
   readonly clientIp: string;
+  /** The script's own schedule calls it. */
+  readonly scheduled?: true;
 }
 
 export interface ExecService extends ScriptFiles {
@@ -64,6 +70,8 @@ export async function openExec({
   clock,
   log,
   idleMs = defaultIdleMs,
+  isScheduleOpen = () => true,
+  executionLogs = noExecutionLogs,
 }: {
   directory: string;
   homeDirectory: string;
@@ -73,13 +81,19 @@ export async function openExec({
   clock: Clock;
   log: Log;
   idleMs?: number;
+  /** False while nothing of the container shall start by itself. */
+  isScheduleOpen?: () => boolean;
+  executionLogs?: ExecutionLogs;
 }): Promise<ExecService> {
-  const store = await openDeploymentStore(join(directory, 'scripts'), clock.now);
+  const store = await openDeploymentStore(join(directory, 'scripts'), () => clock.now());
   const cacheDirectory = cacheDirectoryOf(join(directory, 'scripts'));
   await mkdir(cacheDirectory, {recursive: true});
   await store.prune(new Set());
   const listeners = new Set<(event: ControlEvent) => void>();
-  const pool = new HostPool({clock, idleMs});
+  const logs = openExecLogs({directory: join(directory, 'logs'), clock, log});
+  const monitor = createCallMonitor({clock, onEnd: logs.noteCall});
+  let pool = new HostPool({clock, idleMs});
+  let hasSchedules = false;
   // Calls of former versions must not drain the hosts of the present one.
   const pinnedPool = new HostPool({clock, idleMs: Math.min(idleMs, pinnedIdleMs)});
 
@@ -109,6 +123,7 @@ export async function openExec({
       await store.prune(new Set([...pool.generations, ...pinnedPool.generations].map(deploymentOf)));
       for (const listener of listeners) listener({type: 'deployment_changed', digest});
     }
+    await followSchedules();
     return {digest, files: files.length};
   }
 
@@ -117,7 +132,11 @@ export async function openExec({
     if (pinned === null) {
       const deployment = store.current();
       // Deployed anew while the file was read: a call must not bring a former generation back.
-      return run(scriptCall, {deployment, pool, isStale: () => store.current() !== deployment});
+      return run(scriptCall, {
+        deployment,
+        poolNow: () => pool,
+        isStale: () => store.current() !== deployment,
+      });
     }
     const deployment = await version({commit: pinned.commit});
     const target = scriptCall.target.slice(scriptCall.path.length - pinned.path.length);
@@ -126,16 +145,16 @@ export async function openExec({
       path: pinned.path,
       target: pinned.path === '/' && !target.startsWith('/') ? `/${target}` : target,
     };
-    return run(unpinned, {deployment, pool: pinnedPool, isStale: () => false});
+    return run(unpinned, {deployment, poolNow: () => pinnedPool, isStale: () => false});
   }
 
   async function run(
     scriptCall: ScriptCall,
     {
       deployment,
-      pool,
+      poolNow,
       isStale,
-    }: {deployment: CurrentDeployment | null; pool: HostPool; isStale: () => boolean},
+    }: {deployment: CurrentDeployment | null; poolNow: () => HostPool; isStale: () => boolean},
   ): Promise<Response> {
     const {request, path, target, clientIp} = scriptCall;
     const route = deployment === null ? null : findMountedRoute(deployment, path);
@@ -148,15 +167,27 @@ export async function openExec({
     refuseOtherMethods(request.method, route.settings);
     const {timeoutMs} = withSettings(options, route.settings);
     const {variables: present} = environment();
-    const variables = pool === pinnedPool ? {...present, HOODY_COMMIT: deployment.commit ?? ''} : present;
-    const lease = await pool.lease(`${deployment.digest} ${sha256Of(JSON.stringify(variables))}`, () =>
-      startHost(deployment, variables),
-    );
+    const variables =
+      poolNow() === pinnedPool ? {...present, HOODY_COMMIT: deployment.commit ?? ''} : present;
     const executionId = randomUUID();
-    const hostCall = {executionId, file: route.file, parameters: mutable(route.parameters), target, clientIp};
-    const response = await invoke({lease, call: hostCall, request, timeoutMs, clock});
-    response.headers.set(executionHeader, executionId);
-    return response;
+    const started = {executionId, scriptPath: route.file, method: request.method, path};
+    return monitor.watch(started, async () => {
+      const lease = await leaseOf(deployment, variables, poolNow());
+      const {file, parameters} = route;
+      const hostCall = {executionId, file, parameters: mutable(parameters), target, clientIp};
+      const response = await invoke({lease, call: hostCall, request, timeoutMs, clock});
+      response.headers.set(executionHeader, executionId);
+      return response;
+    });
+  }
+
+  function leaseOf(
+    deployment: CurrentDeployment,
+    variables: Readonly<Record<string, string>>,
+    pool: HostPool,
+  ): Promise<HostLease> {
+    const generation = `${deployment.digest} ${sha256Of(JSON.stringify(variables))}`;
+    return pool.lease(generation, () => startHost(deployment, variables));
   }
 
   async function version(wanted: Rollback): Promise<CurrentDeployment> {
@@ -172,8 +203,38 @@ export async function openExec({
   const scriptFiles = createScriptFiles({store, root: directory, replaceSet});
   const management = lazily(async () => {
     const {openExecManagement} = await import('./management.ts');
-    return openExecManagement({store, files: scriptFiles});
+    return openExecManagement({
+      store,
+      files: scriptFiles,
+      call,
+      monitor,
+      logs,
+      executionLogs,
+      isScheduleOpen,
+      clock,
+      hosts: {
+        count: () => pool.generations.length + pinnedPool.generations.length,
+        async lease() {
+          const deployment = store.current();
+          return deployment === null ? null : leaseOf(deployment, environment().variables, pool);
+        },
+        replace(graceMs) {
+          const former = pool;
+          pool = new HostPool({clock, idleMs});
+          return former.close({graceMs});
+        },
+      },
+    });
   });
+  async function followSchedules(): Promise<void> {
+    const scheduled = await scanSchedules(store);
+    if (scheduled.length === 0 && !hasSchedules) return;
+    hasSchedules = scheduled.length > 0;
+    const {schedules} = await management();
+    await schedules.reload({dryRun: false});
+  }
+
+  await followSchedules();
 
   return {
     digest: () => store.current()?.digest ?? null,
@@ -193,7 +254,9 @@ export async function openExec({
       return () => void listeners.delete(listener);
     },
     async stop(stopOptions) {
+      if (hasSchedules) (await management()).schedules.stop();
       await Promise.all([pool.close(stopOptions), pinnedPool.close(stopOptions)]);
+      await logs.flush();
     },
   };
 }
