@@ -17,6 +17,8 @@ import {openLocalSource} from '../reconciler/sources/git-local.ts';
 import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
+import {createScriptInspector} from '../runtime/exec/script-inspector.ts';
+import {ownCommand} from '../runtime/platform/child-process.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
 import {
@@ -27,7 +29,6 @@ import {
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
 import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
 import type {Log} from '../runtime/platform/log.ts';
-import {checkScript} from '../runtime/platform/script-check.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {Config, RepositoryConfig} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
@@ -144,13 +145,19 @@ async function startLocked({
   const auth = createAuth({token: await readOrCreateToken(stateDirectory), now: () => clock.now()});
   let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
   let ready = false;
+  const inspector = createScriptInspector({
+    command: ownCommand(Bun.main),
+    directory: stateDirectory,
+    clock,
+  });
   const controller = createController({
     repositories: sources,
     provider,
     records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
-    checkScript: rememberScriptIssues(checkScript, rememberedScripts),
+    checkScript: rememberScriptIssues(inspector.check, rememberedScripts),
+    scriptImports: (script) => inspector.ask('imports', script),
     clock,
     log,
     random: Math.random,

@@ -7,8 +7,21 @@ import type {BranchFiles, CrontabFile, ScriptFile} from './observation.ts';
 import {createRepositoryFiles} from './repository-files.ts';
 import type {HoodyFile, HoodyTree, RepositoryFile} from './sources/source.ts';
 
-/** Finds what is wrong in a script's text; the parser behind it loads lazily. */
+/** Finds what is wrong in a script's text. Never throws for what is in it. */
 export type ScriptCheck = (script: {path: string; text: string}) => Promise<Issue[]>;
+
+/** Finds what a script that parses imports; places count from 1. */
+export type ScriptImports = (script: {
+  path: string;
+  text: string;
+}) => Promise<readonly {readonly module: string; readonly line: number; readonly column: number}[]>;
+
+/** Ways to look into scripts and files of one commit. */
+export interface CommitReader {
+  readonly checkScript: ScriptCheck;
+  readonly scriptImports: ScriptImports;
+  readonly readFile: (path: string) => Promise<RepositoryFile>;
+}
 
 /** Remembers what was found in each text: a push changes few scripts, and a look without a push none. */
 export function rememberScriptIssues(check: ScriptCheck, most: number): ScriptCheck {
@@ -35,10 +48,7 @@ const userName = /^(?!-)[A-Za-z0-9_.-]{1,32}$/;
  * Sorts the files of a commit into crontabs and scripts, adds what its manifests name elsewhere in the repository,
  * and collects every issue that can be seen without running anything.
  */
-export async function readBranchFiles(
-  tree: HoodyTree,
-  {checkScript, readFile}: {checkScript: ScriptCheck; readFile: (path: string) => Promise<RepositoryFile>},
-): Promise<BranchFiles> {
+export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Promise<BranchFiles> {
   const crontabs: CrontabFile[] = [];
   const scripts: ScriptFile[] = [];
   const manifests: ManifestFile[] = [];
@@ -73,14 +83,14 @@ export async function readBranchFiles(
       if (script.path.startsWith('_hoody/'))
         issues.push(issueAt(file, 'path_reserved', '_hoody is reserved; move the file.'));
       const text = isManifest.test(path) ? decodeUtf8(bytes) : null;
-      if (text === null) issues.push(...(await fileIssues(file, bytes, checkScript)));
+      if (text === null) issues.push(...(await fileIssues(file, bytes, reader.checkScript)));
       else manifests.push({file: path, text});
     } else if (/\.ya?ml$/.test(path)) issues.push(...yamlIssues(path, bytes));
   }
   if (!crontabs.some(({user}) => user === 'root')) {
     crontabs.unshift({file: crontabPath, user: 'root', text: '', sha256: sha256(new Uint8Array())});
   }
-  const repository = createRepositoryFiles({readFile, checkScript});
+  const repository = createRepositoryFiles(reader);
   const added = await resolveManifests(manifests, scripts, repository);
   return {
     commit: tree.commit,

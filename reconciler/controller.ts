@@ -5,7 +5,7 @@ import type {ControlState} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Run} from '../schemas/run.ts';
-import type {ScriptCheck} from './branch-files.ts';
+import type {ScriptCheck, ScriptImports} from './branch-files.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
@@ -32,6 +32,7 @@ export interface ControllerOptions {
   readonly archive: RunArchive;
   readonly client: (container: Container) => RuntimeClient;
   readonly checkScript: ScriptCheck;
+  readonly scriptImports: ScriptImports;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -210,6 +211,7 @@ export function createController(options: ControllerOptions): Controller {
     stopGraceMs: options.stopGraceMs,
     maxBlobBytes,
     checkScript: options.checkScript,
+    scriptImports: options.scriptImports,
     policy: options.policy,
     findContainer: async ({container_id, key}) => {
       const all = await containers.list();

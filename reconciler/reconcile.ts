@@ -2,7 +2,7 @@ import type {Log} from '../runtime/platform/log.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
-import {readBranchFiles, type ScriptCheck} from './branch-files.ts';
+import {readBranchFiles, type ScriptCheck, type ScriptImports} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Container} from './containers/provider.ts';
 import {type Desired, desiredState} from './desired.ts';
@@ -13,6 +13,7 @@ import {missingResult, type Result} from './status.ts';
 
 export interface ReconcileContext extends ApplyContext {
   readonly checkScript: ScriptCheck;
+  readonly scriptImports: ScriptImports;
   readonly policy: PlanPolicy;
   readonly log: Log;
   /** The branch's container as the provider knows it now. */
@@ -88,7 +89,8 @@ async function observeRef(
   const tree = await context.source.readHoody(revision, {signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
   const readFile = (path: string) => context.source.readFile(revision, path, {signal});
-  return {kind: 'present', files: await readBranchFiles(tree, {checkScript: context.checkScript, readFile})};
+  const {checkScript, scriptImports} = context;
+  return {kind: 'present', files: await readBranchFiles(tree, {checkScript, scriptImports, readFile})};
 }
 
 async function observe(

@@ -1,10 +1,8 @@
 import {dirname, join, normalize} from 'node:path';
-import {positionOf} from '../runtime/platform/script-check.ts';
-import {scriptImports} from '../runtime/platform/script-imports.ts';
 import {scriptPathSchema} from '../schemas/exec-api.ts';
 import type {Issue} from '../schemas/issue.ts';
 import {repositoryFilesDirectory} from '../schemas/script-settings.ts';
-import type {ScriptCheck} from './branch-files.ts';
+import type {CommitReader} from './branch-files.ts';
 import {deployedScript} from './deployed-script.ts';
 import type {ScriptFile} from './observation.ts';
 import type {RepositoryFile} from './sources/source.ts';
@@ -27,13 +25,7 @@ const maxBytes = 64 * 1024 * 1024;
 const isScript = /\.[jt]sx?$/;
 const scriptRoot = '.hoody/exec/';
 
-export function createRepositoryFiles({
-  readFile,
-  checkScript,
-}: {
-  readFile: (path: string) => Promise<RepositoryFile>;
-  checkScript: ScriptCheck;
-}): RepositoryFiles {
+export function createRepositoryFiles({readFile, checkScript, scriptImports}: CommitReader): RepositoryFiles {
   const looked = new Map<string, Promise<RepositoryFile>>();
   const included = new Map<string, Uint8Array>();
   const issues: Issue[] = [];
@@ -70,10 +62,10 @@ export function createRepositoryFiles({
     const problems = await checkScript({path, text});
     issues.push(...problems.map((issue) => ({...issue, file: path})));
     if (problems.length > 0) return null;
-    for (const {module, start} of await scriptImports(path, text)) {
+    for (const {module, line, column} of await scriptImports({path, text})) {
       if (!/^\.\.?\//.test(module)) continue;
       const refusal = await addImport(normalize(join(dirname(path), module)), module);
-      if (refusal !== null) issues.push({file: path, ...positionOf(text, start), ...refusal});
+      if (refusal !== null) issues.push({file: path, line, column, ...refusal});
     }
     return null;
   }

@@ -26,11 +26,16 @@ import {whenQuiet} from './quiet.ts';
 import {containerAssignment, containerVariables} from './variables.ts';
 import {openWorkspace, type Workspace} from './workspace/workspace.ts';
 
-/** `runtime ...` serves one container until SIGTERM; `script-host ...` is started by it and not by people. */
+/** `runtime ...` serves one container until SIGTERM; `script-host ...` and `script-inspector` are started by it and not by people. */
 export async function runtimeMain([word, ...args]: readonly string[]): Promise<void> {
   if (word === 'script-host') {
     const {scriptHostMain} = await import('./exec/script-host.ts');
     await scriptHostMain(args);
+    return;
+  }
+  if (word === 'script-inspector') {
+    const {inspectorMain} = await import('./exec/inspector-process.ts');
+    inspectorMain();
     return;
   }
   if (word === 'runtime' && (args.includes('--help') || args.includes('-h'))) {

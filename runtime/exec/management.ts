@@ -1,17 +1,12 @@
 import {dirname, join, normalize} from 'node:path';
 import type {
   BulkUpdateComments,
-  DependencyReport,
   DiscoveredRoutes,
   MagicCommentReport,
   ResolvedRoute,
-  ReturnReport,
-  SyntaxReport,
   TestedRoutes,
   UpdateComments,
   UpdatedComments,
-  ValidateRequest,
-  ValidationReport,
 } from '../../schemas/exec-management.ts';
 import {type MagicComment, magicCommentCatalogue} from '../../schemas/magic-comments.ts';
 import type {Clock} from '../platform/clock.ts';
@@ -26,14 +21,9 @@ import {createMonitorReport, type MonitorReport} from './monitor-report.ts';
 import {discoverRoutes, resolveRoute, testRoutes} from './route-report.ts';
 import {openScheduling, type Scheduling} from './scheduling.ts';
 import type {ScriptFiles} from './script-files.ts';
+import type {ScriptInspector} from './script-inspector.ts';
 import type {ScriptCall} from './service.ts';
-import {
-  validateDependencies,
-  validateMagicComments,
-  validateReturnType,
-  validateScript,
-  validateSyntax,
-} from './validation.ts';
+import {createValidation, type KnownModules, type Validation} from './validation.ts';
 
 /** What people and tools ask of scripts beside running them. Made at the first such request. */
 export interface ExecManagement {
@@ -41,13 +31,7 @@ export interface ExecManagement {
   readonly logs: LogStore;
   readonly schedules: Scheduling;
   readonly hosts: HostOperations;
-  readonly validate: {
-    script(request: ValidateRequest): Promise<ValidationReport>;
-    syntax(request: ValidateRequest): Promise<SyntaxReport>;
-    dependencies(request: ValidateRequest): Promise<DependencyReport>;
-    magicComments(request: ValidateRequest): MagicCommentReport;
-    returnType(request: ValidateRequest): Promise<ReturnReport>;
-  };
+  readonly validate: Validation;
   readonly comments: {
     catalogue(): readonly MagicComment[];
     read(path: string): Promise<{path: string} & MagicCommentReport>;
@@ -77,13 +61,14 @@ export interface ExecEngine {
   readonly executionLogs: ExecutionLogs;
   readonly isScheduleOpen: () => boolean;
   readonly clock: Clock;
+  readonly inspector: ScriptInspector;
   readonly hosts: HostControl;
 }
 
 export function openExecManagement(engine: ExecEngine): ExecManagement {
   const {store, files} = engine;
   const set = () => store.current() ?? emptySet;
-  const known = () => neighbours(set());
+  const validate = createValidation(engine.inspector, () => neighbours(set()));
 
   async function textOf(path: string): Promise<string> {
     const script = await store.read(path);
@@ -103,18 +88,12 @@ export function openExecManagement(engine: ExecEngine): ExecManagement {
     }),
     schedules,
     hosts: createHostOperations(engine),
-    validate: {
-      script: (request) => validateScript(request, known()),
-      syntax: validateSyntax,
-      dependencies: (request) => validateDependencies(request, known()),
-      magicComments: validateMagicComments,
-      returnType: validateReturnType,
-    },
+    validate,
     comments: {
       catalogue: () => magicCommentCatalogue,
       async read(path) {
         const {content} = await files.read(path);
-        return {path, ...validateMagicComments({code: content})};
+        return {path, ...validate.magicComments({code: content})};
       },
       update: (change) => updateComments(files, change),
       updateMany: (change) => updateManyComments(files, change),
@@ -129,7 +108,7 @@ export function openExecManagement(engine: ExecEngine): ExecManagement {
 }
 
 /** What an import of a script may find beside it. */
-function neighbours({files}: Pick<CurrentDeployment, 'files'>) {
+function neighbours({files}: Pick<CurrentDeployment, 'files'>): KnownModules {
   const paths = new Set(files.map(({path}) => path));
   return {
     hasFile(specifier: string, from: string): boolean {

@@ -23,6 +23,7 @@ import {listedScript, matchesFilter} from './listed-script.ts';
 import {readMagicComments, redactMagicComments} from './magic-comments.ts';
 import {refuseReserved} from './routes.ts';
 import {checkScriptContent} from './script-content.ts';
+import type {ScriptInspector} from './script-inspector.ts';
 import {scriptTree} from './script-tree.ts';
 
 /** Reads and changes single scripts of the deployment. Paths are checked for their form by the caller. */
@@ -49,11 +50,13 @@ type Change = (present: CurrentDeployment | null) => DeploymentInput;
 export function createScriptFiles({
   store,
   root,
+  inspector,
   replaceSet,
 }: {
   store: DeploymentStore;
   /** What `resolvedPath` is below before the first deployment. */
   root: string;
+  inspector: Pick<ScriptInspector, 'check'>;
   replaceSet: (change: Change) => Promise<unknown>;
 }): ScriptFiles {
   function paths(): readonly string[] {
@@ -86,7 +89,7 @@ export function createScriptFiles({
   return {
     async write({path, content, validate = true, ifNotExists = false, createDirs = true}) {
       refuseReserved(path.split('/'));
-      const validated = validate && (await checkScriptContent(path, content));
+      const validated = validate && (await checkScriptContent(path, content, inspector));
       let existed = false;
       await replaceSet((present) => {
         const others = present?.files.map((file) => file.path) ?? [];

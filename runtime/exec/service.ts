@@ -19,6 +19,7 @@ import {findMountedRoute} from './mounted-routes.ts';
 import {pinnedPath} from './pinned-path.ts';
 import {scanSchedules} from './schedule-scan.ts';
 import {createScriptFiles, type ScriptFiles} from './script-files.ts';
+import {createScriptInspector} from './script-inspector.ts';
 import {refuseOtherMethods, withSettings} from './script-settings.ts';
 
 export interface ScriptCall {
@@ -200,7 +201,8 @@ export async function openExec({
     );
   }
 
-  const scriptFiles = createScriptFiles({store, root: directory, replaceSet});
+  const inspector = createScriptInspector({command: hostCommand, directory, clock});
+  const scriptFiles = createScriptFiles({store, root: directory, inspector, replaceSet});
   const management = lazily(async () => {
     const {openExecManagement} = await import('./management.ts');
     return openExecManagement({
@@ -212,6 +214,7 @@ export async function openExec({
       executionLogs,
       isScheduleOpen,
       clock,
+      inspector,
       hosts: {
         count: () => pool.generations.length + pinnedPool.generations.length,
         async lease() {
@@ -255,6 +258,7 @@ export async function openExec({
     },
     async stop(stopOptions) {
       if (hasSchedules) (await management()).schedules.stop();
+      inspector.stop();
       await Promise.all([pool.close(stopOptions), pinnedPool.close(stopOptions)]);
       await logs.flush();
     },

@@ -4,7 +4,7 @@ import {deployedScript} from '../../reconciler/deployed-script.ts';
 import {resolveManifests} from '../../reconciler/manifest-files.ts';
 import {createRepositoryFiles} from '../../reconciler/repository-files.ts';
 import type {RepositoryFile} from '../../reconciler/sources/source.ts';
-import {checkScript} from '../../runtime/platform/script-check.ts';
+import {inspections} from '../../runtime/exec/inspections.ts';
 import {scriptPathSchema} from '../../schemas/exec-api.ts';
 import {fuzz} from '../helpers/fuzz.ts';
 
@@ -81,7 +81,8 @@ test('any text is a manifest or a list of issues that point into it, and nothing
     fc.asyncProperty(text, async (written) => {
       const asked: string[] = [];
       const repository = createRepositoryFiles({
-        checkScript,
+        checkScript: inspections.check,
+        scriptImports: inspections.imports,
         readFile: (path) => {
           asked.push(path);
           return readFile(path);

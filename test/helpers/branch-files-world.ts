@@ -2,9 +2,9 @@ import type {ExecutionContext} from 'ava';
 import {readBranchFiles} from '../../reconciler/branch-files.ts';
 import type {BranchFiles} from '../../reconciler/observation.ts';
 import {openLocalSource} from '../../reconciler/sources/git-local.ts';
+import {inspections} from '../../runtime/exec/inspections.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
-import {checkScript} from '../../runtime/platform/script-check.ts';
 import {createGitWorld, type WorldFiles} from './git-world.ts';
 
 /** Commits files to a real repository and reads them as the controller does. */
@@ -18,7 +18,8 @@ export async function readCommitted(t: ExecutionContext, files: WorldFiles): Pro
   const tree = await source.readHoody(commit, {signal});
   if (tree === null) throw new Error('the commit has no .hoody');
   return readBranchFiles(tree, {
-    checkScript,
+    checkScript: inspections.check,
+    scriptImports: inspections.imports,
     readFile: (file) => source.readFile(commit, file, {signal}),
   });
 }
