@@ -12,6 +12,7 @@ import {
   validateRequestSchema,
 } from '../schemas/exec-management.ts';
 import {execOperationRoutes} from './exec-operation-routes.ts';
+import {execPackageRoutes} from './exec-package-routes.ts';
 import {readJsonBody} from './json-body.ts';
 
 const maxBodyBytes = 16 * 1024 * 1024;
@@ -23,6 +24,7 @@ export function execManagementRoutes(exec: ExecService): Hono {
     .route('/', commentRoutes(exec))
     .route('/', routeRoutes(exec))
     .route('/', execOperationRoutes(exec))
+    .route('/', execPackageRoutes(exec))
     .route('/', absentRoutes());
 }
 

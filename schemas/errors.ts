@@ -79,6 +79,11 @@ export const errorCatalogue = {
   SCRIPT_FAILED: {status: 500, retryable: false, meaning: 'The script threw an error.'},
   SCRIPT_TIMEOUT: {status: 504, retryable: false, meaning: 'The script did not answer within its time.'},
   SCRIPT_HOST_FAILED: {status: 503, retryable: true, meaning: 'The script host ended during the call.'},
+  DEPENDENCIES_FAILED: {
+    status: 422,
+    retryable: true,
+    meaning: 'The packages that a lock file pins could not be installed; the former scripts stay.',
+  },
   LOG_NOT_FOUND: {status: 404, retryable: false, meaning: 'No log with this name.'},
   SCHEDULE_NOT_FOUND: {status: 404, retryable: false, meaning: 'The script has no schedule of its own.'},
   VERSION_NOT_FOUND: {

@@ -47,6 +47,8 @@ export interface DeploymentStore {
   version(wanted: {commit: string} | {digest: string}): Promise<CurrentDeployment | null>;
   /** One script of a deployment (the present one unless given), or null. */
   read(path: string, deployment?: CurrentDeployment): Promise<{bytes: Uint8Array; modified: Date} | null>;
+  /** The files of every kept version. */
+  keptSets(): Promise<readonly (readonly ScriptFile[])[]>;
   /** Removes the directories of former deployments except those named and the last `keptVersions`. */
   prune(keepDigests: ReadonlySet<string>): Promise<void>;
 }
@@ -68,7 +70,14 @@ const cacheDirectory = '.cache';
 
 export async function openDeploymentStore(
   root: string,
-  now: () => number = () => 0,
+  {
+    now = () => 0,
+    prepare = async () => {},
+  }: {
+    now?: () => number;
+    /** Called with a new set before it becomes the present one; what it throws keeps the former set. */
+    prepare?: (set: {directory: string; files: readonly ScriptFile[]}) => Promise<void>;
+  } = {},
 ): Promise<DeploymentStore> {
   await mkdir(root, {recursive: true, mode: 0o700});
   const inTurn = createSerialLock();
@@ -105,6 +114,7 @@ export async function openDeploymentStore(
     if (current?.digest !== digest || Object.keys(contents).length > 0) {
       const blobs = openBlobs(contents, await keptFiles());
       await blobs.write(directoryOf(digest), files);
+      await prepare({directory: directoryOf(digest), files});
       await syncDirectory(root);
     } else if (current.commit === commit) return current;
     await writeFileDurably(`${directoryOf(digest)}.json`, JSON.stringify(set));
@@ -136,6 +146,7 @@ export async function openDeploymentStore(
       );
       return version === undefined ? null : kept(version);
     },
+    keptSets: async () => (await keptFiles()).map(({files}) => files),
     async read(path, deployment = current ?? undefined) {
       if (deployment === undefined || !deployment.files.some((file) => file.path === path)) return null;
       const file = join(deployment.directory, path);

@@ -18,6 +18,8 @@ import type {ExecutionLogs} from './execution-logs.ts';
 import {createHostOperations, type HostControl, type HostOperations} from './host-operations.ts';
 import {createLogStore, type LogStore} from './log-store.ts';
 import {createMonitorReport, type MonitorReport} from './monitor-report.ts';
+import {createPackageFiles, type PackageFiles} from './package-files.ts';
+import type {PackageManager} from './packages.ts';
 import {discoverRoutes, resolveRoute, testRoutes} from './route-report.ts';
 import {openScheduling, type Scheduling} from './scheduling.ts';
 import type {ScriptFiles} from './script-files.ts';
@@ -31,6 +33,7 @@ export interface ExecManagement {
   readonly logs: LogStore;
   readonly schedules: Scheduling;
   readonly hosts: HostOperations;
+  readonly packages: PackageFiles;
   readonly validate: Validation;
   readonly comments: {
     catalogue(): readonly MagicComment[];
@@ -62,13 +65,18 @@ export interface ExecEngine {
   readonly isScheduleOpen: () => boolean;
   readonly clock: Clock;
   readonly inspector: ScriptInspector;
+  readonly packageManager: PackageManager;
   readonly hosts: HostControl;
 }
 
 export function openExecManagement(engine: ExecEngine): ExecManagement {
   const {store, files} = engine;
   const set = () => store.current() ?? emptySet;
-  const validate = createValidation(engine.inspector, () => neighbours(set()));
+  const packages = createPackageFiles(engine, engine.packageManager);
+  const validate = createValidation(engine.inspector, async () => {
+    const installed = await packages.installed();
+    return {hasFile: neighbours(set()), hasPackage: (name) => installed.has(name)};
+  });
 
   async function textOf(path: string): Promise<string> {
     const script = await store.read(path);
@@ -88,6 +96,7 @@ export function openExecManagement(engine: ExecEngine): ExecManagement {
     }),
     schedules,
     hosts: createHostOperations(engine),
+    packages,
     validate,
     comments: {
       catalogue: () => magicCommentCatalogue,
@@ -107,16 +116,13 @@ export function openExecManagement(engine: ExecEngine): ExecManagement {
   };
 }
 
-/** What an import of a script may find beside it. */
-function neighbours({files}: Pick<CurrentDeployment, 'files'>): KnownModules {
+/** Whether an import, as it is written in a file, finds a neighbour. */
+function neighbours({files}: Pick<CurrentDeployment, 'files'>): KnownModules['hasFile'] {
   const paths = new Set(files.map(({path}) => path));
-  return {
-    hasFile(specifier: string, from: string): boolean {
-      const path = normalize(join(dirname(from), specifier));
-      return ['', '.ts', '.js', '.tsx', '.jsx', '.json', '/index.ts', '/index.js'].some((ending) =>
-        paths.has(`${path}${ending}`),
-      );
-    },
-    hasPackage: (name: string) => [...paths].some((path) => path.startsWith(`node_modules/${name}/`)),
+  return (specifier, from) => {
+    const path = normalize(join(dirname(from), specifier));
+    return ['', '.ts', '.js', '.tsx', '.jsx', '.json', '/index.ts', '/index.js'].some((ending) =>
+      paths.has(`${path}${ending}`),
+    );
   };
 }

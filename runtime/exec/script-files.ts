@@ -31,7 +31,10 @@ export interface ScriptFiles {
   /** Throws PATH_EXCLUDED, SCRIPT_EXISTS, SCRIPT_INVALID, INVALID_JSON, and SCRIPT_NOT_FOUND where `createDirs` is false. */
   write(script: WriteScriptInput): Promise<WrittenScript>;
   /** Replaces many texts at once, without looking into them. */
-  writeAll(scripts: readonly {path: string; content: string}[]): Promise<void>;
+  writeAll(
+    scripts: readonly {path: string; content: string}[],
+    options?: {remove?: readonly string[]},
+  ): Promise<void>;
   read(path: string): Promise<Script>;
   list(options: {directory: string; recursive: boolean} & ScriptFilter): Promise<ScriptList>;
   tree(options: {
@@ -110,10 +113,10 @@ export function createScriptFiles({
         validated,
       };
     },
-    async writeAll(scripts) {
+    async writeAll(scripts, {remove = []} = {}) {
       await replaceSet((present) =>
         withFiles(
-          present,
+          remove.reduce<Set | null>((rest, path) => without(rest, path), present),
           scripts.map(({path, content}) => ({path, content: Buffer.from(content)})),
         ),
       );

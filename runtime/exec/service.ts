@@ -16,6 +16,7 @@ import {invoke} from './invoke.ts';
 import {readScriptOptions} from './magic-comments.ts';
 import type {ExecManagement} from './management.ts';
 import {findMountedRoute} from './mounted-routes.ts';
+import {createPackageManager, createPackages} from './packages.ts';
 import {pinnedPath} from './pinned-path.ts';
 import {scanSchedules} from './schedule-scan.ts';
 import {createScriptFiles, type ScriptFiles} from './script-files.ts';
@@ -86,7 +87,16 @@ export async function openExec({
   isScheduleOpen?: () => boolean;
   executionLogs?: ExecutionLogs;
 }): Promise<ExecService> {
-  const store = await openDeploymentStore(join(directory, 'scripts'), () => clock.now());
+  const packageManager = createPackageManager({
+    directory: join(directory, 'packages'),
+    executable: hostCommand[0] ?? '',
+    environment: () => environment().variables,
+  });
+  const packages = createPackages(packageManager);
+  const store = await openDeploymentStore(join(directory, 'scripts'), {
+    now: () => clock.now(),
+    prepare: packages.prepare,
+  });
   const cacheDirectory = cacheDirectoryOf(join(directory, 'scripts'));
   await mkdir(cacheDirectory, {recursive: true});
   await store.prune(new Set());
@@ -122,6 +132,7 @@ export async function openExec({
     if (digest !== before) {
       pool.retire();
       await store.prune(new Set([...pool.generations, ...pinnedPool.generations].map(deploymentOf)));
+      await packages.prune(await store.keptSets());
       for (const listener of listeners) listener({type: 'deployment_changed', digest});
     }
     await followSchedules();
@@ -215,6 +226,7 @@ export async function openExec({
       isScheduleOpen,
       clock,
       inspector,
+      packageManager,
       hosts: {
         count: () => pool.generations.length + pinnedPool.generations.length,
         async lease() {

@@ -30,14 +30,14 @@ export interface Validation {
   returnType(request: ValidateRequest): Promise<ReturnReport>;
 }
 
-export function createValidation(inspector: ScriptInspector, known: () => KnownModules): Validation {
+export function createValidation(inspector: ScriptInspector, known: () => Promise<KnownModules>): Validation {
   async function syntax({code, path = untitled}: ValidateRequest): Promise<SyntaxReport> {
     const errors = await inspector.check({path, text: code});
     return {valid: errors.length === 0, errors};
   }
 
   async function dependencies({code, path = untitled}: ValidateRequest): Promise<DependencyReport> {
-    const {hasPackage, hasFile} = known();
+    const {hasPackage, hasFile} = await known();
     const found = (await inspector.ask('imports', {path, text: code})).map(({module, kind, line}) => {
       if (isBuiltin(module) || module === 'bun' || module.startsWith('bun:'))
         return {module, kind, line, source: 'builtin' as const, available: true};
