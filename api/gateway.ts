@@ -49,10 +49,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (id === undefined || kit === undefined) {
       refuse(
         outgoing,
-        new AppError(
-          'NOT_FOUND',
-          'Container addresses look like /c/<24 hex digits>/<cron|exec|pipe|notifications>/...',
-        ),
+        new AppError('NOT_FOUND', `Container addresses look like /c/<24 hex digits>/<${kits.join('|')}>/...`),
       );
       return true;
     }

@@ -44,6 +44,7 @@ export function createRuntimeApp({
   allowedHosts,
   clock,
   log,
+  storageApp,
 }: {
   exec: ExecService;
   cronApp: (lists: 'envelope' | 'array') => Hono;
@@ -53,6 +54,8 @@ export function createRuntimeApp({
   allowedHosts: readonly string[];
   clock: Clock;
   log: Log;
+  /** Makes the routes of the data directory at their first use. */
+  storageApp?: (kit: 'sqlite' | 'files') => Promise<Hono>;
 }): RuntimeApp {
   const withErrors = (app: Hono) => {
     app.onError(errorHandler(log));
@@ -89,6 +92,17 @@ export function createRuntimeApp({
   );
   const controller = withErrors(new Hono().route('/api/v1/control', controlRoutes(control, {clock})));
 
+  const storage = new Map<'sqlite' | 'files', Promise<Hono>>();
+  async function answerStorage(kit: 'sqlite' | 'files', request: Request): Promise<Response> {
+    if (storageApp === undefined)
+      throw new AppError('NOT_IMPLEMENTED', `This runtime has no ${kit} service.`);
+    const app =
+      storage.get(kit) ??
+      storageApp(kit).then((routes) => withErrors(new Hono().route(`/api/v1/${kit}`, routes)));
+    storage.set(kit, app);
+    return (await app).fetch(request);
+  }
+
   async function answer(request: Request, {clientIp, target}: Caller): Promise<Response> {
     const {headers} = request;
     if (!trusted) refuseMisdirected(headers, allowedHosts);
@@ -102,6 +116,11 @@ export function createRuntimeApp({
         return (kitHeader === null ? ownManagement : openManagement).fetch(request);
       case 'cron':
         return cron.fetch(request);
+      case 'sqlite':
+      case 'files':
+        if (path === `/api/v1/${selection.part}/health`)
+          return healthOf(selection.part)(headers.get('user-agent'));
+        return answerStorage(selection.part, request);
       case 'control':
         if (!trusted) throw new AppError('NOT_FOUND', `No route ${request.method} ${path}.`);
         return controller.fetch(request);

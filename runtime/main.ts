@@ -23,10 +23,11 @@ import {isPeerStartedWith} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
 import {fitsSockets, longestSocketDirectoryBytes} from './platform/socket-paths.ts';
 import {whenQuiet} from './quiet.ts';
+import type {StorageService} from './storage/service.ts';
 import {containerAssignment, containerVariables} from './variables.ts';
 import {openWorkspace, type Workspace} from './workspace/workspace.ts';
 
-/** `runtime ...` serves one container until SIGTERM; `script-host ...` and `script-inspector` are started by it and not by people. */
+/** `runtime ...` serves one container until SIGTERM; the other words start its helpers and are not for people. */
 export async function runtimeMain([word, ...args]: readonly string[]): Promise<void> {
   if (word === 'script-host') {
     const {scriptHostMain} = await import('./exec/script-host.ts');
@@ -36,6 +37,11 @@ export async function runtimeMain([word, ...args]: readonly string[]): Promise<v
   if (word === 'script-inspector') {
     const {inspectorMain} = await import('./exec/inspector-process.ts');
     inspectorMain();
+    return;
+  }
+  if (word === 'storage-sqlite') {
+    const {sqliteMain} = await import('./storage/sqlite-process.ts');
+    sqliteMain();
     return;
   }
   if (word === 'runtime' && (args.includes('--help') || args.includes('-h'))) {
@@ -59,6 +65,8 @@ interface Services {
   readonly cron: CronService;
   readonly exec: ExecService;
   readonly workspace: Workspace;
+  /** Opened at its first use. */
+  readonly storage: () => Promise<StorageService>;
 }
 
 async function serve(flags: RuntimeFlags): Promise<void> {
@@ -112,8 +120,20 @@ async function openServices(
     return {revision, variables: variablesOf(variables)};
   };
   const socketDirectory = await hostSocketDirectory(flags);
+  let storage: Promise<StorageService> | null = null;
   return {
     control,
+    storage() {
+      storage ??= import('./storage/service.ts').then(({createStorage}) =>
+        createStorage({
+          root: flags.home,
+          directory: join(flags.data, 'storage'),
+          command: ownCommand(Bun.main),
+          clock,
+        }),
+      );
+      return storage;
+    },
     workspace: await openWorkspace({
       directory: flags.workspace,
       recordFile: join(flags.data, 'workspace.json'),
@@ -174,6 +194,11 @@ async function listen(
       allowedHosts: flags.allowedHosts,
       clock,
       log,
+      storageApp: async (kit) => {
+        const {databases, files} = await services.storage();
+        if (kit === 'files') return (await import('../api/files-routes.ts')).filesRoutes(files);
+        return (await import('../api/sqlite-routes.ts')).sqliteRoutes(databases);
+      },
     });
   const {container} = flags;
   const kits = await serveHttp(flags.listen, app(false).fetch, {

@@ -123,5 +123,5 @@ export const CONTROL_API_VERSION = 1;
 /** Header by which the gateway names the kit that shall answer; believed on the controller's socket only. */
 export const KIT_HEADER = 'x-branchtab-kit';
 
-export const kits = ['cron', 'exec', 'pipe', 'notifications'] as const;
+export const kits = ['cron', 'exec', 'pipe', 'notifications', 'sqlite', 'files'] as const;
 export type Kit = (typeof kits)[number];

@@ -98,6 +98,28 @@ export const errorCatalogue = {
     meaning: 'The request destroys data and must be confirmed.',
   },
 
+  // sqlite and files kits
+  FILE_NOT_FOUND: {status: 404, retryable: false, meaning: 'No file or directory at this path.'},
+  FILE_NOT_PLAIN: {
+    status: 409,
+    retryable: false,
+    meaning: 'The path is of another kind than the request needs: a directory, a link, a socket.',
+  },
+  RANGE_NOT_SATISFIABLE: {
+    status: 416,
+    retryable: false,
+    meaning: 'The range lies behind the end of the file.',
+  },
+  DATABASE_NOT_FOUND: {status: 404, retryable: false, meaning: 'No database with this name.'},
+  SQL_FAILED: {status: 400, retryable: false, meaning: 'SQLite refused the statement; nothing was changed.'},
+  SQL_REFUSED: {
+    status: 403,
+    retryable: false,
+    meaning: 'The statement reaches beyond its database or its transaction; nothing was run.',
+  },
+  SQL_TIMEOUT: {status: 504, retryable: false, meaning: 'The statement took too long and was ended.'},
+  DATABASE_BUSY: {status: 409, retryable: true, meaning: 'Another writer holds the database.'},
+
   // controller's socket of a runtime
   WORKSPACE_BASE_MISMATCH: {
     status: 409,

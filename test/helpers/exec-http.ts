@@ -1,9 +1,14 @@
+import {join, resolve} from 'node:path';
 import type {ExecutionContext} from 'ava';
 import {Hono} from 'hono';
 import type {ControlPort} from '../../api/control-routes.ts';
+import {filesRoutes} from '../../api/files-routes.ts';
 import {createRuntimeApp} from '../../api/runtime-app.ts';
+import {sqliteRoutes} from '../../api/sqlite-routes.ts';
+import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {createStorage} from '../../runtime/storage/service.ts';
 import {type ExecWorld, execWorld} from './exec-world.ts';
 
 export interface ExecHttp extends ExecWorld {
@@ -13,10 +18,14 @@ export interface ExecHttp extends ExecWorld {
   json(method: string, path: string, body?: unknown): Promise<{status: number; body: unknown}>;
 }
 
-/** The exec kit behind its real routes, with real script hosts. `trusted`: over the controller's socket. */
+/** The exec kit, with real script hosts, and the kits of its data directory, behind their real routes. `trusted`: over the controller's socket. */
 export async function execHttp(
   t: ExecutionContext,
-  {trusted = false, ...options}: {trusted?: boolean} & Parameters<typeof execWorld>[1] = {},
+  {
+    trusted = false,
+    maxFileBytes = 1_000_000,
+    ...options
+  }: {trusted?: boolean; maxFileBytes?: number} & Parameters<typeof execWorld>[1] = {},
 ): Promise<ExecHttp> {
   const world = await execWorld(t, options);
   const unused = () => {
@@ -30,6 +39,14 @@ export async function execHttp(
     stopJobs: unused,
     on: () => () => {},
   };
+  const storage = createStorage({
+    root: world.home,
+    directory: join(world.directory, 'storage'),
+    command: ownCommand(resolve('runtime/main.ts')),
+    clock: systemClock,
+    maxFileBytes,
+  });
+  t.teardown(() => storage.databases.stop());
   const app = createRuntimeApp({
     exec: world.exec,
     cronApp: () => new Hono(),
@@ -39,6 +56,8 @@ export async function execHttp(
     allowedHosts: [],
     clock: options.clock ?? systemClock,
     log: silentLog,
+    storageApp: async (kit) =>
+      kit === 'files' ? filesRoutes(storage.files) : sqliteRoutes(storage.databases),
   });
   const request: ExecHttp['request'] = (method, path, body, headers = {}) =>
     app.fetch(
