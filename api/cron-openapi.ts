@@ -1,4 +1,3 @@
-import {stringify} from 'yaml';
 import * as z from 'zod';
 import {
   createEntrySchema,
@@ -22,30 +21,8 @@ import {
   whySchema,
 } from '../schemas/cron-run-api.ts';
 import {crontabWarningSchema} from '../schemas/crontab/warning.ts';
-import {type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
 import {runListSchema, runSchema, runStatusSchema} from '../schemas/run.ts';
-
-interface Route {
-  readonly method: 'get' | 'put' | 'post' | 'patch' | 'delete';
-  /** As OpenAPI writes it; names in braces are parameters. */
-  readonly path: string;
-  readonly summary: string;
-  readonly query?: Readonly<Record<string, Parameter>>;
-  readonly headers?: Readonly<Record<string, Parameter>>;
-  readonly body?: {readonly schema: z.ZodType; readonly text?: boolean; readonly optional?: boolean};
-  readonly answer: {
-    readonly status?: number;
-    readonly schema?: z.ZodType;
-    readonly types?: readonly string[];
-  };
-  readonly errors: readonly ErrorCode[];
-}
-
-interface Parameter {
-  readonly schema: z.ZodType;
-  readonly description: string;
-  readonly required?: true;
-}
+import {type Json, openApiDocument, printOpenApi, type Route} from './openapi-document.ts';
 
 const instant = z.string().meta({format: 'date-time'});
 const deletedSchema = z.object({deleted: z.literal(true)}).meta({id: 'Deleted'});
@@ -62,10 +39,6 @@ const healthSchema = z
     memory: z.object({rss: z.int(), heap: z.int().nullable()}).nullable(),
   })
   .meta({id: 'Health'});
-const errorSchema = z
-  .object({code: z.string(), message: z.string(), details: z.unknown()})
-  .meta({id: 'Error', description: 'Texts may change, codes may not.'});
-
 const pages = {
   page: {schema: z.int().min(1).default(1), description: 'Counted from 1.'},
   limit: {schema: z.int().min(1).max(200).default(50), description: 'Items per page.'},
@@ -292,145 +265,19 @@ export const cronRouteTable: readonly Route[] = [
   },
 ];
 
-type Json = Record<string, unknown>;
-
-/** The OpenAPI 3.1 document of the cron kit. Shapes come from the schemas that the routes read and answer with. */
+/** The OpenAPI 3.1 document of the cron kit. */
 export function cronOpenApi(): Json {
-  const named = [
-    ...new Set([
-      errorSchema,
-      crontabWarningSchema,
-      pauseSchema,
-      outputEventSchema,
-      ...cronRouteTable.flatMap(namedSchemas),
-    ]),
-  ];
-  const registry = z.registry<{id: string}>();
-  for (const schema of named) registry.add(schema, {id: idOf(schema) ?? ''});
-  const {schemas} = z.toJSONSchema(registry, {
-    io: 'input',
-    unrepresentable: 'any',
-    uri: (id) => `#/components/schemas/${id}`,
-    override({jsonSchema}) {
-      delete jsonSchema.id;
-      // What a double can hold exactly is no rule of ours.
-      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
-      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-    },
+  return openApiDocument({
+    title: 'Cron',
+    description:
+      'Schedules of one container. Each path also answers below `/api/v1/cron`. `me` as a user is the default user. Fields beyond the public API are additions; what is absent from a body keeps its default.',
+    prefix: '/api/v1/cron',
+    routes: cronRouteTable,
+    furtherSchemas: [crontabWarningSchema, pauseSchema, outputEventSchema],
   });
-  for (const schema of Object.values(schemas)) {
-    delete schema.$schema;
-    delete schema.$id;
-  }
-  const paths: Record<string, Json> = {};
-  for (const route of cronRouteTable)
-    paths[route.path] = {...paths[route.path], [route.method]: operation(route)};
-  return {
-    openapi: '3.1.0',
-    info: {
-      title: 'Cron',
-      version: '1',
-      description:
-        'Schedules of one container. Each path also answers below `/api/v1/cron`. `me` as a user is the default user. Fields beyond the public API are additions; what is absent from a body keeps its default.',
-    },
-    servers: [{url: '/'}, {url: '/api/v1/cron'}],
-    paths,
-    components: {schemas},
-  };
 }
 
 /** The same as YAML. */
 export function printCronOpenApi(): string {
-  return stringify(cronOpenApi(), {aliasDuplicateObjects: false});
-}
-
-function operation({method, path, summary, query = {}, headers = {}, body, answer, errors}: Route): Json {
-  const parameters = [
-    ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
-      name,
-      in: 'path',
-      required: true,
-      schema: {type: 'string'},
-    })),
-    ...Object.entries(query).map(([name, parameter]) => ({
-      name,
-      in: 'query',
-      required: parameter.required ?? false,
-      ...printed(parameter),
-    })),
-    ...Object.entries(headers).map(([name, parameter]) => ({
-      name,
-      in: 'header',
-      required: false,
-      ...printed(parameter),
-    })),
-  ];
-  return {
-    operationId: [method, ...path.split(/[/{}.]+/).filter((word) => word !== '')].join('_'),
-    summary,
-    ...(parameters.length === 0 ? {} : {parameters}),
-    ...(body === undefined
-      ? {}
-      : {requestBody: {required: body.optional !== true, content: requestContent(body)}}),
-    responses: {[String(answer.status ?? 200)]: success(answer), ...failures(errors)},
-  };
-}
-
-function printed({schema, description}: Parameter): Json {
-  const {$schema: _dialect, maximum, ...rest} = z.toJSONSchema(schema, {io: 'input'});
-  const bounded = maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? rest : {...rest, maximum};
-  return {schema: bounded, description};
-}
-
-function requestContent({schema, text = false}: NonNullable<Route['body']>): Json {
-  return {
-    'application/json': {schema: reference(schema)},
-    ...(text ? {'text/plain': {schema: {type: 'string'}}} : {}),
-  };
-}
-
-function success({schema, types = ['application/json']}: Route['answer']): Json {
-  const content = types.map((type) => {
-    const isJson = type === 'application/json';
-    return [
-      type,
-      {schema: isJson && schema !== undefined ? reference(schema) : {type: isJson ? 'object' : 'string'}},
-    ];
-  });
-  return {description: 'Done.', content: Object.fromEntries(content)};
-}
-
-/** One response per status, with its codes and their meanings. */
-function failures(errors: readonly ErrorCode[]): Json {
-  const byStatus = Map.groupBy(errors, (code) => String(errorCatalogue[code].status));
-  return Object.fromEntries(
-    [...byStatus].sort().map(([status, codes]) => [
-      status,
-      {
-        description: codes.map((code) => `\`${code}\`: ${errorCatalogue[code].meaning}`).join(' '),
-        content: {'application/json': {schema: reference(errorSchema)}},
-      },
-    ]),
-  );
-}
-
-function namedSchemas({body, answer}: Route): z.ZodType[] {
-  return [body?.schema, answer.schema].flatMap((schema) => {
-    if (schema === undefined) return [];
-    return schema instanceof z.ZodUnion ? schema.options.filter(isSchema) : [schema];
-  });
-}
-
-function isSchema(value: unknown): value is z.ZodType {
-  return value instanceof z.ZodType;
-}
-
-function reference(schema: z.ZodType): Json {
-  if (idOf(schema) === undefined && schema instanceof z.ZodUnion)
-    return {anyOf: schema.options.filter(isSchema).map(reference)};
-  return {$ref: `#/components/schemas/${idOf(schema)}`};
-}
-
-function idOf(schema: z.ZodType): string | undefined {
-  return schema.meta()?.id;
+  return printOpenApi(cronOpenApi());
 }

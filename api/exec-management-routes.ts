@@ -13,19 +13,36 @@ import {
 } from '../schemas/exec-management.ts';
 import {execOperationRoutes} from './exec-operation-routes.ts';
 import {execPackageRoutes} from './exec-package-routes.ts';
+import {execScriptRoutes} from './exec-script-routes.ts';
 import {readJsonBody} from './json-body.ts';
 
 const maxBodyBytes = 16 * 1024 * 1024;
 
 /** What is asked of scripts beside running and writing them, with paths below `/api/v1/exec`. Loaded at the first such request. */
 export function execManagementRoutes(exec: ExecService): Hono {
-  return new Hono()
+  const app = new Hono();
+  app.use('*', async (c, next) => {
+    checkScope(c.req.query());
+    await next();
+  });
+  return app
+    .route('/', execScriptRoutes(exec))
     .route('/', validateRoutes(exec))
     .route('/', commentRoutes(exec))
     .route('/', routeRoutes(exec))
     .route('/', execOperationRoutes(exec))
     .route('/', execPackageRoutes(exec))
+    .route('/', documentRoutes())
     .route('/', absentRoutes());
+}
+
+/** A container has one set of scripts; the id of the public API is taken as long as it could be one. */
+function checkScope({execId, exec_id: otherId}: Record<string, string>): void {
+  if (/^[a-z0-9]{1,64}$/.test(execId ?? otherId ?? '1')) return;
+  throw new AppError(
+    'INVALID_QUERY',
+    'execId holds 1 to 64 lower-case letters and digits, no hyphen: it stands in a host name.',
+  );
 }
 
 function validateRoutes(exec: ExecService): Hono {
@@ -91,6 +108,19 @@ function routeRoutes(exec: ExecService): Hono {
     const {routes} = await exec.management();
     const {paths} = await body(c, testRoutesSchema);
     return c.json(routes.test(paths));
+  });
+  return app;
+}
+
+function documentRoutes(): Hono {
+  const app = new Hono();
+  app.get('/openapi.json', async (c) => {
+    const {execOpenApi} = await import('./exec-openapi.ts');
+    return c.json(execOpenApi());
+  });
+  app.get('/openapi.yaml', async (c) => {
+    const {printExecOpenApi} = await import('./exec-openapi.ts');
+    return c.body(printExecOpenApi(), 200, {'Content-Type': 'application/yaml; charset=utf-8'});
   });
   return app;
 }

@@ -1,5 +1,5 @@
 import {AppError} from '../schemas/errors.ts';
-import {type ScriptFilter, scriptFilterSchema} from '../schemas/exec-api.ts';
+import {type ScriptFilter, scriptFilterSchema} from '../schemas/exec-scripts.ts';
 
 type Query = Readonly<Record<string, string>>;
 

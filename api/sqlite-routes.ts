@@ -35,6 +35,16 @@ export function sqliteRoutes(databases: Databases): Hono {
     });
   });
 
+  app.get('/openapi.json', async (c) => {
+    const {storageOpenApi} = await import('./storage-openapi.ts');
+    return c.json(storageOpenApi());
+  });
+
+  app.get('/openapi.yaml', async (c) => {
+    const {printStorageOpenApi} = await import('./storage-openapi.ts');
+    return c.body(printStorageOpenApi(), 200, {'Content-Type': 'application/yaml; charset=utf-8'});
+  });
+
   return app;
 }
 

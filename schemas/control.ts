@@ -37,38 +37,50 @@ export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
 /** A commit's id, or enough of it to be the only one. */
 export const commitPattern = /^[0-9a-f]{7,64}$/;
 
-export const deploymentSchema = z.object({
-  digest: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .meta({
-      description:
-        'SHA-256 over the sorted lines `path NUL sha256 LF`, and `NUL JSON LF` for each of the `mounts`.',
-    }),
-  commit: z
-    .string()
-    .regex(commitPattern)
-    .nullable()
-    .default(null)
-    .meta({description: 'Names the version in pinned URLs such as /@<commit>/rollup.'}),
-  files: z
-    .array(z.object({path: z.string().min(1).max(1024), sha256: z.string().regex(/^[0-9a-f]{64}$/)}))
-    .max(10_000),
-  mounts: z.array(scriptMountSchema).max(10_000).default([]),
-  contents: z
-    .record(z.string(), z.string())
-    .default({})
-    .meta({description: 'sha256 to base64 of the bytes; may leave out what the runtime has.'}),
-});
+export const deploymentSchema = z
+  .object({
+    digest: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .meta({
+        description:
+          'SHA-256 over the sorted lines `path NUL sha256 LF`, and `NUL JSON LF` for each of the `mounts`.',
+      }),
+    commit: z
+      .string()
+      .regex(commitPattern)
+      .nullable()
+      .default(null)
+      .meta({description: 'Names the version in pinned URLs such as /@<commit>/rollup.'}),
+    files: z
+      .array(z.object({path: z.string().min(1).max(1024), sha256: z.string().regex(/^[0-9a-f]{64}$/)}))
+      .max(10_000),
+    mounts: z.array(scriptMountSchema).max(10_000).default([]),
+    contents: z
+      .record(z.string(), z.string())
+      .default({})
+      .meta({description: 'sha256 to base64 of the bytes; may leave out what the runtime has.'}),
+  })
+  .meta({id: 'Deployment'});
 export type Deployment = z.infer<typeof deploymentSchema>;
 /** As senders write it: what has a default may be left out. */
 export type DeploymentInput = z.input<typeof deploymentSchema>;
 
-export const rollbackSchema = z.union([
-  z.strictObject({commit: z.string().regex(commitPattern)}),
-  z.strictObject({digest: z.string().regex(/^[0-9a-f]{64}$/)}),
-]);
-export type Rollback = z.infer<typeof rollbackSchema>;
+export const rollbackSchema = z
+  .strictObject({
+    commit: z.string().regex(commitPattern).optional(),
+    digest: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
+  })
+  .refine(({commit, digest}) => (commit === undefined) !== (digest === undefined), {
+    message: 'Name either a commit or a digest.',
+  })
+  .transform(({commit, digest = ''}): Rollback => (commit === undefined ? {digest} : {commit}))
+  .meta({id: 'Rollback'});
+/** A kept version. */
+export type Rollback = {readonly commit: string} | {readonly digest: string};
 
 export const nextRunSchema = z.object({
   entry_id: z.string(),

@@ -73,6 +73,21 @@ export const validationReportSchema = z
   .meta({id: 'ValidationReport'});
 export type ValidationReport = z.infer<typeof validationReportSchema>;
 
+export const magicCommentCatalogueSchema = z
+  .object({
+    comments: z.array(
+      z.object({
+        name: z.string(),
+        kind: z.enum(['flag', 'boolean', 'milliseconds', 'count', 'choice', 'schedule', 'text']),
+        values: z.array(z.string()).optional(),
+        default: z.string().nullable(),
+        description: z.string(),
+        repeatable: z.literal(true).optional(),
+      }),
+    ),
+  })
+  .meta({id: 'MagicCommentCatalogue'});
+
 const commentName = z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/);
 const commentValue = z
   .string()

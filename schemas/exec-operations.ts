@@ -244,13 +244,15 @@ const statePath = z
     'This key cannot be used.',
   )
   .meta({description: 'Keys with dots between; absent: the whole object.', example: 'counters.today'});
+/** Bodies are JSON already. */
+const anyJson = z.unknown().meta({description: 'Any JSON.'});
 const scope = {...deploymentScope, hostname: z.string().min(1).max(253)};
 export const getStateSchema = z.object({...scope, path: statePath.optional()}).meta({id: 'GetSharedState'});
 export const setStateSchema = z
   .object({
     ...scope,
     path: statePath.optional(),
-    value: z.json(),
+    value: anyJson.refine((value) => value !== undefined, 'Send a value; null is one.'),
     merge: z.boolean().default(false).meta({description: 'Objects are merged instead of replaced.'}),
   })
   .meta({id: 'SetSharedState'});
@@ -261,7 +263,7 @@ export const clearStateSchema = z
   })
   .meta({id: 'ClearSharedState'});
 export const sharedStateSchema = z
-  .object({path: z.string().nullable(), exists: z.boolean(), value: z.json().nullable()})
+  .object({path: z.string().nullable(), exists: z.boolean(), value: anyJson})
   .meta({id: 'SharedState'});
 export type SharedState = z.infer<typeof sharedStateSchema>;
 

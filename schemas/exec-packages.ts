@@ -69,7 +69,7 @@ export const pinPackagesSchema = z
 
 export const packageViewSchema = z
   .object({
-    packageJson: z.record(z.string(), z.json()).nullable(),
+    packageJson: z.record(z.string(), z.unknown()).nullable(),
     lockFile: z.string().nullable(),
     installed: z.record(z.string(), z.string()).meta({description: 'Name to version.'}),
   })

@@ -1,5 +1,5 @@
 import {extname} from 'node:path';
-import type {ListedScript, ScriptFilter} from '../../schemas/exec-api.ts';
+import type {ListedScript, ScriptFilter} from '../../schemas/exec-scripts.ts';
 import {readMagicComments, redactMagicComments} from './magic-comments.ts';
 
 /** A script as lists show it, with what its comments say. */

@@ -79,7 +79,7 @@ export function createPackageFiles(
     const packageJson = await manifest();
     const present = new Set(store.current()?.files.map(({path}) => path));
     return {
-      packageJson: packageJson as PackageView['packageJson'],
+      packageJson,
       lockFile: lockNames.find((name) => present.has(name)) ?? null,
       installed: Object.fromEntries(await installed()),
     };

@@ -12,7 +12,7 @@ import type {
   ScriptNode,
   WriteScriptInput,
   WrittenScript,
-} from '../../schemas/exec-api.ts';
+} from '../../schemas/exec-scripts.ts';
 import {
   type CurrentDeployment,
   type DeploymentStore,
@@ -47,9 +47,9 @@ export interface ScriptFiles {
   delete(path: string): Promise<DeletedScript>;
 }
 
-type Change = (present: CurrentDeployment | null) => DeploymentInput;
+/** Makes what it gives for the present set the deployment. */
+export type ReplaceSet = (change: (present: CurrentDeployment | null) => DeploymentInput) => Promise<unknown>;
 
-/** `replaceSet` makes what the change gives the deployment. */
 export function createScriptFiles({
   store,
   root,
@@ -60,7 +60,7 @@ export function createScriptFiles({
   /** What `resolvedPath` is below before the first deployment. */
   root: string;
   inspector: Pick<ScriptInspector, 'check'>;
-  replaceSet: (change: Change) => Promise<unknown>;
+  replaceSet: ReplaceSet;
 }): ScriptFiles {
   function paths(): readonly string[] {
     return (store.current()?.files ?? []).map(({path}) => path);

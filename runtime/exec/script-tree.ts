@@ -1,4 +1,4 @@
-import type {ListedScript, ScriptNode} from '../../schemas/exec-api.ts';
+import type {ListedScript, ScriptNode} from '../../schemas/exec-scripts.ts';
 
 /** Paths as a tree: directories first, both in order of their names. Deeper than `maxDepth` is left out. */
 export function scriptTree(

@@ -4,6 +4,7 @@ import type {ControlEvent, DeploymentInput, Rollback} from '../../schemas/contro
 import {AppError} from '../../schemas/errors.ts';
 import type {Deployed, DeploymentVersion} from '../../schemas/exec-api.ts';
 import type {Clock} from '../platform/clock.ts';
+import {kindOf} from '../platform/directories.ts';
 import {mkdir} from '../platform/files.ts';
 import type {Log} from '../platform/log.ts';
 import {createCallMonitor} from './call-monitor.ts';
@@ -16,11 +17,9 @@ import {invoke} from './invoke.ts';
 import {readScriptOptions} from './magic-comments.ts';
 import type {ExecManagement} from './management.ts';
 import {findMountedRoute} from './mounted-routes.ts';
-import {createPackageManager, createPackages} from './packages.ts';
 import {pinnedPath} from './pinned-path.ts';
 import {scanSchedules} from './schedule-scan.ts';
-import {createScriptFiles, type ScriptFiles} from './script-files.ts';
-import {createScriptInspector} from './script-inspector.ts';
+import type {ScriptFiles} from './script-files.ts';
 import {refuseOtherMethods, withSettings} from './script-settings.ts';
 
 export interface ScriptCall {
@@ -87,15 +86,22 @@ export async function openExec({
   isScheduleOpen?: () => boolean;
   executionLogs?: ExecutionLogs;
 }): Promise<ExecService> {
-  const packageManager = createPackageManager({
-    directory: join(directory, 'packages'),
-    executable: hostCommand[0] ?? '',
-    environment: () => environment().variables,
+  const packagesDirectory = join(directory, 'packages');
+  const packages = lazily(async () => {
+    const {createPackageManager, createPackages} = await import('./packages.ts');
+    const manager = createPackageManager({
+      directory: packagesDirectory,
+      executable: hostCommand[0] ?? '',
+      environment: () => environment().variables,
+    });
+    return {manager, ...createPackages(manager)};
   });
-  const packages = createPackages(packageManager);
   const store = await openDeploymentStore(join(directory, 'scripts'), {
     now: () => clock.now(),
-    prepare: packages.prepare,
+    async prepare(set) {
+      // Most sets bring no packages.
+      if (set.files.some(({path}) => path === 'package.json')) await (await packages()).prepare(set);
+    },
   });
   const cacheDirectory = cacheDirectoryOf(join(directory, 'scripts'));
   await mkdir(cacheDirectory, {recursive: true});
@@ -105,6 +111,7 @@ export async function openExec({
   const monitor = createCallMonitor({clock, onEnd: logs.noteCall});
   let pool = new HostPool({clock, idleMs});
   let hasSchedules = false;
+  let stopInspector = () => {};
   // Calls of former versions must not drain the hosts of the present one.
   const pinnedPool = new HostPool({clock, idleMs: Math.min(idleMs, pinnedIdleMs)});
 
@@ -132,7 +139,7 @@ export async function openExec({
     if (digest !== before) {
       pool.retire();
       await store.prune(new Set([...pool.generations, ...pinnedPool.generations].map(deploymentOf)));
-      await packages.prune(await store.keptSets());
+      if ((await kindOf(packagesDirectory)) !== null) await (await packages()).prune(await store.keptSets());
       for (const listener of listeners) listener({type: 'deployment_changed', digest});
     }
     await followSchedules();
@@ -212,13 +219,21 @@ export async function openExec({
     );
   }
 
-  const inspector = createScriptInspector({command: hostCommand, directory, clock});
-  const scriptFiles = createScriptFiles({store, root: directory, inspector, replaceSet});
+  const tools = lazily(async () => {
+    const {openScriptTools} = await import('./script-tools.ts');
+    const opened = openScriptTools({store, root: directory, command: hostCommand, clock, replaceSet});
+    stopInspector = opened.inspector.stop;
+    return opened;
+  });
   const management = lazily(async () => {
-    const {openExecManagement} = await import('./management.ts');
+    const [{openExecManagement}, {files, inspector}, {manager}] = await Promise.all([
+      import('./management.ts'),
+      tools(),
+      packages(),
+    ]);
     return openExecManagement({
       store,
-      files: scriptFiles,
+      files,
       call,
       monitor,
       logs,
@@ -226,7 +241,7 @@ export async function openExec({
       isScheduleOpen,
       clock,
       inspector,
-      packageManager,
+      packageManager: manager,
       hosts: {
         count: () => pool.generations.length + pinnedPool.generations.length,
         async lease() {
@@ -262,7 +277,13 @@ export async function openExec({
       return replaceSet(() => ({digest, commit, files: [...files], mounts: [...mounts]}));
     },
     call,
-    ...scriptFiles,
+    write: async (script) => (await tools()).files.write(script),
+    writeAll: async (scripts, options) => (await tools()).files.writeAll(scripts, options),
+    read: async (path) => (await tools()).files.read(path),
+    list: async (options) => (await tools()).files.list(options),
+    tree: async (options) => (await tools()).files.tree(options),
+    move: async (request) => (await tools()).files.move(request),
+    delete: async (path) => (await tools()).files.delete(path),
     management,
     on(listener) {
       listeners.add(listener);
@@ -270,7 +291,7 @@ export async function openExec({
     },
     async stop(stopOptions) {
       if (hasSchedules) (await management()).schedules.stop();
-      inspector.stop();
+      stopInspector();
       await Promise.all([pool.close(stopOptions), pinnedPool.close(stopOptions)]);
       await logs.flush();
     },

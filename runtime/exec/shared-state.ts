@@ -1,7 +1,5 @@
 import type {IncomingMessage, ServerResponse} from 'node:http';
 
-type Json = string | number | boolean | null | Json[] | {[key: string]: Json};
-
 /** About the object that all scripts of a host share. A path is keys with dots between; null is the whole. */
 export type SharedStateRequest =
   | {readonly action: 'get'; readonly path: string | null}
@@ -9,14 +7,15 @@ export type SharedStateRequest =
   | {
       readonly action: 'set';
       readonly path: string | null;
-      readonly value: Json;
+      /** JSON. */
+      readonly value: unknown;
       readonly merge: boolean;
     };
 
 /** What a path holds; `value` is null where JSON has no word for it. */
 export interface SharedStateAnswer {
   readonly exists: boolean;
-  readonly value: Json;
+  readonly value: unknown;
 }
 
 type Shared = Record<string, unknown>;
