@@ -25,6 +25,13 @@ export const writtenScriptSchema = z
     size: z.int(),
     modified: z.string(),
     validated: z.boolean(),
+    schedule: z
+      .object({
+        action: z.enum(['registered', 'updated', 'kept', 'removed', 'rejected']),
+        reason: z.string().optional().meta({description: 'Why it was rejected.'}),
+      })
+      .optional()
+      .meta({description: 'What became of the schedule of the script; absent where it has none.'}),
   })
   .meta({id: 'WrittenScript'});
 export type WrittenScript = z.infer<typeof writtenScriptSchema>;

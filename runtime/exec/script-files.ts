@@ -22,6 +22,7 @@ import {
 import {listedScript, matchesFilter} from './listed-script.ts';
 import {readMagicComments, redactMagicComments} from './magic-comments.ts';
 import {refuseReserved} from './routes.ts';
+import {scheduledScript} from './schedule-scan.ts';
 import {checkScriptContent} from './script-content.ts';
 import type {ScriptInspector} from './script-inspector.ts';
 import {scriptTree} from './script-tree.ts';
@@ -93,6 +94,8 @@ export function createScriptFiles({
     async write({path, content, validate = true, ifNotExists = false, createDirs = true}) {
       refuseReserved(path.split('/'));
       const validated = validate && (await checkScriptContent(path, content, inspector));
+      const before = await store.read(path);
+      const schedule = scheduleChange(path, before === null ? '' : text(before.bytes), content);
       let existed = false;
       await replaceSet((present) => {
         const others = present?.files.map((file) => file.path) ?? [];
@@ -111,6 +114,7 @@ export function createScriptFiles({
         size: bytes.byteLength,
         modified: modified.toISOString(),
         validated,
+        ...(schedule === null ? {} : {schedule}),
       };
     },
     async writeAll(scripts, {remove = []} = {}) {
@@ -123,7 +127,7 @@ export function createScriptFiles({
     },
     async read(path) {
       const {bytes, modified} = await existing(path);
-      const content = new TextDecoder().decode(bytes);
+      const content = text(bytes);
       const comments = redactMagicComments(readMagicComments(content));
       return {
         path,
@@ -176,6 +180,19 @@ export function createScriptFiles({
       return {deleted: true, path, resolvedPath, size: bytes.byteLength};
     },
   };
+}
+
+/** What a write does to the schedule that a script has in its comments; null where it neither had nor has one. */
+function scheduleChange(path: string, before: string, content: string): WrittenScript['schedule'] | null {
+  const [former, now] = [scheduledScript(path, before), scheduledScript(path, content)];
+  if (now === null) return former === null ? null : {action: 'removed'};
+  if (now.issue !== null) return {action: 'rejected', reason: now.issue};
+  if (former === null) return {action: 'registered'};
+  return {action: former.text === now.text ? 'kept' : 'updated'};
+}
+
+function text(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }
 
 type Set = Pick<CurrentDeployment, 'files' | 'mounts'>;

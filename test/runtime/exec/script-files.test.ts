@@ -96,3 +96,13 @@ test('of two writers with ifNotExists one wins', async (t) => {
   const settled = await Promise.allSettled([write('1'), write('2'), write('3')]);
   t.is(settled.filter(({status}) => status === 'fulfilled').length, 1);
 });
+
+test('a write says what became of the schedule of the script', async (t) => {
+  const {exec} = await execWorld(t);
+  const actions: unknown[] = [];
+  for (const words of ['@hourly', '@hourly', '@daily', '61 * * * *', null, null]) {
+    const content = words === null ? 'return 1' : `// @schedule ${words}\nreturn 1`;
+    actions.push((await exec.write({path: 'a.ts', content})).schedule?.action);
+  }
+  t.deepEqual(actions, ['registered', 'kept', 'updated', 'rejected', 'removed', undefined]);
+});
