@@ -46,6 +46,7 @@ export function createRuntimeApp({
   allowedHosts,
   clock,
   log,
+  storageApp,
 }: {
   exec: ExecService;
   cronApp: (lists: 'envelope' | 'array') => Hono;
@@ -56,6 +57,8 @@ export function createRuntimeApp({
   allowedHosts: readonly string[];
   clock: Clock;
   log: Log;
+  /** Makes the routes of the data directory at their first use. */
+  storageApp?: (kit: 'sqlite' | 'files') => Promise<Hono>;
 }): RuntimeApp {
   const withErrors = (app: Hono) => {
     app.onError(errorHandler(log));
@@ -68,11 +71,16 @@ export function createRuntimeApp({
     const agent = kit === 'cron' ? {user_agent: userAgent} : {userAgent};
     return Response.json({...(await health()), service: kit, ...agent});
   };
+  const seldomManagement = once(async () => {
+    const {execManagementRoutes} = await import('./exec-management-routes.ts');
+    return withErrors(new Hono().route('/api/v1/exec', execManagementRoutes(exec)));
+  });
   const management = (withDeployments: boolean) =>
     withErrors(
       new Hono()
         .get('/api/v1/exec/health', (c) => healthOf('exec')(c.req.header('user-agent') ?? null))
-        .route('/api/v1/exec', execRoutes(exec, {trusted: withDeployments})),
+        .route('/api/v1/exec', execRoutes(exec, {trusted: withDeployments}))
+        .all('/api/v1/exec/*', async (c) => (await seldomManagement()).fetch(c.req.raw)),
     );
   const openManagement = management(false);
   // Requests of the gateway come over the controller's socket too; they carry the kit header.
@@ -102,6 +110,17 @@ export function createRuntimeApp({
   };
   const controller = withErrors(new Hono().route('/api/v1/control', controlRoutes(control, {clock})));
 
+  const storage = new Map<'sqlite' | 'files', Promise<Hono>>();
+  async function answerStorage(kit: 'sqlite' | 'files', request: Request): Promise<Response> {
+    if (storageApp === undefined)
+      throw new AppError('NOT_IMPLEMENTED', `This runtime has no ${kit} service.`);
+    const app =
+      storage.get(kit) ??
+      storageApp(kit).then((routes) => withErrors(new Hono().route(`/api/v1/${kit}`, routes)));
+    storage.set(kit, app);
+    return (await app).fetch(request);
+  }
+
   async function answer(request: Request, {clientIp, target}: Caller): Promise<Response> {
     const {headers} = request;
     if (!trusted) refuseMisdirected(headers, allowedHosts);
@@ -117,6 +136,11 @@ export function createRuntimeApp({
         return cron.fetch(request);
       case 'notifications':
         return (await notifications()).fetch(request);
+      case 'sqlite':
+      case 'files':
+        if (path === `/api/v1/${selection.part}/health`)
+          return healthOf(selection.part)(headers.get('user-agent'));
+        return answerStorage(selection.part, request);
       case 'control':
         if (!trusted) throw new AppError('NOT_FOUND', `No route ${request.method} ${path}.`);
         return controller.fetch(request);
@@ -144,4 +168,12 @@ export function createRuntimeApp({
 function targetOf(request: Request): string {
   const {pathname, search} = new URL(request.url);
   return `${pathname}${search}`;
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }

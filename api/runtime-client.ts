@@ -9,6 +9,8 @@ import {runListSchema} from '../schemas/run.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
 
 const requestTimeoutMs = 60_000;
+/** Packages are installed before the switch. */
+const deployTimeoutMs = 10 * 60_000;
 /** A runtime is not trusted to keep its answers small. */
 const maxAnswerBytes = 64 * 1024 * 1024;
 
@@ -52,7 +54,11 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
       state(await sendJson('PUT', '/api/v1/control/environment', change, options)),
     syncWorkspace: (changes, options) => sendWorkspace(socketPath, changes, options),
     async deploy(deployment, options) {
-      await sendJson('PUT', '/api/v1/exec/deployments', deployment, options);
+      await send('PUT', '/api/v1/exec/deployments', {
+        signal: AbortSignal.any([options.signal, AbortSignal.timeout(deployTimeoutMs)]),
+        body: JSON.stringify(deployment),
+        headers: {'Content-Type': 'application/json'},
+      });
     },
     async putCrontab(user, text, {signal, ifMatch}) {
       const response = await send(

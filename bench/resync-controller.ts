@@ -45,6 +45,7 @@ const controller = createController({
     throw new Error('without a provider no container is asked');
   },
   checkScript: async () => [],
+  scriptImports: async () => [],
   clock: systemClock,
   log,
   random: Math.random,

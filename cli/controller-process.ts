@@ -20,7 +20,9 @@ import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
 import {createStandaloneContainers} from '../reconciler/standalone-containers.ts';
+import {createScriptInspector} from '../runtime/exec/script-inspector.ts';
 import {isSmtpUrl} from '../runtime/flags.ts';
+import {ownCommand} from '../runtime/platform/child-process.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
 import {
@@ -32,7 +34,6 @@ import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
 import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
 import type {Log} from '../runtime/platform/log.ts';
-import {checkScript} from '../runtime/platform/script-check.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {Config, EnvironmentConfig, RepositoryConfig} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
@@ -158,13 +159,19 @@ async function startLocked({
     smtp_url: await readSmtpUrl(config, environment),
     max_entries: config.max_entries,
   };
+  const inspector = createScriptInspector({
+    command: ownCommand(Bun.main),
+    directory: stateDirectory,
+    clock,
+  });
   const controller = createController({
     repositories: sources,
     provider,
     records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
     client,
-    checkScript: rememberScriptIssues(checkScript, rememberedScripts),
+    checkScript: rememberScriptIssues(inspector.check, rememberedScripts),
+    scriptImports: (script) => inspector.ask('imports', script),
     clock,
     log,
     random: Math.random,

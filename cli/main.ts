@@ -246,7 +246,7 @@ function createProgram(
 }
 
 /** Words that start a runtime or its script host; both are the same program in the single file. */
-const runtimeWords = new Set(['runtime', 'script-host']);
+const runtimeWords = new Set(['runtime', 'script-host', 'script-inspector', 'storage-sqlite']);
 
 async function main(argv: readonly string[]): Promise<void> {
   const terminal = createTerminal({

@@ -200,10 +200,11 @@ async function* withContents(
 /** First without contents: most deployments change few files. The runtime names what it lacks. */
 async function deployScripts(digest: string, step: Step, context: ApplyContext): Promise<void> {
   const client = context.client(containerOf(step));
-  const {scripts} = served(step);
+  const {scripts, mounts, revision} = served(step);
   const files = scripts.map(({path, sha256}) => ({path, sha256}));
+  const deployment = {digest, commit: revision, files, mounts: [...mounts]};
   try {
-    await client.deploy({digest, files, contents: {}}, {signal: step.signal});
+    await client.deploy(deployment, {signal: step.signal});
   } catch (error) {
     if (!(error instanceof AppError && error.code === 'BLOBS_MISSING')) throw error;
     const missing = missingHashes(error.details);
@@ -212,7 +213,7 @@ async function deployScripts(digest: string, step: Step, context: ApplyContext):
         .filter(({sha256}) => missing.has(sha256))
         .map(({sha256, bytes}) => [sha256, Buffer.from(bytes).toString('base64')]),
     );
-    await client.deploy({digest, files, contents}, {signal: step.signal});
+    await client.deploy({...deployment, contents}, {signal: step.signal});
   }
 }
 

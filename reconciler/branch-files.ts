@@ -1,11 +1,28 @@
 import {createHash} from 'node:crypto';
 import {parseDocument} from 'yaml';
 import type {Issue} from '../schemas/issue.ts';
+import {deployedScript} from './deployed-script.ts';
+import {type ManifestFile, resolveManifests} from './manifest-files.ts';
 import type {BranchFiles, CrontabFile, ScriptFile} from './observation.ts';
-import type {HoodyFile, HoodyTree} from './sources/source.ts';
+import {createRepositoryFiles} from './repository-files.ts';
+import {scheduleIssue} from './script-schedule.ts';
+import type {HoodyFile, HoodyTree, RepositoryFile} from './sources/source.ts';
 
-/** Finds what is wrong in a script's text; the parser behind it loads lazily. */
+/** Finds what is wrong in a script's text. Never throws for what is in it. */
 export type ScriptCheck = (script: {path: string; text: string}) => Promise<Issue[]>;
+
+/** Finds what a script that parses imports; places count from 1. */
+export type ScriptImports = (script: {
+  path: string;
+  text: string;
+}) => Promise<readonly {readonly module: string; readonly line: number; readonly column: number}[]>;
+
+/** Ways to look into scripts and files of one commit. */
+export interface CommitReader {
+  readonly checkScript: ScriptCheck;
+  readonly scriptImports: ScriptImports;
+  readonly readFile: (path: string) => Promise<RepositoryFile>;
+}
 
 /** Remembers what was found in each text: a push changes few scripts, and a look without a push none. */
 export function rememberScriptIssues(check: ScriptCheck, most: number): ScriptCheck {
@@ -25,46 +42,71 @@ export function rememberScriptIssues(check: ScriptCheck, most: number): ScriptCh
 const crontabPath = '.hoody/crontab';
 const userCrontabs = '.hoody/crontab.d/';
 const scriptRoot = '.hoody/exec/';
+const isManifest = /^\.hoody\/exec\/[^/]+\.ya?ml$/;
 const userName = /^(?!-)[A-Za-z0-9_.-]{1,32}$/;
 
-/** Sorts the files of a commit into crontabs and scripts, and collects every issue that can be seen without running anything. */
-export async function readBranchFiles(tree: HoodyTree, checkScript: ScriptCheck): Promise<BranchFiles> {
-  const crontabs: CrontabFile[] = [];
+/**
+ * Sorts the files of a commit into crontabs and scripts, adds what its manifests name elsewhere in the repository,
+ * and collects every issue that can be seen without running anything.
+ */
+export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Promise<BranchFiles> {
+  const {crontabs, issues: crontabIssues} = readCrontabs(tree);
   const scripts: ScriptFile[] = [];
-  const issues: Issue[] = [];
+  const manifests: ManifestFile[] = [];
+  const issues: Issue[] = [...crontabIssues];
   for (const file of tree.files) {
     if (file.bytes === null) {
       issues.push(issueAt(file, 'file_too_large', `The file has ${file.size} bytes; the limit is 8 MiB.`));
       continue;
     }
     const {path, bytes} = file;
-    if (path === crontabPath || path.startsWith(userCrontabs)) {
-      const user = path === crontabPath ? 'root' : path.slice(userCrontabs.length);
-      const text = decodeUtf8(bytes);
-      if (!userName.test(user)) {
-        issues.push(
-          issueAt(
-            file,
-            'user_invalid',
-            `"${user}" is not a user name; use letters, digits, ".", "_" and "-".`,
-          ),
-        );
-      } else if (user === 'root' && path !== crontabPath) {
-        issues.push(
-          issueAt(file, 'user_invalid', 'The crontab of root is .hoody/crontab; move the lines there.'),
-        );
-      } else if (text === null) {
-        issues.push(issueAt(file, 'encoding_invalid', 'The crontab is not UTF-8 text.'));
-      } else crontabs.push({file: path, user, text, sha256: sha256(bytes)});
-    } else if (path.startsWith(scriptRoot)) {
-      scripts.push({path: path.slice(scriptRoot.length), sha256: sha256(bytes), bytes});
-      issues.push(...(await fileIssues(file, bytes, checkScript)));
+    if (isCrontab(path)) continue;
+    if (path.startsWith(scriptRoot)) {
+      const script = deployedScript(path.slice(scriptRoot.length), bytes);
+      scripts.push(script);
+      if (script.path.startsWith('_hoody/'))
+        issues.push(issueAt(file, 'path_reserved', '_hoody is reserved; move the file.'));
+      const text = isManifest.test(path) ? decodeUtf8(bytes) : null;
+      if (text === null) issues.push(...(await fileIssues(file, bytes, reader.checkScript)));
+      else manifests.push({file: path, text});
     } else if (/\.ya?ml$/.test(path)) issues.push(...yamlIssues(path, bytes));
   }
-  if (!crontabs.some(({user}) => user === 'root')) {
-    crontabs.unshift({file: crontabPath, user: 'root', text: '', sha256: sha256(new Uint8Array())});
+  const repository = createRepositoryFiles(reader);
+  const added = await resolveManifests(manifests, scripts, repository);
+  return {
+    commit: tree.commit,
+    rootTree: tree.rootTree,
+    crontabs,
+    scripts: [...scripts, ...added.scripts],
+    mounts: added.mounts,
+    issues: [...issues, ...added.issues],
+  };
+}
+
+/** The crontabs of a commit by user; `root` always has one. Issues name files whose user or encoding is wrong. */
+export function readCrontabs({files}: Pick<HoodyTree, 'files'>): {crontabs: CrontabFile[]; issues: Issue[]} {
+  const crontabs: CrontabFile[] = [];
+  const issues: Issue[] = [];
+  for (const file of files) {
+    const {path, bytes} = file;
+    if (!isCrontab(path) || bytes === null) continue;
+    const user = path === crontabPath ? 'root' : path.slice(userCrontabs.length);
+    const text = decodeUtf8(bytes);
+    const refuse = (code: string, message: string) => issues.push(issueAt(file, code, message));
+    if (!userName.test(user))
+      refuse('user_invalid', `"${user}" is not a user name; use letters, digits, ".", "_" and "-".`);
+    else if (user === 'root' && path !== crontabPath)
+      refuse('user_invalid', 'The crontab of root is .hoody/crontab; move the lines there.');
+    else if (text === null) refuse('encoding_invalid', 'The crontab is not UTF-8 text.');
+    else crontabs.push({file: path, user, text, sha256: sha256(bytes)});
   }
-  return {commit: tree.commit, rootTree: tree.rootTree, crontabs, scripts, issues};
+  if (!crontabs.some(({user}) => user === 'root'))
+    crontabs.unshift({file: crontabPath, user: 'root', text: '', sha256: sha256(new Uint8Array())});
+  return {crontabs, issues};
+}
+
+function isCrontab(path: string): boolean {
+  return path === crontabPath || path.startsWith(userCrontabs);
 }
 
 async function fileIssues(file: HoodyFile, bytes: Uint8Array, checkScript: ScriptCheck): Promise<Issue[]> {
@@ -72,8 +114,9 @@ async function fileIssues(file: HoodyFile, bytes: Uint8Array, checkScript: Scrip
   if (!/\.[jt]s$/.test(file.path)) return [];
   const text = decodeUtf8(bytes);
   if (text === null) return [issueAt(file, 'encoding_invalid', 'The script is not UTF-8 text.')];
+  const schedule = scheduleIssue(file.path, text);
   const issues = await checkScript({path: file.path, text});
-  return issues.map((issue) => ({...issue, file: file.path}));
+  return [...issues.map((issue) => ({...issue, file: file.path})), ...(schedule === null ? [] : [schedule])];
 }
 
 function yamlIssues(path: string, bytes: Uint8Array): Issue[] {

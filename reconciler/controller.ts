@@ -9,7 +9,7 @@ import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Run} from '../schemas/run.ts';
 import {createAdmission, type PreviewLimits} from './admission.ts';
-import {readBranchFiles, type ScriptCheck} from './branch-files.ts';
+import {readCrontabs, type ScriptCheck, type ScriptImports} from './branch-files.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
@@ -40,6 +40,7 @@ export interface ControllerOptions {
   readonly archive: RunArchive;
   readonly client: (container: Container) => RuntimeClient;
   readonly checkScript: ScriptCheck;
+  readonly scriptImports: ScriptImports;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -251,6 +252,7 @@ export function createController(options: ControllerOptions): Controller {
     stopGraceMs: options.stopGraceMs,
     maxBlobBytes,
     checkScript: options.checkScript,
+    scriptImports: options.scriptImports,
     policy: options.policy,
     admit: admission.admit,
     environmentOf: async (branch, files, signal) => ({
@@ -615,7 +617,7 @@ export function createController(options: ControllerOptions): Controller {
       if (job !== null) {
         const signal = AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)]);
         const tree = revision === null ? null : await watch?.source.readHoody(revision, {signal});
-        const {crontabs} = tree == null ? {crontabs: []} : await readBranchFiles(tree, options.checkScript);
+        const {crontabs} = readCrontabs(tree ?? {files: []});
         if (!hasJob(crontabs, job))
           throw new AppError(
             'ENTRY_NOT_FOUND',

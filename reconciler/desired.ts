@@ -1,6 +1,7 @@
 import {type ContainerSettings, type EnvironmentChange, plainSettings} from '../schemas/control.ts';
 import {parseCrontab} from '../schemas/crontab.ts';
 import type {Issue} from '../schemas/issue.ts';
+import type {ScriptMount} from '../schemas/script-settings.ts';
 import type {BranchFiles, CrontabFile, MissingCause, ObservedRef, ScriptFile} from './observation.ts';
 
 export type Desired =
@@ -13,6 +14,7 @@ export type Desired =
       readonly settings: ContainerSettings;
       readonly crontabs: readonly CrontabFile[];
       readonly scripts: readonly ScriptFile[];
+      readonly mounts: readonly ScriptMount[];
     }
   | {readonly kind: 'invalid'; readonly revision: string; readonly issues: readonly Issue[]}
   | {readonly kind: 'absent'; readonly reason: MissingCause | 'hoody_removed'; readonly proven: boolean};
@@ -46,6 +48,7 @@ export function desiredState(
     },
     crontabs: files.crontabs,
     scripts: files.scripts,
+    mounts: files.mounts,
   };
 }
 

@@ -1,15 +1,16 @@
 import {createHash} from 'node:crypto';
 import {environmentText} from '../schemas/control.ts';
+import {deploymentText} from '../schemas/deployment-text.ts';
 import type {Desired} from './desired.ts';
 import type {DesiredDigests} from './plan.ts';
 
 /** The digests by which a runtime names its environment and deployment; `schemas/control.ts` defines both. */
 export function desiredDigests(desired: Desired): DesiredDigests | null {
   if (desired.kind !== 'served') return null;
-  const lines = desired.scripts.map(({path, sha256}) => `${path}\0${sha256}\n`).sort();
+  const {scripts, mounts} = desired;
   return {
     environment: digest(environmentText(desired)),
-    deployment: digest(lines.join('')),
+    deployment: digest(deploymentText({files: [...scripts], mounts: [...mounts]})),
   };
 }
 

@@ -1,4 +1,4 @@
-import {readBranchFiles} from './branch-files.ts';
+import {readCrontabs} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {BranchFiles, CrontabFile} from './observation.ts';
 import type {Source} from './sources/source.ts';
@@ -19,7 +19,5 @@ export async function filesOfLive(
   const tree = await source.readHoody(applied.revision, {signal});
   if (tree === null) return null;
   const changes = await source.diffTrees(applied.root_tree, files.rootTree, {signal});
-  // What is applied was checked before.
-  const {crontabs} = await readBranchFiles(tree, async () => []);
-  return {crontabs, changedPaths: changes.map(({path}) => path)};
+  return {crontabs: readCrontabs(tree).crontabs, changedPaths: changes.map(({path}) => path)};
 }

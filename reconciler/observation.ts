@@ -1,5 +1,6 @@
 import type {ControlState} from '../schemas/control.ts';
 import type {Issue} from '../schemas/issue.ts';
+import type {ScriptMount} from '../schemas/script-settings.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Container} from './containers/provider.ts';
 
@@ -29,6 +30,8 @@ export interface BranchFiles {
   /** Crontab text by user; `root` from `.hoody/crontab`, others from `.hoody/crontab.d/<user>`. */
   readonly crontabs: readonly CrontabFile[];
   readonly scripts: readonly ScriptFile[];
+  /** What manifests say of scripts. */
+  readonly mounts: readonly ScriptMount[];
   /** Problems found while reading: sizes, names, encodings, scripts that do not parse. */
   readonly issues: readonly Issue[];
 }
@@ -41,7 +44,7 @@ export interface CrontabFile {
 }
 
 export interface ScriptFile {
-  /** Path below `.hoody/exec/`. */
+  /** Path below `.hoody/exec/`, or below `_hoody/repository/` for a file elsewhere in the repository. */
   readonly path: string;
   readonly sha256: string;
   readonly bytes: Uint8Array;

@@ -156,7 +156,6 @@ function planContent(
 ): Action[] {
   const actions: Action[] = [];
   const revision = desired.revision.slice(0, 8);
-  const sameCommit = record.applied?.revision === desired.revision;
   if (runtime === null || runtime.environment.digest !== digests?.environment) {
     actions.push({
       kind: 'put_environment',
@@ -174,16 +173,33 @@ function planContent(
       summary: `Bring the files to ${revision}`,
     });
   }
-  const deployment = runtime?.deployment.digest ?? null;
-  if (digests === null || deployment !== digests.deployment) {
-    const drifted = sameCommit && deployment !== null;
-    if (!(drifted && policy.drift === 'report')) {
-      const reason = drifted ? 'drift' : 'scripts_differ';
-      const summary = `Deploy ${desired.scripts.length} script(s)`;
-      actions.push({kind: 'deploy_scripts', digest: digests?.deployment ?? '', reason, summary});
-    }
+  return [
+    ...actions,
+    ...planScripts({record, runtime}, desired, digests, policy),
+    ...planCrontabs({record, runtime}, desired, policy),
+  ];
+}
+
+function planScripts(
+  {record, runtime}: Pick<Observation, 'record' | 'runtime'>,
+  desired: Extract<Desired, {kind: 'served'}>,
+  digests: DesiredDigests | null,
+  policy: PlanPolicy,
+): Action[] {
+  const {digest = null, commit} = runtime?.deployment ?? {};
+  const sameCommit = record.applied?.revision === desired.revision;
+  const step = (reason: string, summary: string): Action[] => [
+    {kind: 'deploy_scripts', digest: digests?.deployment ?? '', reason, summary},
+  ];
+  if (digests !== null && digest === digests.deployment) {
+    // The same scripts under a new commit: pinned URLs need its name. A runtime without versions tells none.
+    return commit === undefined || commit === desired.revision
+      ? []
+      : step('commit_differs', `Name the scripts ${desired.revision.slice(0, 8)}`);
   }
-  return [...actions, ...planCrontabs({record, runtime}, desired, policy)];
+  const drifted = sameCommit && digest !== null;
+  if (drifted && policy.drift === 'report') return [];
+  return step(drifted ? 'drift' : 'scripts_differ', `Deploy ${desired.scripts.length} script(s)`);
 }
 
 function planCrontabs(

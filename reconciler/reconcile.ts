@@ -3,7 +3,7 @@ import {parseCrontab} from '../schemas/crontab.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
-import {readBranchFiles, type ScriptCheck} from './branch-files.ts';
+import {readBranchFiles, type ScriptCheck, type ScriptImports} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Container} from './containers/provider.ts';
 import {type Desired, desiredState, type GivenEnvironment, noEnvironment} from './desired.ts';
@@ -14,6 +14,7 @@ import {missingResult, type Result} from './status.ts';
 
 export interface ReconcileContext extends ApplyContext {
   readonly checkScript: ScriptCheck;
+  readonly scriptImports: ScriptImports;
   readonly policy: PlanPolicy;
   /** Read anew each time. Throws SECRET_UNAVAILABLE. */
   readonly environmentOf: (
@@ -94,9 +95,12 @@ async function observeRef(
     return {kind: 'missing', proven: record.missing.proven, cause: record.missing.cause};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
-  const tree = await context.source.readHoody(record.revision, {signal});
-  if (tree === null) return {kind: 'without_hoody', commit: record.revision};
-  return {kind: 'present', files: await readBranchFiles(tree, context.checkScript)};
+  const {revision} = record;
+  const tree = await context.source.readHoody(revision, {signal});
+  if (tree === null) return {kind: 'without_hoody', commit: revision};
+  const readFile = (path: string) => context.source.readFile(revision, path, {signal});
+  const {checkScript, scriptImports} = context;
+  return {kind: 'present', files: await readBranchFiles(tree, {checkScript, scriptImports, readFile})};
 }
 
 async function observe(

@@ -1,7 +1,7 @@
 import type {
   ControlEvent,
   ControlState,
-  Deployment,
+  DeploymentInput,
   EnvironmentChange,
   ScheduleChange,
 } from '../schemas/control.ts';
@@ -13,7 +13,7 @@ export interface RuntimeClient {
   setSchedule(change: ScheduleChange, options: RequestOptions): Promise<ControlState>;
   setEnvironment(change: EnvironmentChange, options: RequestOptions): Promise<ControlState>;
   syncWorkspace(changes: WorkspaceChanges, options: RequestOptions): Promise<void>;
-  deploy(deployment: Deployment, options: RequestOptions): Promise<void>;
+  deploy(deployment: DeploymentInput, options: RequestOptions): Promise<void>;
   /** Replaces the raw text, keeps managed entries. `ifMatch` names the raw tag it replaces. Answers the new raw tag. */
   putCrontab(user: string, text: string, options: RequestOptions & {ifMatch: string | null}): Promise<string>;
   /** Starts no more jobs, asks the running ones to end, kills them after the grace; resolves when none is left. */

@@ -26,14 +26,25 @@ import {readProcessFacts} from './platform/process-facts.ts';
 import {createSecretMask} from './platform/secret-mask.ts';
 import {fitsSockets, longestSocketDirectoryBytes} from './platform/socket-paths.ts';
 import {whenQuiet} from './quiet.ts';
+import type {StorageService} from './storage/service.ts';
 import {containerAssignment, containerVariables} from './variables.ts';
 import {openWorkspace, type Workspace} from './workspace/workspace.ts';
 
-/** `runtime ...` serves one container until SIGTERM; `script-host ...` is started by it and not by people. */
+/** `runtime ...` serves one container until SIGTERM; the other words start its helpers and are not for people. */
 export async function runtimeMain([word, ...args]: readonly string[]): Promise<void> {
   if (word === 'script-host') {
     const {scriptHostMain} = await import('./exec/script-host.ts');
     await scriptHostMain(args);
+    return;
+  }
+  if (word === 'script-inspector') {
+    const {inspectorMain} = await import('./exec/inspector-process.ts');
+    inspectorMain();
+    return;
+  }
+  if (word === 'storage-sqlite') {
+    const {sqliteMain} = await import('./storage/sqlite-process.ts');
+    sqliteMain();
     return;
   }
   if (word === 'runtime' && (args.includes('--help') || args.includes('-h'))) {
@@ -66,6 +77,8 @@ interface Services {
   readonly exec: ExecService;
   readonly notifications: LazyNotifications;
   readonly workspace: Workspace;
+  /** Opened at its first use. */
+  readonly storage: () => Promise<StorageService>;
 }
 
 /** Most containers never notify anybody; the kit and its database are opened at the first request. */
@@ -137,8 +150,20 @@ async function openServices(
     return {revision, variables: variablesOf({...variables, ...secrets}), mask: maskOf(secrets)};
   };
   const socketDirectory = await hostSocketDirectory(flags);
+  let storage: Promise<StorageService> | null = null;
   return {
     control,
+    storage() {
+      storage ??= import('./storage/service.ts').then(({createStorage}) =>
+        createStorage({
+          root: flags.home,
+          directory: join(flags.data, 'storage'),
+          command: ownCommand(Bun.main),
+          clock,
+        }),
+      );
+      return storage;
+    },
     workspace: await openWorkspace({
       directory: flags.workspace,
       recordFile: join(flags.data, 'workspace.json'),
@@ -159,6 +184,7 @@ async function openServices(
       environment,
       clock,
       log,
+      isScheduleOpen: () => control.schedule().state === 'running',
     }),
     cron: await openCron({
       directory: join(flags.data, 'cron'),
@@ -238,6 +264,11 @@ async function listen(
       allowedHosts: flags.allowedHosts,
       clock,
       log,
+      storageApp: async (kit) => {
+        const {databases, files} = await services.storage();
+        if (kit === 'files') return (await import('../api/files-routes.ts')).filesRoutes(files);
+        return (await import('../api/sqlite-routes.ts')).sqliteRoutes(databases);
+      },
     });
   const {container} = flags;
   const kits = await serveHttp(flags.listen, app(false).fetch, {
@@ -258,7 +289,7 @@ function controlPort({control, cron, exec, workspace}: Services): ControlPort {
     schedule: control.schedule(),
     environment: {revision: control.environment().revision, digest: control.environmentDigest()},
     workspace: {tree: workspace.tree()},
-    deployment: {digest: exec.digest()},
+    deployment: {digest: exec.digest(), commit: exec.commit()},
     ...cron.summary(),
   });
   return {

@@ -1,7 +1,7 @@
-import {parseDocument, visit} from 'yaml';
 import * as z from 'zod';
 import {durationSchema} from './duration.ts';
 import type {Issue} from './issue.ts';
+import {parseYaml} from './yaml-file.ts';
 
 const branchGlobs = z.array(z.string().min(1).max(255)).min(1).max(100);
 
@@ -196,69 +196,6 @@ export function parseConfig(
   text: string,
   file: string,
 ): {config: Config; issues: []} | {config: null; issues: Issue[]} {
-  const document = parseDocument(text, {prettyErrors: false, logLevel: 'error'});
-  const at = (offset: number) => position(text, offset);
-  if (document.errors.length > 0) {
-    return {
-      config: null,
-      issues: document.errors.map((error) => ({
-        file,
-        ...at(error.pos[0]),
-        code: 'yaml_invalid',
-        message: error.message,
-      })),
-    };
-  }
-  const value = plainValue(document);
-  if ('problem' in value) {
-    const issue = {file, ...at(firstAliasOffset(document)), code: 'yaml_invalid', message: value.problem};
-    return {config: null, issues: [issue]};
-  }
-  const parsed = configSchema.safeParse(value.value ?? {});
-  if (parsed.success) return {config: parsed.data, issues: []};
-  return {
-    config: null,
-    issues: parsed.error.issues.map((issue) => ({
-      file,
-      ...at(nodeOffset(document, issue.path)),
-      code: issue.code === 'unrecognized_keys' ? 'key_unknown' : 'value_invalid',
-      message: `${issue.path.join('.') || 'the file'}: ${issue.message}`,
-    })),
-  };
-}
-
-/** Aliases are resolved only here: one may name nothing, or many may multiply beyond any use. */
-function plainValue(document: ReturnType<typeof parseDocument>): {value: unknown} | {problem: string} {
-  try {
-    return {value: document.toJS({maxAliasCount: 50})};
-  } catch (error) {
-    return {problem: error instanceof Error ? error.message : String(error)};
-  }
-}
-
-function firstAliasOffset(document: ReturnType<typeof parseDocument>): number {
-  let offset = 0;
-  visit(document, {
-    Alias(_key, {range}) {
-      offset = range?.[0] ?? 0;
-      return visit.BREAK;
-    },
-  });
-  return offset;
-}
-
-function nodeOffset(document: ReturnType<typeof parseDocument>, path: readonly PropertyKey[]): number {
-  for (let length = path.length; length >= 0; length -= 1) {
-    const node = document.getIn(path.slice(0, length), true);
-    if (typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)) {
-      return Number(node.range[0]);
-    }
-  }
-  return 0;
-}
-
-function position(text: string, offset: number): {line: number; column: number} {
-  const before = text.slice(0, offset);
-  const lineStart = before.lastIndexOf('\n') + 1;
-  return {line: before.split('\n').length, column: offset - lineStart + 1};
+  const {value, issues} = parseYaml(text, file, configSchema);
+  return value === null ? {config: null, issues} : {config: value, issues: []};
 }

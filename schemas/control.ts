@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import {scriptMountSchema} from './script-settings.ts';
 
 /**
  * The runtime's control routes. They answer only on the controller's socket, under `/api/v1/control`:
@@ -9,7 +10,8 @@ import * as z from 'zod';
  *   POST /api/v1/control/workspace    change set, see `runtime/workspace/change-set.ts` -> {tree}
  *   POST /api/v1/control/jobs/stop    {grace_ms, reason}: no job starts any more, running ones end as interrupted
  *   GET  /api/v1/control/events       SSE, one `ControlEvent` per `data:` line
- *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}
+ *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}; 409 BLOBS_MISSING names what to send
+ *   POST /api/v1/exec/deployments/rollback  {commit} or {digest} of a kept version -> {digest, files}
  */
 
 /**
@@ -74,20 +76,53 @@ function sortedPairs(record: Readonly<Record<string, string>>): [string, string]
   return Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-export const deploymentSchema = z.object({
-  digest: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .meta({description: 'SHA-256 over the sorted `path NUL sha256 LF` lines.'}),
-  files: z
-    .array(z.object({path: z.string().min(1).max(1024), sha256: z.string().regex(/^[0-9a-f]{64}$/)}))
-    .max(10_000),
-  contents: z
-    .record(z.string(), z.string())
-    .default({})
-    .meta({description: 'sha256 to base64 of the bytes; may leave out what the runtime has.'}),
-});
+/** A commit's id, or enough of it to be the only one. */
+export const commitPattern = /^[0-9a-f]{7,64}$/;
+
+export const deploymentSchema = z
+  .object({
+    digest: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .meta({
+        description:
+          'SHA-256 over the sorted lines `path NUL sha256 LF`, and `NUL JSON LF` for each of the `mounts`.',
+      }),
+    commit: z
+      .string()
+      .regex(commitPattern)
+      .nullable()
+      .default(null)
+      .meta({description: 'Names the version in pinned URLs such as /@<commit>/rollup.'}),
+    files: z
+      .array(z.object({path: z.string().min(1).max(1024), sha256: z.string().regex(/^[0-9a-f]{64}$/)}))
+      .max(10_000),
+    mounts: z.array(scriptMountSchema).max(10_000).default([]),
+    contents: z
+      .record(z.string(), z.string())
+      .default({})
+      .meta({description: 'sha256 to base64 of the bytes; may leave out what the runtime has.'}),
+  })
+  .meta({id: 'Deployment'});
 export type Deployment = z.infer<typeof deploymentSchema>;
+/** As senders write it: what has a default may be left out. */
+export type DeploymentInput = z.input<typeof deploymentSchema>;
+
+export const rollbackSchema = z
+  .strictObject({
+    commit: z.string().regex(commitPattern).optional(),
+    digest: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
+  })
+  .refine(({commit, digest}) => (commit === undefined) !== (digest === undefined), {
+    message: 'Name either a commit or a digest.',
+  })
+  .transform(({commit, digest = ''}): Rollback => (commit === undefined ? {digest} : {commit}))
+  .meta({id: 'Rollback'});
+/** A kept version. */
+export type Rollback = {readonly commit: string} | {readonly digest: string};
 
 export const nextRunSchema = z.object({
   entry_id: z.string(),
@@ -119,7 +154,7 @@ export const controlStateSchema = z.object({
     }),
   }),
   workspace: z.object({tree: z.string().nullable()}),
-  deployment: z.object({digest: z.string().nullable()}),
+  deployment: z.object({digest: z.string().nullable(), commit: z.string().nullable().optional()}),
   crontabs: z.record(z.string(), z.object({raw_etag: z.string(), jobs: z.int(), managed: z.int()})),
   running_jobs: z.int(),
   next_run: nextRunSchema.nullable(),
@@ -142,5 +177,5 @@ export const CONTROL_API_VERSION = 1;
 /** Header by which the gateway names the kit that shall answer; believed on the controller's socket only. */
 export const KIT_HEADER = 'x-branchtab-kit';
 
-export const kits = ['cron', 'exec', 'pipe', 'notifications'] as const;
+export const kits = ['cron', 'exec', 'pipe', 'notifications', 'sqlite', 'files'] as const;
 export type Kit = (typeof kits)[number];

@@ -79,6 +79,18 @@ export const errorCatalogue = {
   SCRIPT_FAILED: {status: 500, retryable: false, meaning: 'The script threw an error.'},
   SCRIPT_TIMEOUT: {status: 504, retryable: false, meaning: 'The script did not answer within its time.'},
   SCRIPT_HOST_FAILED: {status: 503, retryable: true, meaning: 'The script host ended during the call.'},
+  DEPENDENCIES_FAILED: {
+    status: 422,
+    retryable: true,
+    meaning: 'The packages that a lock file pins could not be installed; the former scripts stay.',
+  },
+  LOG_NOT_FOUND: {status: 404, retryable: false, meaning: 'No log with this name.'},
+  SCHEDULE_NOT_FOUND: {status: 404, retryable: false, meaning: 'The script has no schedule of its own.'},
+  VERSION_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    meaning: 'The scripts of this commit or digest are not kept in this container.',
+  },
   PATH_EXCLUDED: {status: 403, retryable: false, meaning: 'The path is excluded from access.'},
   CONFIRM_REQUIRED: {
     status: 400,
@@ -97,6 +109,27 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'A further inbox would be one too many.',
   },
+  // sqlite and files kits
+  FILE_NOT_FOUND: {status: 404, retryable: false, meaning: 'No file or directory at this path.'},
+  FILE_NOT_PLAIN: {
+    status: 409,
+    retryable: false,
+    meaning: 'The path is of another kind than the request needs: a directory, a link, a socket.',
+  },
+  RANGE_NOT_SATISFIABLE: {
+    status: 416,
+    retryable: false,
+    meaning: 'The range lies behind the end of the file.',
+  },
+  DATABASE_NOT_FOUND: {status: 404, retryable: false, meaning: 'No database with this name.'},
+  SQL_FAILED: {status: 400, retryable: false, meaning: 'SQLite refused the statement; nothing was changed.'},
+  SQL_REFUSED: {
+    status: 403,
+    retryable: false,
+    meaning: 'The statement reaches beyond its database or its transaction; nothing was run.',
+  },
+  SQL_TIMEOUT: {status: 504, retryable: false, meaning: 'The statement took too long and was ended.'},
+  DATABASE_BUSY: {status: 409, retryable: true, meaning: 'Another writer holds the database.'},
 
   // controller's socket of a runtime
   WORKSPACE_BASE_MISMATCH: {

@@ -1,13 +1,15 @@
+import {tmpdir} from 'node:os';
 import {resolve} from 'node:path';
-import {readBranchFiles} from '../../reconciler/branch-files.ts';
+import {type CommitReader, readBranchFiles, readCrontabs} from '../../reconciler/branch-files.ts';
 import type {CrontabFile} from '../../reconciler/observation.ts';
 import {type Side, scheduleChange} from '../../reconciler/schedule-change.ts';
-import {openLocalSource} from '../../reconciler/sources/git-local.ts';
+import {type LocalSource, openLocalSource} from '../../reconciler/sources/git-local.ts';
 import type {HoodyTree, Source} from '../../reconciler/sources/source.ts';
 import {loadScheduleWords} from '../../runtime/cron/schedule-words.ts';
+import {createScriptInspector, type ScriptInspector} from '../../runtime/exec/script-inspector.ts';
+import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
-import {checkScript} from '../../runtime/platform/script-check.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {isTimeZone} from '../../schemas/schedule/zone.ts';
 import type {ScheduleChange} from '../../schemas/schedule-change.ts';
@@ -46,20 +48,26 @@ export async function plan(
     clock: systemClock,
     log: silentLog,
   });
+  const inspector = createScriptInspector({
+    command: ownCommand(Bun.main),
+    directory: tmpdir(),
+    clock: systemClock,
+  });
   try {
-    const change = await compare(source, flags, timeZone);
+    const change = await compare(source, inspector, {flags, timeZone});
     if (flags.json) terminal.out(`${JSON.stringify(change)}\n`);
     else terminal.out(flags.markdown ? planMarkdown(change) : planText(change, terminal.paint));
     return change.issues.length === 0 ? exitCodes.ok : exitCodes.failed;
   } finally {
+    inspector.stop();
     await source.close();
   }
 }
 
 async function compare(
-  source: Awaited<ReturnType<typeof openLocalSource>>,
-  flags: PlanFlags,
-  timeZone: string,
+  source: LocalSource,
+  inspector: ScriptInspector,
+  {flags, timeZone}: {flags: PlanFlags; timeZone: string},
 ): Promise<ScheduleChange> {
   const {signal} = new AbortController();
   const {branches, defaultBranch} = await source.list({signal});
@@ -81,7 +89,16 @@ async function compare(
   );
   if (baseTree === undefined || headTree === undefined) throw new Error('two commits have two trees');
   const tree = await source.diffTrees(null, headTree, {signal});
-  const change = scheduleChange(await sideOf(before), await sideOf(after), {
+  const readerAt = (commit: string): CommitReader => ({
+    checkScript: inspector.check,
+    scriptImports: (script) => inspector.ask('imports', script),
+    readFile: (path) => source.readFile(commit, path, {signal}),
+  });
+  const [then, now] = [
+    await sideOf(before, readerAt(base.commit)),
+    await sideOf(after, readerAt(head.commit)),
+  ];
+  const change = scheduleChange(then, now, {
     timeZone,
     nowMs: systemClock.now(),
     describe: await loadScheduleWords(),
@@ -96,8 +113,8 @@ async function compare(
   return {base, head, ...change};
 }
 
-async function sideOf(tree: HoodyTree | null | undefined): Promise<Side> {
-  return tree == null ? {crontabs: [], scripts: [], issues: []} : readBranchFiles(tree, checkScript);
+async function sideOf(tree: HoodyTree | null | undefined, reader: CommitReader): Promise<Side> {
+  return tree == null ? {crontabs: [], scripts: [], issues: []} : readBranchFiles(tree, reader);
 }
 
 /** What cannot be read of them is no matter of this plan. */
@@ -120,7 +137,7 @@ async function crontabsOfOthers(
   for (const [branch, commit] of commits) {
     if (!withHoody.has(commit)) continue;
     const tree = await source.readHoody(commit, {signal}).catch(() => null);
-    if (tree !== null) found.set(branch, (await readBranchFiles(tree, async () => [])).crontabs);
+    if (tree !== null) found.set(branch, readCrontabs(tree).crontabs);
   }
   return found;
 }

@@ -4,7 +4,13 @@ import type {ObjectReply} from './batch-output.ts';
 import {branchesContainedIn, branchesEqualIn, branchesNewestFirst} from './branch-history.ts';
 import {ObjectReader} from './object-reader.ts';
 import {isObjectId} from './ref-output.ts';
-import {type HoodyFile, maxHoodyFileBytes, type Source, type TreeChange} from './source.ts';
+import {
+  type HoodyFile,
+  maxHoodyFileBytes,
+  type RepositoryFile,
+  type Source,
+  type TreeChange,
+} from './source.ts';
 import {diffTrees, type WalkLimits} from './tree-diff.ts';
 import {parseTree, type TreeEntry} from './tree-object.ts';
 import {unreadable} from './unreadable.ts';
@@ -23,6 +29,7 @@ export interface GitObjects
     Source,
     | 'readHoody'
     | 'hasHoody'
+    | 'readFile'
     | 'diffTrees'
     | 'readBlob'
     | 'branchesContainedIn'
@@ -130,6 +137,21 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
     return files;
   }
 
+  async function readFile(commit: string, path: string, signal: AbortSignal): Promise<RepositoryFile> {
+    const root = await describe(`${checkedId(commit)}^{tree}`, signal);
+    let entry: TreeEntry = {kind: 'directory', id: root.id};
+    for (const name of path.split('/')) {
+      if (entry.kind !== 'directory') return {kind: entry.kind === 'symlink' ? 'link' : 'absent'};
+      const next = (await readTree(entry.id, `commit ${commit}, ${path}`, signal)).get(name);
+      if (next === undefined || next.kind === 'submodule') return {kind: 'absent'};
+      entry = next;
+    }
+    if (entry.kind === 'symlink') return {kind: 'link'};
+    if (entry.kind === 'directory') return {kind: 'directory'};
+    const {bytes, size} = await readHoodyFile(path, entry.id, signal);
+    return bytes === null ? {kind: 'too_large', size} : {kind: 'file', bytes};
+  }
+
   async function findHoodyTree(commit: string, signal: AbortSignal): Promise<string | null> {
     const reply = await ask(sizes, {spec: `${checkedId(commit)}:${directory}`, maxBytes: 0, signal});
     if (reply.found) return reply.type === 'tree' ? reply.id : null;
@@ -151,6 +173,7 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
       const found = await Promise.all(commits.map((commit) => findHoodyTree(commit, signal)));
       return new Set(commits.filter((_commit, index) => found[index] !== null));
     },
+    readFile: (commit, path, {signal}) => readFile(commit, path, signal),
     diffTrees: (from, to, {signal}) =>
       changes(from, to, {
         where: (path) => `tree ${to}, ${path === '' ? 'root' : path}`,

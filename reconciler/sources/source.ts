@@ -18,6 +18,8 @@ export interface Source {
   readHoody(commit: string, options: {signal: AbortSignal}): Promise<HoodyTree | null>;
   /** For many commits at once: which have `.hoody/`, by one round through the object reader. */
   hasHoody(commits: readonly string[], options: {signal: AbortSignal}): Promise<ReadonlySet<string>>;
+  /** One file of a commit, for what names files outside of `.hoody/`. No link is followed, at no place of the path. */
+  readFile(commit: string, path: string, options: {signal: AbortSignal}): Promise<RepositoryFile>;
   /** What to write to turn tree `from` (null: nothing there yet) into tree `to`. Only differing subtrees are read. */
   diffTrees(from: string | null, to: string, options: {signal: AbortSignal}): Promise<TreeChange[]>;
   /** Names of all branches, those with the newest commits first. */
@@ -69,6 +71,13 @@ export interface HoodyFile {
   readonly bytes: Uint8Array | null;
   readonly size: number;
 }
+
+export type RepositoryFile =
+  | {readonly kind: 'file'; readonly bytes: Uint8Array}
+  /** Larger than `maxHoodyFileBytes`. */
+  | {readonly kind: 'too_large'; readonly size: number}
+  /** The path itself, or a directory on the way to it, is a symbolic link. */
+  | {readonly kind: 'link' | 'directory' | 'absent'};
 
 export type TreeChange =
   | {

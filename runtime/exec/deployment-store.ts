@@ -1,19 +1,30 @@
-import {createHash, randomBytes} from 'node:crypto';
-import {dirname, join} from 'node:path';
+import {createHash} from 'node:crypto';
+import {join} from 'node:path';
 import * as z from 'zod';
-import {type Deployment, deploymentSchema} from '../../schemas/control.ts';
+import {type DeploymentInput, deploymentSchema} from '../../schemas/control.ts';
+import {deploymentText} from '../../schemas/deployment-text.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {scriptPathSchema} from '../../schemas/exec-api.ts';
-import {readTextIfPresent, syncDirectory, writeFileDurably} from '../platform/durable-file.ts';
-import {mkdir, readdir, readFile, rename, rm, stat, writeFile} from '../platform/files.ts';
+import type {ScriptMount} from '../../schemas/script-settings.ts';
+import {isErrno, readTextIfPresent, syncDirectory, writeFileDurably} from '../platform/durable-file.ts';
+import {mkdir, readdir, readFile, rm, stat} from '../platform/files.ts';
 import {createSerialLock} from '../platform/serial-lock.ts';
+import {openBlobs} from './deployment-blobs.ts';
 
 /** One immutable set of scripts. Every deployment has a directory of its own, so that a running call keeps its files. */
-export interface CurrentDeployment {
-  readonly digest: string;
+export interface CurrentDeployment extends DeploymentVersion {
   /** Absolute path. */
   readonly directory: string;
   readonly files: readonly ScriptFile[];
+  readonly mounts: readonly ScriptMount[];
+}
+
+/** A set that was deployed; `commit` is null for one that was written over the API. */
+export interface DeploymentVersion {
+  readonly digest: string;
+  readonly commit: string | null;
+  /** RFC 3339. */
+  readonly deployed_at: string;
 }
 
 export interface ScriptFile {
@@ -25,103 +36,129 @@ export interface DeploymentStore {
   /** Null before the first deployment. */
   current(): CurrentDeployment | null;
   /**
-   * Makes what `next` gives for the present files the deployment; calls take turns. What `contents` lacks is
-   * taken from the present one, by hash. After a crash it is either the old or the new set.
+   * Makes what `next` gives for the present set the deployment; calls take turns. What `contents` lacks is taken
+   * from the kept versions, by hash. After a crash it is either the old or the new set.
    * Throws BLOBS_MISSING with `details.missing`, or INVALID_BODY.
    */
-  deploy(next: (files: readonly ScriptFile[]) => Deployment): Promise<CurrentDeployment>;
-  /** One present script, or null. */
-  read(path: string): Promise<{bytes: Uint8Array; modified: Date} | null>;
-  /** Removes the directories of former deployments except those named. */
+  deploy(next: (present: CurrentDeployment | null) => DeploymentInput): Promise<CurrentDeployment>;
+  /** The kept versions, newest first; the first is the current one. */
+  versions(): readonly DeploymentVersion[];
+  /** The newest kept version of a commit, by the beginning of its id, or of a digest; null when it is not kept. */
+  version(wanted: {commit: string} | {digest: string}): Promise<CurrentDeployment | null>;
+  /** One script of a deployment (the present one unless given), or null. */
+  read(path: string, deployment?: CurrentDeployment): Promise<{bytes: Uint8Array; modified: Date} | null>;
+  /** The files of every kept version. */
+  keptSets(): Promise<readonly (readonly ScriptFile[])[]>;
+  /** Removes the directories of former deployments except those named and the last `keptVersions`. */
   prune(keepDigests: ReadonlySet<string>): Promise<void>;
 }
 
-const maxFileBytes = 8 * 1024 * 1024;
-const recordSchema = deploymentSchema.pick({digest: true, files: true});
+/** How many deployments stay for rollback and pinned URLs, the present one among them. */
+export const keptVersions = 20;
+
+const setSchema = deploymentSchema.pick({digest: true, files: true, mounts: true});
+const versionSchema = z.object({
+  digest: deploymentSchema.shape.digest,
+  commit: deploymentSchema.shape.commit,
+  deployed_at: z.string().default(''),
+});
+const recordSchema = setSchema.extend(versionSchema.shape).extend({
+  former: z.array(versionSchema).default([]),
+});
+type Record = z.infer<typeof recordSchema>;
 const cacheDirectory = '.cache';
 
-export async function openDeploymentStore(root: string): Promise<DeploymentStore> {
+export async function openDeploymentStore(
+  root: string,
+  {
+    now = () => 0,
+    prepare = async () => {},
+  }: {
+    now?: () => number;
+    /** Called with a new set before it becomes the present one; what it throws keeps the former set. */
+    prepare?: (set: {directory: string; files: readonly ScriptFile[]}) => Promise<void>;
+  } = {},
+): Promise<DeploymentStore> {
   await mkdir(root, {recursive: true, mode: 0o700});
   const inTurn = createSerialLock();
   const recordPath = join(root, 'current.json');
   const recorded = await readTextIfPresent(recordPath);
-  let current = recorded === null ? null : await known(parseRecord(recorded, recordPath));
+  const record = recorded === null ? null : parseRecord(recorded, recordPath);
+  let current = record === null ? null : await known(record);
+  let former: readonly DeploymentVersion[] = record?.former ?? [];
 
   function directoryOf(digest: string): string {
     return join(root, digest.slice(0, 16));
   }
 
   /** Null when the directory was lost: then the next deployment has to send everything. */
-  async function known(record: z.infer<typeof recordSchema>): Promise<CurrentDeployment | null> {
-    const directory = directoryOf(record.digest);
-    const present = await stat(directory).catch(() => null);
-    return present === null ? null : {...record, directory};
+  async function known({former: _, ...deployment}: Record): Promise<CurrentDeployment | null> {
+    const directory = directoryOf(deployment.digest);
+    return (await isThere(directory)) ? {...deployment, directory} : null;
   }
 
-  async function blob(sha256: string, contents: Deployment['contents']): Promise<Uint8Array | null> {
-    const sent = contents[sha256];
-    if (sent !== undefined) return verified(Buffer.from(sent, 'base64'), sha256);
-    const file = current?.files.find((candidate) => candidate.sha256 === sha256);
-    if (current === null || file === undefined) return null;
-    const bytes = await readFile(join(current.directory, file.path)).catch(() => null);
-    // A script may have been changed behind our back; then its hash is not one we have.
-    return bytes !== null && sha256Of(bytes) === sha256 ? bytes : null;
+  async function kept(version: DeploymentVersion): Promise<CurrentDeployment | null> {
+    if (version.digest === current?.digest) return {...current, ...version};
+    const path = `${directoryOf(version.digest)}.json`;
+    const text = await readTextIfPresent(path);
+    if (text === null) return null;
+    return known({...parseRecord(text, path), ...version});
   }
 
-  async function deploy(next: (files: readonly ScriptFile[]) => Deployment): Promise<CurrentDeployment> {
-    const {digest, files, contents} = next(current?.files ?? []);
-    checkFiles(digest, files);
-    const blobs = new Map<string, Uint8Array>();
-    const missing: string[] = [];
-    for (const sha256 of new Set(files.map((file) => file.sha256))) {
-      const bytes = await blob(sha256, contents);
-      if (bytes === null) missing.push(sha256);
-      else blobs.set(sha256, bytes);
-    }
-    if (missing.length > 0) {
-      throw new AppError(
-        'BLOBS_MISSING',
-        `${missing.length} contents are not known here. Send them in \`contents\`.`,
-        {
-          details: {missing},
-        },
-      );
-    }
-    if (current?.digest === digest && Object.keys(contents).length === 0) return current;
-    const directory = directoryOf(digest);
-    const temporary = `${directory}.${randomBytes(6).toString('hex')}.tmp`;
-    try {
-      await mkdir(temporary, {mode: 0o700});
-      for (const {path, sha256} of files) {
-        await mkdir(join(temporary, dirname(path)), {recursive: true});
-        await writeFile(join(temporary, path), blobs.get(sha256) ?? new Uint8Array(), {flush: true});
-      }
-      await rm(directory, {recursive: true, force: true});
-      await rename(temporary, directory);
-    } catch (error) {
-      await rm(temporary, {recursive: true, force: true});
-      throw error;
-    }
-    await syncDirectory(root);
-    await writeFileDurably(recordPath, JSON.stringify({digest, files}));
-    current = {digest, files, directory};
+  async function deploy(
+    next: (present: CurrentDeployment | null) => DeploymentInput,
+  ): Promise<CurrentDeployment> {
+    const {digest, commit = null, files, mounts = [], contents = {}} = next(current);
+    const set = {digest, files, mounts};
+    checkSet(set);
+    if (current?.digest !== digest || Object.keys(contents).length > 0) {
+      const blobs = openBlobs(contents, await keptFiles());
+      await blobs.write(directoryOf(digest), files);
+      await prepare({directory: directoryOf(digest), files});
+      await syncDirectory(root);
+    } else if (current.commit === commit) return current;
+    await writeFileDurably(`${directoryOf(digest)}.json`, JSON.stringify(set));
+    const version = {digest, commit, deployed_at: new Date(now()).toISOString()};
+    const before = [...(current === null ? [] : [versionOf(current)]), ...former]
+      .filter((known) => !(known.digest === digest && known.commit === commit))
+      .slice(0, keptVersions - 1);
+    await writeFileDurably(recordPath, JSON.stringify({...set, ...version, former: before}));
+    former = before;
+    current = {...set, ...version, directory: directoryOf(digest)};
     return current;
   }
+
+  /** Where the contents of the kept versions lie, the newest first. */
+  async function keptFiles(): Promise<readonly CurrentDeployment[]> {
+    const found = await Promise.all(former.map(kept));
+    return [current, ...found].filter((deployment) => deployment !== null);
+  }
+
+  const versions = () => [...(current === null ? [] : [versionOf(current)]), ...former];
 
   return {
     current: () => current,
     deploy: (next) => inTurn(() => deploy(next)),
-    async read(path) {
-      if (current === null || !current.files.some((file) => file.path === path)) return null;
-      const file = join(current.directory, path);
+    versions,
+    async version(wanted) {
+      const version = versions().find(({digest, commit}) =>
+        'digest' in wanted ? digest === wanted.digest : commit?.startsWith(wanted.commit),
+      );
+      return version === undefined ? null : kept(version);
+    },
+    keptSets: async () => (await keptFiles()).map(({files}) => files),
+    async read(path, deployment = current ?? undefined) {
+      if (deployment === undefined || !deployment.files.some((file) => file.path === path)) return null;
+      const file = join(deployment.directory, path);
       return {bytes: await readFile(file), modified: (await stat(file)).mtime};
     },
     async prune(keepDigests) {
       const keep = new Set(
-        [...keepDigests, ...(current === null ? [] : [current.digest])].map((digest) => digest.slice(0, 16)),
+        [...keepDigests, ...versions().map(({digest}) => digest)].map((digest) => digest.slice(0, 16)),
       );
       for (const name of await readdir(root)) {
-        if (name === 'current.json' || name === cacheDirectory || keep.has(name)) continue;
+        if (name === 'current.json' || name === cacheDirectory || keep.has(name.replace(/\.json$/, '')))
+          continue;
         await rm(join(root, name), {recursive: true, force: true});
       }
     },
@@ -133,17 +170,29 @@ export function cacheDirectoryOf(root: string): string {
   return join(root, cacheDirectory);
 }
 
-/** SHA-256 over the sorted `path NUL sha256 LF` lines; order is that of the paths' UTF-16 code units. */
-export function deploymentDigest(files: readonly ScriptFile[]): string {
-  const lines = files.map(({path, sha256}) => `${path}\0${sha256}\n`).sort();
-  return createHash('sha256').update(lines.join('')).digest('hex');
+/** The digest that `schemas/control.ts` describes. */
+export function deploymentDigest(files: readonly ScriptFile[], mounts: readonly ScriptMount[] = []): string {
+  return sha256Of(deploymentText({files: [...files], mounts: [...mounts]}));
 }
 
 export function sha256Of(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-function checkFiles(digest: string, files: readonly ScriptFile[]): void {
+function versionOf({digest, commit, deployed_at}: DeploymentVersion): DeploymentVersion {
+  return {digest, commit, deployed_at};
+}
+
+async function isThere(directory: string): Promise<boolean> {
+  try {
+    return (await stat(directory)).isDirectory();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+function checkSet({digest, files, mounts}: z.infer<typeof setSchema>): void {
   const paths = new Set(files.map(({path}) => z.parse(scriptPathSchema, path)));
   if (paths.size !== files.length)
     throw new AppError('INVALID_BODY', 'A path occurs twice in `files`. Name every script once.');
@@ -156,25 +205,20 @@ function checkFiles(digest: string, files: readonly ScriptFile[]): void {
     if (clash !== undefined)
       throw new AppError('INVALID_BODY', `"${clash}" is a file and a directory in \`files\`. Rename one.`);
   }
-  const expected = deploymentDigest(files);
+  for (const {path, file} of mounts) {
+    z.parse(scriptPathSchema, path);
+    if (!paths.has(file))
+      throw new AppError('INVALID_BODY', `\`mounts\` names "${file}", which is not in \`files\`.`);
+  }
+  if (new Set(mounts.map(({path}) => path)).size !== mounts.length)
+    throw new AppError('INVALID_BODY', 'A path occurs twice in `mounts`. Name every route once.');
+  const expected = deploymentDigest(files, mounts);
   if (digest !== expected) {
     throw new AppError('INVALID_BODY', `\`digest\` does not belong to \`files\`: expected ${expected}.`);
   }
 }
 
-function verified(bytes: Uint8Array, sha256: string): Uint8Array {
-  if (bytes.byteLength > maxFileBytes) {
-    throw new AppError(
-      'PAYLOAD_TOO_LARGE',
-      `A script is larger than ${maxFileBytes} bytes. Keep data out of .hoody/exec.`,
-    );
-  }
-  if (sha256Of(bytes) !== sha256)
-    throw new AppError('INVALID_BODY', `\`contents\` of ${sha256} has another SHA-256.`);
-  return bytes;
-}
-
-function parseRecord(text: string, path: string): z.infer<typeof recordSchema> {
+function parseRecord(text: string, path: string): Record {
   try {
     return recordSchema.parse(JSON.parse(text));
   } catch (error) {

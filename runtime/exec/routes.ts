@@ -35,6 +35,11 @@ export function refuseReserved(segments: readonly string[]): void {
     throw new AppError('PATH_EXCLUDED', 'Path is excluded from access');
 }
 
+/** True for a file that can answer: `.ts` and `.js`, but for `pre`, `post` and declarations. */
+export function isRoutable(file: string): boolean {
+  return routable.test(file);
+}
+
 const routable = /^(?!(?:.*\/)?(?:pre|post)\.[jt]s$)(?!.*\.d\.ts$).*\.[jt]s$/;
 
 interface Pattern {

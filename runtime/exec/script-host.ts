@@ -20,6 +20,7 @@ import {sendAnswer} from './script-answer.ts';
 import {scriptFailure} from './script-failure.ts';
 import {bodyOf, createScriptLoader, type ScriptLoader} from './script-loader.ts';
 import {RequestBodyError, readBody, withShortcuts} from './script-request.ts';
+import {sharedStateHeader} from './shared-state-header.ts';
 
 interface Host {
   readonly directory: string;
@@ -56,6 +57,10 @@ export async function scriptHostMain([
 
 async function answer(host: Host, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
+    if (request.headers[callHeader] === undefined && request.headers[sharedStateHeader] !== undefined) {
+      const {answerSharedState} = await import('./shared-state.ts');
+      return await answerSharedState(host.shared, request, response);
+    }
     const call = decodeCall(String(request.headers[callHeader]));
     delete request.headers[callHeader];
     request.url = call.target;

@@ -1,31 +1,26 @@
 import {randomUUID} from 'node:crypto';
-import {extname, join} from 'node:path';
-import type {ControlEvent, Deployment} from '../../schemas/control.ts';
+import {join} from 'node:path';
+import type {ControlEvent, DeploymentInput, Rollback} from '../../schemas/control.ts';
 import {AppError} from '../../schemas/errors.ts';
-import type {
-  DeletedScript,
-  Deployed,
-  Script,
-  ScriptList,
-  WriteScript,
-  WrittenScript,
-} from '../../schemas/exec-api.ts';
+import type {Deployed, DeploymentVersion} from '../../schemas/exec-api.ts';
 import type {Clock} from '../platform/clock.ts';
+import {kindOf} from '../platform/directories.ts';
 import {mkdir} from '../platform/files.ts';
 import type {Log} from '../platform/log.ts';
-import {
-  type CurrentDeployment,
-  cacheDirectoryOf,
-  deploymentDigest,
-  openDeploymentStore,
-  type ScriptFile,
-  sha256Of,
-} from './deployment-store.ts';
-import {HostPool} from './host-pool.ts';
+import {createCallMonitor} from './call-monitor.ts';
+import {type CurrentDeployment, cacheDirectoryOf, openDeploymentStore, sha256Of} from './deployment-store.ts';
+import {openExecLogs} from './exec-logs.ts';
+import {type ExecutionLogs, noExecutionLogs} from './execution-logs.ts';
+import {type HostLease, HostPool} from './host-pool.ts';
 import {type HostProcess, startHostProcess} from './host-process.ts';
 import {invoke} from './invoke.ts';
-import {readMagicComments, readScriptOptions, redactMagicComments} from './magic-comments.ts';
-import {findRoute, refuseReserved} from './routes.ts';
+import {readScriptOptions} from './magic-comments.ts';
+import type {ExecManagement} from './management.ts';
+import {findMountedRoute} from './mounted-routes.ts';
+import {pinnedPath} from './pinned-path.ts';
+import {scanSchedules} from './schedule-scan.ts';
+import type {ScriptFiles} from './script-files.ts';
+import {refuseOtherMethods, withSettings} from './script-settings.ts';
 
 export interface ScriptCall {
   readonly request: Request;
@@ -34,25 +29,32 @@ export interface ScriptCall {
   /** Path and query as the client sent them. */
   readonly target: string;
   readonly clientIp: string;
+  /** The script's own schedule calls it. */
+  readonly scheduled?: true;
 }
 
-export interface ExecService {
+export interface ExecService extends ScriptFiles {
   /** SHA-256 of the present set of scripts, null before the first. */
   digest(): string | null;
+  /** The commit that set is of; null where it was changed over the API. */
+  commit(): string | null;
   /** Replaces the whole set. Throws BLOBS_MISSING, INVALID_BODY. */
-  deploy(deployment: Deployment): Promise<Deployed>;
+  deploy(deployment: DeploymentInput): Promise<Deployed>;
+  /** The kept sets, newest first. */
+  versions(): readonly DeploymentVersion[];
+  /** Makes a kept set the present one again. Throws VERSION_NOT_FOUND. */
+  rollBack(to: Rollback): Promise<Deployed>;
   /** Runs the script of a path. Throws SCRIPT_NOT_FOUND, PATH_EXCLUDED, SCRIPT_TIMEOUT, SCRIPT_HOST_FAILED. */
   call(call: ScriptCall): Promise<Response>;
-  write(script: WriteScript): Promise<WrittenScript>;
-  read(path: string): Promise<Script>;
-  list(options: {directory: string; recursive: boolean}): ScriptList;
-  delete(path: string): Promise<DeletedScript>;
+  /** Everything else that can be asked of scripts; loaded at the first use. */
+  management(): Promise<ExecManagement>;
   on(listener: (event: ControlEvent) => void): () => void;
   /** Lets calls end for `graceMs`, then ends the hosts. */
   stop(options: {graceMs: number}): Promise<void>;
 }
 
 const defaultIdleMs = 5 * 60_000;
+const pinnedIdleMs = 30_000;
 export const executionHeader = 'x-execution-id';
 
 /**
@@ -69,6 +71,8 @@ export async function openExec({
   clock,
   log,
   idleMs = defaultIdleMs,
+  isScheduleOpen = () => true,
+  executionLogs = noExecutionLogs,
 }: {
   directory: string;
   homeDirectory: string;
@@ -78,13 +82,38 @@ export async function openExec({
   clock: Clock;
   log: Log;
   idleMs?: number;
+  /** False while nothing of the container shall start by itself. */
+  isScheduleOpen?: () => boolean;
+  executionLogs?: ExecutionLogs;
 }): Promise<ExecService> {
-  const store = await openDeploymentStore(join(directory, 'scripts'));
+  const packagesDirectory = join(directory, 'packages');
+  const packages = lazily(async () => {
+    const {createPackageManager, createPackages} = await import('./packages.ts');
+    const manager = createPackageManager({
+      directory: packagesDirectory,
+      executable: hostCommand[0] ?? '',
+      environment: () => environment().variables,
+    });
+    return {manager, ...createPackages(manager)};
+  });
+  const store = await openDeploymentStore(join(directory, 'scripts'), {
+    now: () => clock.now(),
+    async prepare(set) {
+      // Most sets bring no packages.
+      if (set.files.some(({path}) => path === 'package.json')) await (await packages()).prepare(set);
+    },
+  });
   const cacheDirectory = cacheDirectoryOf(join(directory, 'scripts'));
   await mkdir(cacheDirectory, {recursive: true});
   await store.prune(new Set());
   const listeners = new Set<(event: ControlEvent) => void>();
-  const pool = new HostPool({clock, idleMs});
+  const logs = openExecLogs({directory: join(directory, 'logs'), clock, log});
+  const monitor = createCallMonitor({clock, onEnd: logs.noteCall});
+  let pool = new HostPool({clock, idleMs});
+  let hasSchedules = false;
+  let stopInspector = () => {};
+  // Calls of former versions must not drain the hosts of the present one.
+  const pinnedPool = new HostPool({clock, idleMs: Math.min(idleMs, pinnedIdleMs)});
 
   function startHost(
     deployment: CurrentDeployment,
@@ -104,135 +133,182 @@ export async function openExec({
     return host;
   }
 
-  async function replaceSet(next: (files: readonly ScriptFile[]) => Deployment): Promise<Deployed> {
+  async function replaceSet(next: (present: CurrentDeployment | null) => DeploymentInput): Promise<Deployed> {
     const before = store.current()?.digest;
     const {digest, files} = await store.deploy(next);
     if (digest !== before) {
       pool.retire();
-      await store.prune(new Set(pool.generations.map(deploymentOf)));
+      await store.prune(new Set([...pool.generations, ...pinnedPool.generations].map(deploymentOf)));
+      if ((await kindOf(packagesDirectory)) !== null) await (await packages()).prune(await store.keptSets());
       for (const listener of listeners) listener({type: 'deployment_changed', digest});
     }
+    await followSchedules();
     return {digest, files: files.length};
   }
 
   async function call(scriptCall: ScriptCall): Promise<Response> {
+    const pinned = pinnedPath(scriptCall.path);
+    if (pinned === null) {
+      const deployment = store.current();
+      // Deployed anew while the file was read: a call must not bring a former generation back.
+      return run(scriptCall, {
+        deployment,
+        poolNow: () => pool,
+        isStale: () => store.current() !== deployment,
+      });
+    }
+    const deployment = await version({commit: pinned.commit});
+    const target = scriptCall.target.slice(scriptCall.path.length - pinned.path.length);
+    const unpinned = {
+      ...scriptCall,
+      path: pinned.path,
+      target: pinned.path === '/' && !target.startsWith('/') ? `/${target}` : target,
+    };
+    return run(unpinned, {deployment, poolNow: () => pinnedPool, isStale: () => false});
+  }
+
+  async function run(
+    scriptCall: ScriptCall,
+    {
+      deployment,
+      poolNow,
+      isStale,
+    }: {deployment: CurrentDeployment | null; poolNow: () => HostPool; isStale: () => boolean},
+  ): Promise<Response> {
     const {request, path, target, clientIp} = scriptCall;
-    const deployment = store.current();
-    const route = findRoute(
-      files().map((file) => file.path),
-      path,
-    );
-    const script = route === null ? null : await store.read(route.file);
-    // Deployed anew while the file was read: a call must not bring a former generation back.
-    if (store.current() !== deployment) return call(scriptCall);
+    const route = deployment === null ? null : findMountedRoute(deployment, path);
+    const script = route === null || deployment === null ? null : await store.read(route.file, deployment);
+    if (isStale()) return call(scriptCall);
     const options = script === null ? null : readScriptOptions(text(script.bytes));
     if (route === null || deployment === null || options?.enabled !== true) {
       throw new AppError('SCRIPT_NOT_FOUND', `No script answers ${path}.`);
     }
-    const {variables} = environment();
-    const lease = await pool.lease(`${deployment.digest} ${sha256Of(JSON.stringify(variables))}`, () =>
-      startHost(deployment, variables),
-    );
+    refuseOtherMethods(request.method, route.settings);
+    const {timeoutMs} = withSettings(options, route.settings);
+    const {variables: present} = environment();
+    const variables =
+      poolNow() === pinnedPool ? {...present, HOODY_COMMIT: deployment.commit ?? ''} : present;
     const executionId = randomUUID();
-    const hostCall = {executionId, file: route.file, parameters: mutable(route.parameters), target, clientIp};
-    const response = await invoke({lease, call: hostCall, request, timeoutMs: options.timeoutMs, clock});
-    response.headers.set(executionHeader, executionId);
-    return response;
+    const started = {executionId, scriptPath: route.file, method: request.method, path};
+    return monitor.watch(started, async () => {
+      const lease = await leaseOf(deployment, variables, poolNow());
+      const {file, parameters} = route;
+      const hostCall = {executionId, file, parameters: mutable(parameters), target, clientIp};
+      const response = await invoke({lease, call: hostCall, request, timeoutMs, clock});
+      response.headers.set(executionHeader, executionId);
+      return response;
+    });
   }
 
-  function files(): readonly ScriptFile[] {
-    return store.current()?.files ?? [];
+  function leaseOf(
+    deployment: CurrentDeployment,
+    variables: Readonly<Record<string, string>>,
+    pool: HostPool,
+  ): Promise<HostLease> {
+    const generation = `${deployment.digest} ${sha256Of(JSON.stringify(variables))}`;
+    return pool.lease(generation, () => startHost(deployment, variables));
   }
 
-  function resolved(path: string): string {
-    return join(store.current()?.directory ?? directory, path);
+  async function version(wanted: Rollback): Promise<CurrentDeployment> {
+    const found = await store.version(wanted);
+    if (found !== null) return found;
+    const name = 'commit' in wanted ? `commit ${wanted.commit}` : `digest ${wanted.digest}`;
+    throw new AppError(
+      'VERSION_NOT_FOUND',
+      `The scripts of ${name} are not kept here. GET /api/v1/exec/deployments lists those that are.`,
+    );
   }
 
-  async function existing(path: string) {
-    refuseReserved(path.split('/'));
-    const script = await store.read(path);
-    if (script === null)
-      throw new AppError('SCRIPT_NOT_FOUND', `No script ${path}. GET /api/v1/exec/scripts/list shows all.`);
-    return script;
+  const tools = lazily(async () => {
+    const {openScriptTools} = await import('./script-tools.ts');
+    const opened = openScriptTools({store, root: directory, command: hostCommand, clock, replaceSet});
+    stopInspector = opened.inspector.stop;
+    return opened;
+  });
+  const management = lazily(async () => {
+    const [{openExecManagement}, {files, inspector}, {manager}] = await Promise.all([
+      import('./management.ts'),
+      tools(),
+      packages(),
+    ]);
+    return openExecManagement({
+      store,
+      files,
+      call,
+      monitor,
+      logs,
+      executionLogs,
+      isScheduleOpen,
+      clock,
+      inspector,
+      packageManager: manager,
+      hosts: {
+        count: () => pool.generations.length + pinnedPool.generations.length,
+        async lease() {
+          const deployment = store.current();
+          return deployment === null ? null : leaseOf(deployment, environment().variables, pool);
+        },
+        replace(graceMs) {
+          const former = pool;
+          pool = new HostPool({clock, idleMs});
+          return former.close({graceMs});
+        },
+      },
+    });
+  });
+  async function followSchedules(): Promise<void> {
+    const scheduled = await scanSchedules(store);
+    if (scheduled.length === 0 && !hasSchedules) return;
+    hasSchedules = scheduled.length > 0;
+    const {schedules} = await management();
+    await schedules.reload({dryRun: false});
   }
+
+  await followSchedules();
 
   return {
     digest: () => store.current()?.digest ?? null,
+    commit: () => store.current()?.commit ?? null,
     deploy: (deployment) => replaceSet(() => deployment),
+    versions: () =>
+      store.versions().map((one, index) => ({...one, current: index === 0 && store.current() !== null})),
+    async rollBack(to) {
+      const {digest, commit, files, mounts} = await version(to);
+      return replaceSet(() => ({digest, commit, files: [...files], mounts: [...mounts]}));
+    },
     call,
-    async write({path, content, validate, ifNotExists}) {
-      refuseReserved(path.split('/'));
-      const existed = files().some((file) => file.path === path);
-      if (existed && ifNotExists)
-        throw new AppError('SCRIPT_EXISTS', `${path} exists. Leave out ifNotExists to replace it.`);
-      const validated = validate && (await validateScript(path, content));
-      const sha256 = sha256Of(content);
-      await replaceSet((present) => {
-        const changed = [...present.filter((file) => file.path !== path), {path, sha256}];
-        return {
-          digest: deploymentDigest(changed),
-          files: changed,
-          contents: {[sha256]: Buffer.from(content).toString('base64')},
-        };
-      });
-      const {bytes, modified} = await existing(path);
-      return {
-        path,
-        resolvedPath: resolved(path),
-        created: !existed,
-        updated: existed,
-        size: bytes.byteLength,
-        modified: modified.toISOString(),
-        validated,
-      };
-    },
-    async read(path) {
-      const {bytes, modified} = await existing(path);
-      const content = text(bytes);
-      const comments = redactMagicComments(readMagicComments(content));
-      return {
-        path,
-        resolvedPath: resolved(path),
-        content,
-        magicComments: Object.keys(comments).length === 0 ? null : comments,
-        metadata: {
-          size: bytes.byteLength,
-          created: modified.toISOString(),
-          modified: modified.toISOString(),
-          isDirectory: false,
-          extension: extname(path),
-        },
-      };
-    },
-    list({directory: below, recursive}) {
-      const prefix = below === '' ? '' : `${below.replace(/\/+$/, '')}/`;
-      const scripts = files()
-        .map(({path}) => path)
-        .filter((path) => path.startsWith(prefix) && (recursive || !path.slice(prefix.length).includes('/')))
-        .sort()
-        .map((path) => ({name: path.slice(path.lastIndexOf('/') + 1), path, isDirectory: false}));
-      return {directory: below, count: scripts.length, recursive, scripts};
-    },
-    async delete(path) {
-      const {bytes} = await existing(path);
-      const resolvedPath = resolved(path);
-      await replaceSet((present) => {
-        const changed = present.filter((file) => file.path !== path);
-        return {digest: deploymentDigest(changed), files: changed, contents: {}};
-      });
-      return {deleted: true, path, resolvedPath, size: bytes.byteLength};
-    },
+    write: async (script) => (await tools()).files.write(script),
+    writeAll: async (scripts, options) => (await tools()).files.writeAll(scripts, options),
+    read: async (path) => (await tools()).files.read(path),
+    list: async (options) => (await tools()).files.list(options),
+    tree: async (options) => (await tools()).files.tree(options),
+    move: async (request) => (await tools()).files.move(request),
+    delete: async (path) => (await tools()).files.delete(path),
+    management,
     on(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    stop: (stopOptions) => pool.close(stopOptions),
+    async stop(stopOptions) {
+      if (hasSchedules) (await management()).schedules.stop();
+      stopInspector();
+      await Promise.all([pool.close(stopOptions), pinnedPool.close(stopOptions)]);
+      await logs.flush();
+    },
   };
 }
 
 /** A generation is named by the deployment's digest and a hash of the variables. */
 function deploymentOf(generation: string): string {
   return generation.split(' ')[0] ?? generation;
+}
+
+function lazily<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 function text(bytes: Uint8Array): string {
@@ -245,22 +321,4 @@ function mutable(
   return Object.fromEntries(
     Object.entries(parameters).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
   );
-}
-
-/** False for a kind of file that is written as it is. Throws SCRIPT_INVALID or INVALID_JSON. */
-async function validateScript(path: string, content: string): Promise<boolean> {
-  if (path.endsWith('.json')) {
-    try {
-      JSON.parse(content);
-      return true;
-    } catch (error) {
-      throw new AppError('INVALID_JSON', 'Invalid JSON', {cause: error});
-    }
-  }
-  if (!/\.[jt]sx?$/.test(path)) return false;
-  const {checkScript} = await import('../platform/script-check.ts');
-  const validation = await checkScript({path, text: content});
-  if (validation.length > 0)
-    throw new AppError('SCRIPT_INVALID', 'Script validation failed', {details: {validation}});
-  return true;
 }

@@ -1,4 +1,4 @@
-import {constants, Database} from 'bun:sqlite';
+import {constants, Database, type SQLQueryBindings, type Statement} from 'bun:sqlite';
 
 export type {Database, SQLQueryBindings, Statement} from 'bun:sqlite';
 
@@ -20,4 +20,33 @@ export function openSqliteFile(path: string): Database {
 
 function isNew(database: Database): boolean {
   return database.query<{page_count: number}, []>('PRAGMA page_count').get()?.page_count === 0;
+}
+
+/** Opens a database that somebody else made, to read it; integers come as bigint. Throws SQLite's error. */
+export function openReadOnly(path: string): Database {
+  const database = new Database(path, {readonly: true, safeIntegers: true, strict: true});
+  database.run('PRAGMA busy_timeout = 5000');
+  return database;
+}
+
+/** Opens a database that somebody else made and keeps its journal as it is; a new one gets a write-ahead log. */
+export function openReadWrite(path: string, {create}: {create: boolean}): Database {
+  const database = new Database(path, {readwrite: true, create, safeIntegers: true, strict: true});
+  database.run('PRAGMA busy_timeout = 5000');
+  if (create) database.run('PRAGMA journal_mode = WAL');
+  return database;
+}
+
+/** Prepares one statement, and lets go of it afterwards: one that is left as it is keeps the transaction open. */
+export function withStatement<T>(
+  database: Database,
+  sql: string,
+  use: (statement: Statement<Record<string, unknown>, SQLQueryBindings[]>) => T,
+): T {
+  const statement = database.prepare<Record<string, unknown>, SQLQueryBindings[]>(sql);
+  try {
+    return use(statement);
+  } finally {
+    statement.finalize();
+  }
 }

@@ -179,7 +179,7 @@ test('S99: an id that nobody has is 404, a container that does not answer is 503
 test('what is no container address is refused or left to others', async (t) => {
   const {url, port} = await setup(t, echo);
   t.is((await fetch(`${url}/api/v1/branches`)).status, 418);
-  t.is((await fetch(`${url}/c/${id}/files/x`)).status, 404);
+  t.is((await fetch(`${url}/c/${id}/nowhere/x`)).status, 404);
   t.is((await fetch(`${url}/c/${id.toUpperCase()}/exec/x`)).status, 404);
   t.true((await rawRequest(port, `/c/${id}/../../etc/passwd`)).startsWith('HTTP/1.1 404'));
 });

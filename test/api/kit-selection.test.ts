@@ -53,3 +53,16 @@ test('a kit host has no control routes', selects, {
   path: '/api/v1/control',
   expect: {part: 'exec', prefixed: false},
 });
+
+test('the data directory has kits of its own', (t) => {
+  for (const kit of ['sqlite', 'files'] as const) {
+    t.deepEqual(selectKit({host: 'localhost', kitHeader: null, path: `/api/v1/${kit}/x`}), {
+      part: kit,
+      prefixed: true,
+      byHost: false,
+    });
+    for (const host of [`hoody-${kit}`, `project-container-${kit}-1.node.example`])
+      t.like(selectKit({host, kitHeader: null, path: '/x'}), {part: kit, prefixed: false, byHost: true});
+    t.like(selectKit({host: 'localhost', kitHeader: kit, path: '/hello'}), {part: kit, prefixed: false});
+  }
+});

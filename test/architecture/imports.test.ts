@@ -6,7 +6,7 @@ const pureReconciler =
   /^reconciler\/(?:desired|plan|status|outcome|deletion|branch-view|observation|digests|branch-key|branch-record)\.ts$/;
 const ports = /^reconciler\/(?:containers\/provider|sources\/source|runtime-client)\.ts$/;
 const adapters = /^reconciler\/(?:containers|sources)\//;
-const engine = /^runtime\/(cron|exec|pipe|notifications|workspace|control)\//;
+const engine = /^runtime\/(cron|exec|pipe|notifications|storage|workspace|control)\//;
 
 type Rule = (target: string, typesOnly: boolean) => boolean;
 

@@ -1,5 +1,10 @@
 import type {ExecutionContext, TestFn} from 'ava';
-import type {HoodyTree, Source, TreeChange} from '../../reconciler/sources/source.ts';
+import {
+  type HoodyTree,
+  maxHoodyFileBytes,
+  type Source,
+  type TreeChange,
+} from '../../reconciler/sources/source.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {createGitWorld, type GitWorld, type GitWorldOptions, importBranches} from '../helpers/git-world.ts';
 
@@ -135,6 +140,34 @@ export function sourceContract(test: TestFn, setup: SourceSetup): void {
     );
     t.is(tree.rootTree, await world.git('rev-parse', `${commit}^{tree}`));
     t.is(tree.hoodyTree, await world.git('rev-parse', `${commit}:.hoody`));
+  });
+
+  behaves('reads single files of a commit and follows no link', async (t) => {
+    const {world, source} = await start(t, {fixture: 'simple'});
+    const large = Buffer.alloc(maxHoodyFileBytes + 1);
+    await world.commit('main', {'src/a.ts': 'a', 'large.bin': large});
+    const commit = await world.commit('main', {
+      'link.ts': {mode: 'symlink', content: 'src/a.ts'},
+      linked: {mode: 'symlink', content: 'src'},
+    });
+    await source.list({signal});
+    const read = (path: string) => source.readFile(commit, path, {signal});
+    const found = await read('src/a.ts');
+    t.is(found.kind === 'file' && Buffer.from(found.bytes).toString(), 'a');
+    t.deepEqual(await read('large.bin'), {kind: 'too_large', size: large.byteLength});
+    for (const path of ['link.ts', 'linked', 'linked/a.ts']) t.deepEqual(await read(path), {kind: 'link'});
+    t.deepEqual(await read('src'), {kind: 'directory'});
+    for (const path of [
+      'none.ts',
+      'src/none/x.ts',
+      'src/a.ts/x',
+      '..',
+      '../x',
+      '',
+      'src//a.ts',
+      './src/a.ts',
+    ])
+      t.deepEqual(await read(path), {kind: 'absent'}, path);
   });
 
   behaves('a commit without .hoody, or with a file of that name, has none', async (t) => {

@@ -39,6 +39,7 @@ export async function createControllerAppWorld(t: Teardown) {
     archive: openRunArchive({directory: join(directory, 'runs')}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
     checkScript: async () => [],
+    scriptImports: async () => [],
     clock,
     log: silentLog,
     random: () => 0.5,

@@ -57,12 +57,15 @@ export async function execWorld(
 }
 
 /** A deployment of texts by path. */
-export function deploymentOf(texts: Readonly<Record<string, string>>): Deployment {
+export function deploymentOf(
+  texts: Readonly<Record<string, string>>,
+  {commit = null, mounts = []}: Partial<Pick<Deployment, 'commit' | 'mounts'>> = {},
+): Deployment {
   const files = Object.entries(texts).map(([path, text]) => ({path, sha256: sha256Of(text)}));
   const contents = Object.fromEntries(
     Object.values(texts).map((text) => [sha256Of(text), Buffer.from(text).toString('base64')]),
   );
-  return {digest: deploymentDigest(files), files, contents};
+  return {digest: deploymentDigest(files, mounts), commit, files, mounts, contents};
 }
 
 /** A deployment of files of `fixtures/scripts`. */

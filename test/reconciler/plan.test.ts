@@ -17,6 +17,7 @@ const served: Desired = {
   settings: plainSettings,
   crontabs: [{file: '.hoody/crontab', user: 'root', text: '', sha256: 'text-a'}],
   scripts: [],
+  mounts: [],
 };
 const invalid: Desired = {kind: 'invalid', revision: 'b'.repeat(40), issues: []};
 const gone = (proven: boolean): Desired => ({kind: 'absent', reason: 'branch_deleted', proven});
@@ -115,6 +116,22 @@ test('a crontab changed by hand is left where policy says report', plans, {
 test('a script written by hand is put back', plans, {
   runtime: {deployment: {digest: 'hand-made'}},
   expect: ['deploy_scripts drift'],
+});
+
+test('a script written by hand is left where policy says report', plans, {
+  runtime: {deployment: {digest: 'hand-made', commit: null}},
+  policyChanges: {drift: 'report'},
+  expect: [],
+});
+
+test('the same scripts under another commit get its name, for pinned URLs', plans, {
+  runtime: {deployment: {digest: 'deployment-a', commit: 'c'.repeat(40)}},
+  expect: ['deploy_scripts commit_differs'],
+});
+
+test('scripts that carry their commit are left alone', plans, {
+  runtime: {deployment: {digest: 'deployment-a', commit: 'a'.repeat(40)}},
+  expect: [],
 });
 
 test('the crontab of a user whose file is gone is emptied', plans, {

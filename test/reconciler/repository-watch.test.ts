@@ -16,6 +16,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     list: async () => ({branches: new Map(listed), defaultBranch: 'main', listedAtMs: clock.now()}),
     readRef: async (branch) => listed.get(branch) ?? null,
     readHoody: unused,
+    readFile: unused,
     hasHoody: async (commits) => new Set(commits),
     diffTrees: unused,
     readBlob: unused,

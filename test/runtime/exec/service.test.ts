@@ -240,7 +240,7 @@ test('scripts written one by one change the digest and tell it', async (t) => {
   t.is(events.length, 1);
   await t.throwsAsync(exec.write({...script, ifNotExists: true}), {message: /a\/hi\.ts exists/});
   t.deepEqual(
-    exec.list({directory: '', recursive: true}).scripts.map(({path}) => path),
+    (await exec.list({directory: '', recursive: true})).scripts.map(({path}) => path),
     ['a/hi.ts'],
   );
   t.like(await exec.delete('a/hi.ts'), {deleted: true, size: 25});
@@ -253,7 +253,7 @@ test('parallel writes are all kept', async (t) => {
   await Promise.all(
     paths.map((path) => exec.write({path, content: `return '${path}'`, validate: false, ifNotExists: false})),
   );
-  t.is(exec.list({directory: '', recursive: true}).count, 4);
+  t.is((await exec.list({directory: '', recursive: true})).count, 4);
 });
 
 test('a script that does not parse is not written', async (t) => {

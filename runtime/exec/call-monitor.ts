@@ -1,0 +1,142 @@
+import {AppError, errorCatalogue} from '../../schemas/errors.ts';
+import type {ActiveCall, CallTotals, ScriptMetrics} from '../../schemas/exec-operations.ts';
+import type {Clock} from '../platform/clock.ts';
+
+export interface CallStart {
+  readonly executionId: string;
+  readonly scriptPath: string;
+  readonly method: string;
+  /** Path without query: that may hold a token. */
+  readonly path: string;
+}
+
+/** How a call ended; `status` as the caller saw it. */
+export interface CallEnd extends CallStart {
+  readonly startedMs: number;
+  readonly durationMs: number;
+  readonly status: number;
+}
+
+/** What is counted of calls since the runtime started; nothing of their contents. */
+export interface CallMonitor {
+  readonly startedMs: number;
+  /** Runs a call and counts it with the status of its answer, or of the error that it throws. */
+  watch(call: CallStart, run: () => Promise<Response>): Promise<Response>;
+  active(): ActiveCall[];
+  totals(): CallTotals;
+  scripts(): readonly ScriptMetrics[];
+}
+
+interface Counter {
+  calls: number;
+  errors: number;
+  totalMs: number;
+  maxMs: number;
+  lastMs: number;
+  lastStatus: number;
+  /** The newest durations, for percentiles. */
+  recentMs: number[];
+}
+
+/** So many scripts have counters of their own; the one that was called longest ago gives way. */
+const mostScripts = 500;
+const mostRecent = 200;
+const firstErrorStatus = errorCatalogue.INTERNAL_ERROR.status;
+
+export function createCallMonitor({
+  clock,
+  onEnd,
+}: {
+  clock: Clock;
+  onEnd: (call: CallEnd) => void;
+}): CallMonitor {
+  const startedMs = clock.now();
+  const open = new Map<string, CallStart & {startedMs: number}>();
+  const counters = new Map<string, Counter>();
+  const totals = {total: 0, success: 0, errors: 0};
+
+  function counterOf(scriptPath: string): Counter {
+    const known = counters.get(scriptPath);
+    counters.delete(scriptPath);
+    const counter = known ?? newCounter();
+    counters.set(scriptPath, counter);
+    const [oldest] = counters.keys();
+    if (counters.size > mostScripts && oldest !== undefined) counters.delete(oldest);
+    return counter;
+  }
+
+  function begin(call: CallStart): (status: number) => void {
+    const beganMs = clock.now();
+    open.set(call.executionId, {...call, startedMs: beganMs});
+    return (status) => {
+      open.delete(call.executionId);
+      const durationMs = Math.max(0, clock.now() - beganMs);
+      const failed = status >= firstErrorStatus;
+      totals.total += 1;
+      totals[failed ? 'errors' : 'success'] += 1;
+      count(counterOf(call.scriptPath), {durationMs, status, failed, atMs: clock.now()});
+      onEnd({...call, startedMs: beganMs, durationMs, status});
+    };
+  }
+
+  return {
+    startedMs,
+    async watch(call, run) {
+      const end = begin(call);
+      try {
+        const response = await run();
+        end(response.status);
+        return response;
+      } catch (error) {
+        end(error instanceof AppError ? error.status : errorCatalogue.INTERNAL_ERROR.status);
+        throw error;
+      }
+    },
+    active: () =>
+      [...open.values()].map(({executionId, scriptPath, method, path, startedMs: beganMs}) => ({
+        executionId,
+        scriptPath,
+        method,
+        url: path,
+        startedAt: new Date(beganMs).toISOString(),
+        duration: Math.max(0, clock.now() - beganMs),
+      })),
+    totals: () => ({...totals, activeHttp: open.size}),
+    scripts: () => [...counters].map(([scriptPath, counter]) => metricsOf(scriptPath, counter)),
+  };
+}
+
+function newCounter(): Counter {
+  return {calls: 0, errors: 0, totalMs: 0, maxMs: 0, lastMs: 0, lastStatus: 0, recentMs: []};
+}
+
+function count(
+  counter: Counter,
+  {durationMs, status, failed, atMs}: {durationMs: number; status: number; failed: boolean; atMs: number},
+): void {
+  counter.calls += 1;
+  counter.errors += failed ? 1 : 0;
+  counter.totalMs += durationMs;
+  counter.maxMs = Math.max(counter.maxMs, durationMs);
+  counter.lastMs = atMs;
+  counter.lastStatus = status;
+  counter.recentMs.push(durationMs);
+  if (counter.recentMs.length > mostRecent) counter.recentMs.shift();
+}
+
+function metricsOf(scriptPath: string, counter: Counter): ScriptMetrics {
+  const sorted = counter.recentMs.toSorted((a, b) => a - b);
+  const percentile = (share: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  return {
+    scriptPath,
+    calls: counter.calls,
+    errors: counter.errors,
+    averageMs: counter.totalMs / Math.max(1, counter.calls),
+    p50Ms: percentile(0.5),
+    p95Ms: percentile(0.95),
+    maxMs: counter.maxMs,
+    lastCalledAt: new Date(counter.lastMs).toISOString(),
+    lastStatus: counter.lastStatus,
+  };
+}

@@ -1,0 +1,205 @@
+import {join, relative} from 'node:path';
+import {AppError} from '../../schemas/errors.ts';
+import type {
+  ClearedLogs,
+  FoundLines,
+  LogLines,
+  LogList,
+  LogType,
+  ReadLog,
+  SearchLogs,
+} from '../../schemas/exec-operations.ts';
+import type {Clock} from '../platform/clock.ts';
+import {kindOf} from '../platform/directories.ts';
+import {filesBelow} from '../platform/directory-tree.ts';
+import {isErrno} from '../platform/durable-file.ts';
+import {readFile, rm, stat} from '../platform/files.ts';
+import {searchLines} from '../platform/line-search.ts';
+import type {ExecutionLogs} from './execution-logs.ts';
+import type {LogFile} from './log-file.ts';
+
+/** The logs of exec: files of `directory`, and what single calls wrote as `executions/<id>/console.log`. */
+export interface LogStore {
+  list(options: {type: LogType | null; limit: number}): Promise<LogList>;
+  /** Throws LOG_NOT_FOUND. */
+  read(request: ReadLog): Promise<LogLines>;
+  search(request: SearchLogs): Promise<FoundLines>;
+  /** The last lines, then with `follow` every new one until the signal aborts. Throws LOG_NOT_FOUND. */
+  stream(options: {file: string; follow: boolean; signal: AbortSignal}): Promise<AsyncIterable<string>>;
+  clear(which: {file: string} | {type: LogType} | {olderThanDays: number}): Promise<ClearedLogs>;
+}
+
+interface LogText {
+  readonly name: string;
+  readonly text: string;
+  readonly size: number;
+  readonly modified: Date;
+}
+
+const dayMs = 24 * 3_600_000;
+const firstStreamedLines = 100;
+const consoleName = /^executions\/([0-9a-f-]{36})\/console\.log$/;
+
+export function createLogStore({
+  directory,
+  live,
+  executions,
+  clock,
+}: {
+  directory: string;
+  /** Files that are being written to. */
+  live: readonly LogFile[];
+  executions: ExecutionLogs;
+  clock: Clock;
+}): LogStore {
+  const flush = () => Promise.all(live.map((file) => file.flush()));
+
+  /** Plain files only: a link would lead elsewhere. */
+  async function fileNames(): Promise<string[]> {
+    await flush();
+    const paths = await filesBelow(directory);
+    const kinds = await Promise.all(paths.map(kindOf));
+    return paths
+      .filter((_, index) => kinds[index] === 'file')
+      .map((path) => relative(directory, path))
+      .sort();
+  }
+
+  async function describe(name: string) {
+    const {size, mtime} = await stat(join(directory, name));
+    return {name, size, modified: mtime};
+  }
+
+  async function textOf(name: string): Promise<LogText> {
+    const executionId = consoleName.exec(name)?.[1];
+    if (executionId !== undefined) {
+      const kept = await executions.read(executionId);
+      if (kept !== null) return {name, ...kept};
+    } else if ((await fileNames()).includes(name)) {
+      return {...(await describe(name)), text: await readFile(join(directory, name), 'utf8')};
+    }
+    throw new AppError('LOG_NOT_FOUND', `No log ${name}. GET /api/v1/exec/logs/list shows all.`);
+  }
+
+  async function searchOne(name: string, request: SearchLogs, limit: number) {
+    const {query, regex, caseSensitive} = request;
+    if (regex !== undefined) return searchLines(join(directory, name), {regex, caseSensitive, limit});
+    const fold = (text: string) => (caseSensitive ? text : text.toLowerCase());
+    const wanted = fold(query ?? '');
+    return linesOf((await textOf(name)).text)
+      .map((text, index) => ({line: index + 1, text}))
+      .filter(({text}) => fold(text).includes(wanted))
+      .slice(0, limit);
+  }
+
+  return {
+    async list({type, limit}) {
+      const names = (await fileNames()).filter((name) => type === null || name.startsWith(`${type}/`));
+      const files = await Promise.all(names.map(describe));
+      const kept = type === null || type === 'executions' ? await executions.list(limit) : [];
+      const consoles = kept.map(({executionId, size, modified}) => ({
+        name: `executions/${executionId}/console.log`,
+        size,
+        modified,
+      }));
+      const logs = [...files, ...consoles]
+        .toSorted((a, b) => b.modified.getTime() - a.modified.getTime())
+        .slice(0, limit)
+        .map((log) => ({...log, modified: log.modified.toISOString()}));
+      return {logs, count: logs.length};
+    },
+    async read({file, executionId, lines, tail, search}) {
+      const log = await textOf(file ?? `executions/${executionId}/console.log`);
+      const all = linesOf(log.text);
+      const filtered = search === undefined ? all : all.filter((line) => line.includes(search));
+      const shown = tail ? filtered.slice(-lines) : filtered.slice(0, lines);
+      return {
+        file: log.name,
+        totalLines: all.length,
+        filteredLines: filtered.length,
+        returnedLines: shown.length,
+        lines: shown,
+        size: log.size,
+        modified: log.modified.toISOString(),
+      };
+    },
+    async search(request) {
+      const known = await fileNames();
+      const names =
+        request.files === undefined ? known : known.filter((name) => request.files?.includes(name));
+      const matches: FoundLines['matches'] = [];
+      for (const name of names) {
+        // One more than is shown tells whether there are more.
+        const left = request.limit + 1 - matches.length;
+        if (left <= 0) break;
+        for (const found of await searchOne(name, request, left)) matches.push({file: name, ...found});
+      }
+      const shown = matches.slice(0, request.limit);
+      return {count: shown.length, truncated: matches.length > shown.length, matches: shown};
+    },
+    async stream({file, follow, signal}) {
+      const source = live.find(({path}) => path === join(directory, file));
+      if (follow && source !== undefined) return followed(source, signal);
+      return eachOf(linesOf((await textOf(file)).text).slice(-firstStreamedLines));
+    },
+    async clear(which) {
+      const names = await fileNames();
+      const described = await Promise.all(names.map(describe));
+      const wanted = described.filter(({name, modified}) => {
+        if ('file' in which) return name === which.file;
+        if ('type' in which) return name.startsWith(`${which.type}/`);
+        return modified.getTime() < clock.now() - which.olderThanDays * dayMs;
+      });
+      if ('file' in which && wanted.length === 0)
+        throw new AppError('LOG_NOT_FOUND', `No log ${which.file}. GET /api/v1/exec/logs/list shows all.`);
+      for (const {name} of wanted) await removeIfPresent(join(directory, name));
+      return {
+        cleared: wanted.length,
+        files: wanted.map(({name}) => name),
+        freedBytes: wanted.reduce((sum, {size}) => sum + size, 0),
+      };
+    },
+  };
+}
+
+function linesOf(text: string): string[] {
+  const lines = text.split('\n');
+  return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
+}
+
+async function* eachOf(lines: readonly string[]): AsyncGenerator<string> {
+  yield* lines;
+}
+
+/** A reader that is further behind misses the oldest lines. */
+const mostWaitingLines = 10_000;
+
+async function* followed(source: LogFile, signal: AbortSignal): AsyncGenerator<string> {
+  const waiting: string[] = [];
+  let wake = Promise.withResolvers<void>();
+  const onAbort = () => wake.resolve();
+  const {text, unsubscribe} = await source.follow((line) => {
+    if (waiting.push(line) > mostWaitingLines) waiting.shift();
+    wake.resolve();
+  });
+  signal.addEventListener('abort', onAbort, {once: true});
+  try {
+    yield* linesOf(text).slice(-firstStreamedLines);
+    while (!signal.aborted) {
+      wake = Promise.withResolvers<void>();
+      while (waiting.length > 0) yield waiting.shift() ?? '';
+      if (!signal.aborted) await wake.promise;
+    }
+  } finally {
+    unsubscribe();
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+async function removeIfPresent(path: string): Promise<void> {
+  try {
+    await rm(path);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}

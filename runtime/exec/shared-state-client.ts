@@ -1,0 +1,31 @@
+import {AppError} from '../../schemas/errors.ts';
+import type {HostLease} from './host-pool.ts';
+import type {SharedStateAnswer, SharedStateRequest} from './shared-state.ts';
+import {sharedStateHeader} from './shared-state-header.ts';
+
+const withinMs = 5000;
+
+/** Asks a host about its shared object. Throws SCRIPT_HOST_FAILED where a script blocks it, or it ends meanwhile. */
+export async function askSharedState(
+  lease: HostLease,
+  request: SharedStateRequest,
+): Promise<SharedStateAnswer> {
+  try {
+    const answer = await fetch('http://script/', {
+      unix: lease.host.socketPath,
+      method: 'POST',
+      headers: {[sharedStateHeader]: '1'},
+      body: JSON.stringify(request),
+      signal: AbortSignal.timeout(withinMs),
+    });
+    return (await answer.json()) as SharedStateAnswer;
+  } catch (error) {
+    throw new AppError(
+      'SCRIPT_HOST_FAILED',
+      'The script host does not answer: a script blocks it, or it ended. Try again in a moment.',
+      {cause: error},
+    );
+  } finally {
+    lease.release();
+  }
+}
