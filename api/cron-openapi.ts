@@ -23,7 +23,7 @@ import {
 } from '../schemas/cron-run-api.ts';
 import {crontabWarningSchema} from '../schemas/crontab/warning.ts';
 import {type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
-import {runListSchema, runSchema, runStatusSchema} from '../schemas/run.ts';
+import {runCallSchema, runListSchema, runSchema, runStatusSchema} from '../schemas/run.ts';
 
 interface Route {
   readonly method: 'get' | 'put' | 'post' | 'patch' | 'delete';
@@ -300,6 +300,7 @@ export function cronOpenApi(): Json {
     ...new Set([
       errorSchema,
       crontabWarningSchema,
+      runCallSchema,
       pauseSchema,
       outputEventSchema,
       ...cronRouteTable.flatMap(namedSchemas),

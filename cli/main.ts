@@ -195,8 +195,8 @@ function createProgram(
   return program;
 }
 
-/** Words that start a runtime or its script host; both are the same program in the single file. */
-const runtimeWords = new Set(['runtime', 'script-host']);
+/** Words that start a runtime or what it starts itself; all are the same program in the single file. */
+const runtimeWords = new Set(['runtime', 'script-host', 'script-compiler']);
 
 async function main(argv: readonly string[]): Promise<void> {
   const terminal = createTerminal({
@@ -205,8 +205,8 @@ async function main(argv: readonly string[]): Promise<void> {
     noColor: (process.env.NO_COLOR ?? '') !== '',
   });
   if (runtimeWords.has(argv[0] ?? '')) {
-    const {runtimeMain} = await import('../runtime/main.ts');
-    await runtimeMain(argv);
+    const {startProgram} = await import('../runtime/start.ts');
+    await startProgram(argv);
     return;
   }
   enterCallersDirectory();

@@ -1,4 +1,5 @@
 import {dirname, join} from 'node:path';
+import {createCallFront} from '../api/call-front.ts';
 import type {ControlPort} from '../api/control-routes.ts';
 import {cronRoutes} from '../api/cron-routes.ts';
 import {createPeerGuard} from '../api/peer-guard.ts';
@@ -7,6 +8,7 @@ import packageJson from '../package.json' with {type: 'json'};
 import {CONTROL_API_VERSION, type ControlState} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type Control, openControl} from './control/control.ts';
+import {runVariable} from './cron/job-runner.ts';
 import {type CronService, openCron} from './cron/service.ts';
 import {type ExecService, openExec} from './exec/service.ts';
 import {parseRuntimeFlags, type RuntimeFlags, runtimeUsage} from './flags.ts';
@@ -19,20 +21,15 @@ import {type HttpServer, serveHttp} from './platform/http-server.ts';
 import {createLog, type Log, writeToStandardError} from './platform/log.ts';
 import {smtpDelivery} from './platform/mail-delivery.ts';
 import {releaseMemory} from './platform/memory.ts';
-import {isPeerStartedWith} from './platform/peer-process.ts';
+import {isPeerStartedWith, peerVariable} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
 import {fitsSockets, longestSocketDirectoryBytes} from './platform/socket-paths.ts';
 import {whenQuiet} from './quiet.ts';
 import {containerAssignment, containerVariables} from './variables.ts';
 import {openWorkspace, type Workspace} from './workspace/workspace.ts';
 
-/** `runtime ...` serves one container until SIGTERM; `script-host ...` is started by it and not by people. */
+/** `runtime ...` serves one container until SIGTERM. */
 export async function runtimeMain([word, ...args]: readonly string[]): Promise<void> {
-  if (word === 'script-host') {
-    const {scriptHostMain} = await import('./exec/script-host.ts');
-    await scriptHostMain(args);
-    return;
-  }
   if (word === 'runtime' && (args.includes('--help') || args.includes('-h'))) {
     console.log(runtimeUsage);
     process.exit(0);
@@ -107,8 +104,22 @@ async function openServices(
     return {revision, variables: variablesOf(variables)};
   };
   const socketDirectory = await hostSocketDirectory(flags);
+  const cron = await openCron({
+    directory: join(flags.data, 'cron'),
+    dataDirectory: flags.home,
+    clock,
+    log,
+    defaultTimeZone: flags.timeZone,
+    users: flags.users,
+    environment,
+    jitterSeed: flags.container ?? '',
+    ...(flags.smtpUrl === null
+      ? {}
+      : {mail: {deliver: smtpDelivery(flags.smtpUrl), host: flags.container ?? 'localhost'}}),
+  });
   return {
     control,
+    cron,
     workspace: await openWorkspace({
       directory: flags.workspace,
       recordFile: join(flags.data, 'workspace.json'),
@@ -121,19 +132,7 @@ async function openServices(
       environment,
       clock,
       log,
-    }),
-    cron: await openCron({
-      directory: join(flags.data, 'cron'),
-      dataDirectory: flags.home,
-      clock,
-      log,
-      defaultTimeZone: flags.timeZone,
-      users: flags.users,
-      environment,
-      jitterSeed: flags.container ?? '',
-      ...(flags.smtpUrl === null
-        ? {}
-        : {mail: {deliver: smtpDelivery(flags.smtpUrl), host: flags.container ?? 'localhost'}}),
+      onRunCall: cron.addCall,
     }),
   };
 }
@@ -169,16 +168,28 @@ async function listen(
       clock,
       log,
     });
-  const {container} = flags;
+  const {container, controlSocket, allowedHosts} = flags;
+  const front = (trusted: boolean) =>
+    createCallFront({
+      calls: services.exec.calls,
+      trusted,
+      allowedHosts,
+      findRun: (peer) => (services.cron.runningJobs() === 0 ? null : peerVariable(peer, runVariable)),
+      log,
+    });
+  const openFront = front(false);
+  // Under a controller the network is shared with other containers; a person's own runtime is for everybody.
+  const guard =
+    controlSocket === null || container === null
+      ? () => false
+      : createPeerGuard((peer) => isPeerStartedWith(peer, containerAssignment(container)));
   const kits = await serveHttp(flags.listen, app(false).fetch, {
     fallbackPort: flags.fallbackPort,
-    // Under a controller the network is shared with other containers; a person's own runtime is for everybody.
-    ...(flags.controlSocket === null || container === null
-      ? {}
-      : {intercept: createPeerGuard((peer) => isPeerStartedWith(peer, containerAssignment(container)))}),
+    intercept: (incoming, outgoing) => guard(incoming, outgoing) || openFront(incoming, outgoing),
   });
-  if (flags.controlSocket === null) return [kits];
-  return [kits, await serveHttp({kind: 'unix', path: flags.controlSocket}, app(true).fetch)];
+  if (controlSocket === null) return [kits];
+  const control = {kind: 'unix', path: controlSocket} as const;
+  return [kits, await serveHttp(control, app(true).fetch, {intercept: front(true)})];
 }
 
 function controlPort({control, cron, exec, workspace}: Services): ControlPort {
@@ -274,5 +285,3 @@ function announce({controlSocket}: RuntimeFlags, url: string): void {
     controlSocket === null ? `branchtab runtime listens on ${url}\n` : `${JSON.stringify(ready)}\n`,
   );
 }
-
-if (import.meta.main) void runtimeMain(process.argv.slice(2));

@@ -1,4 +1,3 @@
-import {randomUUID} from 'node:crypto';
 import {extname, join} from 'node:path';
 import type {ControlEvent, Deployment} from '../../schemas/control.ts';
 import {AppError} from '../../schemas/errors.ts';
@@ -10,9 +9,10 @@ import type {
   WriteScript,
   WrittenScript,
 } from '../../schemas/exec-api.ts';
+import type {RunCall} from '../../schemas/run.ts';
 import type {Clock} from '../platform/clock.ts';
-import {mkdir} from '../platform/files.ts';
 import type {Log} from '../platform/log.ts';
+import {type CallGround, type Calls, createCalls} from './calls.ts';
 import {
   type CurrentDeployment,
   cacheDirectoryOf,
@@ -21,28 +21,24 @@ import {
   type ScriptFile,
   sha256Of,
 } from './deployment-store.ts';
+import {createExecutionRecorder} from './execution-recorder.ts';
+import {type ExecutionStore, openExecutionStore} from './execution-store.ts';
+import {createExecutions, type Executions} from './executions.ts';
 import {HostPool} from './host-pool.ts';
 import {type HostProcess, startHostProcess} from './host-process.ts';
-import {invoke} from './invoke.ts';
-import {readMagicComments, readScriptOptions, redactMagicComments} from './magic-comments.ts';
-import {findRoute, refuseReserved} from './routes.ts';
-
-export interface ScriptCall {
-  readonly request: Request;
-  /** Path as the client sent it, still percent-encoded. */
-  readonly path: string;
-  /** Path and query as the client sent them. */
-  readonly target: string;
-  readonly clientIp: string;
-}
+import {readMagicComments, redactMagicComments} from './magic-comments.ts';
+import {refuseReserved} from './routes.ts';
+import {openScriptCompiler} from './script-compiler.ts';
+import {createScriptSet, type ScriptSet} from './script-set.ts';
 
 export interface ExecService {
   /** SHA-256 of the present set of scripts, null before the first. */
   digest(): string | null;
   /** Replaces the whole set. Throws BLOBS_MISSING, INVALID_BODY. */
   deploy(deployment: Deployment): Promise<Deployed>;
-  /** Runs the script of a path. Throws SCRIPT_NOT_FOUND, PATH_EXCLUDED, SCRIPT_TIMEOUT, SCRIPT_HOST_FAILED. */
-  call(call: ScriptCall): Promise<Response>;
+  /** Runs the script of a path. */
+  readonly calls: Calls;
+  readonly executions: Executions;
   write(script: WriteScript): Promise<WrittenScript>;
   read(path: string): Promise<Script>;
   list(options: {directory: string; recursive: boolean}): ScriptList;
@@ -53,38 +49,55 @@ export interface ExecService {
 }
 
 const defaultIdleMs = 5 * 60_000;
-export const executionHeader = 'x-execution-id';
+const defaultMaxResidentBytes = 1024 * 1024 * 1024;
+const retention = {ageDays: 30, maxCount: 10_000, maxBytes: 64 * 1024 * 1024};
 
-/**
- * `directory` holds the scripts, `homeDirectory` is the scripts' working directory. `environment` is asked at
- * every call: a change of its variables starts a new host and drains the old one. `hostCommand` starts this
- * program again.
- */
-export async function openExec({
-  directory,
-  homeDirectory,
-  socketDirectory,
-  hostCommand,
-  environment,
-  clock,
-  log,
-  idleMs = defaultIdleMs,
-}: {
-  directory: string;
-  homeDirectory: string;
-  socketDirectory: string;
-  hostCommand: readonly string[];
-  environment: () => {variables: Readonly<Record<string, string>>};
-  clock: Clock;
-  log: Log;
-  idleMs?: number;
-}): Promise<ExecService> {
+export interface ExecOptions {
+  /** Ours alone: scripts, their cache and the records of calls. */
+  readonly directory: string;
+  /** The scripts' working directory. */
+  readonly homeDirectory: string;
+  readonly socketDirectory: string;
+  /** Starts this program again. */
+  readonly hostCommand: readonly string[];
+  /** Asked at every call: a change of its variables starts a new host and drains the old one. */
+  readonly environment: () => {
+    readonly revision: string | null;
+    readonly variables: Readonly<Record<string, string>>;
+  };
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A host without calls ends after so long; five minutes unless given, null for never. */
+  readonly idleMs?: number | null;
+  /** Starts the host with each deployment instead of with its first call. */
+  readonly warm?: boolean;
+  /** A host that takes more is ended; 1 GiB unless given. */
+  readonly maxResidentBytes?: number;
+  /** Called when a call that a job's run made is over. */
+  readonly onRunCall?: (runId: string, call: RunCall) => void;
+}
+
+export async function openExec(options: ExecOptions): Promise<ExecService> {
+  const {directory, homeDirectory, socketDirectory, hostCommand, environment, clock, log} = options;
   const store = await openDeploymentStore(join(directory, 'scripts'));
-  const cacheDirectory = cacheDirectoryOf(join(directory, 'scripts'));
-  await mkdir(cacheDirectory, {recursive: true});
   await store.prune(new Set());
+  const compiler = await openScriptCompiler({
+    cacheDirectory: cacheDirectoryOf(join(directory, 'scripts')),
+    command: hostCommand,
+    environment: () => environment().variables,
+    clock,
+  });
+  await compiler.prune(store.current()?.files ?? []);
   const listeners = new Set<(event: ControlEvent) => void>();
-  const pool = new HostPool({clock, idleMs});
+  const pool = new HostPool({
+    clock,
+    idleMs: options.idleMs === undefined ? defaultIdleMs : options.idleMs,
+    maxResidentBytes: options.maxResidentBytes ?? defaultMaxResidentBytes,
+  });
+  const openStore = createLazyStore(join(directory, 'executions.db'));
+  const recorder = createExecutionRecorder({clock, log, openStore: openStore.get});
+  const fingerprints = createFingerprints();
+  let set: ScriptSet | null = null;
 
   function startHost(
     deployment: CurrentDeployment,
@@ -96,8 +109,11 @@ export async function openExec({
       workingDirectory: homeDirectory,
       socketDirectory,
       scriptsDirectory: deployment.directory,
-      cacheDirectory,
       clock,
+      onCallMessage(message) {
+        if (message.type === 'failed') recorder.failed(message.executionId, message.failure);
+        else recorder.output(message.executionId, message.chunks, message.leftOut);
+      },
     });
     log.info('script host started', {pid: host.pid, deployment: deployment.digest});
     void host.ended.then(() => log.info('script host ended', {pid: host.pid}));
@@ -111,33 +127,27 @@ export async function openExec({
       pool.retire();
       await store.prune(new Set(pool.generations.map(deploymentOf)));
       for (const listener of listeners) listener({type: 'deployment_changed', digest});
+      warm();
     }
     return {digest, files: files.length};
   }
 
-  async function call(scriptCall: ScriptCall): Promise<Response> {
-    const {request, path, target, clientIp} = scriptCall;
+  function ground(): CallGround | null {
     const deployment = store.current();
-    const route = findRoute(
-      files().map((file) => file.path),
-      path,
-    );
-    const script = route === null ? null : await store.read(route.file);
-    // Deployed anew while the file was read: a call must not bring a former generation back.
-    if (store.current() !== deployment) return call(scriptCall);
-    const options = script === null ? null : readScriptOptions(text(script.bytes));
-    if (route === null || deployment === null || options?.enabled !== true) {
-      throw new AppError('SCRIPT_NOT_FOUND', `No script answers ${path}.`);
-    }
-    const {variables} = environment();
-    const lease = await pool.lease(`${deployment.digest} ${sha256Of(JSON.stringify(variables))}`, () =>
-      startHost(deployment, variables),
-    );
-    const executionId = randomUUID();
-    const hostCall = {executionId, file: route.file, parameters: mutable(route.parameters), target, clientIp};
-    const response = await invoke({lease, call: hostCall, request, timeoutMs: options.timeoutMs, clock});
-    response.headers.set(executionHeader, executionId);
-    return response;
+    if (deployment === null) return null;
+    if (set?.deployment !== deployment) set = createScriptSet(deployment, compiler);
+    const {revision, variables} = environment();
+    return {
+      set,
+      commit: revision,
+      generation: `${deployment.digest} ${fingerprints.of(variables)}`,
+      start: () => startHost(deployment, variables),
+    };
+  }
+
+  function warm(): void {
+    const here = options.warm === true ? ground() : null;
+    if (here !== null) pool.warm(here.generation, here.start);
   }
 
   function files(): readonly ScriptFile[] {
@@ -159,7 +169,14 @@ export async function openExec({
   return {
     digest: () => store.current()?.digest ?? null,
     deploy: (deployment) => replaceSet(() => deployment),
-    call,
+    calls: createCalls({
+      pool,
+      recorder,
+      ground,
+      log,
+      onRunCall: options.onRunCall ?? (() => {}),
+    }),
+    executions: createExecutions(recorder, openStore.get),
     async write({path, content, validate, ifNotExists}) {
       refuseReserved(path.split('/'));
       const existed = files().some((file) => file.path === path);
@@ -226,7 +243,46 @@ export async function openExec({
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    stop: (stopOptions) => pool.close(stopOptions),
+    async stop(stopOptions) {
+      await pool.close(stopOptions);
+      compiler.stop();
+      recorder.stop();
+      openStore.close();
+    },
+  };
+}
+
+/** The same variables are asked about at every call. */
+function createFingerprints(): {of: (variables: Readonly<Record<string, string>>) => string} {
+  let text = '';
+  let hash = '';
+  return {
+    of(variables) {
+      const json = JSON.stringify(variables);
+      if (json !== text || hash === '') {
+        text = json;
+        hash = sha256Of(json);
+      }
+      return hash;
+    },
+  };
+}
+
+/** Opened by the first call or look: most containers wait for hours, and a database takes room. */
+function createLazyStore(path: string): {get: () => ExecutionStore; close: () => void} {
+  let store: ExecutionStore | null = null;
+  return {
+    get() {
+      if (store === null) {
+        store = openExecutionStore(path, retention);
+        store.interruptUnfinished();
+      }
+      return store;
+    },
+    close() {
+      store?.close();
+      store = null;
+    },
   };
 }
 
@@ -237,14 +293,6 @@ function deploymentOf(generation: string): string {
 
 function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
-}
-
-function mutable(
-  parameters: Readonly<Record<string, string | readonly string[]>>,
-): Record<string, string | string[]> {
-  return Object.fromEntries(
-    Object.entries(parameters).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
-  );
 }
 
 /** False for a kind of file that is written as it is. Throws SCRIPT_INVALID or INVALID_JSON. */

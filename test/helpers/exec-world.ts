@@ -2,6 +2,7 @@ import {mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import type {ExecutionContext} from 'ava';
+import {callScript} from '../../api/call-response.ts';
 import {deploymentDigest, sha256Of} from '../../runtime/exec/deployment-store.ts';
 import {type ExecService, openExec} from '../../runtime/exec/service.ts';
 import {ownCommand} from '../../runtime/platform/child-process.ts';
@@ -26,13 +27,13 @@ export async function execWorld(
   const directory = mkdtempSync(join(tmpdir(), 'bt-exec-'));
   const home = join(directory, 'home');
   mkdirSync(home);
-  const variables = {PATH: '/usr/bin:/bin', HOODY_BRANCH: 'main'};
+  const variables: Record<string, string> = {PATH: '/usr/bin:/bin', HOODY_BRANCH: 'main'};
   const exec = await openExec({
     directory: join(directory, 'exec'),
     homeDirectory: home,
     socketDirectory: directory,
-    hostCommand: ownCommand(resolve('runtime/main.ts')),
-    environment: () => ({variables}),
+    hostCommand: ownCommand(resolve('runtime/start.ts')),
+    environment: () => ({revision: variables.HOODY_COMMIT ?? null, variables}),
     clock,
     log: silentLog,
     idleMs,
@@ -47,11 +48,11 @@ export async function execWorld(
     home,
     variables,
     call: (target, init) =>
-      exec.call({
-        request: new Request(`http://localhost${target}`, init),
+      callScript(exec.calls, new Request(`http://localhost${target}`, init), {
         path: target.split('?', 1)[0] ?? '/',
         target,
         clientIp: '127.0.0.1',
+        findRun: () => null,
       }),
   };
 }
