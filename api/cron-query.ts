@@ -84,7 +84,7 @@ export function readFlag(query: Query, name: string): boolean {
   throw new AppError('INVALID_QUERY', `${name} is \`1\` or \`0\`.`);
 }
 
-function readCount(query: Query, name: string, fallback: number, max: number): number {
+export function readCount(query: Query, name: string, fallback: number, max: number): number {
   const text = query[name];
   if (text === undefined) return fallback;
   const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
@@ -92,7 +92,7 @@ function readCount(query: Query, name: string, fallback: number, max: number): n
   throw new AppError('INVALID_PAGINATION', `${name} is a whole number from 1 to ${max}.`);
 }
 
-function readInstant(query: Query, name: string): number | null {
+export function readInstant(query: Query, name: string): number | null {
   const text = query[name];
   if (text === undefined) return null;
   const epochMs = parseTimestamp(text);

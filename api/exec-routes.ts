@@ -3,6 +3,7 @@ import type {ExecService} from '../runtime/exec/service.ts';
 import {deploymentSchema} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {scriptPathSchema, writeScriptSchema} from '../schemas/exec-api.ts';
+import {executionRoutes} from './execution-routes.ts';
 import {readJsonBody} from './json-body.ts';
 
 const maxScriptBodyBytes = 16 * 1024 * 1024;
@@ -38,6 +39,8 @@ export function execRoutes(service: ExecService, {trusted}: {trusted: boolean}):
     }
     return c.json(await service.delete(scriptPath(c)));
   });
+
+  app.route('/executions', executionRoutes(service.executions));
 
   if (trusted) {
     app.put('/deployments', async (c) => {

@@ -45,8 +45,8 @@ export function createExecutions(recorder: ExecutionRecorder, openStore: () => E
       return {items, next_cursor};
     },
     follow(filter, signal) {
-      const present = filter.id === null ? null : get(filter.id);
-      return followEvents(recorder, filter, present, signal);
+      const {id} = filter;
+      return followEvents(recorder, filter, () => (id === null ? null : get(id)), signal);
     },
   };
 }
@@ -54,10 +54,11 @@ export function createExecutions(recorder: ExecutionRecorder, openStore: () => E
 async function* followEvents(
   recorder: ExecutionRecorder,
   {id, script, status}: FollowFilter,
-  present: Execution | null,
+  present: () => Execution | null,
   signal: AbortSignal,
 ): AsyncGenerator<ExecutionEvent> {
-  const waiting: ExecutionEvent[] = present === null ? [] : eventsOf(present);
+  const first = present();
+  const waiting: ExecutionEvent[] = first === null ? [] : eventsOf(first);
   let leftOut = 0;
   let wake = () => {};
   const scripts = new Map<string, boolean>();
