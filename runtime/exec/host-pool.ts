@@ -157,7 +157,6 @@ export class HostPool {
       await member.host.ready;
     } finally {
       member.waiting -= 1;
-      if (member.waiting === 0 && member.watch.calls.size === 0) queueMicrotask(() => this.#rest(member));
     }
   }
 

@@ -11,10 +11,10 @@ export interface ScriptEnvironment {
   read(files: readonly string[]): Promise<Variables | null>;
 }
 
-/** Reads `.env` files below `directory`. Until the first is asked for, `process.env` is left as it is. */
+/** Reads `.env` files below `directory`, and lets each call see its own `process.env`. */
 export function createScriptEnvironment(directory: string, current: CurrentCall): ScriptEnvironment {
   const parsed = new Map<string, Promise<Variables>>();
-  let own: Variables | null = null;
+  const own = showVariables(() => current.getStore()?.environment ?? null);
 
   function parse(file: string): Promise<Variables> {
     const known = parsed.get(file);
@@ -27,7 +27,6 @@ export function createScriptEnvironment(directory: string, current: CurrentCall)
   return {
     async read(files) {
       if (files.length === 0) return null;
-      own ??= showVariables(() => current.getStore()?.environment ?? null);
       return Object.assign({}, own, ...(await Promise.all(files.map(parse))));
     },
   };

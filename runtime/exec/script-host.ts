@@ -35,7 +35,6 @@ export async function scriptHostMain([socketPath, directory]: readonly string[])
   surviveStrayErrors((error) => console.error('A script left an error behind:', error));
   forbidProcessWideCalls();
   addToEveryDatabase({name: 'date_trunc', call: (unit, time) => dateTrunc(unit, time), busyTimeoutMs: 5000});
-  defineScriptNames(current);
   const host: ScriptHost = {
     directory,
     loader: createScriptLoader(directory),
@@ -45,6 +44,7 @@ export async function scriptHostMain([socketPath, directory]: readonly string[])
     shared: {},
     send,
   };
+  defineScriptNames(current);
   await serveCalls(socketPath, (request, response) => void answer(host, request, response));
   const openSockets = async () => {
     const {serveScriptSockets} = await import('./script-sockets.ts');

@@ -2,7 +2,8 @@ type Variables = Record<string, string | undefined>;
 
 /**
  * From here on `process.env` is what `present` gives, and the process's own variables where it gives null.
- * `Bun.env`, and `Bun.spawn` without `env`, go on with the process's own. Returns a copy of these.
+ * `Bun.env`, and `Bun.spawn` without `env`, go on with the process's own, and so does Bun's shell where it was used
+ * before. Returns a copy of the process's own.
  */
 export function showVariables(present: () => Variables | null): Variables {
   const own = process.env;
