@@ -4,13 +4,14 @@ import type {RunCall} from '../../schemas/run.ts';
 import type {Log} from '../platform/log.ts';
 import {sendWhole, type WatchedSink, watchSink} from './answer-sink.ts';
 import {type Call, failureHeader} from './call.ts';
+import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
 import {createConcurrencyLimits} from './concurrency.ts';
 import {corsHeaders, preflightHeaders} from './cors.ts';
-import type {ExecutionEnd, ExecutionRecorder} from './execution-recorder.ts';
-import type {HostPool, LeaseRequest} from './host-pool.ts';
+import type {ExecutionRecorder} from './execution-recorder.ts';
+import type {HostPool} from './host-pool.ts';
 import {type AnswerSink, type Attempt, type CallRequest, createInvocation, declaredLength} from './invoke.ts';
+import {type CallGround, type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {createRequestBody, type RequestBody} from './request-body.ts';
-import type {ReadyScript, Route, ScriptSet} from './script-set.ts';
 import {isAllowedToken, maskToken, presentedToken} from './script-token.ts';
 
 export interface ScriptCall {
@@ -24,154 +25,136 @@ export interface ScriptCall {
   readonly findRun: () => string | null;
 }
 
-/** Where a call is sent: a deployment's scripts with one set of variables. */
-export interface CallGround {
-  readonly set: ScriptSet;
-  readonly generation: string;
-  readonly commit: string | null;
-  readonly start: LeaseRequest['start'];
-}
-
 export interface Calls {
   /** Answers a call, whatever comes of it. Never rejects. */
   answer(call: ScriptCall, sink: AnswerSink): Promise<void>;
+}
+
+export interface CallsOptions {
+  readonly pool: HostPool;
+  readonly recorder: ExecutionRecorder;
+  /** Null before the first deployment. */
+  readonly ground: () => CallGround | null;
+  readonly log: Log;
+  readonly onRunCall: (runId: string, call: RunCall) => void;
+}
+
+/** A call on its way, under its id. */
+interface Journey {
+  readonly id: string;
+  readonly call: ScriptCall;
+  readonly body: RequestBody | null;
+  readonly sink: AnswerSink;
 }
 
 export const executionHeader = 'x-execution-id';
 /** Of an answer, in the record of the run that made the call. */
 const runBodyBytes = 4096;
 const mostAttempts = 5;
-/** A script that has taken down its host so often gets one of its own, until the next deployment. */
-const killsToIsolation = 2;
 
-export function createCalls({
-  pool,
-  recorder,
-  ground,
-  log,
-  onRunCall,
-}: {
-  pool: HostPool;
-  recorder: ExecutionRecorder;
-  /** Null before the first deployment. */
-  ground: () => CallGround | null;
-  log: Log;
-  onRunCall: (runId: string, call: RunCall) => void;
-}): Calls {
+export function createCalls({pool, recorder, ground, log, onRunCall}: CallsOptions): Calls {
   const limits = createConcurrencyLimits();
-  const kills = new WeakMap<ScriptSet, Map<string, number>>();
 
-  function blame(set: ScriptSet, file: string): void {
-    const counts = kills.get(set) ?? new Map<string, number>();
-    counts.set(file, (counts.get(file) ?? 0) + 1);
-    kills.set(set, counts);
-    log.warn('a script took its host down', {file, times: counts.get(file)});
-  }
-
-  function isIsolated({ref, options}: ReadyScript, set: ScriptSet): boolean {
-    return options.isolated || (kills.get(set)?.get(ref.file) ?? 0) >= killsToIsolation;
-  }
-
-  /** Sends the call to hosts until one begins with it. */
-  async function attempt(
-    {set, generation, start}: CallGround,
-    script: ReadyScript,
-    call: Omit<Call, 'slot'>,
-    {request, body, sink}: {request: CallRequest; body: RequestBody | null; sink: AnswerSink},
-  ): Promise<Attempt> {
+  /** Sends the call to hosts until one begins with it; each time to what is deployed then. */
+  async function travel(first: PreparedCall, journey: Journey): Promise<Attempt> {
+    let prepared = first;
     for (let count = 1; count <= mostAttempts; count += 1) {
-      const invocation = createInvocation({call, request, body, sink});
-      const lease = await pool.lease({
-        generation,
-        start,
-        file: script.ref.file,
-        timeoutMs: script.options.timeoutMs,
-        isolated: isIsolated(script, set),
-        onTimeout: invocation.onTimeout,
-        onStuck: invocation.onStuck,
-      });
-      try {
-        const outcome = await invocation.run(lease);
-        if (outcome !== 'withdrawn') return outcome;
-      } finally {
-        lease.release();
-        const {reason, file} = lease.endedBy();
-        if (reason !== 'ended' && file === script.ref.file) blame(set, file);
-      }
+      while (ground()?.generation !== prepared.ground.generation)
+        prepared = await prepareCall(ground, journey.call.path);
+      const outcome = await attempt(prepared, journey);
+      if (outcome !== 'withdrawn') return outcome;
     }
     throw new AppError(
       'SCRIPT_HOST_FAILED',
-      `No script host could begin with ${script.ref.file}. Call again in a moment.`,
+      `No script host could begin with ${first.route.file}. Call again in a moment.`,
     );
   }
 
+  async function attempt(prepared: PreparedCall, {id, call, body, sink}: Journey): Promise<Attempt> {
+    const {ground: here, script} = prepared;
+    const invocation = createInvocation({
+      call: hostCall(prepared, id, call),
+      request: call.request,
+      body,
+      sink,
+    });
+    const lease = await pool.lease({
+      generation: here.generation,
+      start: here.start,
+      file: script.ref.file,
+      timeoutMs: script.options.timeoutMs,
+      isolated: script.options.isolated,
+      onTimeout: invocation.onTimeout,
+      onStuck: invocation.onStuck,
+    });
+    try {
+      return await invocation.run(lease);
+    } finally {
+      lease.release();
+    }
+  }
+
   async function run(
-    here: CallGround,
-    script: ReadyScript,
-    route: Route,
-    {request, target, clientIp}: ScriptCall,
-    executionId: string,
+    prepared: PreparedCall,
+    id: string,
+    call: ScriptCall,
     sink: AnswerSink,
   ): Promise<Attempt> {
-    const {set} = here;
-    const middleware = async (name: 'pre' | 'post') => {
-      const file = set.middleware(route.file, name);
-      if (file === null) return null;
-      const ready = await set.ready(file);
-      refuseUnparsable(ready);
-      return ready.ref;
-    };
-    const [pre, post] = await Promise.all([middleware('pre'), middleware('post')]);
-    const call = {
-      executionId,
-      script: script.ref,
-      pre,
-      post,
-      parameters: route.parameters,
-      target,
-      clientIp,
-      rawBody: script.options.rawBody,
-      awaitsPromises: script.options.awaitsPromises,
-      environmentFiles: set.environmentFiles(route.file),
-    };
-    const body =
-      request.body === null
-        ? null
-        : createRequestBody(request.body, {chunked: declaredLength(request.headers) === null});
+    const {script} = prepared;
+    refuseUnparsable(prepared);
+    refuseWithoutToken(prepared, call);
+    if (script.options.websocket) {
+      const message = `${script.ref.file} is a websocket script. Connect with ws://.`;
+      throw new AppError('SCRIPT_NOT_UPGRADABLE', message);
+    }
+    const {request} = call;
+    const chunked = declaredLength(request.headers) === null;
+    const body = request.body === null ? null : createRequestBody(request.body, {chunked});
     const {concurrency} = script.options;
     const leave = concurrency === null ? null : await limits.enter(script.ref.file, concurrency);
     try {
-      return await attempt(here, script, call, {request, body, sink});
+      return await travel(prepared, {id, call, body, sink});
     } finally {
       leave?.();
     }
   }
 
-  async function answerScript(
-    here: CallGround,
-    script: ReadyScript,
-    route: Route,
-    scriptCall: ScriptCall,
-    plainSink: AnswerSink,
-  ): Promise<void> {
-    const {request, target, clientIp} = scriptCall;
-    const {options} = script;
+  async function answerScript(prepared: PreparedCall, call: ScriptCall, outer: AnswerSink): Promise<void> {
+    const {request, target} = call;
+    const {options} = prepared.script;
     const id = randomUUID();
-    const runId = scriptCall.findRun();
-    const origin = headerOf(request, 'origin');
-    const sink = watchSink(plainSink, {
-      added: [...corsHeaders(options.cors, origin), executionHeader, id],
+    const runId = call.findRun();
+    const sink = watchSink(outer, {
+      added: [...corsHeaders(options.cors, headerOf(request, 'origin')), executionHeader, id],
       failureHeader,
-      keptBytes: Math.max(
-        runId === null ? 0 : runBodyBytes,
-        options.log.responseBody === 'full' || options.log.level === 'debug' ? options.log.maxBodyBytes : 0,
-      ),
+      keptBytes: Math.max(runId === null ? 0 : runBodyBytes, keptBodyBytes(options.log)),
     });
     if (isPreflight(request) && options.cors.origin !== 'none') {
-      const headers = preflightHeaders(options.cors, headerOf(request, 'access-control-request-headers'));
-      sendWhole(sink, successStatus.noContent, headers, '');
+      const wanted = headerOf(request, 'access-control-request-headers');
+      sendWhole(sink, successStatus.noContent, preflightHeaders(options.cors, wanted), '');
       return;
     }
+    begin(prepared, id, call, runId);
+    let outcome: Attempt | AppError;
+    try {
+      outcome = await run(prepared, id, call, sink);
+    } catch (error) {
+      outcome = asAppError(error, log);
+      sendError(sink, outcome);
+    }
+    const seen = sink.seen();
+    recorder.end(id, endOf(outcome, seen, options.log));
+    if (runId === null) return;
+    const body = seen.body.slice(0, runBodyBytes);
+    onRunCall(runId, {url: maskToken(target), status: seen.status, body, execution_id: id});
+  }
+
+  function begin(
+    {ground: here, route, script: {options, compiled}}: PreparedCall,
+    id: string,
+    {request, target, clientIp}: ScriptCall,
+    runId: string | null,
+  ): void {
     recorder.begin(
       {
         id,
@@ -182,62 +165,51 @@ export function createCalls({
         commit: here.commit,
         deployment: here.set.deployment.digest,
         run_id: runId,
-        warnings: [...script.compiled.warnings],
-        request_headers: recordedHeaders(script, request),
+        warnings: compiled.warnings,
+        request_headers: recordedHeaders(request.headers, options.log),
       },
       options.log,
     );
-    let outcome: Attempt | AppError;
-    try {
-      refuseUnparsable(script);
-      refuseWithoutToken(script, scriptCall);
-      if (options.websocket) {
-        throw new AppError(
-          'SCRIPT_NOT_UPGRADABLE',
-          `${route.file} is a websocket script. Connect with ws://.`,
-        );
+  }
+
+  return {
+    async answer(call, sink) {
+      try {
+        await answerScript(await prepareCall(ground, call.path), call, sink);
+      } catch (error) {
+        sendError(sink, asAppError(error, log));
       }
-      outcome = await run(here, script, route, scriptCall, id, sink);
-    } catch (error) {
-      outcome = asAppError(error, log);
-      sendError(sink, outcome);
-    }
-    const end = endOf(outcome, sink, script);
-    recorder.end(id, end);
-    if (runId !== null) {
-      const {status, body} = sink.seen();
-      onRunCall(runId, {url: maskToken(target), status, body: cut(body, runBodyBytes), execution_id: id});
-    }
-  }
-
-  async function answer(scriptCall: ScriptCall, sink: AnswerSink): Promise<void> {
-    try {
-      const here = ground();
-      const route = here?.set.routes.find(scriptCall.path) ?? null;
-      const script = here === null || route === null ? null : await here.set.ready(route.file);
-      // Deployed anew meanwhile: a call must not bring a former generation back.
-      if (here !== null && ground()?.set !== here.set) return await answer(scriptCall, sink);
-      if (here === null || route === null || script?.options.enabled !== true)
-        throw new AppError('SCRIPT_NOT_FOUND', `No script answers ${scriptCall.path}.`);
-      await answerScript(here, script, route, scriptCall, sink);
-    } catch (error) {
-      sendError(sink, asAppError(error, log));
-    }
-  }
-
-  return {answer};
+    },
+  };
 }
 
-function refuseUnparsable({ref, compiled: {issue}}: ReadyScript): void {
-  if (issue === null) return;
-  const {line, column, message} = issue;
-  throw new AppError('SCRIPT_FAILED', `SyntaxError: ${message}`, {details: {file: ref.file, line, column}});
+function hostCall(
+  {ground, route, script, pre, post}: PreparedCall,
+  id: string,
+  call: ScriptCall,
+): Omit<Call, 'slot'> {
+  return {
+    executionId: id,
+    script: script.ref,
+    pre: pre?.ref ?? null,
+    post: post?.ref ?? null,
+    parameters: route.parameters,
+    target: call.target,
+    clientIp: call.clientIp,
+    rawBody: script.options.rawBody,
+    awaitsPromises: script.options.awaitsPromises,
+    environmentFiles: ground.set.environmentFiles(route.file),
+  };
 }
 
-function refuseWithoutToken({ref, options: {tokens}}: ReadyScript, {request, target}: ScriptCall): void {
-  if (tokens.length === 0) return;
+/** Throws SCRIPT_TOKEN_REQUIRED. */
+export function refuseWithoutToken(
+  {script: {ref, options}}: PreparedCall,
+  {request, target}: Pick<ScriptCall, 'request' | 'target'>,
+): void {
+  if (options.tokens.length === 0) return;
   const token = presentedToken((name) => headerOf(request, name), target);
-  if (isAllowedToken(token, tokens)) return;
+  if (isAllowedToken(token, options.tokens)) return;
   throw new AppError(
     'SCRIPT_TOKEN_REQUIRED',
     `${ref.file} asks for a token. Send it as \`Authorization: Bearer <token>\` or \`X-Token\`.`,
@@ -257,54 +229,6 @@ function headerOf({headers}: CallRequest, wanted: string): string | null {
   return at === -1 ? null : (headers[at + 1] ?? null);
 }
 
-function recordedHeaders(
-  {options: {log}}: ReadyScript,
-  {headers}: CallRequest,
-): Record<string, string> | null {
-  if (log.level !== 'full' && log.level !== 'debug') return null;
-  const pairs: [string, string][] = [];
-  for (let at = 0; at + 1 < headers.length; at += 2) {
-    const name = (headers[at] ?? '').toLowerCase();
-    if (!log.excludedHeaders.includes(name)) pairs.push([name, headers[at + 1] ?? '']);
-  }
-  return Object.fromEntries(pairs);
-}
-
-function endOf(outcome: Attempt | AppError, sink: WatchedSink, {options: {log}}: ReadyScript): ExecutionEnd {
-  const {status, bytes, body, failure} = sink.seen();
-  const keepsBody = log.responseBody === 'full' || log.level === 'debug';
-  const shared = {
-    httpStatus: status,
-    responseBytes: bytes,
-    requestBody: null,
-    responseBody: keepsBody
-      ? cut(body, log.maxBodyBytes)
-      : log.responseBody === 'redacted'
-        ? `[${bytes} bytes]`
-        : null,
-  };
-  if (outcome instanceof AppError) {
-    const {code, message, details} = outcome;
-    const at = {file: null, line: null, column: null, ...positionIn(details)};
-    const error = {code, message, ...at, stack: message};
-    if (code === 'SCRIPT_TIMEOUT') return {...shared, status: 'timed_out', error};
-    return {...shared, status: code === 'SCRIPT_HOST_FAILED' ? 'interrupted' : 'failed', error};
-  }
-  if (outcome === 'left') return {...shared, status: 'aborted', error: null};
-  if (outcome !== 'answered') return {...shared, status: 'interrupted', error: null};
-  const isFailure = failure !== null || (status ?? 0) >= firstServerError;
-  return {...shared, status: isFailure ? 'failed' : 'succeeded', error: null};
-}
-
-const firstServerError = 500;
-
-function positionIn(details: unknown): {file?: string; line?: number; column?: number} {
-  if (typeof details !== 'object' || details === null || !('line' in details)) return {};
-  const {file, line, column}: {file?: unknown; line?: unknown; column?: unknown} = details;
-  if (typeof file !== 'string' || typeof line !== 'number' || typeof column !== 'number') return {};
-  return {file, line, column};
-}
-
 /** Where an answer has begun it is broken off. */
 function sendError(sink: AnswerSink | WatchedSink, error: AppError): void {
   if ('seen' in sink && sink.seen().status !== null) {
@@ -312,20 +236,12 @@ function sendError(sink: AnswerSink | WatchedSink, error: AppError): void {
     return;
   }
   const challenge = error.code === 'SCRIPT_TOKEN_REQUIRED' ? ['www-authenticate', 'Bearer'] : [];
-  sendWhole(
-    sink,
-    error.status,
-    ['content-type', 'application/json', ...challenge],
-    JSON.stringify(error.toBody()),
-  );
+  const headers = ['content-type', 'application/json', ...challenge];
+  sendWhole(sink, error.status, headers, JSON.stringify(error.toBody()));
 }
 
 function asAppError(error: unknown, log: Log): AppError {
   if (error instanceof AppError) return error;
   log.error('a call failed on our side', {error});
   return new AppError('INTERNAL_ERROR', 'Something went wrong on our side; the log has the details.');
-}
-
-function cut(text: string, maxBytes: number): string {
-  return text.length <= maxBytes ? text : text.slice(0, maxBytes);
 }

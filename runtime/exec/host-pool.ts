@@ -43,6 +43,9 @@ interface Member {
   end: {readonly reason: HostEnd; readonly file: string | null};
 }
 
+/** A script that has taken down its host so often gets one of its own, until the next deployment. */
+const killsToIsolation = 2;
+
 /** An answer that goes on and on, such as events, ends its host's drain after this time. */
 const drainMs = 5 * 60_000;
 
@@ -56,6 +59,8 @@ export class HostPool {
   readonly #members = new Set<Member>();
   /** Answers that have begun. */
   readonly #answering = new WeakSet<WatchedCall>();
+  /** How often a script of the newest generation has taken its host down. */
+  readonly #kills = new Map<string, number>();
   #current: Member | null = null;
   #overflow: Member | null = null;
   #closed = false;
@@ -71,7 +76,8 @@ export class HostPool {
 
   async lease(request: LeaseRequest): Promise<HostLease> {
     if (this.#closed) throw new AppError('SHUTTING_DOWN', 'The runtime is stopping. Try again in a moment.');
-    const member = request.isolated ? this.#isolatedMember(request) : this.#memberOf(request);
+    const isolated = request.isolated || (this.#kills.get(request.file) ?? 0) >= killsToIsolation;
+    const member = isolated ? this.#isolatedMember(request) : this.#memberOf(request);
     if (!member.host.isReady) await this.#untilReady(member);
     return this.#leaseOf(member, request);
   }
@@ -104,6 +110,7 @@ export class HostPool {
   #memberOf({generation, start}: Pick<LeaseRequest, 'generation' | 'start'>): Member {
     if (this.#current?.generation !== generation) {
       this.retire();
+      this.#kills.clear();
       this.#current = this.#add(generation, start());
     }
     if (!this.#current.watch.isBlocked) return this.#current;
@@ -189,6 +196,7 @@ export class HostPool {
 
   #kill(member: Member, reason: HostEnd, file: string | null): void {
     member.end = {reason, file};
+    if (file !== null) this.#kills.set(file, (this.#kills.get(file) ?? 0) + 1);
     if (this.#current === member) {
       this.#current = this.#overflow;
       this.#overflow = null;

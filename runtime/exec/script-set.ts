@@ -1,7 +1,7 @@
 import type {ScriptRef} from './call.ts';
 import type {CompiledScript} from './compiled-script.ts';
 import type {CurrentDeployment, ScriptFile} from './deployment-store.ts';
-import {createRouteTable, type Route, type RouteTable} from './routes.ts';
+import {createRouteTable, type RouteTable} from './routes.ts';
 import type {ScriptCompiler} from './script-compiler.ts';
 import {readScriptOptions, type ScriptOptions} from './script-options.ts';
 
@@ -22,8 +22,6 @@ export interface ScriptSet {
   /** `_default.env` from the top down, then `<script>.env`. */
   environmentFiles(file: string): readonly string[];
 }
-
-export type {Route};
 
 export function createScriptSet(deployment: CurrentDeployment, compiler: ScriptCompiler): ScriptSet {
   const files = new Map(deployment.files.map((file) => [file.path, file]));

@@ -12,7 +12,7 @@ import type {
 import type {RunCall} from '../../schemas/run.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {Log} from '../platform/log.ts';
-import {type CallGround, type Calls, createCalls} from './calls.ts';
+import {type Calls, createCalls} from './calls.ts';
 import {
   type CurrentDeployment,
   cacheDirectoryOf,
@@ -27,6 +27,7 @@ import {createExecutions, type Executions} from './executions.ts';
 import {HostPool} from './host-pool.ts';
 import {type HostProcess, startHostProcess} from './host-process.ts';
 import {readMagicComments, redactMagicComments} from './magic-comments.ts';
+import type {CallGround} from './prepared-call.ts';
 import {refuseReserved} from './routes.ts';
 import {openScriptCompiler} from './script-compiler.ts';
 import {createScriptSet, type ScriptSet} from './script-set.ts';

@@ -4,7 +4,7 @@ import {join, resolve} from 'node:path';
 import type {ExecutionContext} from 'ava';
 import {callScript} from '../../api/call-response.ts';
 import {deploymentDigest, sha256Of} from '../../runtime/exec/deployment-store.ts';
-import {type ExecService, openExec} from '../../runtime/exec/service.ts';
+import {type ExecOptions, type ExecService, openExec} from '../../runtime/exec/service.ts';
 import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {type Clock, systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
@@ -22,7 +22,11 @@ export interface ExecWorld {
 /** An exec service with real script hosts, in a directory of its own. */
 export async function execWorld(
   t: ExecutionContext,
-  {clock = systemClock, idleMs = 60_000}: {clock?: Clock; idleMs?: number} = {},
+  {
+    clock = systemClock,
+    idleMs = 60_000,
+    ...options
+  }: {clock?: Clock} & Pick<ExecOptions, 'idleMs' | 'warm' | 'maxResidentBytes'> = {},
 ): Promise<ExecWorld> {
   const directory = mkdtempSync(join(tmpdir(), 'bt-exec-'));
   const home = join(directory, 'home');
@@ -37,6 +41,7 @@ export async function execWorld(
     clock,
     log: silentLog,
     idleMs,
+    ...options,
   });
   t.teardown(async () => {
     await exec.stop({graceMs: 0});
