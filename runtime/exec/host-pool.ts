@@ -61,6 +61,7 @@ export class HostPool {
   readonly #answering = new WeakSet<WatchedCall>();
   /** How often a script of the newest generation has taken its host down. */
   readonly #kills = new Map<string, number>();
+  #killsOf: string | null = null;
   #current: Member | null = null;
   #overflow: Member | null = null;
   #closed = false;
@@ -110,7 +111,8 @@ export class HostPool {
   #memberOf({generation, start}: Pick<LeaseRequest, 'generation' | 'start'>): Member {
     if (this.#current?.generation !== generation) {
       this.retire();
-      this.#kills.clear();
+      if (this.#killsOf !== generation) this.#kills.clear();
+      this.#killsOf = generation;
       this.#current = this.#add(generation, start());
     }
     if (!this.#current.watch.isBlocked) return this.#current;
