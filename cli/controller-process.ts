@@ -17,6 +17,7 @@ import {openLocalSource} from '../reconciler/sources/git-local.ts';
 import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
+import {scheduleIssues} from '../runtime/exec/schedule-comment.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
 import {
@@ -31,6 +32,7 @@ import {checkScript} from '../runtime/platform/script-check.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {Config, RepositoryConfig} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {Issue} from '../schemas/issue.ts';
 import {
   hasControllerFile,
   readControllerFile,
@@ -150,7 +152,7 @@ async function startLocked({
     records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
-    checkScript: rememberScriptIssues(checkScript, rememberedScripts),
+    checkScript: rememberScriptIssues(checkBranchScript, rememberedScripts),
     clock,
     log,
     random: Math.random,
@@ -315,4 +317,9 @@ async function readOrCreateToken(stateDirectory: string): Promise<string> {
   const token = `bt_${randomBytes(24).toString('hex')}`;
   await writeFileDurably(path, `${token}\n`, {mode: 0o600});
   return token;
+}
+
+/** What is wrong in a script of a branch. */
+async function checkBranchScript(script: {path: string; text: string}): Promise<Issue[]> {
+  return [...(await checkScript(script)), ...scheduleIssues(script)];
 }

@@ -132,6 +132,9 @@ async function openServices(
       environment,
       clock,
       log,
+      idleMs: flags.execIdleMs,
+      warm: flags.execWarm,
+      maxResidentBytes: flags.execMemoryBytes,
       onRunCall: cron.addCall,
     }),
   };
@@ -171,7 +174,7 @@ async function listen(
   const {container, controlSocket, allowedHosts} = flags;
   const front = (trusted: boolean) =>
     createCallFront({
-      calls: services.exec.calls,
+      exec: services.exec,
       trusted,
       allowedHosts,
       findRun: (peer) => (services.cron.runningJobs() === 0 ? null : peerVariable(peer, runVariable)),
@@ -181,15 +184,19 @@ async function listen(
   // Under a controller the network is shared with other containers; a person's own runtime is for everybody.
   const guard =
     controlSocket === null || container === null
-      ? () => false
+      ? null
       : createPeerGuard((peer) => isPeerStartedWith(peer, containerAssignment(container)));
   const kits = await serveHttp(flags.listen, app(false).fetch, {
     fallbackPort: flags.fallbackPort,
-    intercept: (incoming, outgoing) => guard(incoming, outgoing) || openFront(incoming, outgoing),
+    intercept: (incoming, outgoing) =>
+      guard?.intercept(incoming, outgoing) === true || openFront.intercept(incoming, outgoing),
+    upgrade(incoming, socket) {
+      if (guard?.upgrade(incoming, socket) !== true) openFront.upgrade(incoming, socket);
+    },
   });
   if (controlSocket === null) return [kits];
   const control = {kind: 'unix', path: controlSocket} as const;
-  return [kits, await serveHttp(control, app(true).fetch, {intercept: front(true)})];
+  return [kits, await serveHttp(control, app(true).fetch, front(true))];
 }
 
 function controlPort({control, cron, exec, workspace}: Services): ControlPort {

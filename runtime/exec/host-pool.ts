@@ -13,6 +13,8 @@ export interface HostLease {
   release(): void;
   /** The answer is on its way; a host that is to be drained waits for it a while only. */
   answering(): void;
+  /** The host does not answer its socket any more; no call is sent there again. */
+  lost(): void;
   /** Why the host was ended, and the script to blame where it is known. */
   endedBy(): {readonly reason: HostEnd; readonly file: string | null};
 }
@@ -186,6 +188,7 @@ export class HostPool {
       call,
       release: () => member.watch.release(call),
       answering: () => this.#answering.add(call),
+      lost: () => this.#forget(member),
       endedBy: () => member.end,
     };
   }
@@ -199,12 +202,18 @@ export class HostPool {
   #kill(member: Member, reason: HostEnd, file: string | null): void {
     member.end = {reason, file};
     if (file !== null) this.#kills.set(file, (this.#kills.get(file) ?? 0) + 1);
+    this.#forget(member);
+    member.host.kill('SIGKILL');
+  }
+
+  /** Gives its place to the overflow host, if there is one. */
+  #forget(member: Member): void {
     if (this.#current === member) {
       this.#current = this.#overflow;
       this.#overflow = null;
     }
     if (this.#overflow === member) this.#overflow = null;
-    member.host.kill('SIGKILL');
+    this.#retireMember(member);
   }
 
   #retireMember(member: Member): void {

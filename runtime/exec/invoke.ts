@@ -67,6 +67,7 @@ export function createInvocation({
 
   function fail(): void {
     if (lease === null || isOver) return;
+    lease.lost();
     if (hasHead) {
       sink.destroy();
       settle('broken_off');

@@ -12,7 +12,7 @@ import type {
 import type {RunCall} from '../../schemas/run.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {Log} from '../platform/log.ts';
-import {type Calls, createCalls} from './calls.ts';
+import {type Calls, type CallsOptions, createCalls} from './calls.ts';
 import {
   type CurrentDeployment,
   cacheDirectoryOf,
@@ -31,6 +31,7 @@ import type {CallGround} from './prepared-call.ts';
 import {refuseReserved} from './routes.ts';
 import {openScriptCompiler} from './script-compiler.ts';
 import {createScriptSet, type ScriptSet} from './script-set.ts';
+import {createWebsocketCalls, type WebsocketCalls} from './websocket-calls.ts';
 
 export interface ExecService {
   /** SHA-256 of the present set of scripts, null before the first. */
@@ -39,6 +40,7 @@ export interface ExecService {
   deploy(deployment: Deployment): Promise<Deployed>;
   /** Runs the script of a path. */
   readonly calls: Calls;
+  readonly websockets: WebsocketCalls;
   readonly executions: Executions;
   write(script: WriteScript): Promise<WrittenScript>;
   read(path: string): Promise<Script>;
@@ -167,16 +169,19 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
     return script;
   }
 
+  const callOptions: CallsOptions = {
+    pool,
+    recorder,
+    ground,
+    log,
+    onRunCall: options.onRunCall ?? (() => {}),
+  };
+
   return {
     digest: () => store.current()?.digest ?? null,
     deploy: (deployment) => replaceSet(() => deployment),
-    calls: createCalls({
-      pool,
-      recorder,
-      ground,
-      log,
-      onRunCall: options.onRunCall ?? (() => {}),
-    }),
+    calls: createCalls(callOptions),
+    websockets: createWebsocketCalls(callOptions),
     executions: createExecutions(recorder, openStore.get),
     async write({path, content, validate, ifNotExists}) {
       refuseReserved(path.split('/'));
