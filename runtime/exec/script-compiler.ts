@@ -18,7 +18,7 @@ export interface ScriptCompiler {
 }
 
 /** Counts changes of the wrapping; texts wrapped otherwise are then not found in the cache. */
-const wrapVersion = 2;
+const wrapVersion = 3;
 const idleMs = 10_000;
 
 interface Waiting {

@@ -62,6 +62,7 @@ function onOneLine(statement: string): string {
   return flat.endsWith(';') ? flat : `${flat};`;
 }
 
+/** An empty statement of the same extent: without it what stands before and after could become one statement. */
 function blank(text: string): string {
-  return text.replace(/[^\n]/g, ' ');
+  return `;${text.slice(1).replace(/[^\n]/g, ' ')}`;
 }

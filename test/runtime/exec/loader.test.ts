@@ -17,6 +17,13 @@ test('a module is left as it is', compiles, {
   text: 'export default () => 1;\n',
   expect: {text: null, firstLineShift: 0, issue: null},
 });
+test('an import parts the statements around it without semicolons', async (t) => {
+  const {exec, call} = await execWorld(t);
+  await exec.deploy(
+    deploymentOf({'a.ts': "const a = Math\nimport {sep} from 'node:path'\n(1, 2);\nreturn typeof a + sep;"}),
+  );
+  t.is(await (await call('/a')).text(), 'object/');
+});
 test('a syntax error has its place', compiles, {
   text: 'const a = 1;\nconst b = ;\n',
   expect: {
