@@ -85,14 +85,13 @@ export function startHostProcess(start: HostStart): HostProcess {
   });
   // Nobody may be waiting for websockets, or for a host that was replaced at once.
   socketsReady.promise.catch(() => {});
-  ready.promise.catch(() => {});
-  const silence = watchSilence(clock, child, ready.promise);
-  silence.catch(() => {});
+  const up = Promise.race([ready.promise, watchSilence(clock, child, ready.promise)]);
+  up.catch(() => {});
   return {
     pid: child.pid,
     connections,
     slots,
-    ready: Promise.race([ready.promise, silence]),
+    ready: up,
     get isReady() {
       return isReady;
     },

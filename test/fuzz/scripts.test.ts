@@ -22,7 +22,7 @@ const piece = fc.constantFrom(
   ' ',
   '/* import x from "y" */',
   '// import x from "y"',
-  '`import ${"z"} from "q"`',
+  `\`import $\{"z"} from "q"\``,
   '"use strict";',
   'await 1;',
   'const x: number = 1;',

@@ -208,6 +208,13 @@ test('a warm host is there before the first call and stays', async (t) => {
   t.is((await call('/hello')).status, 200);
 });
 
+test('a host that is replaced before it was ready harms nobody', async (t) => {
+  const {exec, call} = await execWorld(t, {warm: true});
+  await exec.deploy(deploymentOf({'a.ts': 'return 1'}));
+  await exec.deploy(deploymentOf({'a.ts': 'return 2'}));
+  t.is(await (await call('/a')).text(), '2');
+});
+
 test('a stop interrupts what runs, and its record says so', async (t) => {
   const {exec, call, home} = await execWorld(t);
   await exec.deploy(
