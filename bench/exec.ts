@@ -261,8 +261,17 @@ function scriptSet(mark: string): Record<string, string> {
 async function hostsOf({pid}: Runtime): Promise<number[]> {
   return (await listProcesses())
     .filter(({parentPid}) => parentPid === pid)
-    .filter(({pid: child}) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('\0script-host\0'))
+    .filter(({pid: child}) => commandLineOf(child).includes('\0script-host\0'))
     .map(({pid: child}) => child);
+}
+
+function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    // Ended since it was listed.
+    return '';
+  }
 }
 
 /** Proportional set size: pages shared by n processes count one nth. */

@@ -37,29 +37,34 @@ export interface ExecutionRecorder {
   end(id: string, end: ExecutionEnd): void;
   /** The present state of a call that is not written yet. */
   recent(id: string): Execution | null;
-  recentAll(): readonly Execution[];
   subscribe(listener: (event: ExecutionEvent) => void): () => void;
   flush(): void;
   /** Writes what is left, running calls as interrupted. */
   stop(): void;
 }
 
+/** What is known of a call; its record is made of it when somebody wants it. */
 interface Entry {
-  execution: Execution;
+  readonly start: ExecutionStart;
   readonly log: LogOptions;
+  readonly startedMs: number;
   readonly startedMonotonicMs: number;
+  stdout: string;
+  stderr: string;
+  isTruncated: boolean;
+  failure: ScriptFailure | null;
+  end: ExecutionEnd | null;
+  finishedMonotonicMs: number;
   isChanged: boolean;
-  isOver: boolean;
-  overMonotonicMs: number;
 }
 
 const flushMs = 250;
 /** What a script prints after its answer still belongs to its record. */
 const lingerMs = 10_000;
-/** Where calls come faster than they can be written, the oldest that are over are left out. */
-const mostWaiting = 2000;
-/** Writing takes at most this share of the time. */
-const idleShare = 9;
+/** Of calls that went well and printed nothing so many are written at once; beyond it the oldest are left out. */
+const plainPerFlush = 500;
+/** Writing takes at most a tenth of the time. */
+const restShare = 9;
 const keptOutputLength = 32 * 1024;
 
 export function createExecutionRecorder({
@@ -79,36 +84,35 @@ export function createExecutionRecorder({
     for (const listener of listeners) listener(event);
   };
 
-  function change(id: string, update: (execution: Execution) => Partial<Execution>): Entry | null {
-    const entry = entries.get(id);
-    if (entry === undefined) return null;
-    entry.execution = {...entry.execution, ...update(entry.execution)};
-    entry.isChanged = true;
-    void flushSoon();
-    return entry;
-  }
-
-  /** Writes what has changed; false where that failed. */
-  function flush(): boolean {
+  /** Writes what has changed, and forgets what will not change any more. */
+  function flush(): void {
+    dropSurplus();
     const changed = [...entries.values()].filter(({isChanged}) => isChanged);
-    try {
-      if (changed.length > 0) {
+    if (changed.length > 0) {
+      try {
         const store = openStore();
-        store.save(changed.map(({execution, log: {retentionDays}}) => ({execution, retentionDays})));
+        store.save(
+          changed.map((entry) => ({execution: toExecution(entry), retentionDays: entry.log.retentionDays})),
+        );
         store.retain(clock.now());
+      } catch (error) {
+        log.error('records of calls could not be written; it is tried again', {error, calls: changed.length});
+        return;
       }
-    } catch (error) {
-      log.error('records of calls could not be written; it is tried again', {error, calls: changed.length});
-      return false;
     }
     for (const entry of changed) entry.isChanged = false;
     const nowMs = monotonicMs();
     for (const [id, entry] of entries)
-      if (entry.isOver && (nowMs - entry.overMonotonicMs > lingerMs || !mayPrint(entry))) entries.delete(id);
-    return true;
+      if (entry.end !== null && (isPlain(entry) || nowMs - entry.finishedMonotonicMs > lingerMs))
+        entries.delete(id);
   }
 
-  async function flushSoon(): Promise<void> {
+  function dropSurplus(): void {
+    const plain = [...entries].filter(([, entry]) => isPlain(entry));
+    for (const [id] of plain.slice(0, Math.max(0, plain.length - plainPerFlush))) entries.delete(id);
+  }
+
+  async function flushWhileThereAre(): Promise<void> {
     if (isFlushing) return;
     isFlushing = true;
     let restMs = flushMs;
@@ -116,96 +120,71 @@ export function createExecutionRecorder({
       await clock.sleep(restMs);
       const startMs = monotonicMs();
       flush();
-      restMs = Math.max(flushMs, (monotonicMs() - startMs) * idleShare);
-      dropSurplus();
+      restMs = Math.max(flushMs, (monotonicMs() - startMs) * restShare);
     }
     isFlushing = false;
-  }
-
-  function dropSurplus(): void {
-    if (entries.size <= mostWaiting) return;
-    for (const [id, {isOver, execution}] of entries) {
-      if (entries.size <= mostWaiting) return;
-      if (isOver && execution.status === 'succeeded') entries.delete(id);
-    }
   }
 
   return {
     begin(start, options) {
       if (options.level === 'none') return;
-      const execution: Execution = {
-        ...start,
-        status: 'running',
-        http_status: null,
-        started_at: new Date(clock.now()).toISOString(),
-        finished_at: null,
-        duration_ms: null,
-        response_bytes: null,
-        error: null,
+      const entry: Entry = {
+        start,
+        log: options,
+        startedMs: clock.now(),
+        startedMonotonicMs: monotonicMs(),
         stdout: '',
         stderr: '',
-        truncated: false,
-        request_body: null,
-        response_body: null,
-      };
-      entries.set(start.id, {
-        execution,
-        log: options,
-        startedMonotonicMs: monotonicMs(),
+        isTruncated: false,
+        failure: null,
+        end: null,
+        finishedMonotonicMs: 0,
         isChanged: true,
-        isOver: false,
-        overMonotonicMs: 0,
-      });
-      if (entries.size > mostWaiting * 2) dropSurplus();
-      if (listeners.size > 0) emit({type: 'start', execution});
-      void flushSoon();
+      };
+      entries.set(start.id, entry);
+      if (listeners.size > 0) emit({type: 'start', execution: toExecution(entry)});
+      void flushWhileThereAre();
     },
     output(id, chunks, leftOut) {
       const entry = entries.get(id);
       if (entry === undefined || entry.log.level === 'minimal') return;
-      change(id, ({stdout, stderr, truncated}) => {
-        const texts = {stdout, stderr};
-        for (const [stream, text] of chunks) texts[stream] += text;
-        const isTooLong = Object.values(texts).some((text) => text.length > keptOutputLength * 2);
-        return {
-          stdout: headAndTail(texts.stdout),
-          stderr: headAndTail(texts.stderr),
-          truncated: truncated || leftOut > 0 || isTooLong,
-        };
-      });
-      for (const [stream, text] of chunks) emit({type: 'output', id, stream, text});
+      for (const [stream, text] of chunks) {
+        const whole = entry[stream] + text;
+        entry[stream] = headAndTail(whole);
+        if (entry[stream] !== whole) entry.isTruncated = true;
+        emit({type: 'output', id, stream, text});
+      }
+      if (leftOut > 0) entry.isTruncated = true;
+      entry.isChanged = true;
     },
     failed(id, failure) {
-      change(id, () => ({error: {code: 'SCRIPT_FAILED', ...failure}}));
-    },
-    end(id, {status, httpStatus, responseBytes, error, requestBody, responseBody}) {
       const entry = entries.get(id);
       if (entry === undefined) return;
-      entry.isOver = true;
-      entry.overMonotonicMs = monotonicMs();
-      change(id, (execution) => ({
-        status,
-        http_status: httpStatus,
-        response_bytes: responseBytes,
-        finished_at: new Date(clock.now()).toISOString(),
-        duration_ms: Math.round((entry.overMonotonicMs - entry.startedMonotonicMs) * 1000) / 1000,
-        error: error ?? execution.error,
-        request_body: requestBody,
-        response_body: responseBody,
-      }));
-      if (listeners.size > 0) emit({type: 'end', execution: entry.execution});
+      entry.failure = failure;
+      entry.isChanged = true;
     },
-    recent: (id) => entries.get(id)?.execution ?? null,
-    recentAll: () => [...entries.values()].map(({execution}) => execution),
+    end(id, end) {
+      const entry = entries.get(id);
+      if (entry === undefined) return;
+      entry.end = end;
+      entry.finishedMonotonicMs = monotonicMs();
+      entry.isChanged = true;
+      if (listeners.size > 0) emit({type: 'end', execution: toExecution(entry)});
+    },
+    recent(id) {
+      const entry = entries.get(id);
+      return entry === undefined ? null : toExecution(entry);
+    },
     subscribe(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    flush: () => void flush(),
+    flush,
     stop() {
       for (const entry of entries.values()) {
-        if (entry.isOver) continue;
-        entry.execution = {...entry.execution, status: 'interrupted'};
+        if (entry.end !== null) continue;
+        entry.end = interrupted;
+        entry.finishedMonotonicMs = monotonicMs();
         entry.isChanged = true;
       }
       flush();
@@ -214,15 +193,46 @@ export function createExecutionRecorder({
   };
 }
 
-/** Only a script that has printed something is likely to print more. */
-function mayPrint({execution}: Entry): boolean {
-  return execution.stdout !== '' || execution.stderr !== '' || execution.status !== 'succeeded';
+const interrupted: ExecutionEnd = {
+  status: 'interrupted',
+  httpStatus: null,
+  responseBytes: null,
+  error: null,
+  requestBody: null,
+  responseBody: null,
+};
+
+/** Over, well, and silent: nothing more will come, and there are others like it. */
+function isPlain({end, failure, stdout, stderr, start}: Entry): boolean {
+  return (
+    end?.status === 'succeeded' && failure === null && stdout === '' && stderr === '' && start.run_id === null
+  );
 }
 
+function toExecution(entry: Entry): Execution {
+  const {start, startedMs, startedMonotonicMs, finishedMonotonicMs, failure, end} = entry;
+  const durationMs =
+    end === null ? null : Math.round((finishedMonotonicMs - startedMonotonicMs) * 1000) / 1000;
+  return {
+    ...start,
+    status: end?.status ?? 'running',
+    http_status: end?.httpStatus ?? null,
+    started_at: new Date(startedMs).toISOString(),
+    finished_at: durationMs === null ? null : new Date(startedMs + durationMs).toISOString(),
+    duration_ms: durationMs,
+    response_bytes: end?.responseBytes ?? null,
+    error: end?.error ?? (failure === null ? null : {code: 'SCRIPT_FAILED', ...failure}),
+    stdout: entry.stdout,
+    stderr: entry.stderr,
+    truncated: entry.isTruncated,
+    request_body: end?.requestBody ?? null,
+    response_body: end?.responseBody ?? null,
+  };
+}
+
+const leftOutMark = '\n[... left out ...]\n';
+
 function headAndTail(text: string): string {
-  if (text.length <= keptOutputLength * 2) return text;
-  const marker = '\n[... left out ...]\n';
-  const head = text.slice(0, keptOutputLength);
-  const tail = text.slice(-keptOutputLength);
-  return head + marker + tail;
+  if (text.length <= keptOutputLength * 2 + leftOutMark.length) return text;
+  return text.slice(0, keptOutputLength) + leftOutMark + text.slice(-keptOutputLength);
 }
