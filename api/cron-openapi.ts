@@ -21,7 +21,7 @@ import {
   whySchema,
 } from '../schemas/cron-run-api.ts';
 import {crontabWarningSchema} from '../schemas/crontab/warning.ts';
-import {runListSchema, runSchema, runStatusSchema} from '../schemas/run.ts';
+import {runCallSchema, runListSchema, runSchema, runStatusSchema} from '../schemas/run.ts';
 import {type Json, openApiDocument, printOpenApi, type Route} from './openapi-document.ts';
 
 const instant = z.string().meta({format: 'date-time'});
@@ -273,7 +273,7 @@ export function cronOpenApi(): Json {
       'Schedules of one container. Each path also answers below `/api/v1/cron`. `me` as a user is the default user. Fields beyond the public API are additions; what is absent from a body keeps its default.',
     prefix: '/api/v1/cron',
     routes: cronRouteTable,
-    furtherSchemas: [crontabWarningSchema, pauseSchema, outputEventSchema],
+    furtherSchemas: [crontabWarningSchema, runCallSchema, pauseSchema, outputEventSchema],
   });
 }
 

@@ -93,7 +93,7 @@ export function readCount(query: Query, name: string, fallback: number, max: num
   throw new AppError('INVALID_PAGINATION', `${name} is a whole number from 1 to ${max}.`);
 }
 
-function readInstant(query: Query, name: string): number | null {
+export function readInstant(query: Query, name: string): number | null {
   const text = query[name];
   if (text === undefined) return null;
   const epochMs = parseTimestamp(text);

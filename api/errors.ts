@@ -20,7 +20,8 @@ export function errorHandler(log: Log): ErrorHandler {
   return (error) => errorResponse(error, log);
 }
 
-function asAppError(error: unknown): AppError {
+/** What may be said of an error to others. */
+export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof z.ZodError) return bodyError(error);
   if (error instanceof HTTPException && error.status === 400)

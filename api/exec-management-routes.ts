@@ -14,6 +14,7 @@ import {
 import {execOperationRoutes} from './exec-operation-routes.ts';
 import {execPackageRoutes} from './exec-package-routes.ts';
 import {execScriptRoutes} from './exec-script-routes.ts';
+import {executionRoutes} from './execution-routes.ts';
 import {readJsonBody} from './json-body.ts';
 
 const maxBodyBytes = 16 * 1024 * 1024;
@@ -32,6 +33,7 @@ export function execManagementRoutes(exec: ExecService): Hono {
     .route('/', routeRoutes(exec))
     .route('/', execOperationRoutes(exec))
     .route('/', execPackageRoutes(exec))
+    .route('/executions', executionRoutes(exec.executions))
     .route('/', documentRoutes())
     .route('/', absentRoutes());
 }

@@ -37,6 +37,12 @@ import {
   writeScriptSchema,
   writtenScriptSchema,
 } from '../schemas/exec-scripts.ts';
+import {
+  executionEventSchema,
+  executionListSchema,
+  executionSchema,
+  executionStatusSchema,
+} from '../schemas/execution.ts';
 import {issueSchema} from '../schemas/issue.ts';
 import {type Json, openApiDocument, type Parameter, printOpenApi, type Route} from './openapi-document.ts';
 
@@ -260,6 +266,32 @@ export const execRouteTable: readonly Route[] = [
     types: ['text/event-stream'],
     errors: ['INVALID_QUERY', 'LOG_NOT_FOUND'],
   }),
+  get('/executions', 'The records of calls, newest first', executionListSchema, {
+    query: {
+      script: text('Path of the script.'),
+      status: {schema: executionStatusSchema, description: 'How the call ended.'},
+      commit: text('The commit that was applied.'),
+      run: text('The run of a job that made the calls.'),
+      since: text('Started at or after, RFC 3339.'),
+      until: text('Started before, RFC 3339.'),
+      cursor: text('`next_cursor` of the page before.'),
+      limit: limit(200, 50),
+    },
+    errors: ['INVALID_QUERY', 'INVALID_PAGINATION'],
+  }),
+  get('/executions/follow', 'All calls as they begin, print and end', undefined, {
+    query: {
+      script: text('Path of the script.'),
+      status: {schema: executionStatusSchema, description: 'Only calls that end so, once they do.'},
+    },
+    types: ['text/event-stream'],
+    errors: ['INVALID_QUERY'],
+  }),
+  get('/executions/{id}', 'The record of one call', executionSchema, {errors: ['EXECUTION_NOT_FOUND']}),
+  get('/executions/{id}/follow', 'One call until it is over', undefined, {
+    types: ['text/event-stream'],
+    errors: ['EXECUTION_NOT_FOUND'],
+  }),
   {
     method: 'delete',
     path: '/logs/clear',
@@ -377,6 +409,7 @@ export function execOpenApi(): Json {
       listedScriptSchema,
       scriptNodeSchema,
       issueSchema,
+      executionEventSchema,
       operations.activeCallSchema,
       operations.scheduledRunSchema,
       operations.scriptMetricsSchema,

@@ -4,6 +4,7 @@ import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {KIT_HEADER, type Kit} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {callScript} from './call-response.ts';
 import {type ControlPort, controlRoutes} from './control-routes.ts';
 import {errorHandler, errorResponse} from './errors.ts';
 import {execRoutes} from './exec-routes.ts';
@@ -127,7 +128,8 @@ export function createRuntimeApp({
     const path = target.split('?', 1)[0] ?? '/';
     const kitHeader = trusted ? headers.get(KIT_HEADER) : null;
     const selection = selectKit({host: headers.get('host') ?? '', kitHeader, path});
-    if (selection.part === 'exec' && !selection.prefixed) return exec.call({request, path, target, clientIp});
+    if (selection.part === 'exec' && !selection.prefixed)
+      return callScript(exec.calls, request, {path, target, clientIp, findRun: () => null});
     refuseForeign(headers);
     switch (selection.part) {
       case 'exec':

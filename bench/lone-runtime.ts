@@ -23,7 +23,7 @@ export async function startLoneRuntimes(
     stateDirectory: directory,
     executable: process.execPath,
     executableRevision: Bun.revision,
-    entry: resolve('runtime/main.ts'),
+    entry: resolve('runtime/start.ts'),
   });
   const runtimes: LoneRuntime[] = [];
   for (let index = 0; index < count; index += 1)

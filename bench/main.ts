@@ -1,4 +1,5 @@
 import {cronBench} from './cron.ts';
+import {execBench} from './exec.ts';
 import {idleBench} from './idle.ts';
 import {latenessBench} from './lateness.ts';
 import {pushBench} from './push.ts';
@@ -9,7 +10,7 @@ import {resyncBench} from './resync.ts';
  * `npm run bench [-- --only NAME] [-- --json]`. A slow figure is a figure, not a failure: the exit code is 0
  * unless a bench could not run.
  */
-const benches = [pushBench, resyncBench, idleBench, cronBench, latenessBench];
+const benches = [pushBench, resyncBench, idleBench, cronBench, latenessBench, execBench];
 
 const usage = `Usage: npm run bench [-- --only NAME] [-- --json]
 ${benches.map(({name, summary}) => `  ${name.padEnd(8)} ${summary}\n`).join('')}`;

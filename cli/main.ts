@@ -245,7 +245,7 @@ function createProgram(
   return program;
 }
 
-/** Words that start a runtime or its script host; both are the same program in the single file. */
+/** Words that start a runtime or what it starts itself; all are the same program in the single file. */
 const runtimeWords = new Set(['runtime', 'script-host', 'script-inspector', 'storage-sqlite']);
 
 async function main(argv: readonly string[]): Promise<void> {
@@ -255,8 +255,8 @@ async function main(argv: readonly string[]): Promise<void> {
     noColor: (process.env.NO_COLOR ?? '') !== '',
   });
   if (runtimeWords.has(argv[0] ?? '')) {
-    const {runtimeMain} = await import('../runtime/main.ts');
-    await runtimeMain(argv);
+    const {startProgram} = await import('../runtime/start.ts');
+    await startProgram(argv);
     return;
   }
   enterCallersDirectory();

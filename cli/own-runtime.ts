@@ -15,7 +15,7 @@ export async function installOwnRuntime({
     stateDirectory,
     executable: process.execPath,
     executableRevision: compiled ? await fileRevision(process.execPath) : `${Bun.revision} ${version}`,
-    entry: compiled ? null : fileURLToPath(new URL('../runtime/main.ts', import.meta.url)),
+    entry: compiled ? null : fileURLToPath(new URL('../runtime/start.ts', import.meta.url)),
   });
 }
 

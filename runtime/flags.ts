@@ -14,6 +14,9 @@ export const runtimeUsage = `usage: branchtab runtime --data <dir> --listen <hos
   --boot <id>          @reboot jobs run when this differs from the last start (default: every start)
   --user <name>        a further user with a crontab; may be repeated
   --allow-host <name>  a further name to answer to; may be repeated
+  --exec-idle-ms <ms>  the script host ends after so long without calls, 0 for never (default: 300000)
+  --exec-warm          start the script host with each deployment, not with its first call
+  --exec-memory-mb <n> a script host that takes more memory is ended (default: 1024)
   --smtp-url <url>     sends the output of jobs to MAILTO, for example smtp://mail.example:587; jobs can read it
   --grace-ms <ms>      how long jobs may go on after SIGTERM (default: 30000)`;
 
@@ -31,6 +34,10 @@ export interface RuntimeFlags {
   readonly users: readonly string[];
   readonly allowedHosts: readonly string[];
   readonly smtpUrl: string | null;
+  /** Null for never. */
+  readonly execIdleMs: number | null;
+  readonly execWarm: boolean;
+  readonly execMemoryBytes: number;
   readonly graceMs: number;
 }
 
@@ -45,9 +52,8 @@ export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
   // The common answer first: asking for zones costs a process 2 MB.
   if (tz !== 'UTC' && !isTimeZone(tz))
     throw invalid(`--tz ${tz} is no time zone. Write an IANA name such as Europe/Berlin.`);
-  const graceMs = Number(values['grace-ms'] ?? 30_000);
-  if (!Number.isSafeInteger(graceMs) || graceMs < 0)
-    throw invalid('--grace-ms takes a whole number of milliseconds.');
+  const execIdleMs = readWhole('exec-idle-ms', values['exec-idle-ms'] ?? '300000');
+  const execMemoryMegabytes = readWhole('exec-memory-mb', values['exec-memory-mb'] ?? '1024');
   return {
     data: resolve(data),
     home: resolve(values.home ?? `${data}/home`),
@@ -61,8 +67,17 @@ export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
     users: values.user ?? [],
     allowedHosts: values['allow-host'] ?? [],
     smtpUrl: checkSmtpUrl(values['smtp-url']),
-    graceMs,
+    graceMs: readWhole('grace-ms', values['grace-ms'] ?? '30000'),
+    execIdleMs: execIdleMs === 0 ? null : execIdleMs,
+    execWarm: values['exec-warm'] ?? false,
+    execMemoryBytes: execMemoryMegabytes * 1024 * 1024,
   };
+}
+
+function readWhole(flag: string, text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw invalid(`--${flag} takes a whole number.`);
 }
 
 /** The message leaves the value out: it may hold a password. */
@@ -95,6 +110,9 @@ function parseValues(args: readonly string[]) {
         'allow-host': {type: 'string', multiple: true},
         'smtp-url': {type: 'string'},
         'grace-ms': {type: 'string'},
+        'exec-idle-ms': {type: 'string'},
+        'exec-warm': {type: 'boolean'},
+        'exec-memory-mb': {type: 'string'},
       },
     }).values;
   } catch (error) {

@@ -1,5 +1,6 @@
 import {dirname, join} from 'node:path';
 import type {Hono} from 'hono';
+import {createCallFront} from '../api/call-front.ts';
 import type {ControlPort} from '../api/control-routes.ts';
 import {cronRoutes} from '../api/cron-routes.ts';
 import {createPeerGuard} from '../api/peer-guard.ts';
@@ -8,6 +9,7 @@ import packageJson from '../package.json' with {type: 'json'};
 import {CONTROL_API_VERSION, type ControlState} from '../schemas/control.ts';
 import {AppError, isStorageFull} from '../schemas/errors.ts';
 import {type Control, openControl} from './control/control.ts';
+import {runVariable} from './cron/job-runner.ts';
 import {type CronService, openCron} from './cron/service.ts';
 import {type ExecService, openExec} from './exec/service.ts';
 import {parseRuntimeFlags, type RuntimeFlags, runtimeUsage} from './flags.ts';
@@ -21,7 +23,7 @@ import {type HttpServer, serveHttp} from './platform/http-server.ts';
 import {createLog, type Log, writeToStandardError} from './platform/log.ts';
 import {smtpDelivery} from './platform/mail-delivery.ts';
 import {releaseMemory} from './platform/memory.ts';
-import {isPeerStartedWith} from './platform/peer-process.ts';
+import {isPeerStartedWith, peerVariable} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
 import {createSecretMask} from './platform/secret-mask.ts';
 import {fitsSockets, longestSocketDirectoryBytes} from './platform/socket-paths.ts';
@@ -30,23 +32,8 @@ import type {StorageService} from './storage/service.ts';
 import {containerAssignment, containerVariables} from './variables.ts';
 import {openWorkspace, type Workspace} from './workspace/workspace.ts';
 
-/** `runtime ...` serves one container until SIGTERM; the other words start its helpers and are not for people. */
+/** `runtime ...` serves one container until SIGTERM. */
 export async function runtimeMain([word, ...args]: readonly string[]): Promise<void> {
-  if (word === 'script-host') {
-    const {scriptHostMain} = await import('./exec/script-host.ts');
-    await scriptHostMain(args);
-    return;
-  }
-  if (word === 'script-inspector') {
-    const {inspectorMain} = await import('./exec/inspector-process.ts');
-    inspectorMain();
-    return;
-  }
-  if (word === 'storage-sqlite') {
-    const {sqliteMain} = await import('./storage/sqlite-process.ts');
-    sqliteMain();
-    return;
-  }
   if (word === 'runtime' && (args.includes('--help') || args.includes('-h'))) {
     console.log(runtimeUsage);
     process.exit(0);
@@ -150,9 +137,29 @@ async function openServices(
     return {revision, variables: variablesOf({...variables, ...secrets}), mask: maskOf(secrets)};
   };
   const socketDirectory = await hostSocketDirectory(flags);
+  const cron = await openCron({
+    directory: join(flags.data, 'cron'),
+    dataDirectory: flags.home,
+    clock,
+    log,
+    defaultTimeZone: flags.timeZone,
+    users: flags.users,
+    environment,
+    jitterSeed: flags.container ?? '',
+    heldLines: () => control.environment().settings.held_lines,
+    maxEntries: () => control.environment().settings.max_entries,
+    mail: {
+      delivery() {
+        const url = control.environment().settings.smtp_url ?? flags.smtpUrl;
+        return url === null ? null : smtpDelivery(url);
+      },
+      host: flags.container ?? 'localhost',
+    },
+  });
   let storage: Promise<StorageService> | null = null;
   return {
     control,
+    cron,
     storage() {
       storage ??= import('./storage/service.ts').then(({createStorage}) =>
         createStorage({
@@ -185,25 +192,10 @@ async function openServices(
       clock,
       log,
       isScheduleOpen: () => control.schedule().state === 'running',
-    }),
-    cron: await openCron({
-      directory: join(flags.data, 'cron'),
-      dataDirectory: flags.home,
-      clock,
-      log,
-      defaultTimeZone: flags.timeZone,
-      users: flags.users,
-      environment,
-      jitterSeed: flags.container ?? '',
-      heldLines: () => control.environment().settings.held_lines,
-      maxEntries: () => control.environment().settings.max_entries,
-      mail: {
-        delivery() {
-          const url = control.environment().settings.smtp_url ?? flags.smtpUrl;
-          return url === null ? null : smtpDelivery(url);
-        },
-        host: flags.container ?? 'localhost',
-      },
+      idleMs: flags.execIdleMs,
+      warm: flags.execWarm,
+      maxResidentBytes: flags.execMemoryBytes,
+      onRunCall: cron.addCall,
     }),
   };
 }
@@ -270,16 +262,32 @@ async function listen(
         return (await import('../api/sqlite-routes.ts')).sqliteRoutes(databases);
       },
     });
-  const {container} = flags;
+  const {container, controlSocket, allowedHosts} = flags;
+  const front = (trusted: boolean) =>
+    createCallFront({
+      exec: services.exec,
+      trusted,
+      allowedHosts,
+      findRun: (peer) => (services.cron.runningJobs() === 0 ? null : peerVariable(peer, runVariable)),
+      log,
+    });
+  const openFront = front(false);
+  // Under a controller the network is shared with other containers; a person's own runtime is for everybody.
+  const guard =
+    controlSocket === null || container === null
+      ? null
+      : createPeerGuard((peer) => isPeerStartedWith(peer, containerAssignment(container)));
   const kits = await serveHttp(flags.listen, app(false).fetch, {
     fallbackPort: flags.fallbackPort,
-    // Under a controller the network is shared with other containers; a person's own runtime is for everybody.
-    ...(flags.controlSocket === null || container === null
-      ? {}
-      : {intercept: createPeerGuard((peer) => isPeerStartedWith(peer, containerAssignment(container)))}),
+    intercept: (incoming, outgoing) =>
+      guard?.intercept(incoming, outgoing) === true || openFront.intercept(incoming, outgoing),
+    upgrade(incoming, socket) {
+      if (guard?.upgrade(incoming, socket) !== true) openFront.upgrade(incoming, socket);
+    },
   });
-  if (flags.controlSocket === null) return [kits];
-  return [kits, await serveHttp({kind: 'unix', path: flags.controlSocket}, app(true).fetch)];
+  if (controlSocket === null) return [kits];
+  const control = {kind: 'unix', path: controlSocket} as const;
+  return [kits, await serveHttp(control, app(true).fetch, front(true))];
 }
 
 function controlPort({control, cron, exec, workspace}: Services): ControlPort {
@@ -384,5 +392,3 @@ function announce({controlSocket}: RuntimeFlags, url: string): void {
     controlSocket === null ? `branchtab runtime listens on ${url}\n` : `${JSON.stringify(ready)}\n`,
   );
 }
-
-if (import.meta.main) void runtimeMain(process.argv.slice(2));

@@ -91,6 +91,17 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The scripts of this commit or digest are not kept in this container.',
   },
+  SCRIPT_TOKEN_REQUIRED: {
+    status: 401,
+    retryable: false,
+    meaning: 'The script asks for a token, and none or another one was sent.',
+  },
+  SCRIPT_NOT_UPGRADABLE: {
+    status: 426,
+    retryable: false,
+    meaning: 'The path is that of a websocket script.',
+  },
+  EXECUTION_NOT_FOUND: {status: 404, retryable: false, meaning: 'No record of this call; it may be too old.'},
   PATH_EXCLUDED: {status: 403, retryable: false, meaning: 'The path is excluded from access.'},
   CONFIRM_REQUIRED: {
     status: 400,
@@ -209,7 +220,15 @@ export const errorCatalogue = {
 } as const satisfies Record<string, ErrorEntry>;
 
 /** Statuses of success that more than the API speaks of. */
-export const successStatus = {ok: 200, noContent: 204} as const;
+export const successStatus = {ok: 200, accepted: 202, noContent: 204} as const;
+
+/** Counted of a call whose caller left before the answer began; nobody is sent it. */
+export const callerLeftStatus = 499;
+
+/** Below it an answer is followed by the real one. */
+export const firstFinalStatus = 200;
+/** RFC 9110: such an answer has no body, whatever its headers say. */
+export const bodylessStatuses: readonly number[] = [204, 304];
 
 export type ErrorCode = keyof typeof errorCatalogue;
 

@@ -10,6 +10,17 @@ export const runStatusSchema = z.enum([
 ]);
 export type RunStatus = z.infer<typeof runStatusSchema>;
 
+/** A call of a script of the same container, as the run that made it shows it. */
+export const runCallSchema = z
+  .object({
+    url: z.string().meta({description: 'Path and query; a token is masked.'}),
+    status: z.int().nullable().meta({description: 'HTTP status; null where no answer went out.'}),
+    body: z.string().meta({description: 'The first 4 KiB of the answer.'}),
+    execution_id: z.string(),
+  })
+  .meta({id: 'RunCall'});
+export type RunCall = z.infer<typeof runCallSchema>;
+
 /** One run of a job, or one run that did not happen (`skipped`, with its reason). Times are RFC 3339 UTC. */
 export const runSchema = z
   .object({
@@ -41,6 +52,10 @@ export const runSchema = z
     stderr: z.string(),
     truncated: z.boolean(),
     revision: z.string().nullable().meta({description: 'Commit that was applied when the run started.'}),
+    calls: z
+      .array(runCallSchema)
+      .default([])
+      .meta({description: "Calls of the container's own scripts that the run made."}),
   })
   .meta({id: 'Run', description: 'A run of a job.'});
 export type Run = z.infer<typeof runSchema>;

@@ -53,6 +53,9 @@ interface ActiveRun {
   ended: Promise<void>;
 }
 
+/** Tells every process of a run which one it belongs to, and us who calls a script. */
+export const runVariable = 'HOODY_RUN_ID';
+
 /** Between TERM and KILL for a run that is over its time or is replaced. */
 const killGraceMs = 10_000;
 
@@ -135,7 +138,9 @@ export function createJobRunner({
       // Whoever was waited for has taken its time.
       const reallyStartedMs = overlap === 'replace' ? clock.now() : startedMs;
       emit({type: 'run_started', run_id: claim.id, entry_id: entry.id});
-      const job = startJob(jobRequest(entry, user, {dataDirectory, shell, given: run.given}));
+      const variables = {...run.given.variables, [runVariable]: claim.id};
+      const given = {...run.given, variables};
+      const job = startJob(jobRequest(entry, user, {dataDirectory, shell, given}));
       run.process = job;
       if (run.listeners.size > 0) listen(run, job);
       recorder.watch(claim.id, job);

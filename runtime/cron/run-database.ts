@@ -1,13 +1,22 @@
 import {type Database, openSqliteFile} from '../platform/sqlite-file.ts';
 
 /** Counts the layouts; kept in the file as `user_version`. */
-const layout = 1;
+const layout = 2;
 
-/** Opens the database of runs, and takes over the records of the first layout. */
+/** Opens the database of runs, and takes over the records of former layouts. */
 export function openRunDatabase(path: string): Database {
   const database = openSqliteFile(path);
   const version = database.query<{user_version: number}, []>('PRAGMA user_version').get()?.user_version ?? 0;
   if (version >= layout) return database;
+  if (version === 1) {
+    database
+      .transaction(() => {
+        database.run("ALTER TABLE runs ADD COLUMN calls TEXT NOT NULL DEFAULT '[]'");
+        database.run(`PRAGMA user_version = ${layout}`);
+      })
+      .immediate();
+    return database;
+  }
   const hasOld =
     database.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'runs'").get() !== null;
   database
@@ -52,7 +61,8 @@ function createTables(database: Database): void {
     stderr TEXT NOT NULL DEFAULT '',
     truncated INTEGER NOT NULL DEFAULT 0,
     bytes INTEGER NOT NULL DEFAULT 0,
-    revision TEXT
+    revision TEXT,
+    calls TEXT NOT NULL DEFAULT '[]'
   )`);
   database.run('CREATE INDEX runs_by_entry ON runs (entry_id, scheduled_ms DESC, id DESC)');
   database.run('CREATE INDEX runs_by_user ON runs (user, scheduled_ms DESC, id DESC)');

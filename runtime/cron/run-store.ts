@@ -1,5 +1,5 @@
 import type {LastRun} from '../../schemas/control.ts';
-import type {Run, RunStatus} from '../../schemas/run.ts';
+import type {Run, RunCall, RunStatus} from '../../schemas/run.ts';
 import type {Database} from '../platform/sqlite-file.ts';
 
 /** A run that is due. */
@@ -59,6 +59,8 @@ export interface RunStore {
   /** Output of runs that go on. */
   outputs(outputs: ReadonlyMap<string, RunOutput>): void;
   finished(results: ReadonlyMap<string, RunResult>): void;
+  /** Adds a call of a script that the run made; beyond a number of them they are left out. */
+  addCall(id: string, call: RunCall): void;
   /** Ids of the runs that have no end; before the first claim these are what a runtime that died left running. */
   unfinished(): string[];
   /** Ends runs whose runtime died. */
@@ -95,10 +97,13 @@ interface Row {
   stderr: string;
   truncated: number;
   revision: string | null;
+  calls: string;
 }
 
+const mostCalls = 50;
+
 const columns = `id, entry_id, entry_name, user, schedule, command, status, reason, attempt, scheduled_ms, started_ms,
-  finished_ms, exit_code, signal, stdout, stderr, truncated, revision`;
+  finished_ms, exit_code, signal, stdout, stderr, truncated, revision, calls`;
 
 export function createRunStore(database: Database): RunStore {
   const insert = database.query(`INSERT OR IGNORE INTO runs
@@ -126,6 +131,8 @@ export function createRunStore(database: Database): RunStore {
     for (const [id, {stdout, stderr, truncated, ...result}] of results)
       finish.run({id, ...result, ...columnsOf({stdout, stderr, truncated})});
   });
+  const addCall = database.query(`UPDATE runs SET calls = json_insert(calls, '$[#]', json($call))
+    WHERE id = $id AND json_array_length(calls) < ${mostCalls}`);
   const interrupt = database.query(`UPDATE runs SET status = 'interrupted',
     reason = CASE WHEN started_ms IS NULL THEN 'runtime_died_before_start' ELSE 'runtime_died' END
     WHERE id = ? AND status = 'running'`);
@@ -166,6 +173,7 @@ export function createRunStore(database: Database): RunStore {
     started: (ids, startedMs) => startAll.immediate(ids, startedMs),
     outputs: (outputs) => outputAll.immediate(outputs),
     finished: (results) => finishAll.immediate(results),
+    addCall: (id, call) => void addCall.run({id, call: JSON.stringify(call)}),
     unfinished: () => open.all().map(({id}) => id),
     interrupt: (ids) => interruptAll.immediate(ids),
     list({after, ...filter}) {
@@ -207,9 +215,11 @@ function toLastRun({id, entry_id, entry_name, status, exit_code, scheduled_at, f
   return {id, entry_id, entry_name, status, exit_code, scheduled_at, finished_at};
 }
 
-function toRun({scheduled_ms, started_ms, finished_ms, truncated, ...row}: Row): Run {
+function toRun({scheduled_ms, started_ms, finished_ms, truncated, calls, ...row}: Row): Run {
   return {
     ...row,
+    // Written by `addCall` and by nobody else.
+    calls: JSON.parse(calls) as RunCall[],
     scheduled_at: new Date(scheduled_ms).toISOString(),
     started_at: started_ms === null ? null : new Date(started_ms).toISOString(),
     finished_at: finished_ms === null ? null : new Date(finished_ms).toISOString(),

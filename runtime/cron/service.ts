@@ -24,7 +24,7 @@ import type {
 import type {OutputEvent, PauseRequest, Why} from '../../schemas/cron-run-api.ts';
 import {crontabLimits, ruleOf} from '../../schemas/crontab.ts';
 import {AppError} from '../../schemas/errors.ts';
-import type {Run, RunList} from '../../schemas/run.ts';
+import type {Run, RunCall, RunList} from '../../schemas/run.ts';
 import {createZone, isTimeZone} from '../../schemas/schedule/zone.ts';
 import type {Clock} from '../platform/clock.ts';
 import {mkdir} from '../platform/files.ts';
@@ -124,6 +124,10 @@ export interface CronService {
   followRun(user: string, id: string, signal: AbortSignal): Promise<AsyncIterable<OutputEvent>>;
   /** Whether and why an entry, given by id, beginning of it or name, ran in the minute of `atMs`. */
   why(user: string, entry: string, atMs: number): Promise<Why>;
+
+  /** Notes a call of a script in the record of the run that made it. An unknown run is left out of account. */
+  addCall(runId: string, call: RunCall): void;
+  runningJobs(): number;
 
   previewSchedule(request: SchedulePreviewRequest): Promise<SchedulePreview>;
   previewCrontab(text: string): CrontabPreview;
@@ -331,6 +335,9 @@ export async function openCron(options: CronOptions): Promise<CronService> {
       const asked = {user: name, wanted: entry, atMs, nowMs: clock.now()};
       return explain(asked, {store, history, runs, zones});
     },
+
+    addCall: runs.addCall,
+    runningJobs: () => runner.running,
 
     async previewSchedule({schedule, timeZone, afterMs, count}) {
       if (timeZone !== null && !isTimeZone(timeZone)) {

@@ -1,4 +1,4 @@
-import {AppError, errorCatalogue} from '../../schemas/errors.ts';
+import {errorCatalogue} from '../../schemas/errors.ts';
 import type {ActiveCall, CallTotals, ScriptMetrics} from '../../schemas/exec-operations.ts';
 import type {Clock} from '../platform/clock.ts';
 
@@ -20,8 +20,8 @@ export interface CallEnd extends CallStart {
 /** What is counted of calls since the runtime started; nothing of their contents. */
 export interface CallMonitor {
   readonly startedMs: number;
-  /** Runs a call and counts it with the status of its answer, or of the error that it throws. */
-  watch(call: CallStart, run: () => Promise<Response>): Promise<Response>;
+  /** Counts a call; the function is called with its status when it is over. */
+  begin(call: CallStart): (status: number) => void;
   active(): ActiveCall[];
   totals(): CallTotals;
   scripts(): readonly ScriptMetrics[];
@@ -81,17 +81,7 @@ export function createCallMonitor({
 
   return {
     startedMs,
-    async watch(call, run) {
-      const end = begin(call);
-      try {
-        const response = await run();
-        end(response.status);
-        return response;
-      } catch (error) {
-        end(error instanceof AppError ? error.status : errorCatalogue.INTERNAL_ERROR.status);
-        throw error;
-      }
-    },
+    begin,
     active: () =>
       [...open.values()].map(({executionId, scriptPath, method, path, startedMs: beganMs}) => ({
         executionId,

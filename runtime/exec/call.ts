@@ -1,34 +1,59 @@
-import * as z from 'zod';
+/** A script of the deployment. `compiled` is the cache file with its wrapped text, null for a module. */
+export interface ScriptRef {
+  /** Path below the scripts directory. */
+  readonly file: string;
+  readonly compiled: string | null;
+}
 
 /** What the runtime tells the script host of a call, beside the request itself. */
-export const callSchema = z.object({
-  executionId: z.string(),
-  /** Script path below the scripts directory. */
-  file: z.string(),
-  parameters: z.record(z.string(), z.union([z.string(), z.array(z.string())])),
+export interface Call {
+  readonly executionId: string;
+  /** Of the shared slots; 0 for none. */
+  readonly slot: number;
+  readonly script: ScriptRef;
+  readonly pre: ScriptRef | null;
+  readonly post: ScriptRef | null;
+  readonly parameters: Readonly<Record<string, string | readonly string[]>>;
   /** Request target as the client sent it: path and query. */
-  target: z.string(),
-  clientIp: z.string(),
-});
-export type Call = z.infer<typeof callSchema>;
+  readonly target: string;
+  readonly clientIp: string;
+  readonly rawBody: boolean;
+  readonly awaitsPromises: boolean;
+  /** Paths below the scripts directory, the farthest first. */
+  readonly environmentFiles: readonly string[];
+}
 
-/** Header with the call as base64url of JSON; only who reaches the host's socket can set it. */
+/** Header with the call; only who reaches the host's socket can set it. */
 export const callHeader = 'x-branchtab-call';
+/** Of every answer of a script: the id of the call's record. */
+export const executionHeader = 'x-execution-id';
 /** Marks the host's own answers: the script failed, this is no answer of its own making. */
 export const failureHeader = 'x-branchtab-failure';
 
+/** JSON in which every character fits into a header. */
 export function encodeCall(call: Call): string {
-  return Buffer.from(JSON.stringify(call)).toString('base64url');
+  return JSON.stringify(call).replace(
+    /[\u007f-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
-export function decodeCall(header: string): Call {
-  return callSchema.parse(JSON.parse(Buffer.from(header, 'base64url').toString('utf8')));
+/** Throws for what `encodeCall` did not write. The scripts themselves can reach the socket, and nobody else. */
+export function decodeCall(header: unknown): Call {
+  const call: unknown = JSON.parse(String(header));
+  if (!isCall(call)) throw new TypeError('The request does not come from the runtime.');
+  return call;
 }
 
-/** Messages between the runtime and a host. */
-export const hostMessageSchema = z.discriminatedUnion('type', [
-  z.object({type: z.literal('ready')}),
-  z.object({type: z.literal('pong'), ping: z.int()}),
-]);
-export type HostMessage = z.infer<typeof hostMessageSchema>;
-export const runtimeMessageSchema = z.object({type: z.literal('ping'), ping: z.int()});
+function isCall(value: unknown): value is Call {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'executionId' in value &&
+    'slot' in value &&
+    typeof value.slot === 'number' &&
+    'script' in value &&
+    'target' in value &&
+    typeof value.target === 'string'
+  );
+}

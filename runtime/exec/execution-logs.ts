@@ -1,9 +1,12 @@
-/** What single calls wrote; the record of calls keeps it. */
+import type {Execution} from '../../schemas/execution.ts';
+import type {Executions} from './executions.ts';
+
+/** What single calls wrote, as it stands in their records. */
 export interface ExecutionLogs {
-  /** The newest first. */
-  list(limit: number): Promise<readonly ExecutionLog[]>;
+  /** Of the newest calls those that wrote something, the newest first. */
+  list(limit: number): readonly ExecutionLog[];
   /** Null where nothing is kept of the call. */
-  read(executionId: string): Promise<(ExecutionLog & {readonly text: string}) | null>;
+  read(executionId: string): (ExecutionLog & {readonly text: string}) | null;
 }
 
 export interface ExecutionLog {
@@ -13,8 +16,36 @@ export interface ExecutionLog {
   readonly modified: Date;
 }
 
-/** For a runtime that keeps no output of calls. */
-export const noExecutionLogs: ExecutionLogs = {
-  list: async () => [],
-  read: async () => null,
-};
+const everyCall = {
+  script: null,
+  status: null,
+  commit: null,
+  runId: null,
+  sinceMs: null,
+  untilMs: null,
+  cursor: null,
+} as const;
+
+export function createExecutionLogs(executions: Pick<Executions, 'list' | 'find'>): ExecutionLogs {
+  return {
+    list: (limit) =>
+      executions
+        .list({...everyCall, limit})
+        .items.map(logOf)
+        .filter(({size}) => size > 0),
+    read(executionId) {
+      const execution = executions.find(executionId);
+      return execution === null ? null : {...logOf(execution), text: textOf(execution)};
+    },
+  };
+}
+
+function logOf(execution: Execution): ExecutionLog {
+  const {id, started_at, finished_at} = execution;
+  const size = Buffer.byteLength(textOf(execution));
+  return {executionId: id, size, modified: new Date(finished_at ?? started_at)};
+}
+
+function textOf({stdout, stderr}: Execution): string {
+  return stdout + stderr;
+}

@@ -4,6 +4,8 @@ import {checkScript, positionOf} from '../platform/script-check.ts';
 import {importsOf, type ScriptImport} from '../platform/script-imports.ts';
 import {visitNodes} from '../platform/script-nodes.ts';
 import {parseScript} from '../platform/script-parser.ts';
+import {compileScript} from './compile.ts';
+import type {CompiledScript} from './compiled-script.ts';
 import {wrapScript} from './wrap.ts';
 
 export interface ScriptText {
@@ -36,6 +38,8 @@ export interface LoadedForm {
 /** What can be found out of a text by parsing it. Runs in the inspector's process: a text may bring the parser down. */
 export const inspections = {
   check: ({path, text}: ScriptText): Promise<Issue[]> => checkScript({path, text}),
+
+  compile: ({path, text}: ScriptText): Promise<CompiledScript> => compileScript(path, text),
 
   async imports({path, text}: ScriptText): Promise<LocatedImport[]> {
     const {program} = await parseScript(path, text);

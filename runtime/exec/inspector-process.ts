@@ -3,7 +3,7 @@ import {answerParent} from '../platform/helper-process.ts';
 import {inspections} from './inspections.ts';
 
 const requestSchema = z.object({
-  inspection: z.enum(['check', 'imports', 'returns', 'loadedForm']),
+  inspection: z.enum(['check', 'compile', 'imports', 'returns', 'loadedForm']),
   path: z.string(),
   text: z.string(),
 });

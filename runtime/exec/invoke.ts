@@ -1,140 +1,190 @@
+import type {Readable} from 'node:stream';
 import {AppError} from '../../schemas/errors.ts';
-import type {Clock} from '../platform/clock.ts';
+import type {Exchange} from '../platform/host-connections.ts';
 import {type Call, callHeader, encodeCall} from './call.ts';
 import type {HostLease} from './host-pool.ts';
+import type {RequestBody} from './request-body.ts';
 
-const pongWithinMs = 1000;
-const hopByHop = [
-  'connection',
-  'keep-alive',
-  'transfer-encoding',
-  'upgrade',
-  'proxy-authenticate',
-  'te',
-  'trailer',
-];
+/** A request to a script, from whatever server it came. */
+export interface CallRequest {
+  readonly method: string;
+  /** Names and values in turn, as they came over the wire. */
+  readonly headers: readonly string[];
+  /** Null where there is none. */
+  readonly body: Readable | null;
+}
 
-/**
- * Passes a request to the host and its answer back, both as streams. The lease is released when the answer's
- * body has ended or its reader has left. After `timeoutMs` without an answer: SCRIPT_TIMEOUT, and a host whose
- * event loop is blocked is ended with it. A host that dies in the middle: SCRIPT_HOST_FAILED.
- */
-export async function invoke({
-  lease,
+/** Where the answer goes. */
+export interface AnswerSink {
+  head(status: number, headers: readonly string[]): void;
+  /** False when the reader is behind; `onDrain` tells when it is not any more. */
+  write(chunk: Uint8Array): boolean;
+  end(): void;
+  /** Breaks the answer off, so that it does not look complete. */
+  destroy(): void;
+  onDrain(listener: () => void): void;
+  /** The reader has left before the end. */
+  onLeave(listener: () => void): void;
+}
+
+/** How one attempt to have a call answered came out. A script that failed has answered too. */
+export type Attempt = 'answered' | 'left' | 'broken_off' | 'withdrawn';
+
+export interface Invocation {
+  /** Aborts an attempt that the host has not begun with; the call can then be sent to another host. */
+  readonly onStuck: () => void;
+  readonly onTimeout: () => void;
+  /** Resolves when it is over. Rejects with AppError SCRIPT_TIMEOUT or SCRIPT_HOST_FAILED before any answer. */
+  run(lease: HostLease): Promise<Attempt>;
+}
+
+/** One attempt. The answer is streamed; each side is read only as fast as the other one takes it. */
+export function createInvocation({
   call,
   request,
-  timeoutMs,
-  clock,
+  body,
+  sink,
 }: {
-  lease: HostLease;
-  call: Call;
-  request: Request;
-  timeoutMs: number | null;
-  clock: Clock;
-}): Promise<Response> {
-  const ended = new AbortController();
-  const cancelled = new AbortController();
-  let answered = false;
-  const finish = () => {
-    ended.abort();
-    lease.release();
-  };
-  void lease.host.ended.then(finish);
-  if (timeoutMs !== null) {
-    void clock.sleep(timeoutMs, {signal: ended.signal}).then(
-      async () => {
-        if (!answered)
-          cancelled.abort(
-            new AppError('SCRIPT_TIMEOUT', `${call.file} did not answer within ${timeoutMs} ms.`),
-          );
-        await endIfBlocked(lease, clock);
-      },
-      () => {
-        // The call ended in time.
-      },
-    );
+  call: Omit<Call, 'slot'>;
+  request: CallRequest;
+  body: RequestBody | null;
+  sink: AnswerSink;
+}): Invocation {
+  const over = Promise.withResolvers<Attempt>();
+  let exchange: Exchange | null = null;
+  let lease: HostLease | null = null;
+  let isOver = false;
+  let hasHead = false;
+
+  function settle(outcome: Attempt | AppError): void {
+    if (isOver) return;
+    isOver = true;
+    exchange?.abort();
+    body?.detach();
+    if (outcome instanceof AppError) over.reject(outcome);
+    else over.resolve(outcome);
   }
-  try {
-    const answer = await fetch(`http://script${call.target.startsWith('/') ? call.target : '/'}`, {
-      unix: lease.host.socketPath,
-      method: request.method,
-      headers: forwarded(request.headers, call),
-      signal: AbortSignal.any([request.signal, cancelled.signal]),
-      redirect: 'manual',
-      decompress: false,
-      ...(request.body === null ? {} : {body: request.body, duplex: 'half'}),
-    });
-    answered = true;
-    return passedOn(answer, finish);
-  } catch (error) {
-    finish();
-    if (cancelled.signal.aborted) throw cancelled.signal.reason;
-    if (request.signal.aborted) throw error;
-    lease.retire();
-    throw new AppError(
-      'SCRIPT_HOST_FAILED',
-      `The script host ended while ${call.file} ran. The call may have done part of its work.`,
-      {
-        cause: error,
-        details: {execution_id: call.executionId},
-      },
-    );
+
+  function fail(): void {
+    if (lease === null || isOver) return;
+    lease.lost();
+    if (hasHead) {
+      sink.destroy();
+      settle('broken_off');
+    } else if (canBeSentAgain(lease, body)) settle('withdrawn');
+    else settle(hostFailure(call, lease));
   }
-}
 
-/** A busy host may enter the script only after its deadline: it is watched until it must have done so. */
-async function endIfBlocked(lease: HostLease, clock: Clock): Promise<void> {
-  for (let look = 1; look <= looksAfterDeadline; look += 1) {
-    if (!(await lease.host.responds(pongWithinMs))) {
-      lease.discard();
-      return;
-    }
-    await clock.sleep(pongWithinMs);
-  }
-}
-
-const looksAfterDeadline = 40;
-
-function forwarded(headers: Headers, call: Call): Headers {
-  const copy = new Headers(headers);
-  for (const name of hopByHop) copy.delete(name);
-  copy.set(callHeader, encodeCall(call));
-  return copy;
-}
-
-function passedOn(answer: Response, onEnd: () => void): Response {
-  const headers = new Headers(answer.headers);
-  for (const name of hopByHop) headers.delete(name);
-  if (answer.body === null) {
-    onEnd();
-    return new Response(null, {status: answer.status, headers});
-  }
-  return new Response(watched(answer.body, onEnd), {status: answer.status, headers});
-}
-
-/** The same bytes, one chunk at a time as they are asked for. */
-function watched(body: ReadableStream<Uint8Array>, onEnd: () => void): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const {done, value} = await reader.read();
-          if (!done) {
-            controller.enqueue(value);
-            return;
-          }
-          controller.close();
-        } catch (error) {
-          controller.error(error);
-        }
-        onEnd();
-      },
-      async cancel(reason) {
-        onEnd();
-        await reader.cancel(reason);
-      },
+  return {
+    onStuck() {
+      if (lease !== null && !hasHead && canBeSentAgain(lease, body)) settle('withdrawn');
     },
-    {highWaterMark: 0},
-  );
+    onTimeout() {
+      if (lease === null || hasHead) return;
+      lease.host.slots.withdraw(lease.call.slot);
+      const message = `${call.script.file} did not answer within ${lease.call.timeoutMs} ms.`;
+      settle(new AppError('SCRIPT_TIMEOUT', message, {details: {execution_id: call.executionId}}));
+    },
+    async run(given) {
+      lease = given;
+      sink.onLeave(() => settle('left'));
+      exchange = given.host.connections.exchange(
+        request.method,
+        requestHead(request, {...call, slot: given.call.slot}),
+        {
+          head(status, headers) {
+            if (isOver) return;
+            hasHead = true;
+            given.answering();
+            sink.head(status, passedOn(headers));
+          },
+          body(chunk) {
+            if (!isOver && !sink.write(chunk)) exchange?.pause();
+          },
+          end() {
+            if (isOver) return;
+            sink.end();
+            settle('answered');
+          },
+          fail,
+          drain: () => body?.resume(),
+        },
+      );
+      const {write} = exchange;
+      sink.onDrain(() => exchange?.resume());
+      body?.attach(write);
+      return over.promise;
+    },
+  };
+}
+
+/** True where the host has not begun with the call and never will, and nothing of its body is lost. */
+function canBeSentAgain({host, call}: HostLease, body: RequestBody | null): boolean {
+  return (body === null || body.isComplete) && host.slots.withdraw(call.slot);
+}
+
+const hopByHop = new Set([
+  'connection',
+  'expect',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'content-length',
+  'upgrade',
+  callHeader,
+]);
+
+/** Names that the request's own framing is said with are left out; `framing` says it anew. */
+function requestHead({method, headers, body}: CallRequest, call: Call): string {
+  let head = `${method} / HTTP/1.1\r\n${callHeader}: ${encodeCall(call)}\r\n`;
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = headers[at] ?? '';
+    if (!hopByHop.has(name.toLowerCase())) head += `${name}: ${headers[at + 1]}\r\n`;
+  }
+  if (!headers.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'host'))
+    head += 'host: localhost\r\n';
+  return `${head}${body === null ? '' : framing(headers)}\r\n`;
+}
+
+/** The value of `content-length` as it came; null where the body is to go in chunks. */
+export function declaredLength(headers: readonly string[]): string | null {
+  const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-length');
+  return at === -1 ? null : (headers[at + 1] ?? null);
+}
+
+function framing(headers: readonly string[]): string {
+  const length = declaredLength(headers);
+  return length === null ? 'transfer-encoding: chunked\r\n' : `content-length: ${length}\r\n`;
+}
+
+function passedOn(headers: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = headers[at] ?? '';
+    if (name === 'content-length' || !hopByHop.has(name)) kept.push(name, headers[at + 1] ?? '');
+  }
+  return kept;
+}
+
+function hostFailure({script, executionId}: Omit<Call, 'slot'>, lease: HostLease): AppError {
+  const {reason, file} = lease.endedBy();
+  const collateral = reason !== 'ended' && file !== script.file;
+  return new AppError('SCRIPT_HOST_FAILED', hostFailureText(script.file, reason, file), {
+    details: {execution_id: executionId, reason, collateral, blamed: file},
+  });
+}
+
+function hostFailureText(file: string, reason: string, blamed: string | null): string {
+  const also = 'The call may have done part of its work.';
+  const who = blamed ?? 'a script';
+  if (reason === 'timeout') {
+    return `The script host was ended while ${file} ran, because ${who} blocked it beyond its time. ${also}`;
+  }
+  if (reason === 'memory')
+    return `The script host was ended while ${file} ran, because ${who} took too much memory. ${also}`;
+  return `The script host ended while ${file} ran. ${also}`;
 }

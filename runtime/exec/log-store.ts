@@ -73,7 +73,7 @@ export function createLogStore({
   async function textOf(name: string): Promise<LogText> {
     const executionId = consoleName.exec(name)?.[1];
     if (executionId !== undefined) {
-      const kept = await executions.read(executionId);
+      const kept = executions.read(executionId);
       if (kept !== null) return {name, ...kept};
     } else if ((await fileNames()).includes(name)) {
       return {...(await describe(name)), text: await readFile(join(directory, name), 'utf8')};
@@ -96,7 +96,7 @@ export function createLogStore({
     async list({type, limit}) {
       const names = (await fileNames()).filter((name) => type === null || name.startsWith(`${type}/`));
       const files = await Promise.all(names.map(describe));
-      const kept = type === null || type === 'executions' ? await executions.list(limit) : [];
+      const kept = type === null || type === 'executions' ? executions.list(limit) : [];
       const consoles = kept.map(({executionId, size, modified}) => ({
         name: `executions/${executionId}/console.log`,
         size,

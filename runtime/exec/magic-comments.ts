@@ -1,33 +1,31 @@
-/** The `// @name value` lines above a script's first code, in order; a repeated name keeps its last value. */
-export function readMagicComments(text: string): Readonly<Record<string, string>> {
-  const comments: Record<string, string> = {};
-  for (const line of text.split('\n')) {
-    const trimmed = line.trim();
+export interface MagicComment {
+  readonly name: string;
+  readonly value: string;
+  /** From 1; the column is that of the `@`. */
+  readonly line: number;
+  readonly column: number;
+}
+
+/** The `// @name value` lines above a script's first code, in order. */
+export function listMagicComments(text: string): MagicComment[] {
+  const comments: MagicComment[] = [];
+  let start = 0;
+  for (let line = 1; start < text.length; line += 1) {
+    const newline = text.indexOf('\n', start);
+    const end = newline === -1 ? text.length : newline;
+    const row = text.slice(start, end);
+    start = end + 1;
+    const trimmed = row.trim();
     if (trimmed !== '' && !trimmed.startsWith('//') && !trimmed.startsWith('#!')) break;
-    const [, name, value] = /^\/\/\s*@([A-Za-z][A-Za-z0-9-]*)\s*(.*)$/.exec(trimmed) ?? [];
-    if (name !== undefined && value !== undefined) comments[name] = value;
+    const [, name, value = ''] = /^\/\/\s*@([A-Za-z][A-Za-z0-9-]*)(?:\s+(.*))?$/.exec(trimmed) ?? [];
+    if (name !== undefined) comments.push({name, value: value.trim(), line, column: row.indexOf('@') + 1});
   }
   return comments;
 }
 
-export interface ScriptOptions {
-  /** Null for no limit. */
-  readonly timeoutMs: number | null;
-  readonly enabled: boolean;
-}
-
-const defaultTimeoutMs = 30 * 60_000;
-
-/** A bad value counts as absent. */
-export function readScriptOptions(text: string): ScriptOptions {
-  const {timeout, enabled} = readMagicComments(text);
-  return {timeoutMs: timeoutOf(timeout), enabled: enabled !== 'false'};
-}
-
-function timeoutOf(value: string | undefined): number | null {
-  if (value === '0' || value === 'unlimited') return null;
-  const ms = Number(value);
-  return Number.isSafeInteger(ms) && ms > 0 ? ms : defaultTimeoutMs;
+/** The same as a record; a repeated name keeps its last value. */
+export function readMagicComments(text: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(listMagicComments(text).map(({name, value}) => [name, value]));
 }
 
 /** Comments as they may be shown: what opens a door is hidden. */
@@ -35,7 +33,7 @@ export function redactMagicComments(comments: Readonly<Record<string, string>>):
   return Object.fromEntries(
     Object.entries(comments).map(([name, value]) => [
       name,
-      name === 'token' || name === 'ai-key' ? '[REDACTED]' : value,
+      name === 'token' || name === 'ai-key' || name === 'remote-token' ? '[REDACTED]' : value,
     ]),
   );
 }

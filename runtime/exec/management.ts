@@ -11,6 +11,7 @@ import type {
 import {type MagicComment, magicCommentCatalogue} from '../../schemas/magic-comments.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {CallMonitor} from './call-monitor.ts';
+import type {Calls} from './calls.ts';
 import {updateComments, updateManyComments} from './comment-updates.ts';
 import type {CurrentDeployment, DeploymentStore} from './deployment-store.ts';
 import type {ExecLogs} from './exec-logs.ts';
@@ -24,8 +25,8 @@ import {discoverRoutes, resolveRoute, testRoutes} from './route-report.ts';
 import {openScheduling, type Scheduling} from './scheduling.ts';
 import type {ScriptFiles} from './script-files.ts';
 import type {ScriptInspector} from './script-inspector.ts';
-import type {ScriptCall} from './service.ts';
 import {createValidation, type KnownModules, type Validation} from './validation.ts';
+import type {WebsocketCalls} from './websocket-calls.ts';
 
 /** What people and tools ask of scripts beside running them. Made at the first such request. */
 export interface ExecManagement {
@@ -58,7 +59,8 @@ const emptySet = {files: [], mounts: []};
 export interface ExecEngine {
   readonly store: DeploymentStore;
   readonly files: ScriptFiles;
-  readonly call: (call: ScriptCall) => Promise<Response>;
+  readonly calls: Calls;
+  readonly websockets: Pick<WebsocketCalls, 'openCount'>;
   readonly monitor: CallMonitor;
   readonly logs: ExecLogs;
   readonly executionLogs: ExecutionLogs;

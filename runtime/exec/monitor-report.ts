@@ -15,7 +15,13 @@ export interface MonitorReport {
 }
 
 export function createMonitorReport(
-  {store, monitor, hosts, clock}: Pick<ExecEngine, 'store' | 'monitor' | 'hosts' | 'clock'>,
+  {
+    store,
+    monitor,
+    websockets,
+    hosts,
+    clock,
+  }: Pick<ExecEngine, 'store' | 'monitor' | 'websockets' | 'hosts' | 'clock'>,
   schedules: Pick<Scheduling, 'list' | 'runningCount'>,
 ): MonitorReport {
   async function stats(): Promise<MonitorStats> {
@@ -25,7 +31,7 @@ export function createMonitorReport(
       memory: {...memory},
       cache: {scripts: store.current()?.files.length ?? 0, versions: store.versions().length},
       requests: monitor.totals(),
-      websocket: {active: 0},
+      websocket: {active: websockets.openCount()},
       cron: {schedules: schedules.list().length, running: schedules.runningCount()},
       hosts: hosts.count(),
     };

@@ -7,26 +7,56 @@ export interface Route {
   readonly parameters: Readonly<Record<string, string | readonly string[]>>;
 }
 
+export interface RouteTable {
+  /**
+   * Finds the script for a request path, still percent-encoded. An encoded slash parts segments like a plain
+   * one. `/scripts/x/run` and `/scripts/x` also name script `x`, unless a file has that very path.
+   * Null when no script matches; AppError PATH_EXCLUDED for reserved segments, INVALID_QUERY for bad encoding.
+   */
+  find(path: string): Route | null;
+}
+
 const reserved = new Set(['node_modules', '.git', '.hoody-cache', '_sdk', '_hoody']);
 
-/**
- * Finds the script for a request path, still percent-encoded. An encoded slash parts segments like a plain
- * one. `/scripts/x/run` and `/scripts/x` also name script `x`, unless a file has that very path.
- * Null when no script matches; AppError PATH_EXCLUDED for reserved segments, INVALID_QUERY for bad encoding.
- */
+/** One step of the paths: what may follow, in the order in which it is tried. */
+interface Place {
+  readonly fixed: Map<string, Place>;
+  /** `[name]`, by name: two scripts may call the same segment differently. */
+  readonly dynamic: Map<string, Place>;
+  /** The script that ends here. */
+  file: string | null;
+  /** `[...name]` and `[[...name]]` after this place. */
+  catchAll: CatchAll | null;
+  optionalCatchAll: CatchAll | null;
+}
+
+interface CatchAll {
+  readonly name: string;
+  readonly file: string;
+}
+
+/** Built once for a set of scripts; a look costs as much as the path is long, however many scripts there are. */
+export function createRouteTable(files: readonly string[]): RouteTable {
+  const root = createPlace();
+  for (const file of files) if (routable.test(file)) add(root, file);
+  return {
+    find(path) {
+      const segments = decode(path)
+        .split('/')
+        .filter((segment) => segment !== '');
+      refuseReserved(segments);
+      for (const candidate of aliases(segments)) {
+        const route = follow(root, candidate, 0);
+        if (route !== null) return route;
+      }
+      return null;
+    },
+  };
+}
+
+/** One look in a set of scripts that is not asked again. */
 export function findRoute(files: readonly string[], path: string): Route | null {
-  const segments = decode(path)
-    .split('/')
-    .filter((segment) => segment !== '');
-  refuseReserved(segments);
-  const scripts = files.filter((file) => routable.test(file)).map(toPattern);
-  for (const candidate of aliases(segments)) {
-    const [best] = scripts
-      .flatMap((script) => match(script, candidate))
-      .sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0));
-    if (best !== undefined) return {file: best.file, parameters: best.parameters};
-  }
-  return null;
+  return createRouteTable(files).find(path);
 }
 
 /** Throws AppError PATH_EXCLUDED where a segment is one that scripts may not have. */
@@ -42,43 +72,67 @@ export function isRoutable(file: string): boolean {
 
 const routable = /^(?!(?:.*\/)?(?:pre|post)\.[jt]s$)(?!.*\.d\.ts$).*\.[jt]s$/;
 
-interface Pattern {
-  readonly file: string;
-  readonly segments: readonly string[];
+function createPlace(): Place {
+  return {fixed: new Map(), dynamic: new Map(), file: null, catchAll: null, optionalCatchAll: null};
 }
 
-function toPattern(file: string): Pattern {
-  const segments = file.replace(/\.[jt]s$/, '').split('/');
-  return {file, segments: segments.at(-1) === 'index' ? segments.slice(0, -1) : segments};
+function add(root: Place, file: string): void {
+  const names = file.replace(/\.[jt]s$/, '').split('/');
+  const segments = names.at(-1) === 'index' ? names.slice(0, -1) : names;
+  let place = root;
+  for (const [index, segment] of segments.entries()) {
+    const [, many, rest] = /^(\[\[|\[)\.\.\.([A-Za-z0-9_]+)\]\]?$/.exec(segment) ?? [];
+    if (rest !== undefined && index === segments.length - 1) {
+      const kind = many === '[[' ? 'optionalCatchAll' : 'catchAll';
+      place[kind] = preferred(place[kind], {name: rest, file});
+      return;
+    }
+    const name = /^\[([A-Za-z0-9_]+)\]$/.exec(segment)?.[1];
+    place = name === undefined ? below(place.fixed, segment) : below(place.dynamic, name);
+  }
+  place.file = preferred(place.file === null ? null : {file: place.file}, {file}).file;
+}
+
+function below(places: Map<string, Place>, name: string): Place {
+  const known = places.get(name) ?? createPlace();
+  places.set(name, known);
+  return known;
+}
+
+/** `.ts` before `.js`, a plain file before `index`, then by name: never by the order of the files. */
+function preferred<T extends {readonly file: string}>(former: T | null, next: T): T {
+  if (former === null) return next;
+  const rank = ({file}: T) =>
+    `${file.endsWith('.ts') ? 0 : 1}${/(?:^|\/)index\.[jt]s$/.test(file) ? 1 : 0}${file}`;
+  return rank(former) <= rank(next) ? former : next;
+}
+
+/** Static before dynamic before catch-all, decided at the first segment that differs. */
+function follow(place: Place, wanted: readonly string[], index: number): Route | null {
+  const segment = wanted[index];
+  if (segment === undefined) {
+    if (place.file !== null) return {file: place.file, parameters: {}};
+    return ending(place.optionalCatchAll, []);
+  }
+  const fixed = place.fixed.get(segment);
+  const straight = fixed === undefined ? null : follow(fixed, wanted, index + 1);
+  if (straight !== null) return straight;
+  for (const [name, next] of place.dynamic) {
+    const route = follow(next, wanted, index + 1);
+    if (route !== null) return {file: route.file, parameters: {[name]: segment, ...route.parameters}};
+  }
+  const rest = wanted.slice(index);
+  return ending(place.catchAll, rest) ?? ending(place.optionalCatchAll, rest);
+}
+
+function ending(catchAll: CatchAll | null, rest: readonly string[]): Route | null {
+  return catchAll === null ? null : {file: catchAll.file, parameters: {[catchAll.name]: rest}};
 }
 
 function aliases(segments: readonly string[]): readonly (readonly string[])[] {
   if (segments[0] !== 'scripts') return [segments];
   const bare = segments.slice(1);
   return bare.at(-1) === 'run' ? [segments, bare, bare.slice(0, -1)] : [segments, bare];
-}
-
-/** Rank compares segment by segment: static before dynamic before catch-all; `.ts` before `.js`. */
-function match({file, segments}: Pattern, wanted: readonly string[]): (Route & {rank: string})[] {
-  const parameters: Record<string, string | readonly string[]> = {};
-  let rank = '';
-  for (const [index, segment] of segments.entries()) {
-    const rest = /^\[\[?\.\.\.([A-Za-z0-9_]+)\]\]?$/.exec(segment)?.[1];
-    if (rest !== undefined && index === segments.length - 1) {
-      const optional = segment.startsWith('[[');
-      if (!optional && wanted.length <= index) return [];
-      parameters[rest] = wanted.slice(index);
-      return [{file, parameters, rank: `${rank}${optional ? 3 : 2}`}];
-    }
-    const value = wanted[index];
-    if (value === undefined) return [];
-    const name = /^\[([A-Za-z0-9_]+)\]$/.exec(segment)?.[1];
-    if (name === undefined && segment !== value) return [];
-    if (name !== undefined) parameters[name] = value;
-    rank += name === undefined ? 0 : 1;
-  }
-  if (wanted.length !== segments.length) return [];
-  return [{file, parameters, rank: `${rank}${file.endsWith('.ts') ? '' : '~'}`}];
 }
 
 function decode(path: string): string {

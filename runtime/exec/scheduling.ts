@@ -1,6 +1,7 @@
-import {AppError, type ErrorCode, errorCatalogue} from '../../schemas/errors.ts';
+import {errorCatalogue} from '../../schemas/errors.ts';
 import type {ReloadedSchedules, ScheduleHistory} from '../../schemas/exec-operations.ts';
 import type {ExecEngine} from './management.ts';
+import {callAsOurselves} from './own-call.ts';
 import {type HistoryQuery, readScheduleHistory} from './schedule-history.ts';
 import {type ScheduledScript, scanSchedules} from './schedule-scan.ts';
 import {createScriptSchedules, type FireOutcome, type ScriptSchedules} from './schedules.ts';
@@ -11,9 +12,11 @@ export interface Scheduling extends Omit<ScriptSchedules, 'reload'> {
   history(query: HistoryQuery): Promise<ScheduleHistory>;
 }
 
-type Engine = Pick<ExecEngine, 'store' | 'call' | 'logs' | 'isScheduleOpen' | 'clock'>;
+type Engine = Pick<ExecEngine, 'store' | 'calls' | 'logs' | 'isScheduleOpen' | 'clock'>;
 
 const maxErrorCharacters = 1000;
+const lateWords = 'It did not answer in time.';
+const firstStatusBeyondOk = 300;
 
 export function openScheduling(engine: Engine): Scheduling {
   const {store, logs, isScheduleOpen, clock} = engine;
@@ -33,8 +36,8 @@ export function openScheduling(engine: Engine): Scheduling {
   };
 }
 
-/** Calls the script as a client would. Its answer is read and thrown away, but for what an error says. */
-async function fire({call, clock}: Engine, script: ScheduledScript): Promise<FireOutcome> {
+/** Its answer is thrown away, but for what an error says. */
+async function fire({calls, clock}: Engine, script: ScheduledScript): Promise<FireOutcome> {
   const path = `/${script.scriptPath
     .replace(/\.[jt]s$/, '')
     .split('/')
@@ -51,28 +54,25 @@ async function fire({call, clock}: Engine, script: ScheduledScript): Promise<Fir
     );
   }
   try {
-    const request = new Request(`http://localhost${path}`, {signal: late.signal});
-    const response = await call({request, path, target: path, clientIp: '', scheduled: true});
-    const text = await response.text();
+    const {status, executionId, text} = await callAsOurselves(calls, path, {signal: late.signal});
+    const isOk = status < firstStatusBeyondOk;
+    if (status === errorCatalogue.SCRIPT_TIMEOUT.status)
+      return {status: 'timeout', httpStatus: status, executionId, error: lateWords};
     return {
-      status: response.ok ? 'success' : 'error',
-      httpStatus: response.status,
-      executionId: response.headers.get('x-execution-id'),
-      error: response.ok ? null : text.slice(0, maxErrorCharacters),
+      status: isOk ? 'success' : 'error',
+      httpStatus: status,
+      executionId,
+      error: isOk ? null : text.slice(0, maxErrorCharacters),
     };
   } catch (error) {
-    const isLate = late.signal.aborted || (error instanceof AppError && error.code === 'SCRIPT_TIMEOUT');
+    const isLate = late.signal.aborted;
     return {
       status: isLate ? 'timeout' : 'error',
-      httpStatus: error instanceof AppError ? statusOf(error.code) : null,
+      httpStatus: null,
       executionId: null,
-      error: isLate ? 'It did not answer in time.' : String(error instanceof Error ? error.message : error),
+      error: isLate ? lateWords : String(error instanceof Error ? error.message : error),
     };
   } finally {
     ended.abort();
   }
-}
-
-function statusOf(code: ErrorCode): number {
-  return errorCatalogue[code].status;
 }

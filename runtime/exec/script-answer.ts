@@ -1,15 +1,19 @@
 import {once} from 'node:events';
 import {successStatus} from '../../schemas/errors.ts';
 import type {ServerResponse} from '../platform/call-server.ts';
+import {notAwaited} from './run-script.ts';
 import {sendBytes, sendJson, setTypeIfNone} from './script-request.ts';
 
 /**
  * Writes what a script returned, unless it wrote the answer itself: object -> JSON, string -> text, bytes ->
- * bytes, stream -> streamed text, `Response` -> itself, nothing -> 204.
+ * bytes, stream or async iterable -> streamed text, `Response` -> itself, nothing -> 204; not waited for -> 202.
  */
 export async function sendAnswer(response: ServerResponse, value: unknown): Promise<void> {
   if (response.headersSent || response.writableEnded) return;
-  if (value === undefined || value === null) {
+  if (value === notAwaited) {
+    response.statusCode = successStatus.accepted;
+    response.end();
+  } else if (value === undefined || value === null) {
     if (response.statusCode === successStatus.ok) response.statusCode = successStatus.noContent;
     response.end();
   } else if (value instanceof Response) {
@@ -18,12 +22,40 @@ export async function sendAnswer(response: ServerResponse, value: unknown): Prom
     sendBytes(response, value);
   } else if (value instanceof ArrayBuffer) {
     sendBytes(response, new Uint8Array(value));
-  } else if (value instanceof ReadableStream) {
+  } else if (value instanceof Blob) {
+    await sendWebResponse(response, new Response(value));
+  } else if (value instanceof ReadableStream || isAsyncIterable(value)) {
     setTypeIfNone(response, 'text/plain; charset=utf-8');
-    await sendStream(response, value);
+    await sendStream(response, value instanceof ReadableStream ? value : streamFrom(value));
   } else {
     sendJson(response, value);
   }
+}
+
+/** True where code of the script makes the answer while it is sent. */
+export function runsOn(value: unknown): boolean {
+  return value instanceof Response || value instanceof ReadableStream || isAsyncIterable(value);
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<string | Uint8Array> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}
+
+function streamFrom(values: AsyncIterable<string | Uint8Array>): ReadableStream<string | Uint8Array> {
+  const iterator = values[Symbol.asyncIterator]();
+  return new ReadableStream(
+    {
+      async pull(stream) {
+        const {value, done} = await iterator.next();
+        if (done === true) stream.close();
+        else stream.enqueue(value);
+      },
+      async cancel() {
+        await iterator.return?.();
+      },
+    },
+    {highWaterMark: 0},
+  );
 }
 
 async function sendWebResponse(response: ServerResponse, answer: Response): Promise<void> {

@@ -1,58 +1,72 @@
 import {relative} from 'node:path';
-import type {ErrorBody} from '../../schemas/errors.ts';
-import {ScriptSyntaxError} from './script-loader.ts';
+import type {ScriptFailure} from './host-messages.ts';
+import {bodySuffix} from './script-loader.ts';
 
-export interface FailurePosition {
-  /** Path below the scripts directory, or null where the error does not come from a script. */
-  readonly file: string | null;
-  readonly line: number | null;
-  readonly column: number | null;
+interface Frame {
+  readonly path: string;
+  readonly line: number;
+  readonly column: number;
 }
 
-/** The body of a failed call. Stack frames outside of the scripts are ours and are not shown. */
-export function scriptFailure(
-  error: unknown,
-  {directory, firstLineShift}: {directory: string; firstLineShift: (path: string) => number},
-): ErrorBody {
+export interface ScriptPlaces {
+  readonly directory: string;
+  readonly firstLineShift: (path: string) => number;
+}
+
+/** What a script threw, in the author's terms: stack frames outside of the scripts are ours and are not shown. */
+export function scriptFailure(error: unknown, places: ScriptPlaces): ScriptFailure {
+  const cause = firstOf(error);
   const message =
-    error instanceof Error ? `${error.name}: ${error.message}` : `The script threw ${printable(error)}.`;
-  // Where the deployment is kept says nothing to the author.
+    cause instanceof Error ? `${cause.name}: ${cause.message}` : `The script threw ${printable(cause)}.`;
+  const shown = message.replaceAll(`${places.directory}/`, '').replaceAll(bodySuffix, '');
+  const frames = framesOf(cause, places);
+  const at = buildPosition(cause, places) ?? frames[0] ?? importingFile(cause, places);
   return {
-    code: 'SCRIPT_FAILED',
-    message: message.replaceAll(`${directory}/`, ''),
-    details: position(error, directory, firstLineShift),
+    message: shown,
+    file: at === null ? null : at.path,
+    line: at === null || at.line === 0 ? null : at.line,
+    column: at === null || at.line === 0 ? null : at.column,
+    stack: [shown, ...frames.map(({path, line, column}) => `    at ${path}:${line}:${column}`)].join('\n'),
   };
 }
 
-function position(
-  error: unknown,
-  directory: string,
-  firstLineShift: (path: string) => number,
-): FailurePosition {
-  if (error instanceof ScriptSyntaxError) return {file: relative(directory, error.path), ...error.position};
-  const importing = importingFile(error, directory);
-  if (importing !== null) return {file: relative(directory, importing), line: null, column: null};
-  const frame = scriptFrame(error, directory);
-  if (frame === null) return {file: null, line: null, column: null};
-  const shift = frame.line === 1 ? firstLineShift(frame.path) : 0;
-  return {file: relative(directory, frame.path), line: frame.line, column: Math.max(1, frame.column - shift)};
+/** Bun gathers what it finds wrong in a text; the first is the one to correct. */
+function firstOf(error: unknown): unknown {
+  return error instanceof AggregateError && error.errors.length > 0 ? error.errors[0] : error;
 }
 
-function scriptFrame(error: unknown, directory: string): {path: string; line: number; column: number} | null {
+/** The frames in scripts, in the author's lines and columns. */
+function framesOf(error: unknown, places: ScriptPlaces): Frame[] {
   const stack = error instanceof Error ? (error.stack ?? '') : '';
-  for (const line of stack.split('\n')) {
-    const [, path, row, column] =
-      /(?:\(|at (?:async )?)((?:\/|file:\/\/)[^()]*):(\d+):(\d+)\)?$/.exec(line.trim()) ?? [];
-    if (path?.startsWith(`${directory}/`)) return {path, line: Number(row), column: Number(column)};
-  }
-  return null;
+  return stack.split('\n').flatMap((row) => {
+    const [, path, line, column] =
+      /(?:\(|at (?:async )?)((?:\/|file:\/\/)[^()]*):(\d+):(\d+)\)?$/.exec(row.trim()) ?? [];
+    const frame = path === undefined ? null : inScripts(path, Number(line), Number(column), places);
+    return frame === null ? [] : [frame];
+  });
+}
+
+/** Where Bun found a syntax error that our own parser does not look for. */
+function buildPosition(error: unknown, places: ScriptPlaces): Frame | null {
+  if (typeof error !== 'object' || error === null || !('position' in error)) return null;
+  const {position} = error;
+  if (typeof position !== 'object' || position === null) return null;
+  const {file, line, column}: {file?: unknown; line?: unknown; column?: unknown} = position;
+  return inScripts(String(file), Number(line), Number(column), places);
+}
+
+function inScripts(path: string, line: number, column: number, places: ScriptPlaces): Frame | null {
+  const {directory, firstLineShift} = places;
+  const file = path.replace('file://', '').replace(bodySuffix, '');
+  if (!file.startsWith(`${directory}/`)) return null;
+  const shift = line === 1 ? firstLineShift(file) : 0;
+  return {path: relative(directory, file), line, column: Math.max(1, column - shift)};
 }
 
 /** Bun's errors about an import name the file that asks, and no line. */
-function importingFile(error: unknown, directory: string): string | null {
+function importingFile(error: unknown, places: ScriptPlaces): Frame | null {
   if (typeof error !== 'object' || error === null || !('referrer' in error)) return null;
-  const path = String(error.referrer);
-  return path.startsWith(`${directory}/`) ? path : null;
+  return inScripts(String(error.referrer), 0, 0, places);
 }
 
 function printable(value: unknown): string {

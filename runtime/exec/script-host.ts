@@ -1,176 +1,133 @@
-import {Database} from 'bun:sqlite';
-import nodeFs from 'node:fs';
-import {createRequire} from 'node:module';
-import nodePath from 'node:path';
-import {$} from 'bun';
-import {errorCatalogue, successStatus} from '../../schemas/errors.ts';
+import {errorCatalogue} from '../../schemas/errors.ts';
 import {type IncomingMessage, type ServerResponse, serveCalls} from '../platform/call-server.ts';
 import {connectParent, forbidProcessWideCalls, surviveStrayErrors} from '../platform/parent-process.ts';
+import {openSlots} from '../platform/shared-slots.ts';
 import {addToEveryDatabase} from '../platform/sqlite-functions.ts';
-import {
-  type Call,
-  callHeader,
-  decodeCall,
-  failureHeader,
-  type HostMessage,
-  runtimeMessageSchema,
-} from './call.ts';
+import {type Call, callHeader, failureHeader} from './call.ts';
+import {type CallContext, createCurrentCall, metadataOf} from './call-context.ts';
+import {createCallOutput} from './call-output.ts';
 import {dateTrunc} from './date-trunc.ts';
-import {sendAnswer} from './script-answer.ts';
-import {scriptFailure} from './script-failure.ts';
-import {bodyOf, createScriptLoader, type ScriptLoader} from './script-loader.ts';
+import type {HostMessage} from './host-messages.ts';
+import {receiveCall, reportFailure, type ScriptHost} from './hosted-call.ts';
+import {runCall} from './run-script.ts';
+import {runsOn, sendAnswer} from './script-answer.ts';
+import {createScriptConsole} from './script-console.ts';
+import {createScriptEnvironment} from './script-environment.ts';
+import {createScriptLoader} from './script-loader.ts';
+import {defineScriptNames} from './script-names.ts';
 import {RequestBodyError, readBody, withShortcuts} from './script-request.ts';
 import {sharedStateHeader} from './shared-state-header.ts';
 
-interface Host {
-  readonly directory: string;
-  readonly loader: ScriptLoader;
-  /** One object for all scripts of the deployment, for as long as the host lives. */
-  readonly shared: Record<string, unknown>;
-}
-
 /**
- * Runs the scripts of one deployment for the runtime that started us. Arguments: socket path, scripts
- * directory, cache directory. Ends when the runtime ends.
+ * Runs the scripts of one deployment for the runtime that started us. Arguments: the path that our sockets begin
+ * with, the scripts directory. Ends when the runtime ends.
  */
-export async function scriptHostMain([
-  socketPath,
-  directory,
-  cacheDirectory,
-]: readonly string[]): Promise<void> {
-  if (socketPath === undefined || directory === undefined || cacheDirectory === undefined) {
-    throw new Error('usage: script-host <socket> <scripts directory> <cache directory>');
-  }
+export async function scriptHostMain([socketPath, directory]: readonly string[]): Promise<void> {
+  if (socketPath === undefined || directory === undefined)
+    throw new Error('usage: script-host <socket> <scripts directory>');
   const parent = connectParent((message) => {
-    const {ping} = runtimeMessageSchema.parse(message);
-    send({type: 'pong', ping});
+    const ping = pingOf(message);
+    if (ping !== null) send({type: 'pong', ping});
+    else void openSockets();
   });
   const send = (message: HostMessage) => parent.send(message);
+  const current = createCurrentCall();
+  globalThis.console = createScriptConsole(current);
   surviveStrayErrors((error) => console.error('A script left an error behind:', error));
   forbidProcessWideCalls();
   addToEveryDatabase({name: 'date_trunc', call: (unit, time) => dateTrunc(unit, time), busyTimeoutMs: 5000});
-  Object.assign(globalThis, {Database, $, fs: nodeFs, path: nodePath});
-  const host = {directory, loader: createScriptLoader(directory, cacheDirectory), shared: {}};
+  const host: ScriptHost = {
+    directory,
+    loader: createScriptLoader(directory),
+    environment: createScriptEnvironment(directory, current),
+    slots: openSlots(`${socketPath}.slots`),
+    current,
+    shared: {},
+    send,
+  };
+  defineScriptNames(current);
   await serveCalls(socketPath, (request, response) => void answer(host, request, response));
+  const openSockets = async () => {
+    const {serveScriptSockets} = await import('./script-sockets.ts');
+    serveScriptSockets(`${socketPath}.ws`, host);
+    send({type: 'sockets_ready'});
+  };
   send({type: 'ready'});
 }
 
-async function answer(host: Host, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  try {
-    if (request.headers[callHeader] === undefined && request.headers[sharedStateHeader] !== undefined) {
-      const {answerSharedState} = await import('./shared-state.ts');
-      return await answerSharedState(host.shared, request, response);
-    }
-    const call = decodeCall(String(request.headers[callHeader]));
-    delete request.headers[callHeader];
-    request.url = call.target;
-    Object.assign(request, await readBody(request));
-    await sendAnswer(response, await run(host, call, request, withShortcuts(response)));
-  } catch (error) {
-    fail(host, response, error);
+async function answer(host: ScriptHost, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.headers[callHeader] === undefined && request.headers[sharedStateHeader] !== undefined) {
+    await tellSharedState(host, request, response);
+    return;
   }
-}
-
-async function run(
-  host: Host,
-  call: Call,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<unknown> {
-  const module = await host.loader.load(call.file);
-  const metadata = metadataOf(call, request);
-  const body = bodyOf(module);
-  if (isHandler(body)) {
-    const cell: {exports: unknown} = {exports: {}};
-    const file = nodePath.join(host.directory, call.file);
-    const scope = {module: cell, exports: cell.exports, require: createRequire(file), console};
-    const value: unknown = await body({req: request, res: response, metadata, shared: host.shared, ...scope});
-    if (value !== undefined || !isHandler(cell.exports)) return value;
-    return handle(cell.exports, [request, response, metadata, host.shared], response);
+  const call = receiveCall(host, request.headers[callHeader]);
+  if (call === null) {
+    response.destroy();
+    return;
   }
-  if (isHandler(module.default)) {
-    return handle(module.default, [request, response, metadata, host.shared], response);
-  }
-  if (module.default !== undefined) return module.default;
-  return byMethod(module, request, response);
-}
-
-type Handler = (...values: unknown[]) => unknown;
-
-function isHandler(value: unknown): value is Handler {
-  return typeof value === 'function';
-}
-
-/** A handler that takes `res`, returns nothing and has not answered yet will do so from a callback. */
-async function handle(
-  handler: Handler,
-  values: readonly unknown[],
-  response: ServerResponse,
-): Promise<unknown> {
-  const returned = handler(...values);
-  const answersLater = returned === undefined && handler.length >= 2 && !response.writableEnded;
-  if (answersLater) await new Promise((resolve) => response.once('close', resolve));
-  return returned;
-}
-
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
-
-/** `export function GET(request)` and the like; HEAD falls back to GET. */
-async function byMethod(
-  module: Record<string, unknown>,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<unknown> {
-  const wanted = request.method === 'HEAD' && module.HEAD === undefined ? 'GET' : (request.method ?? 'GET');
-  const handler = methods.some((method) => method === wanted) ? module[wanted] : undefined;
-  if (isHandler(handler)) return handler(webRequest(request));
-  response.statusCode =
-    request.method === 'OPTIONS' ? successStatus.noContent : errorCatalogue.METHOD_NOT_ALLOWED.status;
-  response.setHeader('allow', methods.filter((method) => typeof module[method] === 'function').join(', '));
-  return null;
-}
-
-function webRequest(request: IncomingMessage): Request {
-  const body = 'rawBody' in request && request.rawBody instanceof Buffer ? request.rawBody : undefined;
-  const bodyless = request.method === 'GET' || request.method === 'HEAD';
-  return new Request(`http://${request.headers.host ?? 'localhost'}${request.url ?? '/'}`, {
-    method: request.method ?? 'GET',
-    headers: Object.entries(request.headers).map(([name, value]): [string, string] => [
-      name,
-      [value ?? ''].flat().join(', '),
-    ]),
-    ...(bodyless || body === undefined ? {} : {body: new Uint8Array(body)}),
-  });
-}
-
-function metadataOf(call: Call, request: IncomingMessage): Record<string, unknown> {
-  const {pathname, searchParams} = new URL(call.target, 'http://localhost');
-  return {
-    executionId: call.executionId,
-    parameters: call.parameters,
-    query: {...Object.fromEntries(searchParams), ...call.parameters},
-    method: request.method,
-    path: pathname,
-    url: call.target,
-    clientIp: call.clientIp,
+  delete request.headers[callHeader];
+  request.url = call.target;
+  const output = createCallOutput(call.executionId, host.send);
+  response.once('close', output.flush);
+  let isRunning = true;
+  const end = () => {
+    if (isRunning) host.slots.end(call.slot);
+    isRunning = false;
   };
+  try {
+    if (!call.rawBody) Object.assign(request, await readBody(request));
+    const environment = await host.environment.read(call.environmentFiles);
+    const metadata = metadataOf(call, request.method ?? 'GET');
+    const names = {req: request, res: withShortcuts(response), metadata, shared: host.shared};
+    const context: CallContext = {call, names, output, environment};
+    await host.current.run(context, async () => {
+      const value = await runCall({host, call, names, request, response});
+      output.flush();
+      // The runtime may give the slot to another call as soon as it has the whole answer.
+      if (!runsOn(value)) end();
+      await sendAnswer(response, value);
+    });
+  } catch (error) {
+    output.flush();
+    end();
+    fail(host, call, response, error);
+  } finally {
+    end();
+  }
 }
 
-function fail(host: Host, response: ServerResponse, error: unknown): void {
+async function tellSharedState(
+  {shared}: ScriptHost,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    const {answerSharedState} = await import('./shared-state.ts');
+    await answerSharedState(shared, request, response);
+  } catch {
+    // Only a script that speaks to the socket itself asks what cannot be read.
+    response.destroy();
+  }
+}
+
+function fail(host: ScriptHost, call: Call, response: ServerResponse, error: unknown): void {
+  const {stack, message, ...at} = reportFailure(host, call, error);
   if (response.headersSent) {
     // Half an answer is out; a cut connection is the only honest end.
     response.destroy();
     return;
   }
-  const body = scriptFailure(error, {directory: host.directory, firstLineShift: host.loader.firstLineShift});
-  const shown =
-    error instanceof RequestBodyError
-      ? {...body, code: 'INVALID_BODY' as const, message: error.message}
-      : body;
+  const isCallersFault = error instanceof RequestBodyError;
+  const code = isCallersFault ? 'INVALID_BODY' : 'SCRIPT_FAILED';
   for (const name of response.getHeaderNames()) response.removeHeader(name);
-  response.writeHead(errorCatalogue[shown.code].status, {
+  response.writeHead(errorCatalogue[code].status, {
     'content-type': 'application/json',
-    [failureHeader]: shown.code,
+    [failureHeader]: code,
   });
-  response.end(JSON.stringify(shown));
+  response.end(JSON.stringify({code, message: isCallersFault ? error.message : message, details: at}));
+}
+
+function pingOf(message: unknown): number | null {
+  const isPing = typeof message === 'object' && message !== null && 'ping' in message;
+  return isPing && typeof message.ping === 'number' ? message.ping : null;
 }

@@ -54,13 +54,18 @@ export function createScriptInspector({
       try {
         return await ask('check', script);
       } catch (error) {
-        if (error instanceof AppError && error.code === 'SCRIPT_INVALID') return [unparsable(script.path)];
+        if (isUnparsable(error)) return [unparsable(script.path)];
         throw error;
       }
     },
     ask,
     stop: helper.stop,
   };
+}
+
+/** Tells a text that brings the parser down from a machine that fails. */
+export function isUnparsable(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'SCRIPT_INVALID';
 }
 
 function unparsable(file: string): Issue {

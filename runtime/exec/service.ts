@@ -1,37 +1,29 @@
-import {randomUUID} from 'node:crypto';
 import {join} from 'node:path';
 import type {ControlEvent, DeploymentInput, Rollback} from '../../schemas/control.ts';
-import {AppError} from '../../schemas/errors.ts';
 import type {Deployed, DeploymentVersion} from '../../schemas/exec-api.ts';
+import type {RunCall} from '../../schemas/run.ts';
 import type {Clock} from '../platform/clock.ts';
 import {kindOf} from '../platform/directories.ts';
-import {mkdir} from '../platform/files.ts';
 import type {Log} from '../platform/log.ts';
+import {createCallGrounds, type ScriptVariables} from './call-grounds.ts';
 import {createCallMonitor} from './call-monitor.ts';
-import {type CurrentDeployment, cacheDirectoryOf, openDeploymentStore, sha256Of} from './deployment-store.ts';
+import {type Calls, type CallsOptions, createCalls} from './calls.ts';
+import {type CurrentDeployment, cacheDirectoryOf, openDeploymentStore} from './deployment-store.ts';
 import {openExecLogs} from './exec-logs.ts';
-import {type ExecutionLogs, noExecutionLogs} from './execution-logs.ts';
-import {type HostLease, HostPool} from './host-pool.ts';
+import {createExecutionLogs} from './execution-logs.ts';
+import {createExecutionRecorder} from './execution-recorder.ts';
+import {createExecutions, type Executions} from './executions.ts';
+import {HostPool} from './host-pool.ts';
 import {type HostProcess, startHostProcess} from './host-process.ts';
-import {invoke} from './invoke.ts';
-import {readScriptOptions} from './magic-comments.ts';
+import {keptVersion} from './kept-version.ts';
+import {createLazyExecutionStore} from './lazy-execution-store.ts';
+import {createLazyScriptFiles} from './lazy-script-files.ts';
 import type {ExecManagement} from './management.ts';
-import {findMountedRoute} from './mounted-routes.ts';
-import {pinnedPath} from './pinned-path.ts';
 import {scanSchedules} from './schedule-scan.ts';
+import {openScriptCompiler} from './script-compiler.ts';
 import type {ScriptFiles} from './script-files.ts';
-import {refuseOtherMethods, withSettings} from './script-settings.ts';
-
-export interface ScriptCall {
-  readonly request: Request;
-  /** Path as the client sent it, still percent-encoded. */
-  readonly path: string;
-  /** Path and query as the client sent them. */
-  readonly target: string;
-  readonly clientIp: string;
-  /** The script's own schedule calls it. */
-  readonly scheduled?: true;
-}
+import {createScriptInspector} from './script-inspector.ts';
+import {createWebsocketCalls, type WebsocketCalls} from './websocket-calls.ts';
 
 export interface ExecService extends ScriptFiles {
   /** SHA-256 of the present set of scripts, null before the first. */
@@ -44,8 +36,10 @@ export interface ExecService extends ScriptFiles {
   versions(): readonly DeploymentVersion[];
   /** Makes a kept set the present one again. Throws VERSION_NOT_FOUND. */
   rollBack(to: Rollback): Promise<Deployed>;
-  /** Runs the script of a path. Throws SCRIPT_NOT_FOUND, PATH_EXCLUDED, SCRIPT_TIMEOUT, SCRIPT_HOST_FAILED. */
-  call(call: ScriptCall): Promise<Response>;
+  /** Runs the script of a path. */
+  readonly calls: Calls;
+  readonly websockets: WebsocketCalls;
+  readonly executions: Executions;
   /** Everything else that can be asked of scripts; loaded at the first use. */
   management(): Promise<ExecManagement>;
   on(listener: (event: ControlEvent) => void): () => void;
@@ -55,37 +49,35 @@ export interface ExecService extends ScriptFiles {
 
 const defaultIdleMs = 5 * 60_000;
 const pinnedIdleMs = 30_000;
-export const executionHeader = 'x-execution-id';
+const defaultMaxResidentBytes = 1024 * 1024 * 1024;
 
-/**
- * `directory` holds the scripts, `homeDirectory` is the scripts' working directory. `environment` is asked at
- * every call: a change of its variables starts a new host and drains the old one. `hostCommand` starts this
- * program again.
- */
-export async function openExec({
-  directory,
-  homeDirectory,
-  socketDirectory,
-  hostCommand,
-  environment,
-  clock,
-  log,
-  idleMs = defaultIdleMs,
-  isScheduleOpen = () => true,
-  executionLogs = noExecutionLogs,
-}: {
-  directory: string;
-  homeDirectory: string;
-  socketDirectory: string;
-  hostCommand: readonly string[];
-  environment: () => {variables: Readonly<Record<string, string>>};
-  clock: Clock;
-  log: Log;
-  idleMs?: number;
+export interface ExecOptions {
+  /** Ours alone: scripts, their cache, their packages, logs and the records of calls. */
+  readonly directory: string;
+  /** The scripts' working directory. */
+  readonly homeDirectory: string;
+  readonly socketDirectory: string;
+  /** Starts this program again. */
+  readonly hostCommand: readonly string[];
+  /** Asked at every call: a change of its variables starts a new host and drains the old one. */
+  readonly environment: () => ScriptVariables;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A host without calls ends after so long; five minutes unless given, null for never. */
+  readonly idleMs?: number | null;
+  /** Starts the host with each deployment instead of with its first call. */
+  readonly warm?: boolean;
+  /** A host that takes more is ended; 1 GiB unless given. */
+  readonly maxResidentBytes?: number;
   /** False while nothing of the container shall start by itself. */
-  isScheduleOpen?: () => boolean;
-  executionLogs?: ExecutionLogs;
-}): Promise<ExecService> {
+  readonly isScheduleOpen?: () => boolean;
+  /** Called when a call that a job's run made is over. */
+  readonly onRunCall?: (runId: string, call: RunCall) => void;
+}
+
+export async function openExec(options: ExecOptions): Promise<ExecService> {
+  const {directory, homeDirectory, socketDirectory, hostCommand, environment, clock, log} = options;
+  const {idleMs = defaultIdleMs, maxResidentBytes = defaultMaxResidentBytes} = options;
   const packagesDirectory = join(directory, 'packages');
   const packages = lazily(async () => {
     const {createPackageManager, createPackages} = await import('./packages.ts');
@@ -103,17 +95,27 @@ export async function openExec({
       if (set.files.some(({path}) => path === 'package.json')) await (await packages()).prepare(set);
     },
   });
-  const cacheDirectory = cacheDirectoryOf(join(directory, 'scripts'));
-  await mkdir(cacheDirectory, {recursive: true});
   await store.prune(new Set());
+  const inspector = createScriptInspector({command: hostCommand, directory, clock});
+  const cacheDirectory = cacheDirectoryOf(join(directory, 'scripts'));
+  const compiler = await openScriptCompiler({cacheDirectory, inspector});
+  await compiler.prune(store.current()?.files ?? []);
   const listeners = new Set<(event: ControlEvent) => void>();
   const logs = openExecLogs({directory: join(directory, 'logs'), clock, log});
   const monitor = createCallMonitor({clock, onEnd: logs.noteCall});
-  let pool = new HostPool({clock, idleMs});
+  const openStore = createLazyExecutionStore(join(directory, 'executions.db'));
+  const recorder = createExecutionRecorder({clock, log, openStore: openStore.get});
+  const executions = createExecutions(recorder, openStore.get);
+  const isWarm = () =>
+    options.warm === true || (store.current()?.mounts.some(({settings}) => settings.warm === true) ?? false);
+  const pool = new HostPool({clock, idleMs: () => (isWarm() ? null : idleMs), maxResidentBytes});
+  const pinnedPool = new HostPool({
+    clock,
+    idleMs: () => Math.min(idleMs ?? pinnedIdleMs, pinnedIdleMs),
+    maxResidentBytes,
+  });
+  const grounds = createCallGrounds({store, compiler, environment, pool, pinnedPool, startHost});
   let hasSchedules = false;
-  let stopInspector = () => {};
-  // Calls of former versions must not drain the hosts of the present one.
-  const pinnedPool = new HostPool({clock, idleMs: Math.min(idleMs, pinnedIdleMs)});
 
   function startHost(
     deployment: CurrentDeployment,
@@ -125,8 +127,11 @@ export async function openExec({
       workingDirectory: homeDirectory,
       socketDirectory,
       scriptsDirectory: deployment.directory,
-      cacheDirectory,
       clock,
+      onCallMessage(message) {
+        if (message.type === 'failed') recorder.failed(message.executionId, message.failure);
+        else recorder.output(message.executionId, message.chunks, message.leftOut);
+      },
     });
     log.info('script host started', {pid: host.pid, deployment: deployment.digest});
     void host.ended.then(() => log.info('script host ended', {pid: host.pid}));
@@ -138,120 +143,57 @@ export async function openExec({
     const {digest, files} = await store.deploy(next);
     if (digest !== before) {
       pool.retire();
-      await store.prune(new Set([...pool.generations, ...pinnedPool.generations].map(deploymentOf)));
+      await store.prune(grounds.digestsInUse());
       if ((await kindOf(packagesDirectory)) !== null) await (await packages()).prune(await store.keptSets());
       for (const listener of listeners) listener({type: 'deployment_changed', digest});
+      warm();
     }
     await followSchedules();
     return {digest, files: files.length};
   }
 
-  async function call(scriptCall: ScriptCall): Promise<Response> {
-    const pinned = pinnedPath(scriptCall.path);
-    if (pinned === null) {
-      const deployment = store.current();
-      // Deployed anew while the file was read: a call must not bring a former generation back.
-      return run(scriptCall, {
-        deployment,
-        poolNow: () => pool,
-        isStale: () => store.current() !== deployment,
-      });
-    }
-    const deployment = await version({commit: pinned.commit});
-    const target = scriptCall.target.slice(scriptCall.path.length - pinned.path.length);
-    const unpinned = {
-      ...scriptCall,
-      path: pinned.path,
-      target: pinned.path === '/' && !target.startsWith('/') ? `/${target}` : target,
-    };
-    return run(unpinned, {deployment, poolNow: () => pinnedPool, isStale: () => false});
+  function warm(): void {
+    const here = isWarm() ? grounds.present() : null;
+    if (here !== null) pool.warm(here);
   }
 
-  async function run(
-    scriptCall: ScriptCall,
-    {
-      deployment,
-      poolNow,
-      isStale,
-    }: {deployment: CurrentDeployment | null; poolNow: () => HostPool; isStale: () => boolean},
-  ): Promise<Response> {
-    const {request, path, target, clientIp} = scriptCall;
-    const route = deployment === null ? null : findMountedRoute(deployment, path);
-    const script = route === null || deployment === null ? null : await store.read(route.file, deployment);
-    if (isStale()) return call(scriptCall);
-    const options = script === null ? null : readScriptOptions(text(script.bytes));
-    if (route === null || deployment === null || options?.enabled !== true) {
-      throw new AppError('SCRIPT_NOT_FOUND', `No script answers ${path}.`);
-    }
-    refuseOtherMethods(request.method, route.settings);
-    const {timeoutMs} = withSettings(options, route.settings);
-    const {variables: present} = environment();
-    const variables =
-      poolNow() === pinnedPool ? {...present, HOODY_COMMIT: deployment.commit ?? ''} : present;
-    const executionId = randomUUID();
-    const started = {executionId, scriptPath: route.file, method: request.method, path};
-    return monitor.watch(started, async () => {
-      const lease = await leaseOf(deployment, variables, poolNow());
-      const {file, parameters} = route;
-      const hostCall = {executionId, file, parameters: mutable(parameters), target, clientIp};
-      const response = await invoke({lease, call: hostCall, request, timeoutMs, clock});
-      response.headers.set(executionHeader, executionId);
-      return response;
-    });
-  }
+  const callsOptions: CallsOptions = {
+    recorder,
+    monitor,
+    destinationOf: grounds.destinationOf,
+    log,
+    onRunCall: options.onRunCall ?? (() => {}),
+  };
+  const calls = createCalls(callsOptions);
+  const websockets = createWebsocketCalls(callsOptions);
 
-  function leaseOf(
-    deployment: CurrentDeployment,
-    variables: Readonly<Record<string, string>>,
-    pool: HostPool,
-  ): Promise<HostLease> {
-    const generation = `${deployment.digest} ${sha256Of(JSON.stringify(variables))}`;
-    return pool.lease(generation, () => startHost(deployment, variables));
-  }
-
-  async function version(wanted: Rollback): Promise<CurrentDeployment> {
-    const found = await store.version(wanted);
-    if (found !== null) return found;
-    const name = 'commit' in wanted ? `commit ${wanted.commit}` : `digest ${wanted.digest}`;
-    throw new AppError(
-      'VERSION_NOT_FOUND',
-      `The scripts of ${name} are not kept here. GET /api/v1/exec/deployments lists those that are.`,
-    );
-  }
-
-  const tools = lazily(async () => {
-    const {openScriptTools} = await import('./script-tools.ts');
-    const opened = openScriptTools({store, root: directory, command: hostCommand, clock, replaceSet});
-    stopInspector = opened.inspector.stop;
-    return opened;
+  const openFiles = lazily(async () => {
+    const {createScriptFiles} = await import('./script-files.ts');
+    return createScriptFiles({store, root: directory, inspector, replaceSet});
   });
+  const files = createLazyScriptFiles(openFiles);
   const management = lazily(async () => {
-    const [{openExecManagement}, {files, inspector}, {manager}] = await Promise.all([
-      import('./management.ts'),
-      tools(),
-      packages(),
-    ]);
+    const [{openExecManagement}, {manager}] = await Promise.all([import('./management.ts'), packages()]);
     return openExecManagement({
       store,
       files,
-      call,
+      calls,
+      websockets,
       monitor,
       logs,
-      executionLogs,
-      isScheduleOpen,
+      executionLogs: createExecutionLogs(executions),
+      isScheduleOpen: options.isScheduleOpen ?? (() => true),
       clock,
       inspector,
       packageManager: manager,
       hosts: {
         count: () => pool.generations.length + pinnedPool.generations.length,
         async lease() {
-          const deployment = store.current();
-          return deployment === null ? null : leaseOf(deployment, environment().variables, pool);
+          const here = grounds.present();
+          return here === null ? null : pool.hold(here);
         },
-        replace(graceMs) {
-          const former = pool;
-          pool = new HostPool({clock, idleMs});
-          return former.close({graceMs});
+        async replace(graceMs) {
+          await Promise.all([pool.replace({graceMs}), pinnedPool.replace({graceMs})]);
         },
       },
     });
@@ -267,23 +209,19 @@ export async function openExec({
   await followSchedules();
 
   return {
+    ...files,
     digest: () => store.current()?.digest ?? null,
     commit: () => store.current()?.commit ?? null,
     deploy: (deployment) => replaceSet(() => deployment),
     versions: () =>
       store.versions().map((one, index) => ({...one, current: index === 0 && store.current() !== null})),
     async rollBack(to) {
-      const {digest, commit, files, mounts} = await version(to);
-      return replaceSet(() => ({digest, commit, files: [...files], mounts: [...mounts]}));
+      const {digest, commit, files: kept, mounts} = await keptVersion(store, to);
+      return replaceSet(() => ({digest, commit, files: [...kept], mounts: [...mounts]}));
     },
-    call,
-    write: async (script) => (await tools()).files.write(script),
-    writeAll: async (scripts, options) => (await tools()).files.writeAll(scripts, options),
-    read: async (path) => (await tools()).files.read(path),
-    list: async (options) => (await tools()).files.list(options),
-    tree: async (options) => (await tools()).files.tree(options),
-    move: async (request) => (await tools()).files.move(request),
-    delete: async (path) => (await tools()).files.delete(path),
+    calls,
+    websockets,
+    executions,
     management,
     on(listener) {
       listeners.add(listener);
@@ -291,16 +229,13 @@ export async function openExec({
     },
     async stop(stopOptions) {
       if (hasSchedules) (await management()).schedules.stop();
-      stopInspector();
+      inspector.stop();
       await Promise.all([pool.close(stopOptions), pinnedPool.close(stopOptions)]);
+      recorder.stop();
+      openStore.close();
       await logs.flush();
     },
   };
-}
-
-/** A generation is named by the deployment's digest and a hash of the variables. */
-function deploymentOf(generation: string): string {
-  return generation.split(' ')[0] ?? generation;
 }
 
 function lazily<T>(make: () => Promise<T>): () => Promise<T> {
@@ -309,16 +244,4 @@ function lazily<T>(make: () => Promise<T>): () => Promise<T> {
     made ??= make();
     return made;
   };
-}
-
-function text(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
-}
-
-function mutable(
-  parameters: Readonly<Record<string, string | readonly string[]>>,
-): Record<string, string | string[]> {
-  return Object.fromEntries(
-    Object.entries(parameters).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
-  );
 }

@@ -12,6 +12,9 @@ export const injectedNames = [
   'exports',
   '__filename',
   '__dirname',
+  'crypto',
+  'mainResult',
+  'ws',
 ] as const;
 
 export interface WrappedScript {
@@ -24,11 +27,11 @@ export interface WrappedScript {
 export const bodyExport = '__branchtabBody';
 
 /**
- * A script with exports is a module and stays as it is. Any other is a body that runs once a call: its imports
- * move to line 1 and the rest becomes an async function, in place, so that errors point at the author's lines.
+ * Null for a script with exports: it is a module and stays as it is. Any other is a body that runs once a call: its
+ * imports move to line 1 and the rest becomes an async function, in place, so that errors point at the author's lines.
  */
-export function wrapScript(text: string, {program}: Pick<ParsedScript, 'program'>): WrappedScript {
-  if (program.body.some(({type}) => type.startsWith('Export'))) return {text, firstLineShift: 0};
+export function wrapScript(text: string, {program}: Pick<ParsedScript, 'program'>): WrappedScript | null {
+  if (program.body.some(isExport)) return null;
   const imports = program.body.filter(({type}) => type === 'ImportDeclaration');
   const hoisted = imports.map(({start, end}) => onOneLine(text.slice(start, end))).join('');
   const body = imports.reduceRight(
@@ -40,6 +43,10 @@ export function wrapScript(text: string, {program}: Pick<ParsedScript, 'program'
   // A hashbang is only allowed as the first characters of a file.
   const plainBody = body.startsWith('#!') ? `//${body.slice(2)}` : body;
   return {text: `${prefix}${plainBody}\n}}`, firstLineShift: prefix.length};
+}
+
+function isExport({type}: ParsedScript['program']['body'][number]): boolean {
+  return type.startsWith('Export') || type.startsWith('TSExport');
 }
 
 /** The author's import of a name wins over the injected one. */
@@ -55,6 +62,7 @@ function onOneLine(statement: string): string {
   return flat.endsWith(';') ? flat : `${flat};`;
 }
 
+/** An empty statement of the same extent: without it what stands before and after could become one statement. */
 function blank(text: string): string {
-  return text.replace(/[^\n]/g, ' ');
+  return `;${text.slice(1).replace(/[^\n]/g, ' ')}`;
 }

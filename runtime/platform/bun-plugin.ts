@@ -9,6 +9,6 @@ export function loadFilesThrough(filter: RegExp, load: (path: string) => Promise
 }
 
 function loaderOf(path: string): 'ts' | 'tsx' | 'js' | 'jsx' {
-  const extension = /\.[cm]?([jt]sx?)$/.exec(path)?.[1];
+  const extension = /\.[cm]?([jt]sx?)(?:\?[^/]*)?$/.exec(path)?.[1];
   return extension === 'tsx' || extension === 'js' || extension === 'jsx' ? extension : 'ts';
 }

@@ -1,4 +1,5 @@
 import {createServer, type IncomingMessage, type ServerResponse} from 'node:http';
+import {Readable} from 'node:stream';
 
 export type {IncomingMessage, ServerResponse} from 'node:http';
 
@@ -7,10 +8,15 @@ export function serveCalls(
   socketPath: string,
   onCall: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<void> {
-  const server = createServer(onCall);
+  const server = createServer({keepAliveTimeout: 0, headersTimeout: 0}, onCall);
   server.requestTimeout = 0;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(socketPath, resolve);
   });
+}
+
+/** The body of a request as a stream of the web. */
+export function streamOf(request: IncomingMessage): ReadableStream<Uint8Array> {
+  return Readable.toWeb(request) as unknown as ReadableStream<Uint8Array>;
 }

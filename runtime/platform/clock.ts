@@ -40,6 +40,11 @@ function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
   });
 }
 
+/** Milliseconds since some moment, by a clock that nobody sets. */
+export function monotonicMs(): number {
+  return performance.now();
+}
+
 /** Resolves after whatever the event loop has waiting, so that long work lets others have their turn. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {

@@ -3,6 +3,7 @@ import {createServer, type IncomingMessage, type Server, type ServerResponse} fr
 import {getRequestListener} from '@hono/node-server';
 import {AppError} from '../../schemas/errors.ts';
 import {isErrno} from './durable-file.ts';
+import {createUpgradeSocket, type UpgradeSocket} from './upgrade-socket.ts';
 
 export type ListenAddress =
   | {readonly kind: 'tcp'; readonly host: string; readonly port: number}
@@ -39,6 +40,8 @@ export interface ServeOptions {
   readonly fallbackPort?: boolean;
   /** Sees every request first, untouched; true means that it answers. */
   readonly intercept?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+  /** Takes over a connection on which its client asks for another protocol. Without it such a request is a plain one. */
+  readonly upgrade?: (incoming: IncomingMessage, socket: UpgradeSocket) => void;
 }
 
 /**
@@ -48,7 +51,7 @@ export interface ServeOptions {
 export async function serveHttp(
   address: ListenAddress,
   fetch: Fetch,
-  {fallbackPort = false, intercept = () => false}: ServeOptions = {},
+  {fallbackPort = false, intercept = () => false, upgrade}: ServeOptions = {},
 ): Promise<HttpServer> {
   const answer = getRequestListener(
     (request, {incoming}) =>
@@ -58,6 +61,8 @@ export async function serveHttp(
   const server = createServer({keepAlive: true, headersTimeout: 60_000}, (incoming, outgoing) => {
     if (!intercept(incoming, outgoing)) void answer(incoming, outgoing);
   });
+  if (upgrade !== undefined)
+    server.on('upgrade', (incoming, socket, head) => upgrade(incoming, createUpgradeSocket(socket, head)));
   // A request body may arrive as slowly as its sender likes.
   server.requestTimeout = 0;
   if (address.kind === 'unix') {

@@ -1,5 +1,5 @@
 import {readdirSync, readFileSync, readlinkSync} from 'node:fs';
-import {startedWith} from './processes.ts';
+import {startedWith, startVariable} from './processes.ts';
 
 /** The client's end of a TCP connection over loopback, as the server sees it. */
 export interface Peer {
@@ -15,14 +15,24 @@ export interface Peer {
  */
 export function isPeerStartedWith(peer: Peer, assignment: string): boolean {
   const ownNamespace = startedWith(1, assignment);
-  const qualifies = (pid: string) => ownNamespace || startedWith(Number(pid), assignment);
+  return findHolder(peer, (pid) => ownNamespace || startedWith(pid, assignment)) !== null;
+}
+
+/** The variable `name` as the process was started with it that holds the client's end; null where there is none. */
+export function peerVariable(peer: Peer, name: string): string | null {
+  const pid = findHolder(peer, (candidate) => startVariable(candidate, name) !== null);
+  return pid === null ? null : startVariable(pid, name);
+}
+
+function findHolder(peer: Peer, qualifies: (pid: number) => boolean): number | null {
   for (let look = 1; look <= mostLooks; look += 1) {
     const inode = socketInode(peer);
+    if (inode === null) continue;
     const link = `socket:[${inode}]`;
-    if (inode !== null && numericNames('/proc').some((pid) => qualifies(pid) && holds(pid, link)))
-      return true;
+    const pid = numericNames('/proc').find((name) => qualifies(Number(name)) && holds(name, link));
+    if (pid !== undefined) return Number(pid);
   }
-  return false;
+  return null;
 }
 
 /** The kernel prints its table of sockets piece by piece: a row can be missed while others come and go. */

@@ -65,6 +65,12 @@ export function startedWith(pid: number, assignment: string): boolean {
   return environment?.split('\0').includes(assignment) ?? false;
 }
 
+/** A variable of the environment the program was started with; null where it has none or is not ours to look at. */
+export function startVariable(pid: number, name: string): string | null {
+  const environment = readProcFile(`/proc/${pid}/environ`)?.split('\0');
+  return environment?.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1) ?? null;
+}
+
 /** The pids of one process, from our pid namespace inwards; the last is the one it sees itself. Empty when it is gone. */
 export function namespacePids(pid: number): number[] {
   const line = readProcFile(`/proc/${pid}/status`)?.match(/^NSpid:\s*(.*)$/m)?.[1];

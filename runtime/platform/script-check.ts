@@ -1,29 +1,28 @@
-import type {Issue} from '../../schemas/issue.ts';
-import {parseScript} from './script-parser.ts';
+import type {Issue, TextIssue} from '../../schemas/issue.ts';
+import {type ParsedScript, parseScript} from './script-parser.ts';
 
 /** The parser's words for a `return` outside a function, which is how a script answers. */
 const topLevelReturn = /'return' statement can only be used within a function body/;
 
-export function isTopLevelReturn(message: string): boolean {
-  return topLevelReturn.test(message);
-}
-
 /** Syntax problems of a script's text. Empty when it can be loaded; a script is never run to check it. */
 export async function checkScript({path, text}: {path: string; text: string}): Promise<Issue[]> {
-  const {errors, program} = await parseScript(path, text);
+  const parsed = await parseScript(path, text);
+  return syntaxIssues(text, parsed).map((issue) => ({file: path, ...issue}));
+}
+
+/** What keeps a parsed script from being loaded. */
+export function syntaxIssues(text: string, {errors, program}: ParsedScript): TextIssue[] {
   const issues = errors
-    .filter(({message}) => !isTopLevelReturn(message))
+    .filter(({message}) => !topLevelReturn.test(message))
     .map(({message, start}) => ({
-      file: path,
       ...positionOf(text, start),
       code: 'script_syntax',
       message: `${message.replace(/\.?$/, '.')} Correct the script's syntax.`,
     }));
-  const mixed = errors.find(({message}) => isTopLevelReturn(message));
+  const mixed = errors.find(({message}) => topLevelReturn.test(message));
   const exported = program.body.find(({type}) => type.startsWith('Export'));
   if (issues.length === 0 && mixed !== undefined && exported !== undefined) {
     issues.push({
-      file: path,
       ...positionOf(text, mixed.start),
       code: 'script_return_and_export',
       message:

@@ -42,7 +42,7 @@ export async function execHttp(
   const storage = createStorage({
     root: world.home,
     directory: join(world.directory, 'storage'),
-    command: ownCommand(resolve('runtime/main.ts')),
+    command: ownCommand(resolve('runtime/start.ts')),
     clock: systemClock,
     maxFileBytes,
   });

@@ -2,11 +2,13 @@ import {mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import type {ExecutionContext} from 'ava';
+import {callScript} from '../../api/call-response.ts';
 import {deploymentDigest, sha256Of} from '../../runtime/exec/deployment-store.ts';
-import {type ExecService, openExec} from '../../runtime/exec/service.ts';
+import {type ExecOptions, type ExecService, openExec} from '../../runtime/exec/service.ts';
 import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {type Clock, systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {createSecretMask} from '../../runtime/platform/secret-mask.ts';
 import type {Deployment} from '../../schemas/control.ts';
 
 export interface ExecWorld {
@@ -21,21 +23,31 @@ export interface ExecWorld {
 /** An exec service with real script hosts, in a directory of its own. */
 export async function execWorld(
   t: ExecutionContext,
-  {clock = systemClock, idleMs = 60_000}: {clock?: Clock; idleMs?: number} = {},
+  {
+    clock = systemClock,
+    idleMs = 60_000,
+    secrets = [],
+    ...options
+  }: {clock?: Clock; secrets?: readonly string[]} & Pick<
+    ExecOptions,
+    'idleMs' | 'warm' | 'maxResidentBytes' | 'onRunCall'
+  > = {},
 ): Promise<ExecWorld> {
   const directory = mkdtempSync(join(tmpdir(), 'bt-exec-'));
   const home = join(directory, 'home');
   mkdirSync(home);
-  const variables = {PATH: '/usr/bin:/bin', HOODY_BRANCH: 'main'};
+  const variables: Record<string, string> = {PATH: '/usr/bin:/bin', HOODY_BRANCH: 'main'};
+  const mask = createSecretMask(secrets);
   const exec = await openExec({
     directory: join(directory, 'exec'),
     homeDirectory: home,
     socketDirectory: directory,
-    hostCommand: ownCommand(resolve('runtime/main.ts')),
-    environment: () => ({variables}),
+    hostCommand: ownCommand(resolve('runtime/start.ts')),
+    environment: () => ({revision: variables.HOODY_COMMIT ?? null, variables, mask}),
     clock,
     log: silentLog,
     idleMs,
+    ...options,
   });
   t.teardown(async () => {
     await exec.stop({graceMs: 0});
@@ -47,11 +59,11 @@ export async function execWorld(
     home,
     variables,
     call: (target, init) =>
-      exec.call({
-        request: new Request(`http://localhost${target}`, init),
+      callScript(exec.calls, new Request(`http://localhost${target}`, init), {
         path: target.split('?', 1)[0] ?? '/',
         target,
         clientIp: '127.0.0.1',
+        findRun: () => null,
       }),
   };
 }

@@ -19,7 +19,7 @@ export async function startRuntime(
   const child = Bun.spawn({
     cmd: [
       process.execPath,
-      resolve('runtime/main.ts'),
+      resolve('runtime/start.ts'),
       'runtime',
       '--data',
       join(directory, 'store'),

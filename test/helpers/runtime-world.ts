@@ -29,7 +29,7 @@ export async function createRuntimeWorld(t: Teardown): Promise<RuntimeWorld> {
   const child = spawn(
     process.execPath,
     [
-      join(import.meta.dirname, '../../runtime/main.ts'),
+      join(import.meta.dirname, '../../runtime/start.ts'),
       'runtime',
       ...['--data', directories.store, '--home', directories.home, '--workspace', directories.workspace],
       ...[

@@ -31,7 +31,7 @@ export async function createStandaloneWorld(t: Teardown): Promise<StandaloneWorl
   const stateDirectory = join(root, 'state');
   const provider = await createProcessProvider({
     stateDirectory,
-    runtimeCommand: [process.execPath, resolve('runtime/main.ts')],
+    runtimeCommand: [process.execPath, resolve('runtime/start.ts')],
     runtimeDirectory: resolve('runtime'),
     clock: systemClock,
     log: silentLog,

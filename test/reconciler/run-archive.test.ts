@@ -26,6 +26,7 @@ const run: Run = {
   stderr: '',
   truncated: false,
   revision: null,
+  calls: [],
 };
 
 test('only keys of branches name a file: nothing outside of the archive is read', async (t) => {

@@ -24,7 +24,7 @@ function setup(t: ExecutionContext) {
     const child = Bun.spawn({
       cmd: [
         process.execPath,
-        resolve('runtime/main.ts'),
+        resolve('runtime/start.ts'),
         'runtime',
         '--data',
         join(directory, 'store'),

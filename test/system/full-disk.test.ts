@@ -45,7 +45,7 @@ diskTest('a runtime that finds no room for its first files says so and exits 1',
   disk.fill();
   const words = ['runtime', '--data', join(disk.path, 'store'), '--listen', '127.0.0.1:0'];
   const started = Bun.spawn({
-    cmd: [process.execPath, resolve('runtime/main.ts'), ...words],
+    cmd: [process.execPath, resolve('runtime/start.ts'), ...words],
     env: {PATH: '/usr/bin:/bin'},
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -49,6 +49,7 @@ test('a job has the environment of cron, the container and its lines, and nothin
     'GREETING',
     'HOME',
     'HOODY_BRANCH',
+    'HOODY_RUN_ID',
     'LOGNAME',
     'PATH',
     'PWD',

@@ -112,3 +112,24 @@ test('records of the first layout are taken over', async (t) => {
   t.like(createRunStore(again).get('root', 'a'), {stdout: 'kept'});
   again.close();
 });
+
+test('a layout without calls gets them, and keeps its records, pauses and crontabs', async (t) => {
+  const path = await databasePath(t);
+  const former = openRunDatabase(path);
+  former.run('ALTER TABLE runs DROP COLUMN calls');
+  former.run('PRAGMA user_version = 1');
+  former.run(`INSERT INTO runs (id, entry_id, user, schedule, command, status, scheduled_ms, stdout)
+    VALUES ('a', 'e', 'root', '* * * * *', 'true', 'succeeded', 0, 'kept')`);
+  former.run("INSERT INTO pauses (user, entry_id, since_ms) VALUES ('root', 'e', 1)");
+  former.run("INSERT INTO crontab_versions VALUES ('root', 1, 'h', x'00')");
+  former.close();
+  const database = openRunDatabase(path);
+  t.teardown(() => database.close());
+  const runs = createRunStore(database);
+  const call = {url: '/x', status: 500, body: 'no', execution_id: 'i'};
+  t.like(runs.get('root', 'a'), {stdout: 'kept', calls: []});
+  runs.addCall('a', call);
+  t.deepEqual(runs.get('root', 'a')?.calls, [call]);
+  t.is(database.query('SELECT 1 FROM pauses').all().length, 1);
+  t.is(database.query('SELECT 1 FROM crontab_versions').all().length, 1);
+});

@@ -9,7 +9,7 @@ import {execHttp} from '../../helpers/exec-http.ts';
 
 function setup(t: ExecutionContext) {
   const directory = mkdtempSync(join(tmpdir(), 'bt-inspector-'));
-  const command = ownCommand(resolve('runtime/main.ts'));
+  const command = ownCommand(resolve('runtime/start.ts'));
   const inspector = createScriptInspector({command, directory, clock: systemClock});
   t.teardown(() => {
     inspector.stop();

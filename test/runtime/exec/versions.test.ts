@@ -32,10 +32,8 @@ test('a script does not see the pin in its path and query', async (t) => {
 test('a commit that is not kept says so', async (t) => {
   const {exec, call} = await execWorld(t);
   await exec.deploy(versionOf(old, 'a: 1'));
-  const error = await t.throwsAsync(call('/@1234567/rollup'), {instanceOf: AppError});
-  t.is(error?.code, 'VERSION_NOT_FOUND');
-  const excluded = await t.throwsAsync(call(`/@${old}/_hoody/repository/x`), {instanceOf: AppError});
-  t.is(excluded?.code, 'PATH_EXCLUDED');
+  t.like(await (await call('/@1234567/rollup')).json(), {code: 'VERSION_NOT_FOUND'});
+  t.like(await (await call(`/@${old}/_hoody/repository/x`)).json(), {code: 'PATH_EXCLUDED'});
 });
 
 test('rolling back makes a kept version the present one', async (t) => {
@@ -110,16 +108,40 @@ test('a manifest gives a file outside of the scripts a route, a time and methods
     ),
   );
   t.deepEqual(await (await call('/reports/monday')).json(), {day: 'MONDAY'});
-  const refused = await t.throwsAsync(call('/reports/monday', {method: 'POST'}), {instanceOf: AppError});
-  t.is(refused?.code, 'METHOD_NOT_ALLOWED');
-  const late = await t.throwsAsync(call('/forever'), {instanceOf: AppError});
-  t.is(late?.code, 'SCRIPT_TIMEOUT');
-  const excluded = await t.throwsAsync(call(`/${file.replace('.ts', '')}`), {instanceOf: AppError});
-  t.is(excluded?.code, 'PATH_EXCLUDED');
+  const refused = await call('/reports/monday', {method: 'POST'});
+  t.is(refused.headers.get('allow'), 'GET');
+  t.like(await refused.json(), {code: 'METHOD_NOT_ALLOWED'});
+  t.like(await (await call('/forever')).json(), {code: 'SCRIPT_TIMEOUT'});
+  t.like(await (await call(`/${file.replace('.ts', '')}`)).json(), {code: 'PATH_EXCLUDED'});
   t.deepEqual(
     (await exec.list({directory: '', recursive: true})).scripts.map(({path}) => path),
     ['forever.ts'],
   );
+});
+
+test('a manifest lets so many calls of its script in at the same time', async (t) => {
+  const {exec, call} = await execWorld(t);
+  const text = `shared.now = (shared.now ?? 0) + 1;
+    const seen = shared.now;
+    await Bun.sleep(20);
+    shared.now -= 1;
+    return seen;`;
+  await exec.deploy(
+    deploymentOf(
+      {'counts.ts': text},
+      {mounts: [{path: 'single', file: 'counts.ts', settings: {concurrency: 1}}]},
+    ),
+  );
+  const seen = await Promise.all([1, 2, 3].map(async () => (await call('/single')).json()));
+  t.deepEqual(seen, [1, 1, 1]);
+});
+
+test('a manifest that says warm has the host started with the deployment', async (t) => {
+  const {exec} = await execWorld(t);
+  await exec.deploy(
+    deploymentOf({'a.ts': 'return 1'}, {mounts: [{path: 'b', file: 'a.ts', settings: {warm: true}}]}),
+  );
+  t.is((await exec.management()).hosts.restartStatus().hosts, 1);
 });
 
 test('a mount of a file that is not there is refused', async (t) => {

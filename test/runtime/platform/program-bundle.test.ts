@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {bundleProgram} from '../../../runtime/platform/program-bundle.ts';
 
-const runtimeEntry = join(import.meta.dirname, '../../../runtime/main.ts');
+const runtimeEntry = join(import.meta.dirname, '../../../runtime/start.ts');
 
 async function bundle(t: ExecutionContext, entry: string): Promise<Map<string, string>> {
   const directory = await mkdtemp(join(tmpdir(), 'bt-bundle-'));

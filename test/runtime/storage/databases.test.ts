@@ -13,7 +13,7 @@ async function setup(t: ExecutionContext) {
   const databases = createDatabases({
     root: directory,
     directory: join(directory, '.own'),
-    command: ownCommand(resolve('runtime/main.ts')),
+    command: ownCommand(resolve('runtime/start.ts')),
     clock,
   });
   t.teardown(() => {

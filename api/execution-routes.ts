@@ -1,0 +1,74 @@
+import {Hono} from 'hono';
+import type {Executions} from '../runtime/exec/executions.ts';
+import {AppError} from '../schemas/errors.ts';
+import {type ExecutionEvent, executionStatusSchema} from '../schemas/execution.ts';
+import {readCount, readInstant} from './cron-query.ts';
+
+const maxLimit = 200;
+const defaultLimit = 50;
+
+/** The records of calls, with paths below `/api/v1/exec/executions`. */
+export function executionRoutes(executions: Executions): Hono {
+  const app = new Hono();
+
+  app.get('/', (c) => {
+    const query = c.req.query();
+    return c.json(
+      executions.list({
+        script: query.script ?? null,
+        status: readStatus(query.status),
+        commit: query.commit ?? null,
+        runId: query.run ?? null,
+        sinceMs: readInstant(query, 'since'),
+        untilMs: readInstant(query, 'until'),
+        cursor: query.cursor ?? null,
+        limit: readCount(query, 'limit', defaultLimit, maxLimit),
+      }),
+    );
+  });
+
+  app.get('/follow', (c) => {
+    const {script = null, status} = c.req.query();
+    return eventStream((signal) => executions.follow({id: null, script, status: readStatus(status)}, signal));
+  });
+
+  app.get('/:id', (c) => c.json(executions.get(c.req.param('id'))));
+
+  app.get('/:id/follow', (c) => {
+    const id = c.req.param('id');
+    // Before the stream begins, so that an unknown id is an answer of its own.
+    executions.get(id);
+    return eventStream((signal) => executions.follow({id, script: null, status: null}, signal));
+  });
+
+  return app;
+}
+
+/** Throws INVALID_QUERY. */
+function readStatus(text: string | undefined) {
+  if (text === undefined) return null;
+  const status = executionStatusSchema.safeParse(text);
+  if (status.success) return status.data;
+  throw new AppError('INVALID_QUERY', `status is one of ${executionStatusSchema.options.join(', ')}.`);
+}
+
+/** Reads on only as fast as the client does. */
+function eventStream(open: (signal: AbortSignal) => AsyncIterator<ExecutionEvent>): Response {
+  const encoder = new TextEncoder();
+  const left = new AbortController();
+  const events = open(left.signal);
+  const body = new ReadableStream<Uint8Array>({
+    start(stream) {
+      stream.enqueue(encoder.encode(': connected\n\n'));
+    },
+    async pull(stream) {
+      const {value, done} = await events.next();
+      if (done === true) stream.close();
+      else stream.enqueue(encoder.encode(`event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`));
+    },
+    cancel: () => left.abort(),
+  });
+  return new Response(body, {
+    headers: {'content-type': 'text/event-stream', 'cache-control': 'no-store'},
+  });
+}

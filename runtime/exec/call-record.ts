@@ -1,0 +1,64 @@
+import {AppError} from '../../schemas/errors.ts';
+import type {ExecutionError} from '../../schemas/execution.ts';
+import type {SeenAnswer} from './answer-sink.ts';
+import type {ExecutionEnd} from './execution-recorder.ts';
+import type {Attempt} from './invoke.ts';
+import type {LogOptions} from './script-options.ts';
+
+const firstServerError = 500;
+
+/** What the record of a call says of its end. */
+export function endOf(outcome: Attempt | AppError, seen: SeenAnswer, log: LogOptions): ExecutionEnd {
+  const {status, bytes} = seen;
+  const shared = {
+    httpStatus: status,
+    responseBytes: bytes,
+    requestBody: null,
+    responseBody: recordedBody(seen, log),
+  };
+  if (outcome instanceof AppError) {
+    const error = errorOf(outcome);
+    if (outcome.code === 'SCRIPT_TIMEOUT') return {...shared, status: 'timed_out', error};
+    return {...shared, status: outcome.code === 'SCRIPT_HOST_FAILED' ? 'interrupted' : 'failed', error};
+  }
+  if (outcome === 'left') return {...shared, status: 'aborted', error: null};
+  if (outcome !== 'answered') return {...shared, status: 'interrupted', error: null};
+  const isFailure = seen.failure !== null || (status ?? 0) >= firstServerError;
+  return {...shared, status: isFailure ? 'failed' : 'succeeded', error: null};
+}
+
+/** Bytes of the answer that the record keeps. */
+export function keptBodyBytes({level, responseBody, maxBodyBytes}: LogOptions): number {
+  return responseBody === 'full' || level === 'debug' ? maxBodyBytes : 0;
+}
+
+/** Null unless the script asks for them; those that open doors never. */
+export function recordedHeaders(
+  headers: readonly string[],
+  {level, excludedHeaders}: LogOptions,
+): Record<string, string> | null {
+  if (level !== 'full' && level !== 'debug') return null;
+  const pairs: [string, string][] = [];
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = (headers[at] ?? '').toLowerCase();
+    if (!excludedHeaders.includes(name)) pairs.push([name, headers[at + 1] ?? '']);
+  }
+  return Object.fromEntries(pairs);
+}
+
+function recordedBody({body, bytes}: SeenAnswer, log: LogOptions): string | null {
+  const keptBytes = keptBodyBytes(log);
+  if (keptBytes > 0) return body.slice(0, keptBytes);
+  return log.responseBody === 'redacted' ? `[${bytes} bytes]` : null;
+}
+
+function errorOf({code, message, details}: AppError): ExecutionError {
+  return {code, message, file: null, line: null, column: null, ...positionIn(details), stack: message};
+}
+
+function positionIn(details: unknown): Partial<Pick<ExecutionError, 'file' | 'line' | 'column'>> {
+  if (typeof details !== 'object' || details === null || !('line' in details)) return {};
+  const {file, line, column}: {file?: unknown; line?: unknown; column?: unknown} = details;
+  if (typeof file !== 'string' || typeof line !== 'number' || typeof column !== 'number') return {};
+  return {file, line, column};
+}

@@ -1,0 +1,148 @@
+import {type Clock, monotonicMs} from '../platform/clock.ts';
+import type {HostProcess} from './host-process.ts';
+
+/** A call while its script may be running. */
+export interface WatchedCall {
+  readonly file: string;
+  readonly slot: number;
+  readonly startedMs: number;
+  /** Null for no limit. */
+  readonly timeoutMs: number | null;
+  /** Called once when the call is over its time. */
+  readonly onTimeout: () => void;
+  /** Called when the host is blocked and has not begun with the call. */
+  readonly onStuck: () => void;
+  isTimedOut: boolean;
+  /** Its answer is out or nobody waits for it, but its script has not ended. */
+  isReleased: boolean;
+}
+
+export interface HostWatch {
+  /** True while the host's event loop gives no sign of life. */
+  readonly isBlocked: boolean;
+  readonly calls: ReadonlySet<WatchedCall>;
+  add(call: WatchedCall): void;
+  /** The caller has its answer or left; the call stays until its script has ended. */
+  release(call: WatchedCall): void;
+}
+
+export interface HostWatchOptions {
+  readonly host: HostProcess;
+  readonly clock: Clock;
+  readonly maxResidentBytes: number;
+  readonly onUnblocked: () => void;
+  /** Called when no call is left, each time. */
+  readonly onEmpty: () => void;
+  /** The host has to be ended; `file` is the script that is to blame, null where nobody can tell. */
+  readonly onHopeless: (reason: 'timeout' | 'memory', file: string | null) => void;
+}
+
+const tickMs = 50;
+/** A host that has computed for so long and has not answered is blocked, however busy the machine is. */
+const busyCpuMs = 120;
+/** One that waits inside of a system call has longer. */
+const idleSilenceMs = 1000;
+const ticksPerMemoryLook = 20;
+
+/**
+ * Looks after one host for as long as it has calls: their deadlines, its signs of life, its memory. A blocked
+ * host is ended only when a call that may be the one that blocks it is over its time.
+ */
+export function watchHost(options: HostWatchOptions): HostWatch {
+  const {host, clock} = options;
+  const calls = new Set<WatchedCall>();
+  let isLooking = false;
+  let isBlocked = false;
+  let isGone = false;
+  let asked: {readonly atMs: number; readonly cpuMs: number} | null = null;
+
+  function ask(): void {
+    asked = {atMs: monotonicMs(), cpuMs: host.usage()?.cpuMs ?? 0};
+    host.ping(() => {
+      asked = null;
+      if (!isBlocked) return;
+      isBlocked = false;
+      options.onUnblocked();
+    });
+  }
+
+  function lookForLife(): void {
+    if (asked === null) {
+      ask();
+      return;
+    }
+    if (isBlocked) return;
+    const cpuMs = (host.usage()?.cpuMs ?? 0) - asked.cpuMs;
+    if (cpuMs < busyCpuMs && monotonicMs() - asked.atMs < idleSilenceMs) return;
+    isBlocked = true;
+  }
+
+  /** Who may be the one that blocks: the call that has not waited yet, else every call that was begun. */
+  function suspects(): WatchedCall[] {
+    const running = host.slots.running();
+    return [...calls].filter(({slot}) => (running === 0 ? host.slots.isStarted(slot) : slot === running));
+  }
+
+  function lookAtCalls(): void {
+    const nowMs = monotonicMs();
+    for (const call of calls) {
+      if (call.isReleased && host.slots.isEnded(call.slot)) {
+        remove(call);
+        continue;
+      }
+      if (isBlocked && !call.isReleased && !host.slots.isStarted(call.slot)) call.onStuck();
+      if (call.timeoutMs === null || call.isTimedOut || nowMs - call.startedMs < call.timeoutMs) continue;
+      call.isTimedOut = true;
+      call.onTimeout();
+    }
+    if (!isBlocked) return;
+    const guilty = suspects().find(({isTimedOut}) => isTimedOut);
+    if (guilty !== undefined) options.onHopeless('timeout', host.slots.running() === 0 ? null : guilty.file);
+  }
+
+  function lookAtMemory(): void {
+    if ((host.usage()?.residentBytes ?? 0) <= options.maxResidentBytes) return;
+    const [only, ...others] = calls;
+    options.onHopeless('memory', others.length === 0 ? (only?.file ?? null) : null);
+  }
+
+  function remove(call: WatchedCall): void {
+    if (!calls.delete(call)) return;
+    host.slots.release(call.slot);
+    if (calls.size === 0) options.onEmpty();
+  }
+
+  async function look(): Promise<void> {
+    if (isLooking) return;
+    isLooking = true;
+    asked = null;
+    for (let tick = 1; calls.size > 0; tick += 1) {
+      await clock.sleep(tickMs);
+      if (isGone) return;
+      lookForLife();
+      lookAtCalls();
+      if (tick % ticksPerMemoryLook === 0) lookAtMemory();
+    }
+    lookAtMemory();
+    isLooking = false;
+  }
+
+  void host.ended.then(() => {
+    isGone = true;
+    calls.clear();
+  });
+  return {
+    get isBlocked() {
+      return isBlocked;
+    },
+    calls,
+    add(call) {
+      calls.add(call);
+      void look();
+    },
+    release(call) {
+      call.isReleased = true;
+      if (host.slots.isEnded(call.slot)) remove(call);
+    },
+  };
+}

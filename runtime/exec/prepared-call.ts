@@ -1,0 +1,82 @@
+import {AppError} from '../../schemas/errors.ts';
+import type {SecretMask} from '../platform/secret-mask.ts';
+import type {HostOrder, HostPool} from './host-pool.ts';
+import type {MountedRoute} from './mounted-routes.ts';
+import type {ReadyScript, ScriptSet} from './script-set.ts';
+import {withSettings} from './script-settings.ts';
+
+/** Where calls are sent: a deployment's scripts with one set of variables. */
+export interface CallGround extends HostOrder {
+  readonly set: ScriptSet;
+  readonly pool: HostPool;
+  readonly commit: string | null;
+  /** Takes secrets out of what is kept of calls. */
+  readonly mask: SecretMask;
+}
+
+/** Where a call goes. The ground is asked for again as long as no host has begun with the call. */
+export interface Destination {
+  /** Null before the first deployment. */
+  readonly ground: () => CallGround | null;
+  /** As the script sees it, still percent-encoded. */
+  readonly path: string;
+  /** Path and query. */
+  readonly target: string;
+}
+
+/** Everything that is known of a call before it is sent anywhere. */
+export interface PreparedCall {
+  readonly ground: CallGround;
+  readonly destination: Destination;
+  readonly route: MountedRoute;
+  readonly script: ReadyScript;
+  readonly pre: ReadyScript | null;
+  readonly post: ReadyScript | null;
+}
+
+/**
+ * Finds the script of a path in the present deployment; one that comes meanwhile is looked at anew, since a call must
+ * not bring a former generation back. Throws SCRIPT_NOT_FOUND, PATH_EXCLUDED, INVALID_QUERY.
+ */
+export async function prepareCall(destination: Destination): Promise<PreparedCall> {
+  const {ground: present, path} = destination;
+  for (;;) {
+    const ground = present();
+    const route = ground?.set.routes.find(path) ?? null;
+    if (ground === null || route === null) throw notFound(path);
+    try {
+      const [script, pre, post] = await Promise.all([
+        ground.set.ready(route.file),
+        middleware(ground.set, route, 'pre'),
+        middleware(ground.set, route, 'post'),
+      ]);
+      if (present()?.set !== ground.set) continue;
+      if (!script.options.enabled) throw notFound(path);
+      const options = withSettings(script.options, route.settings);
+      return {ground, destination, route, script: {...script, options}, pre, post};
+    } catch (error) {
+      // The files of a former deployment may be gone.
+      if (present()?.set === ground.set) throw error;
+    }
+  }
+}
+
+/** Throws SCRIPT_FAILED with the place of the syntax error. */
+export function refuseUnparsable({script, pre, post}: PreparedCall): void {
+  for (const each of [pre, script, post]) {
+    const issue = each?.compiled.issue ?? null;
+    if (issue === null) continue;
+    const {line, column, message} = issue;
+    const details = {file: each?.ref.file, line, column};
+    throw new AppError('SCRIPT_FAILED', `SyntaxError: ${message}`, {details});
+  }
+}
+
+function middleware(set: ScriptSet, {file}: MountedRoute, name: 'pre' | 'post'): Promise<ReadyScript> | null {
+  const path = set.middleware(file, name);
+  return path === null ? null : set.ready(path);
+}
+
+function notFound(path: string): AppError {
+  return new AppError('SCRIPT_NOT_FOUND', `No script answers ${path}.`);
+}

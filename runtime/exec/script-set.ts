@@ -1,0 +1,74 @@
+import type {ScriptRef} from './call.ts';
+import type {CompiledScript} from './compiled-script.ts';
+import type {CurrentDeployment, ScriptFile} from './deployment-store.ts';
+import {createMountedRoutes, type MountedRoutes} from './mounted-routes.ts';
+import type {ScriptCompiler} from './script-compiler.ts';
+import {readScriptOptions, type ScriptOptions} from './script-options.ts';
+
+/** A script that can be run: it parses, and what its comments say is known. */
+export interface ReadyScript {
+  readonly ref: ScriptRef;
+  readonly options: ScriptOptions;
+  readonly compiled: CompiledScript;
+}
+
+/** What is worked out of one deployment, each part when it is first asked for. */
+export interface ScriptSet {
+  readonly deployment: CurrentDeployment;
+  readonly routes: MountedRoutes;
+  ready(file: string): Promise<ReadyScript>;
+  /** The nearest `pre` or `post` file: that of the script's own directory. Null where there is none. */
+  middleware(file: string, name: 'pre' | 'post'): string | null;
+  /** `_default.env` from the top down, then `<script>.env`. */
+  environmentFiles(file: string): readonly string[];
+}
+
+export function createScriptSet(deployment: CurrentDeployment, compiler: ScriptCompiler): ScriptSet {
+  const files = new Map(deployment.files.map((file) => [file.path, file]));
+  const ready = new Map<string, Promise<ReadyScript>>();
+  const routes = createMountedRoutes(deployment);
+
+  async function prepare(file: ScriptFile): Promise<ReadyScript> {
+    const compiled = await compiler.compile(deployment.directory, file);
+    return {
+      ref: {file: file.path, compiled: compiled.text === null ? null : compiler.cachePathOf(file)},
+      options: readScriptOptions(compiled.comments),
+      // The text is read by the host; here it would only take room.
+      compiled: {...compiled, text: null},
+    };
+  }
+
+  return {
+    deployment,
+    routes,
+    ready(path) {
+      const known = ready.get(path);
+      if (known !== undefined) return known;
+      const file = files.get(path);
+      if (file === undefined) throw new Error(`${path} is not in the deployment`);
+      const preparing = prepare(file);
+      ready.set(path, preparing);
+      // A failure of the machine is no property of the script; the next call tries again.
+      preparing.catch(() => ready.delete(path));
+      return preparing;
+    },
+    middleware(file, name) {
+      const directory = directoryOf(file);
+      return [`${directory}${name}.ts`, `${directory}${name}.js`].find((path) => files.has(path)) ?? null;
+    },
+    environmentFiles(file) {
+      const parents = directoryOf(file).split('/').slice(0, -1);
+      const defaults = ['', ...parents.map((_, index) => `${parents.slice(0, index + 1).join('/')}/`)];
+      const candidates = [
+        ...defaults.map((directory) => `${directory}_default.env`),
+        file.replace(/\.[jt]s$/, '.env'),
+      ];
+      return candidates.filter((path) => files.has(path));
+    },
+  };
+}
+
+/** With its slash; empty at the top. */
+function directoryOf(file: string): string {
+  return file.slice(0, file.lastIndexOf('/') + 1);
+}

@@ -1,0 +1,21 @@
+/**
+ * The program that a container runs. The runtime starts it again for its helpers: script hosts, the parser,
+ * the reader of databases; each of them loads its own part only.
+ */
+export async function startProgram([word, ...args]: readonly string[]): Promise<void> {
+  if (word === 'script-host') {
+    const {scriptHostMain} = await import('./exec/script-host.ts');
+    await scriptHostMain(args);
+  } else if (word === 'script-inspector') {
+    const {inspectorMain} = await import('./exec/inspector-process.ts');
+    inspectorMain();
+  } else if (word === 'storage-sqlite') {
+    const {sqliteMain} = await import('./storage/sqlite-process.ts');
+    sqliteMain();
+  } else {
+    const {runtimeMain} = await import('./main.ts');
+    await runtimeMain(word === undefined ? [] : [word, ...args]);
+  }
+}
+
+if (import.meta.main) void startProgram(process.argv.slice(2));
