@@ -92,7 +92,7 @@ export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Pr
     crontabs.unshift({file: crontabPath, user: 'root', text: '', sha256: sha256(new Uint8Array())});
   }
   const repository = createRepositoryFiles(reader);
-  const added = await resolveManifests(manifests, scripts, repository);
+  const added = await resolveManifests(manifests, scripts, repository, reader.readFile);
   return {
     commit: tree.commit,
     rootTree: tree.rootTree,
