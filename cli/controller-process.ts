@@ -6,6 +6,7 @@ import {createControllerApp} from '../api/controller-app.ts';
 import {createControllerGuard} from '../api/controller-guard.ts';
 import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
+import {refuseFullHost} from '../reconciler/admission.ts';
 import {rememberScriptIssues} from '../reconciler/branch-files.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
@@ -38,6 +39,7 @@ import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {Config, EnvironmentConfig, RepositoryConfig} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {branchScriptCheck} from './branch-script-check.ts';
 import {
   hasControllerFile,
   readControllerFile,
@@ -159,6 +161,12 @@ async function startLocked({
     smtp_url: await readSmtpUrl(config, environment),
     max_entries: config.max_entries,
   };
+  const limits = {
+    previewsPerRepository: config.limits.previews_per_repository,
+    minFreeDiskPercent: config.limits.min_free_disk_percent,
+    minFreeMemoryPercent: config.limits.min_free_memory_percent,
+  };
+  const room = () => readHostRoom(stateDirectory);
   const inspector = createScriptInspector({
     command: ownCommand(Bun.main),
     directory: stateDirectory,
@@ -170,18 +178,14 @@ async function startLocked({
     records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
     client,
-    checkScript: rememberScriptIssues(inspector.check, rememberedScripts),
+    checkScript: branchScriptCheck(rememberScriptIssues(inspector.check, rememberedScripts)),
     scriptImports: (script) => inspector.ask('imports', script),
     clock,
     log,
     random: Math.random,
     baseUrl: () => baseUrl,
-    limits: {
-      previewsPerRepository: config.limits.previews_per_repository,
-      minFreeDiskPercent: config.limits.min_free_disk_percent,
-      minFreeMemoryPercent: config.limits.min_free_memory_percent,
-    },
-    room: () => readHostRoom(stateDirectory),
+    limits,
+    room,
     readSecret: (source) => readSecret(source, environment),
     previewRun: config.previews.run,
     settings: containerSettings,
@@ -203,6 +207,7 @@ async function startLocked({
     timeZone: config.timezone,
     concurrency: config.concurrency,
     stopGraceMs: config.stop_grace,
+    admit: async () => refuseFullHost(await room(), limits),
   });
   const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
   const app = createControllerApp({

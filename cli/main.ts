@@ -184,6 +184,34 @@ function createProgram(
       finish(await (await import('./commands/logs.ts')).logs(branch, job, flags, environment, terminal)),
     );
 
+  const job = (command: Command) =>
+    client(
+      command.argument('<branch>', 'name or key').argument('<job>', 'name or beginning of the id'),
+    ).option('--user <name>', 'user whose job it is', 'root');
+  job(
+    program
+      .command('run')
+      .description(
+        'run a job now, as cron would, and show its output; exit code 1 where it does not succeed',
+      ),
+  ).action(async (branch, name, flags) =>
+    finish(await (await import('./commands/jobs.ts')).runJob(branch, name, flags, environment, terminal)),
+  );
+  job(program.command('why').description('whether and why a job ran in a minute'))
+    .option('--at <time>', 'RFC 3339, or HH:MM for the last time it was so late in UTC (default: now)')
+    .action(async (branch, name, flags) =>
+      finish(await (await import('./commands/jobs.ts')).whyJob(branch, name, flags, environment, terminal)),
+    );
+  job(program.command('pause').description('keep a job from running for a while; pushes do not end it'))
+    .option('--for <duration>', 'it ends by itself then, for example 8h')
+    .option('--reason <text>', 'shown wherever the pause is')
+    .action(async (branch, name, flags) =>
+      finish(await (await import('./commands/jobs.ts')).pauseJob(branch, name, flags, environment, terminal)),
+    );
+  job(program.command('resume').description('end the pause of a job')).action(async (branch, name, flags) =>
+    finish(await (await import('./commands/jobs.ts')).resumeJob(branch, name, flags, environment, terminal)),
+  );
+
   client(
     program
       .command('restore')

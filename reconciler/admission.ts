@@ -47,15 +47,22 @@ export function createAdmission({
   return {
     async admit(record) {
       if (record.live) return;
-      const {freeDiskPercent, freeMemoryPercent} = await room();
-      refuseBelow('disk', freeDiskPercent, limits.minFreeDiskPercent);
-      refuseBelow('memory', freeMemoryPercent, limits.minFreeMemoryPercent);
+      refuseFullHost(await room(), limits);
       takePlace(record);
     },
     leave({repository, key}) {
       admitted.get(repository)?.delete(key);
     },
   };
+}
+
+/** Throws HOST_FULL with what to do. */
+export function refuseFullHost(
+  {freeDiskPercent, freeMemoryPercent}: HostRoom,
+  limits: Pick<PreviewLimits, 'minFreeDiskPercent' | 'minFreeMemoryPercent'>,
+): void {
+  refuseBelow('disk', freeDiskPercent, limits.minFreeDiskPercent);
+  refuseBelow('memory', freeMemoryPercent, limits.minFreeMemoryPercent);
 }
 
 function refuseBelow(what: 'disk' | 'memory', freePercent: number, leastPercent: number): void {

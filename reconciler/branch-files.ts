@@ -5,7 +5,6 @@ import {deployedScript} from './deployed-script.ts';
 import {type ManifestFile, resolveManifests} from './manifest-files.ts';
 import type {BranchFiles, CrontabFile, ScriptFile} from './observation.ts';
 import {createRepositoryFiles} from './repository-files.ts';
-import {scheduleIssue} from './script-schedule.ts';
 import type {HoodyFile, HoodyTree, RepositoryFile} from './sources/source.ts';
 
 /** Finds what is wrong in a script's text. Never throws for what is in it. */
@@ -72,7 +71,7 @@ export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Pr
     } else if (/\.ya?ml$/.test(path)) issues.push(...yamlIssues(path, bytes));
   }
   const repository = createRepositoryFiles(reader);
-  const added = await resolveManifests(manifests, scripts, repository);
+  const added = await resolveManifests(manifests, scripts, repository, reader.readFile);
   return {
     commit: tree.commit,
     rootTree: tree.rootTree,
@@ -114,9 +113,8 @@ async function fileIssues(file: HoodyFile, bytes: Uint8Array, checkScript: Scrip
   if (!/\.[jt]s$/.test(file.path)) return [];
   const text = decodeUtf8(bytes);
   if (text === null) return [issueAt(file, 'encoding_invalid', 'The script is not UTF-8 text.')];
-  const schedule = scheduleIssue(file.path, text);
   const issues = await checkScript({path: file.path, text});
-  return [...issues.map((issue) => ({...issue, file: file.path})), ...(schedule === null ? [] : [schedule])];
+  return issues.map((issue) => ({...issue, file: file.path}));
 }
 
 function yamlIssues(path: string, bytes: Uint8Array): Issue[] {

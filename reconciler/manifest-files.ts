@@ -1,9 +1,17 @@
-import {environmentFileText, type ManifestScript, parseManifest} from '../schemas/exec-manifest.ts';
+import {
+  environmentFileText,
+  type Manifest,
+  type ManifestScript,
+  parseManifest,
+} from '../schemas/exec-manifest.ts';
 import type {Issue} from '../schemas/issue.ts';
 import {repositoryFilesDirectory, type ScriptMount} from '../schemas/script-settings.ts';
+import type {ParsedYaml} from '../schemas/yaml-file.ts';
 import {deployedScript} from './deployed-script.ts';
+import {type PackagesEntry, readPackageFiles} from './manifest-packages.ts';
 import type {ScriptFile} from './observation.ts';
 import type {RepositoryFiles} from './repository-files.ts';
+import type {RepositoryFile} from './sources/source.ts';
 
 export interface ManifestFile {
   /** From the repository's root. */
@@ -18,6 +26,8 @@ export interface ManifestResult {
   readonly issues: readonly Issue[];
 }
 
+type ParsedManifest = ParsedYaml<Manifest>;
+
 interface Entry {
   readonly script: ManifestScript;
   readonly issue: (key: keyof ManifestScript, code: string, message: string) => Issue;
@@ -31,6 +41,7 @@ export async function resolveManifests(
   manifests: readonly ManifestFile[],
   own: readonly ScriptFile[],
   repository: RepositoryFiles,
+  readFile: (path: string) => Promise<RepositoryFile>,
 ): Promise<ManifestResult> {
   const parsed = manifests.map(({file, text}) => ({file, ...parseManifest(text, file)}));
   const entries = parsed.flatMap(({file, value, positionOf}) =>
@@ -69,14 +80,31 @@ export async function resolveManifests(
     if (problem !== null) issues.push(issue('env', 'env_conflict', problem));
   }
   const added = repository.collected();
+  const [packages, ...others] = packagesEntries(parsed);
+  issues.push(
+    ...others.map(({issue}) => issue('packages_twice', 'Another manifest names `packages` already.')),
+  );
+  const installed = packages === undefined ? noPackages : await readPackageFiles(packages, own, readFile);
   return {
     scripts: [
+      ...installed.scripts,
       ...added.scripts,
       ...[...environments].map(([path, text]) => deployedScript(path, Buffer.from(text))),
     ],
     mounts,
-    issues: [...issues, ...added.issues],
+    issues: [...issues, ...installed.issues, ...added.issues],
   };
+}
+
+const noPackages = {scripts: [], issues: []};
+
+function packagesEntries(parsed: readonly (ParsedManifest & {file: string})[]): PackagesEntry[] {
+  return parsed.flatMap(({file, value, positionOf}) => {
+    const directory = value?.packages;
+    if (directory === undefined) return [];
+    const at = {file, ...positionOf(['packages'])};
+    return [{directory, issue: (code: string, message: string) => ({...at, code, message})}];
+  });
 }
 
 interface Problem {

@@ -11,6 +11,8 @@ export interface StandaloneOptions extends UpkeepOptions {
   /** IANA zone of schedules in containers made from now on. */
   readonly timeZone: string;
   readonly stopGraceMs: number;
+  /** Rejects with HOST_FULL where no more containers are to be made now. */
+  readonly admit: () => Promise<void>;
 }
 
 /** Containers that people made: no branch owns them, and the loop never touches them. Errors are AppErrors. */
@@ -25,7 +27,7 @@ export interface StandaloneContainers {
   find(idOrName: string): Container | null;
   /**
    * Resolves when its kits answer and its schedule runs. Whatever fails, and where the signal aborts, nothing is left.
-   * Throws INVALID_NAME, NAME_TAKEN, SNAPSHOT_NOT_FOUND, PROVIDER_UNAVAILABLE.
+   * Throws INVALID_NAME, NAME_TAKEN, SNAPSHOT_NOT_FOUND, HOST_FULL, PROVIDER_UNAVAILABLE.
    */
   create(request: CreateContainer, options: {signal: AbortSignal}): Promise<ContainerFacts>;
   /** It is not found from here on; resolves when jobs, processes and files are gone. Throws CONTAINER_NOT_FOUND. */
@@ -53,6 +55,7 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
   ): Promise<ContainerFacts> => {
     const taken = (await provider.list()).some((container) => container.name === name);
     if (taken) throw nameTaken(name);
+    await options.admit();
     const container = await provider.create({
       name,
       labels: {[labelNames.standalone]: stages.making},

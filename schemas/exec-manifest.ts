@@ -58,6 +58,13 @@ const scriptEntrySchema = z
 export const manifestSchema = z
   .strictObject({
     version: z.literal(1),
+    packages: z
+      .union([z.literal('.'), scriptPathSchema])
+      .optional()
+      .meta({
+        description:
+          'Directory of the repository, "." for its root, whose package.json and lock file say which packages scripts find.',
+      }),
     scripts: z.array(scriptEntrySchema).max(1000).default([]),
   })
   .meta({id: 'ExecManifest', title: '.hoody/exec/*.yaml'});

@@ -13,6 +13,7 @@ import {silentLog} from '../../runtime/platform/log.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {isTimeZone} from '../../schemas/schedule/zone.ts';
 import type {ScheduleChange} from '../../schemas/schedule-change.ts';
+import {branchScriptCheck} from '../branch-script-check.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {planMarkdown, planText} from '../plan-text.ts';
 import {type Environment, readConfig} from '../settings.ts';
@@ -90,7 +91,7 @@ async function compare(
   if (baseTree === undefined || headTree === undefined) throw new Error('two commits have two trees');
   const tree = await source.diffTrees(null, headTree, {signal});
   const readerAt = (commit: string): CommitReader => ({
-    checkScript: inspector.check,
+    checkScript: branchScriptCheck(inspector.check),
     scriptImports: (script) => inspector.ask('imports', script),
     readFile: (path) => source.readFile(commit, path, {signal}),
   });

@@ -43,8 +43,8 @@ export async function status(
   return branches.every(isReady) ? exitCodes.ok : exitCodes.notReady;
 }
 
-/** A branch in the trash is where it should be. */
+/** A branch in the trash, or one that is merged, is where it should be. */
 export function isReady(branch: Branch): boolean {
   const ready = branch.conditions.find(({type}) => type === 'Ready');
-  return ready?.status === 'True' || ready?.reason === 'trashed';
+  return ready?.status === 'True' || ready?.reason === 'trashed' || ready?.reason === 'merged';
 }

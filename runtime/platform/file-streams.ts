@@ -1,36 +1,42 @@
-import {open} from 'node:fs/promises';
+import {type FileHandle, open} from 'node:fs/promises';
 
 const chunkBytes = 256 * 1024;
 
-/** The bytes `first` to `last` (both included, from 0) of a file, read as they are taken. */
+/** The bytes `first` to `last` (both included, from 0) of a file, read as they are taken. A stream that nobody reads opens nothing. */
 export function readBytes(
   path: string,
   {first, last}: {first: number; last: number},
 ): ReadableStream<Uint8Array> {
-  const opened = open(path, 'r');
-  // A reader that never comes leaves the failure to nobody.
-  opened.catch(() => {});
+  let file: FileHandle | null = null;
   let position = first;
+  const close = async () => {
+    const opened = file;
+    file = null;
+    await opened?.close();
+  };
   return new ReadableStream<Uint8Array>(
     {
       async pull(stream) {
-        const file = await opened;
-        const length = Math.min(chunkBytes, last + 1 - position);
-        const {bytesRead, buffer} =
-          length <= 0
-            ? {bytesRead: 0, buffer: new Uint8Array()}
-            : await file.read(new Uint8Array(length), 0, length, position);
-        if (bytesRead === 0) {
-          await file.close();
-          stream.close();
-          return;
+        try {
+          file ??= await open(path, 'r');
+          const length = Math.min(chunkBytes, last + 1 - position);
+          const {bytesRead, buffer} =
+            length <= 0
+              ? {bytesRead: 0, buffer: new Uint8Array()}
+              : await file.read(new Uint8Array(length), 0, length, position);
+          if (bytesRead === 0) {
+            await close();
+            stream.close();
+            return;
+          }
+          position += bytesRead;
+          stream.enqueue(buffer.subarray(0, bytesRead));
+        } catch (error) {
+          await close();
+          throw error;
         }
-        position += bytesRead;
-        stream.enqueue(buffer.subarray(0, bytesRead));
       },
-      async cancel() {
-        await (await opened).close();
-      },
+      cancel: close,
     },
     {highWaterMark: 0},
   );

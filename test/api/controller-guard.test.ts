@@ -42,7 +42,7 @@ test('S26: of the domain only the hosts of kits are served', async (t) => {
     'hoody.com',
     'www.hoody.com',
     `${id}.hoody.com`,
-    `${id}-files-1.hoody.com`,
+    `${id}-watch-1.hoody.com`,
     `${id}-cron-1.hoody.com.evil.example`,
     `${id}-cron-1.evil.example`,
     `x.${id}-cron-1.hoody.com`,

@@ -17,7 +17,10 @@ import {execWorld} from '../helpers/exec-world.ts';
 function servedBy(app: Hono, prefix = ''): string[] {
   return app.routes
     .filter(({method}) => method !== 'ALL')
-    .map(({method, path}) => `${method.toLowerCase()} ${prefix}${path.replace('/*', '/{path}')}`);
+    .map(
+      ({method, path}) =>
+        `${method.toLowerCase()} ${prefix}${path.replace('/*', '/{path}').replace(/:(\w+)/g, '{$1}')}`,
+    );
 }
 
 const describedIn = (table: readonly Route[]) => table.map(({method, path}) => `${method} ${path}`).sort();

@@ -70,7 +70,7 @@ const hosts = [
   {host: 'localhost', kit: null},
   {host: `ctr_${id}-cron-1.hoody.com`, kit: 'cron'},
   {host: `${id}-n-1.localhost:80`, kit: 'notifications'},
-  {host: `${id}-files-1.hoody.com`, kit: null},
+  {host: `${id}-watch-1.hoody.com`, kit: null},
   {host: 'main-1f0c9a3e-exec-1.hoody.com', kit: 'exec'},
 ] as const;
 const header = fc.oneof(

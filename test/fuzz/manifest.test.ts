@@ -59,6 +59,7 @@ const script = fc
   .map(([path, fields]) => [`  - path: ${path}`, ...fields].join('\n'));
 const text = fc.oneof(
   fc.array(script, {maxLength: 5}).map((scripts) => ['version: 1', 'scripts:', ...scripts].join('\n')),
+  piece.map((directory) => `version: 1\npackages: ${directory}`),
   fc.array(fc.oneof(piece, field), {maxLength: 8}).map((lines) => lines.join('\n')),
 );
 
@@ -80,16 +81,17 @@ test('any text is a manifest or a list of issues that point into it, and nothing
     t,
     fc.asyncProperty(text, async (written) => {
       const asked: string[] = [];
+      const ask = (path: string) => {
+        asked.push(path);
+        return readFile(path);
+      };
       const repository = createRepositoryFiles({
         checkScript: inspections.check,
         scriptImports: inspections.imports,
-        readFile: (path) => {
-          asked.push(path);
-          return readFile(path);
-        },
+        readFile: ask,
       });
       const manifest = {file: '.hoody/exec/m.yaml', text: written};
-      const {scripts, mounts, issues} = await resolveManifests([manifest], own, repository);
+      const {scripts, mounts, issues} = await resolveManifests([manifest], own, repository, ask);
       const lines = written.split('\n').length;
       const paths = new Set([...own, ...scripts].map(({path}) => path));
       return (

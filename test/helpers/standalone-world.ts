@@ -63,6 +63,7 @@ export async function createStandaloneWorld(t: Teardown): Promise<StandaloneWorl
         timeZone: 'UTC',
         concurrency: 2,
         stopGraceMs: 2000,
+        admit: async () => {},
         ...change,
       });
       opened.push(standalone);

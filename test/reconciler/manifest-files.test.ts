@@ -185,3 +185,35 @@ test('_hoody cannot be committed', refusing, {
   files: {'.hoody/exec/a.ts': '', '.hoody/exec/_hoody/repository/a.ts': ''},
   expect: [['.hoody/exec/_hoody/repository/a.ts', 1, 1, 'path_reserved']],
 });
+
+test('packages may be those of another directory of the repository', async (t) => {
+  const files = {
+    '.hoody/exec/m.yaml': 'version: 1\npackages: app\n',
+    'app/package.json': '{}',
+    'app/bun.lock': '{}',
+    'app/.npmrc': 'registry=http://127.0.0.1:1',
+    'app/other.txt': '',
+  };
+  const {scripts, issues} = await readCommitted(t, files);
+  t.deepEqual(issues, []);
+  t.deepEqual(scripts.map(({path}) => path).sort(), ['.npmrc', 'bun.lock', 'm.yaml', 'package.json']);
+});
+
+for (const [what, packages, files, code] of [
+  ['a directory without package.json', 'app', {'app/bun.lock': '{}'}, 'packages_missing'],
+  ['a directory without lock file', '.', {'package.json': '{}'}, 'packages_missing'],
+  [
+    'a linked package.json',
+    '.',
+    {'package.json': {mode: 'symlink', content: '/etc/passwd'}, 'bun.lock': '{}'},
+    'packages_missing',
+  ],
+  ['packages beside those of the scripts', '.', {'.hoody/exec/package.json': '{}'}, 'packages_twice'],
+  ['a directory outside of the repository', '../app', {}, 'value_invalid'],
+] as const) {
+  test(`refuses ${what}`, async (t) => {
+    const text = `version: 1\npackages: ${packages}\n`;
+    const {issues} = await readCommitted(t, {'.hoody/exec/m.yaml': text, ...files});
+    t.like(issues, {length: 1, 0: {file: '.hoody/exec/m.yaml', line: 2, column: 11, code}});
+  });
+}

@@ -4,6 +4,7 @@ import test, {type ExecutionContext} from 'ava';
 import type {Container} from '../../reconciler/containers/provider.ts';
 import type {StandaloneContainers} from '../../reconciler/standalone-containers.ts';
 import {plainSettings} from '../../schemas/control.ts';
+import {AppError} from '../../schemas/errors.ts';
 import {createStandaloneWorld, type StandaloneWorld} from '../helpers/standalone-world.ts';
 
 const noSignal = {signal: new AbortController().signal};
@@ -106,6 +107,14 @@ test('a clone has the workspace of its snapshot and an empty data directory', as
   const {container: clone} = await standalone.create({from: 'base'}, noSignal);
   t.is(await readFile(join(home(clone.id, 'srv'), 'a.txt'), 'utf8'), 'of the workspace');
   await t.throwsAsync(readFile(join(home(clone.id, 'data'), 'events.db')), {code: 'ENOENT'});
+});
+
+test('on a full host nothing is made', async (t) => {
+  const world = await createStandaloneWorld(t);
+  const full = new AppError('HOST_FULL', 'no disk is left');
+  const standalone = await world.open({admit: () => Promise.reject(full)});
+  await t.throwsAsync(standalone.create({}, noSignal), {code: 'HOST_FULL'});
+  t.deepEqual(await world.directories(), []);
 });
 
 test('where the settings cannot be handed over nothing is left', async (t) => {

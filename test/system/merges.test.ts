@@ -19,6 +19,7 @@ test('S33: a merged preview is torn down before the live branch runs what it bro
     merged.conditions.find(({type}) => type === 'Ready'),
     {status: 'False', reason: 'merged'},
   );
+  t.is((await world.run('status', 'feature/billing')).code, 0);
   const left = merged.history.find(({message}) => message.includes('merged'));
   const applied = live.history.find(({revision}) => revision === commit);
   t.true((left?.at ?? '') <= (applied?.at ?? ''), `${left?.at} ${applied?.at}`);

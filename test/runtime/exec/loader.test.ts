@@ -2,6 +2,7 @@ import {readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import {compileScript} from '../../../runtime/exec/compile.ts';
+import {scheduleIssues} from '../../../runtime/exec/schedule-comment.ts';
 import {readScriptOptions} from '../../../runtime/exec/script-options.ts';
 import type {Execution} from '../../../schemas/execution.ts';
 import {deploymentOf, execWorld} from '../../helpers/exec-world.ts';
@@ -91,6 +92,13 @@ test('comments count up to the first code only', (t) => {
   t.is(readScriptOptions('// @timeout unlimited').timeoutMs, null);
   t.is(readScriptOptions('// @timeout soon').timeoutMs, 30 * 60_000);
   t.deepEqual(readScriptOptions('// @token a\n// @token b').tokens, ['a', 'b']);
+});
+
+test('@schedule in a branch is an issue with the line for the crontab', (t) => {
+  const text = '// @schedule 0 1 * * *\nreturn 1';
+  const [issue] = scheduleIssues({path: '.hoody/exec/jobs/index.ts', text});
+  t.like(issue, {file: '.hoody/exec/jobs/index.ts', line: 1, column: 4, code: 'schedule_in_script'});
+  t.true(issue?.message.endsWith('0 1 * * * curl -fsS "$HOODY_EXEC_URL/jobs"'));
 });
 
 test('a warning stands in the record of a call', async (t) => {

@@ -1,5 +1,6 @@
 import test from 'ava';
 import {AppError} from '../../../schemas/errors.ts';
+import {execHttp} from '../../helpers/exec-http.ts';
 import {deploymentOf, execWorld} from '../../helpers/exec-world.ts';
 
 const scripts = {
@@ -60,7 +61,7 @@ test('a tree has directories first, as deep as was asked for', async (t) => {
 });
 
 test('a moved script answers at its new path only', async (t) => {
-  const {exec, call} = await execWorld(t);
+  const {exec, call, json} = await execHttp(t);
   await exec.deploy(deploymentOf({'a.ts': 'return "a"', 'c.ts': 'return "c"'}));
   t.like(await exec.move({from: 'a.ts', to: 'deep/b.ts', overwrite: false}), {
     moved: true,
@@ -69,8 +70,7 @@ test('a moved script answers at its new path only', async (t) => {
     size: 10,
   });
   t.is(await (await call('/deep/b')).text(), 'a');
-  const gone = await call('/a');
-  t.like(await gone.json(), {code: 'SCRIPT_NOT_FOUND'});
+  t.like(await json('GET', '/a'), {status: 404, body: {code: 'SCRIPT_NOT_FOUND'}});
   const clash = await t.throwsAsync(exec.move({from: 'c.ts', to: 'deep/b.ts', overwrite: false}), {
     instanceOf: AppError,
   });

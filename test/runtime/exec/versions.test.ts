@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import test from 'ava';
 import {keptVersions, openDeploymentStore} from '../../../runtime/exec/deployment-store.ts';
 import {AppError} from '../../../schemas/errors.ts';
+import {execHttp} from '../../helpers/exec-http.ts';
 import {deploymentOf, execWorld} from '../../helpers/exec-world.ts';
 
 const old = 'a'.repeat(40);
@@ -30,10 +31,10 @@ test('a script does not see the pin in its path and query', async (t) => {
 });
 
 test('a commit that is not kept says so', async (t) => {
-  const {exec, call} = await execWorld(t);
+  const {exec, json} = await execHttp(t);
   await exec.deploy(versionOf(old, 'a: 1'));
-  t.like(await (await call('/@1234567/rollup')).json(), {code: 'VERSION_NOT_FOUND'});
-  t.like(await (await call(`/@${old}/_hoody/repository/x`)).json(), {code: 'PATH_EXCLUDED'});
+  t.like(await json('GET', '/@1234567/rollup'), {status: 404, body: {code: 'VERSION_NOT_FOUND'}});
+  t.like(await json('GET', `/@${old}/_hoody/repository/x`), {status: 403, body: {code: 'PATH_EXCLUDED'}});
 });
 
 test('rolling back makes a kept version the present one', async (t) => {
@@ -90,7 +91,7 @@ test('what was kept needs not be sent again', async (t) => {
 });
 
 test('a manifest gives a file outside of the scripts a route, a time and methods', async (t) => {
-  const {exec, call} = await execWorld(t);
+  const {exec, json} = await execHttp(t);
   const file = '_hoody/repository/src/jobs/daily.ts';
   await exec.deploy(
     deploymentOf(
@@ -107,12 +108,10 @@ test('a manifest gives a file outside of the scripts a route, a time and methods
       },
     ),
   );
-  t.deepEqual(await (await call('/reports/monday')).json(), {day: 'MONDAY'});
-  const refused = await call('/reports/monday', {method: 'POST'});
-  t.is(refused.headers.get('allow'), 'GET');
-  t.like(await refused.json(), {code: 'METHOD_NOT_ALLOWED'});
-  t.like(await (await call('/forever')).json(), {code: 'SCRIPT_TIMEOUT'});
-  t.like(await (await call(`/${file.replace('.ts', '')}`)).json(), {code: 'PATH_EXCLUDED'});
+  t.deepEqual((await json('GET', '/reports/monday')).body, {day: 'MONDAY'});
+  t.like(await json('POST', '/reports/monday'), {status: 405, body: {code: 'METHOD_NOT_ALLOWED'}});
+  t.like(await json('GET', '/forever'), {status: 504, body: {code: 'SCRIPT_TIMEOUT'}});
+  t.like(await json('GET', `/${file.replace('.ts', '')}`), {status: 403, body: {code: 'PATH_EXCLUDED'}});
   t.deepEqual(
     (await exec.list({directory: '', recursive: true})).scripts.map(({path}) => path),
     ['forever.ts'],
