@@ -90,7 +90,10 @@ export async function openScriptCompiler({
 
   function stop(): void {
     idle.abort();
-    child?.kill('SIGKILL');
+    const former = child;
+    // Nothing is sent to a process that is about to end.
+    child = null;
+    former?.kill('SIGKILL');
   }
 
   function parse(path: string, cachePath: string): Promise<void> {
