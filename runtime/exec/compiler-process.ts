@@ -2,7 +2,7 @@ import {readFile, rename, writeFile} from '../platform/files.ts';
 import {connectParent} from '../platform/parent-process.ts';
 import {createSerialLock} from '../platform/serial-lock.ts';
 import {compileScript} from './compile.ts';
-import {type CompileReply, type CompileRequest, compileRequestSchema} from './compiled-script.ts';
+import {type CompileReply, type CompileRequest, createCompileRequestSchema} from './compiled-script.ts';
 
 /**
  * Parses scripts for the runtime that started us, in a process of its own: the parser is large, and a text may
@@ -10,8 +10,9 @@ import {type CompileReply, type CompileRequest, compileRequestSchema} from './co
  */
 export function compilerMain(): void {
   const inTurn = createSerialLock();
+  const requestSchema = createCompileRequestSchema();
   const parent = connectParent((message) => {
-    const request = compileRequestSchema.parse(message);
+    const request = requestSchema.parse(message);
     void inTurn(async () => parent.send(await reply(request)));
   });
 }

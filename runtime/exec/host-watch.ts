@@ -37,14 +37,14 @@ export interface HostWatchOptions {
   readonly onHopeless: (reason: 'timeout' | 'memory', file: string | null) => void;
 }
 
-const tickMs = 50;
+const tickMs = 40;
 /** A host that has computed for so long and has not answered is blocked, however busy the machine is. */
-const busyCpuMs = 120;
+const busyCpuMs = 100;
 /** Looks are counted and not time: where the machine leaves us no time either, nothing is known of the host. */
 const busyLooks = 3;
 /** One that sleeps inside of a system call has longer; one that wants to run and may not is not blocked. */
-const sleepingLooks = 20;
-const ticksPerMemoryLook = 20;
+const sleepingLooks = 25;
+const ticksPerMemoryLook = 25;
 
 /**
  * Looks after one host for as long as it has calls: their deadlines, its signs of life, its memory. A blocked

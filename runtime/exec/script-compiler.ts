@@ -4,7 +4,11 @@ import {type Child, startChild} from '../platform/child-process.ts';
 import type {Clock} from '../platform/clock.ts';
 import {readTextIfPresent} from '../platform/durable-file.ts';
 import {mkdir, readdir, rm} from '../platform/files.ts';
-import {type CompiledScript, compiledScriptSchema, compileReplySchema} from './compiled-script.ts';
+import {
+  type CompiledScript,
+  createCompiledScriptSchema,
+  createCompileReplySchema,
+} from './compiled-script.ts';
 import type {ScriptFile} from './deployment-store.ts';
 
 export interface ScriptCompiler {
@@ -48,12 +52,13 @@ export async function openScriptCompiler({
   let lastId = 0;
 
   function start(): Child {
+    const replySchema = createCompileReplySchema();
     const started = startChild({
       command: [...command, 'script-compiler'],
       environment: environment(),
       directory: cacheDirectory,
       onMessage(message) {
-        const {id, error} = compileReplySchema.parse(message);
+        const {id, error} = replySchema.parse(message);
         const done = waiting.get(id)?.done;
         waiting.delete(id);
         if (error === null) done?.resolve();
@@ -156,7 +161,7 @@ async function readCached(path: string): Promise<CompiledScript | null> {
   const text = await readTextIfPresent(path);
   if (text === null) return null;
   try {
-    return compiledScriptSchema.parse(JSON.parse(text));
+    return createCompiledScriptSchema().parse(JSON.parse(text));
   } catch {
     // The cache is not written durably; what cannot be read is made anew.
     return null;
