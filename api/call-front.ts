@@ -3,12 +3,14 @@ import type {ScriptCall} from '../runtime/exec/calls.ts';
 import type {AnswerSink} from '../runtime/exec/invoke.ts';
 import type {ExecService} from '../runtime/exec/service.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import type {Peer} from '../runtime/platform/peer-process.ts';
 import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
 import {KIT_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {asAppError, errorResponse} from './errors.ts';
 import {refuseForeign, refuseMisdirected} from './host-guard.ts';
 import {selectKit} from './kit-selection.ts';
+import {peerOf} from './peer-guard.ts';
 
 export interface CallFrontOptions {
   readonly exec: Pick<ExecService, 'calls' | 'websockets'>;
@@ -16,7 +18,7 @@ export interface CallFrontOptions {
   readonly trusted: boolean;
   readonly allowedHosts: readonly string[];
   /** The run of a job whose process holds the other end of the connection. */
-  readonly findRun: (peer: {ip: string; port: number}) => string | null;
+  readonly findRun: (peer: Peer) => string | null;
   readonly log: Log;
 }
 
@@ -44,13 +46,19 @@ export function createCallFront(options: CallFrontOptions): CallFront {
     const selection = selectKit({host, kitHeader, path});
     if (selection.part !== 'exec' || selection.prefixed) return null;
     if (!trusted) refuseMisdirected(new Headers({host}), allowedHosts);
-    const {remoteAddress: ip = '', remotePort: port = 0} = incoming.socket;
+    const {socket} = incoming;
     const request = {
       method: incoming.method ?? 'GET',
       headers: incoming.rawHeaders,
       body: hasBody(incoming) ? incoming : null,
     };
-    return {request, path, target, clientIp: ip, findRun: () => options.findRun({ip, port})};
+    return {
+      request,
+      path,
+      target,
+      clientIp: socket.remoteAddress ?? '',
+      findRun: () => options.findRun(peerOf(socket)),
+    };
   }
 
   return {

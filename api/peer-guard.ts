@@ -1,4 +1,5 @@
 import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {Peer} from '../runtime/platform/peer-process.ts';
 import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
 import {AppError} from '../schemas/errors.ts';
 
@@ -12,13 +13,13 @@ export interface PeerGuard {
  * Containers that share the host's network can reach each other's addresses. This refuses every connection that
  * does not come from a process of the container itself; others go through the controller.
  */
-export function createPeerGuard(isOwn: (peer: {ip: string; port: number}) => boolean): PeerGuard {
+export function createPeerGuard(isOwn: (peer: Peer) => boolean): PeerGuard {
   /** Asked once for each connection: it cannot change hands unseen, and the answer costs a walk through procfs. */
   const own = new WeakSet<object>();
 
   function refusal({socket}: IncomingMessage): AppError | null {
     if (own.has(socket)) return null;
-    if (isOwn({ip: socket.remoteAddress ?? '', port: socket.remotePort ?? 0})) {
+    if (isOwn(peerOf(socket))) {
       own.add(socket);
       return null;
     }
@@ -43,4 +44,10 @@ export function createPeerGuard(isOwn: (peer: {ip: string; port: number}) => boo
       return true;
     },
   };
+}
+
+/** Both ends of a connection; of a unix socket there is nothing to tell. */
+export function peerOf(socket: IncomingMessage['socket']): Peer {
+  const {remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0} = socket;
+  return {ip: remoteAddress, port: remotePort, server: {ip: localAddress, port: localPort}};
 }

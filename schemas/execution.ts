@@ -1,15 +1,8 @@
 import * as z from 'zod';
+import {executionStatuses} from './execution-status.ts';
 import {issueSchema} from './issue.ts';
 
-export const executionStatusSchema = z.enum([
-  'running',
-  'succeeded',
-  'failed',
-  'timed_out',
-  'aborted',
-  'interrupted',
-]);
-export type ExecutionStatus = z.infer<typeof executionStatusSchema>;
+export const executionStatusSchema = z.enum(executionStatuses);
 
 export const executionErrorSchema = z.object({
   code: z.string(),

@@ -1,4 +1,5 @@
-import type {Execution, ExecutionError, ExecutionEvent, ExecutionStatus} from '../../schemas/execution.ts';
+import type {Execution, ExecutionError, ExecutionEvent} from '../../schemas/execution.ts';
+import type {ExecutionStatus} from '../../schemas/execution-status.ts';
 import {type Clock, monotonicMs} from '../platform/clock.ts';
 import type {Log} from '../platform/log.ts';
 import type {MaskedStream, SecretMask} from '../platform/secret-mask.ts';

@@ -1,4 +1,5 @@
-import type {Execution, ExecutionStatus} from '../../schemas/execution.ts';
+import type {Execution} from '../../schemas/execution.ts';
+import type {ExecutionStatus} from '../../schemas/execution-status.ts';
 import {type Database, openSqliteFile} from '../platform/sqlite-file.ts';
 
 export interface ExecutionFilter {

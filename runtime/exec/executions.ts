@@ -1,5 +1,6 @@
 import {AppError} from '../../schemas/errors.ts';
-import type {Execution, ExecutionEvent, ExecutionList, ExecutionStatus} from '../../schemas/execution.ts';
+import type {Execution, ExecutionEvent, ExecutionList} from '../../schemas/execution.ts';
+import type {ExecutionStatus} from '../../schemas/execution-status.ts';
 import type {ExecutionRecorder} from './execution-recorder.ts';
 import type {ExecutionFilter, ExecutionStore} from './execution-store.ts';
 

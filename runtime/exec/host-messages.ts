@@ -1,30 +1,31 @@
 import * as z from 'zod';
 
-/** What a host tells the runtime beside the answers to calls. Scripts may find a way to write to this channel. */
-export const hostMessageSchema = z.discriminatedUnion('type', [
-  z.object({type: z.literal('ready')}),
-  /** Answers `{type: 'sockets'}`: websockets are taken too. */
-  z.object({type: z.literal('sockets_ready')}),
-  z.object({type: z.literal('pong'), ping: z.int()}),
-  z.object({
-    type: z.literal('output'),
-    executionId: z.string().max(64),
-    chunks: z.array(z.tuple([z.enum(['stdout', 'stderr']), z.string()])),
-    /** Characters that were left out before these chunks. */
-    leftOut: z.int(),
-  }),
-  z.object({
-    type: z.literal('failed'),
-    executionId: z.string().max(64),
-    failure: z.object({
-      message: z.string(),
-      file: z.string().nullable(),
-      line: z.int().nullable(),
-      column: z.int().nullable(),
-      stack: z.string(),
+/** What a host tells the runtime beside the answers to calls. Made when a host is started: most runtimes wait without. */
+export const createHostMessageSchema = () =>
+  z.discriminatedUnion('type', [
+    z.object({type: z.literal('ready')}),
+    /** Answers `{type: 'sockets'}`: websockets are taken too. */
+    z.object({type: z.literal('sockets_ready')}),
+    z.object({type: z.literal('pong'), ping: z.int()}),
+    z.object({
+      type: z.literal('output'),
+      executionId: z.string().max(64),
+      chunks: z.array(z.tuple([z.enum(['stdout', 'stderr']), z.string()])),
+      /** Characters that were left out before these chunks. */
+      leftOut: z.int(),
     }),
-  }),
-]);
-export type HostMessage = z.infer<typeof hostMessageSchema>;
+    z.object({
+      type: z.literal('failed'),
+      executionId: z.string().max(64),
+      failure: z.object({
+        message: z.string(),
+        file: z.string().nullable(),
+        line: z.int().nullable(),
+        column: z.int().nullable(),
+        stack: z.string(),
+      }),
+    }),
+  ]);
+export type HostMessage = z.infer<ReturnType<typeof createHostMessageSchema>>;
 export type ScriptFailure = Extract<HostMessage, {type: 'failed'}>['failure'];
 export type OutputChunk = Extract<HostMessage, {type: 'output'}>['chunks'][number];

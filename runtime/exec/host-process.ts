@@ -7,7 +7,7 @@ import {rm} from '../platform/files.ts';
 import {createHostConnections, type HostConnections} from '../platform/host-connections.ts';
 import {type ProcessUsage, readProcessUsage} from '../platform/process-usage.ts';
 import {createSlots, type SlotOwner} from '../platform/shared-slots.ts';
-import {type HostMessage, hostMessageSchema} from './host-messages.ts';
+import {createHostMessageSchema, type HostMessage} from './host-messages.ts';
 
 /** What a host says of a call beside its answer. */
 export type CallMessage = Extract<HostMessage, {executionId: string}>;
@@ -48,6 +48,7 @@ const readyWithinMs = 60_000;
 export function startHostProcess(start: HostStart): HostProcess {
   const {command, environment, workingDirectory, socketDirectory, scriptsDirectory, clock} = start;
   const socketPath = join(socketDirectory, `exec-${randomBytes(4).toString('hex')}.sock`);
+  const messageSchema = createHostMessageSchema();
   const slots = createSlots(`${socketPath}.slots`);
   const connections = createHostConnections(socketPath);
   const ready = Promise.withResolvers<void>();
@@ -62,7 +63,7 @@ export function startHostProcess(start: HostStart): HostProcess {
     directory: workingDirectory,
     onMessage(message) {
       // A script may find a way to write to this channel; what is not one of our messages is dropped.
-      const {data, success} = hostMessageSchema.safeParse(message);
+      const {data, success} = messageSchema.safeParse(message);
       if (!success) return;
       if (data.type === 'ready') {
         isReady = true;

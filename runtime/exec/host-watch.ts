@@ -37,12 +37,14 @@ export interface HostWatchOptions {
   readonly onHopeless: (reason: 'timeout' | 'memory', file: string | null) => void;
 }
 
-const tickMs = 50;
+const tickMs = 40;
 /** A host that has computed for so long and has not answered is blocked, however busy the machine is. */
-const busyCpuMs = 120;
-/** One that waits inside of a system call has longer. */
-const idleSilenceMs = 1000;
-const ticksPerMemoryLook = 20;
+const busyCpuMs = 100;
+/** Looks are counted and not time: where the machine leaves us no time either, nothing is known of the host. */
+const busyLooks = 3;
+/** One that sleeps inside of a system call has longer; one that wants to run and may not is not blocked. */
+const sleepingLooks = 25;
+const ticksPerMemoryLook = 25;
 
 /**
  * Looks after one host for as long as it has calls: their deadlines, its signs of life, its memory. A blocked
@@ -54,10 +56,10 @@ export function watchHost(options: HostWatchOptions): HostWatch {
   let isLooking = false;
   let isBlocked = false;
   let isGone = false;
-  let asked: {readonly atMs: number; readonly cpuMs: number} | null = null;
+  let asked: {readonly cpuMs: number; looks: number} | null = null;
 
   function ask(): void {
-    asked = {atMs: monotonicMs(), cpuMs: host.usage()?.cpuMs ?? 0};
+    asked = {cpuMs: host.usage()?.cpuMs ?? 0, looks: 0};
     host.ping(() => {
       asked = null;
       if (!isBlocked) return;
@@ -71,9 +73,12 @@ export function watchHost(options: HostWatchOptions): HostWatch {
       ask();
       return;
     }
-    if (isBlocked) return;
-    const cpuMs = (host.usage()?.cpuMs ?? 0) - asked.cpuMs;
-    if (cpuMs < busyCpuMs && monotonicMs() - asked.atMs < idleSilenceMs) return;
+    asked.looks += 1;
+    if (isBlocked || asked.looks < busyLooks) return;
+    const usage = host.usage();
+    const isBusy = (usage?.cpuMs ?? 0) - asked.cpuMs >= busyCpuMs;
+    const isAsleep = asked.looks >= sleepingLooks && usage?.isRunnable !== true;
+    if (!isBusy && !isAsleep) return;
     isBlocked = true;
   }
 

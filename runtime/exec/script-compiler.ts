@@ -2,7 +2,7 @@ import {join} from 'node:path';
 import {AppError} from '../../schemas/errors.ts';
 import {readTextIfPresent} from '../platform/durable-file.ts';
 import {mkdir, readdir, readFile, rename, rm, writeFile} from '../platform/files.ts';
-import {type CompiledScript, compiledScriptSchema} from './compiled-script.ts';
+import {type CompiledScript, createCompiledScriptSchema} from './compiled-script.ts';
 import type {ScriptFile} from './deployment-store.ts';
 import {isUnparsable, type ScriptInspector} from './script-inspector.ts';
 
@@ -86,7 +86,7 @@ async function readCached(path: string): Promise<CompiledScript | null> {
   const text = await readTextIfPresent(path);
   if (text === null) return null;
   try {
-    return compiledScriptSchema.parse(JSON.parse(text));
+    return createCompiledScriptSchema().parse(JSON.parse(text));
   } catch {
     // The cache is not written durably; what cannot be read is made anew.
     return null;

@@ -5,6 +5,8 @@ import {startedWith, startVariable} from './processes.ts';
 export interface Peer {
   readonly ip: string;
   readonly port: number;
+  /** Our end. One address and port of a client may belong to connections to several servers at once. */
+  readonly server: {readonly ip: string; readonly port: number};
 }
 
 /**
@@ -25,9 +27,11 @@ export function peerVariable(peer: Peer, name: string): string | null {
 }
 
 function findHolder(peer: Peer, qualifies: (pid: number) => boolean): number | null {
-  for (let look = 1; look <= mostLooks; look += 1) {
+  let foundLooks = 0;
+  for (let look = 1; look <= mostLooks && foundLooks < mostFoundLooks; look += 1) {
     const inode = socketInode(peer);
     if (inode === null) continue;
+    foundLooks += 1;
     const link = `socket:[${inode}]`;
     const pid = numericNames('/proc').find((name) => qualifies(Number(name)) && holds(name, link));
     if (pid !== undefined) return Number(pid);
@@ -36,26 +40,39 @@ function findHolder(peer: Peer, qualifies: (pid: number) => boolean): number | n
 }
 
 /** The kernel prints its table of sockets piece by piece: a row can be missed while others come and go. */
-const mostLooks = 5;
+const mostLooks = 25;
+/** A socket that is found and that nobody of interest holds is looked for once more: it may be on its way to a child. */
+const mostFoundLooks = 2;
 
-/** The inode of the socket whose local address is the peer's; null when the kernel lists none. */
-function socketInode({ip, port}: Peer): string | null {
+/** The inode of the socket that leads from the peer to us; null when the kernel lists none. */
+function socketInode({ip, port, server}: Peer): string | null {
+  const [client, own] = [tableAddress(ip, port), tableAddress(server.ip, server.port)];
+  if (client === null || own === null) return null;
+  const mapped = '0000000000000000FFFF0000';
+  return (
+    inodeIn('/proc/net/tcp', `: ${client} ${own} `) ??
+    inodeIn('/proc/net/tcp6', `: ${mapped}${client} ${mapped}${own} `)
+  );
+}
+
+/** As the kernel prints it: the address as one little-endian number. Null for what is no IPv4 loopback address. */
+function tableAddress(ip: string, port: number): string | null {
   const bytes = /^(?:::ffff:)?(127)\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/i.exec(ip)?.slice(1);
   if (bytes === undefined) return null;
-  // The kernel prints the address as one little-endian number.
   const hex = (value: number, digits: number) => value.toString(16).toUpperCase().padStart(digits, '0');
   const address = bytes
     .map((byte) => hex(Number(byte), 2))
     .toReversed()
     .join('');
-  const v4 = `${address}:${hex(port, 4)}`;
-  return inodeIn('/proc/net/tcp', v4) ?? inodeIn('/proc/net/tcp6', `0000000000000000FFFF0000${v4}`);
+  return `${address}:${hex(port, 4)}`;
 }
 
-function inodeIn(table: string, localAddress: string): string | null {
-  const rows = readOrEmpty(table).split('\n');
-  const row = rows.map((line) => line.trim().split(/\s+/)).find((fields) => fields[1] === localAddress);
-  const inode = row?.[9];
+/** `connection` is both ends of it as they stand in the row. */
+function inodeIn(table: string, connection: string): string | null {
+  const text = readOrEmpty(table);
+  // A busy host has thousands of rows, of which one is of interest.
+  const at = text.indexOf(connection);
+  const inode = at === -1 ? undefined : text.slice(at, text.indexOf('\n', at)).trim().split(/\s+/)[9];
   // A socket that nobody holds any more has inode 0.
   return inode === undefined || inode === '0' ? null : inode;
 }

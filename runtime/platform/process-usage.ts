@@ -4,6 +4,8 @@ export interface ProcessUsage {
   /** User and system time so far, in steps of 10 ms. */
   readonly cpuMs: number;
   readonly residentBytes: number;
+  /** It runs or waits for its turn; else it sleeps or waits inside of a system call. */
+  readonly isRunnable: boolean;
 }
 
 /** The same on every Linux that Bun runs on. */
@@ -19,6 +21,7 @@ export function readProcessUsage(pid: number): ProcessUsage | null {
     return {
       cpuMs: ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond,
       residentBytes: Number(resident ?? 0) * 1024,
+      isRunnable: fields[0] === 'R',
     };
   } catch {
     // No procfs, or it ended: there is nothing to tell.

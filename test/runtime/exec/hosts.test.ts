@@ -76,17 +76,17 @@ test('a deadline ends only its own call: one that waits beside a blocking call t
 });
 
 test('a call that had begun beside one that blocks for ever is told who is to blame', async (t) => {
-  const {exec, call} = await execWorld(t);
+  const {exec, call, home} = await execWorld(t);
   await exec.deploy(
     deploymentOf({
       'spins.ts': '// @timeout 400\nwhile (true);',
-      'waits.ts': 'res.setHeader("x", "y"); await new Promise(() => {});',
+      'waits.ts': "fs.writeFileSync('begun', ''); await new Promise(() => {});",
       'hello.ts': hello,
     }),
   );
   await call('/hello');
   const waits = call('/waits');
-  await call('/hello');
+  await begun(home);
   const spins = (await (await call('/spins')).json()) as Refusal;
   t.is(spins.code, 'SCRIPT_TIMEOUT');
   const bystander = (await (await waits).json()) as Refusal;

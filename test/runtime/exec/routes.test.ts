@@ -1,5 +1,5 @@
 import test from 'ava';
-import {findRoute} from '../../../runtime/exec/routes.ts';
+import {createRouteTable, findRoute} from '../../../runtime/exec/routes.ts';
 import {AppError} from '../../../schemas/errors.ts';
 
 const files = [
@@ -66,6 +66,25 @@ test('a file below scripts/ comes before the alias', routes, {path: '/scripts/ow
 test('middleware is no route', routes, {path: '/pre', file: null});
 test('declarations are no route', routes, {path: '/types.d', file: null});
 test('other files are no route', routes, {path: '/data.json', file: null});
+
+test('a look in ten thousand scripts touches only those on its way', (t) => {
+  const files = Array.from({length: 10_000}, (_, index) => `d${index % 100}/s${index}.ts`);
+  const table = createRouteTable([...files, '[any]/[name].ts']);
+  for (const index of [0, 5507, 9999]) t.is(table.find(`/d${index % 100}/s${index}`)?.file, files[index]);
+  t.deepEqual(table.find('/d7/none'), {file: '[any]/[name].ts', parameters: {any: 'd7', name: 'none'}});
+});
+
+test('hostile paths find nothing outside of the set', (t) => {
+  for (const path of [
+    '/../hello',
+    '/%2e%2e/hello',
+    '/..%2f..%2fetc/passwd',
+    '/hello.ts',
+    '/__proto__',
+    '/constructor',
+  ])
+    t.is(findRoute(['hello.ts', 'x/../y.ts'], path)?.file ?? null, null, path);
+});
 
 test('reserved segments are refused at any depth', (t) => {
   for (const path of ['/node_modules/x', '/a/.git', '/_sdk', '/a%2F_hoody%2Fb', '/.hoody-cache']) {
