@@ -1,0 +1,101 @@
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {Log} from '../runtime/platform/log.ts';
+import {KIT_HEADER} from '../schemas/control.ts';
+import {AppError} from '../schemas/errors.ts';
+import {refuseMisdirected} from './host-guard.ts';
+import {selectKit} from './kit-selection.ts';
+import {readPipePath} from './pipe-path.ts';
+import {headerPairs, hopByHopHeaders, relay} from './stream-relay.ts';
+
+/**
+ * Takes the requests for the pipe kit out of a listener of all kits and passes them to the kit's own socket, where
+ * bodies do not go through `node:http`. `socketPath` starts the kit with its first request. True where it answers.
+ */
+export function createPipeFront({
+  socketPath,
+  trusted,
+  allowedHosts,
+  log,
+}: {
+  socketPath: () => Promise<string>;
+  trusted: boolean;
+  allowedHosts: readonly string[];
+  log: Log;
+}) {
+  return (incoming: IncomingMessage, outgoing: ServerResponse): boolean => {
+    const {headers, url: target = '/'} = incoming;
+    const host = headers.host ?? '';
+    const kitHeader = trusted ? headers[KIT_HEADER] : undefined;
+    const {part} = selectKit({
+      host,
+      kitHeader: typeof kitHeader === 'string' ? kitHeader : null,
+      path: target.split('?', 1)[0] ?? '/',
+    });
+    if (part !== 'pipe') return false;
+    try {
+      if (!trusted) refuseMisdirected(new Headers({host}), allowedHosts);
+      refuseOldReceiver(incoming);
+    } catch (error) {
+      refuse(outgoing, error, log);
+      return true;
+    }
+    socketPath().then(
+      (path) =>
+        relay({
+          incoming,
+          outgoing,
+          socketPath: path,
+          path: target,
+          headers: ownHeaders(incoming),
+          responseHeaders: (answer) =>
+            headerPairs(answer.rawHeaders)
+              .filter(([name]) => !hopByHopHeaders.has(name.toLowerCase()))
+              .flat(),
+          onUnreachable: (error) => refuse(outgoing, error, log),
+        }),
+      (error: unknown) => refuse(outgoing, error, log),
+    );
+    return true;
+  };
+}
+
+/**
+ * In HTTP/1.0 the end of a body of unknown length is the end of the connection, and `node:http` on this engine cannot
+ * end one as an error: a transfer that breaks off would look complete.
+ */
+function refuseOldReceiver({httpVersion, method, url = '/'}: IncomingMessage): void {
+  if (httpVersion !== '1.0' || method !== 'GET') return;
+  if (readPipePath(url.split('?', 1)[0] ?? '/').kind === 'page') return;
+  throw new AppError(
+    'HTTP_VERSION_TOO_OLD',
+    "With HTTP/1.0 a transfer that breaks off looks complete here. Use HTTP/1.1, or the pipe service's own address (--pipe-listen).",
+  );
+}
+
+/** `Expect` was met by the listener. */
+function ownHeaders({rawHeaders}: IncomingMessage): string[] {
+  return headerPairs(rawHeaders)
+    .filter(([name]) => {
+      const lower = name.toLowerCase();
+      return (
+        !hopByHopHeaders.has(lower) &&
+        lower !== 'content-length' &&
+        lower !== 'expect' &&
+        lower !== KIT_HEADER
+      );
+    })
+    .flat();
+}
+
+function refuse(outgoing: ServerResponse, error: unknown, log: Log): void {
+  if (!(error instanceof AppError)) log.error('the pipe kit does not answer', {error});
+  const known =
+    error instanceof AppError
+      ? error
+      : new AppError('BACKEND_ERROR', 'The pipe kit does not answer. Try again.');
+  outgoing.writeHead(known.status, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'X-Content-Type-Options': 'nosniff',
+  });
+  outgoing.end(`[ERROR] ${known.message}\n`);
+}
