@@ -113,10 +113,16 @@ class Connection implements ByteSocket {
       return false;
     }
     const taken = this.#raw.write(bytes);
-    // Negative where the connection is broken: `closed` follows.
+    if (taken < 0) this.#breakDown();
     if (taken < 0 || taken >= bytes.length) return true;
     this.#keep(bytes.subarray(taken));
     return false;
+  }
+
+  /** Of a unix socket that is paused the engine does not tell that the other side has closed; only writing shows it. */
+  #breakDown(): void {
+    // Later, for whoever writes is in the middle of something.
+    queueMicrotask(() => this.reset());
   }
 
   #keep(bytes: Uint8Array): void {
@@ -127,7 +133,10 @@ class Connection implements ByteSocket {
   flush(): void {
     for (let next = this.#kept[0]; next !== undefined && !this.#closed; next = this.#kept[0]) {
       const taken = this.#raw.write(next);
-      if (taken < 0) return;
+      if (taken < 0) {
+        this.#breakDown();
+        return;
+      }
       this.#keptBytes -= taken;
       if (taken < next.length) {
         this.#kept[0] = next.subarray(taken);
