@@ -54,7 +54,7 @@ export interface PipeNameContext {
 /** A form's fields before its file may take so long. */
 const partTimeoutMs = 30_000;
 /** So long the news of a broken connection may take to come back. */
-const probeMs = 500;
+const probeMs = 250;
 const probeStepMs = 20;
 
 export function createPipeName(key: string | null, context: PipeNameContext): PipeName {
@@ -331,9 +331,13 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
     async probeSender() {
       if (state?.phase !== 'waiting' || sending === null) return;
       const {sender} = sending;
-      sender.say(lines.rival());
-      for (let waitedMs = 0; waitedMs < probeMs && sending?.sender === sender; waitedMs += probeStepMs)
-        await clock.sleep(probeStepMs);
+      const isThere = () => sending?.sender === sender;
+      // Through a relay the first line only breaks the far connection, and the second one shows that here.
+      for (const line of [lines.rival(), lines.rivalRefused()]) {
+        if (isThere()) sender.say(line);
+        for (let waitedMs = 0; waitedMs < probeMs && isThere(); waitedMs += probeStepMs)
+          await clock.sleep(probeStepMs);
+      }
     },
     snapshot: () => (state === null ? (last ?? idleSnapshot) : snapshot(state)),
     endWaiting() {

@@ -55,6 +55,7 @@ export const lines = {
       present,
     }),
   rival: () => info('rival', 'Another sender came for this name.'),
+  rivalRefused: () => info('rival_refused', 'It was refused, since you are still here.'),
   streaming: (receivers: number) =>
     info('streaming', `Streaming to ${receivers} receiver(s)...`, {receivers}),
   rate: (receivers: number, bytesPerSecond: number) =>
