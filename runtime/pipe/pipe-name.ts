@@ -197,11 +197,14 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
   }
 
   function dropReceiver(party: PartyId, left: number): void {
-    const receipt = transfer?.remove(party) ?? null;
-    const receiver = receivers.get(party);
+    const label = receivers.get(party)?.label ?? null;
     receivers.delete(party);
-    if (receipt !== null) departed.push(receipt);
-    sending?.sender.say(lines.left(receiver?.label ?? null, receipt?.bytes ?? 0, left));
+    const tell = (receipt: Receipt | null) => {
+      if (receipt !== null) departed.push(receipt);
+      sending?.sender.say(lines.left(label, receipt?.bytes ?? 0, left));
+    };
+    if (transfer === null) tell(null);
+    else transfer.remove(party, tell);
   }
 
   function expire(party: PartyId, missing: 'sender' | 'receivers'): void {

@@ -22,8 +22,8 @@ export interface Transfer {
   receivers(): readonly ReceiverProgress[];
   start(): void;
   add(party: PartyId, receiver: Receiver): void;
-  /** Null where it was not there. */
-  remove(party: PartyId): Receipt | null;
+  /** Tells what it got before the others go on without it; null where it was not there. */
+  remove(party: PartyId, tell: (receipt: Receipt | null) => void): void;
   /** Ends the answers of all receivers as complete. */
   complete(): Receipt[];
   /** Breaks them off. */
@@ -206,14 +206,12 @@ export function createTransfer(options: TransferOptions): Transfer {
       peak = Math.max(peak, places.size);
       pump.add(sink);
     },
-    remove(party) {
+    remove(party, tell) {
       const place = places.get(party);
-      if (place === undefined) return null;
       places.delete(party);
-      const receipt = receiptOf(place, null);
-      place.sink.cut();
-      pump.remove(place.sink);
-      return receipt;
+      tell(place === undefined ? null : receiptOf(place, null));
+      place?.sink.cut();
+      if (place !== undefined) pump.remove(place.sink);
     },
     complete: () => finish((sink) => sink.end(), hash?.copy().digest('hex') ?? null),
     cut: () => finish((sink) => sink.cut(), null),
