@@ -22,6 +22,7 @@ export function createPipeFront({
   allowedHosts: readonly string[];
   log: Log;
 }) {
+  const inTurn = createTurns(mostConnecting);
   return (incoming: IncomingMessage, outgoing: ServerResponse): boolean => {
     const {headers, url: target = '/'} = incoming;
     const host = headers.host ?? '';
@@ -39,23 +40,46 @@ export function createPipeFront({
       refuse(outgoing, error, log);
       return true;
     }
-    socketPath().then(
-      (path) =>
-        relay({
-          incoming,
-          outgoing,
-          socketPath: path,
-          path: target,
-          headers: ownHeaders(incoming),
-          responseHeaders: (answer) =>
-            headerPairs(answer.rawHeaders)
-              .filter(([name]) => !hopByHopHeaders.has(name.toLowerCase()))
-              .flat(),
-          onUnreachable: (error) => refuse(outgoing, error, log),
-        }),
-      (error: unknown) => refuse(outgoing, error, log),
-    );
+    inTurn(async (onConnected) => {
+      relay({
+        incoming,
+        outgoing,
+        socketPath: await socketPath(),
+        path: target,
+        headers: ownHeaders(incoming),
+        responseHeaders: (answer) =>
+          headerPairs(answer.rawHeaders)
+            .filter(([name]) => !hopByHopHeaders.has(name.toLowerCase()))
+            .flat(),
+        onConnected,
+        onUnreachable: (error) => refuse(outgoing, error, log),
+      });
+    }).catch((error: unknown) => refuse(outgoing, error, log));
     return true;
+  };
+}
+
+/** The kit accepts connections in the same process: more at once than its backlog holds would be refused. */
+const mostConnecting = 100;
+
+/** Lets so many at a time go, each until it calls back. */
+function createTurns(most: number) {
+  let going = 0;
+  const waiting: (() => void)[] = [];
+  return async (go: (done: () => void) => Promise<void>): Promise<void> => {
+    if (going >= most) await new Promise<void>((resolve) => waiting.push(resolve));
+    going += 1;
+    let isDone = false;
+    const done = () => {
+      if (isDone) return;
+      isDone = true;
+      going -= 1;
+      waiting.shift()?.();
+    };
+    await go(done).catch((error: unknown) => {
+      done();
+      throw error;
+    });
   };
 }
 

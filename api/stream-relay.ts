@@ -11,6 +11,8 @@ export interface Relayed {
   /** Names and values in turns, without those that delimit the body. */
   readonly headers: readonly string[];
   readonly responseHeaders: (answer: IncomingMessage) => string[];
+  /** The connection to the socket is made, or has failed. */
+  readonly onConnected?: () => void;
   /** Nobody answered; nothing has been sent to the client yet. */
   readonly onUnreachable: (error: Error) => void;
 }
@@ -40,6 +42,8 @@ export function relay(relayed: Relayed): void {
     method: incoming.method ?? 'GET',
     headers: [...relayed.headers, ...framing],
   });
+  const {onConnected = () => {}} = relayed;
+  upstream.once('socket', (socket) => socket.once('connect', onConnected).once('close', onConnected));
   upstream.on('response', (answer) => {
     outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer));
     pipeline(answer, outgoing, (error) => {
@@ -57,6 +61,8 @@ export function relay(relayed: Relayed): void {
     upstream.end();
     return;
   }
+  // The other side answers before there is a body.
+  upstream.flushHeaders();
   pipeline(incoming, upstream, () => {
     // Either side's end is handled by the listeners above.
   });

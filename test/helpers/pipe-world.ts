@@ -1,5 +1,5 @@
 import {once} from 'node:events';
-import {mkdtemp, rm} from 'node:fs/promises';
+import {mkdtemp, readdir, rm} from 'node:fs/promises';
 import {connect, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -15,6 +15,8 @@ export interface PipeWorld {
   readonly direct: string;
   /** Below the address of all kits, with the prefix. */
   readonly common: string;
+  /** Names in the only directory that the kit may write to. */
+  files(): Promise<string[]>;
   stop(options: {graceMs: number}): Promise<void>;
 }
 
@@ -49,7 +51,12 @@ export async function createPipeWorld(
     await server.close({graceMs: 0});
     await rm(directory, {recursive: true, force: true});
   });
-  return {direct: kit.url ?? '', common: `${server.url}/api/v1/pipe`, stop: kit.stop};
+  return {
+    direct: kit.url ?? '',
+    common: `${server.url}/api/v1/pipe`,
+    files: () => readdir(directory),
+    stop: kit.stop,
+  };
 }
 
 /** A client on a connection of its own that says exactly what it is told to. */
@@ -60,6 +67,7 @@ export class RawClient {
   readonly #prefix: string;
   #waiters: (() => void)[] = [];
   isOver = false;
+  receivedBytes = 0;
   /** True where the connection ended with an error instead of an end. */
   wasReset = false;
 
@@ -70,6 +78,7 @@ export class RawClient {
     this.#socket = connect({host: hostname, port: Number(port)});
     this.#socket.on('data', (chunk: Buffer) => {
       this.#chunks.push(chunk);
+      this.receivedBytes += chunk.length;
       this.#wake();
     });
     this.#socket.on('error', () => {
@@ -167,8 +176,8 @@ export class RawClient {
   }
 
   async untilBytes(count: number): Promise<void> {
-    while (this.#chunks.reduce((sum, {length}) => sum + length, 0) < count) {
-      if (this.isOver) throw new Error(`ended after ${this.bytes.length} bytes`);
+    while (this.receivedBytes < count) {
+      if (this.isOver) throw new Error(`ended after ${this.receivedBytes} bytes`);
       await this.#news();
     }
   }
