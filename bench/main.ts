@@ -1,4 +1,5 @@
 import {idleBench} from './idle.ts';
+import {pipeBench} from './pipe.ts';
 import {pushBench} from './push.ts';
 import {type BenchResult, resultTable} from './result.ts';
 import {resyncBench} from './resync.ts';
@@ -7,7 +8,7 @@ import {resyncBench} from './resync.ts';
  * `npm run bench [-- --only NAME] [-- --json]`. A slow figure is a figure, not a failure: the exit code is 0
  * unless a bench could not run.
  */
-const benches = [pushBench, resyncBench, idleBench];
+const benches = [pushBench, resyncBench, idleBench, pipeBench];
 
 const usage = `Usage: npm run bench [-- --only NAME] [-- --json]
 ${benches.map(({name, summary}) => `  ${name.padEnd(8)} ${summary}\n`).join('')}`;

@@ -2,7 +2,7 @@
 export interface Figure {
   readonly label: string;
   readonly value: number;
-  readonly unit: 'ms' | 'MB' | '%' | 'processes';
+  readonly unit: 'ms' | 'MB' | 'MB/s' | '%' | 'processes';
   /** What the product promises: the value should stay below it. */
   readonly limit?: number;
   /** The same work done by something else in the same run. */

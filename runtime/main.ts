@@ -93,7 +93,7 @@ async function serve(flags: RuntimeFlags): Promise<void> {
   services.cron.start({reboot: await isNewBoot(flags)});
   stopOnSignal(flags, services, {servers, pipe, lock, log});
   releaseMemoryWhenQuiet(services, clock);
-  announce(flags, kits.url);
+  announce(flags, {kitUrl: kits.url, pipeUrl: pipe.url});
 }
 
 async function openServices(
@@ -161,6 +161,8 @@ function healthOf(clock: Clock): () => Promise<Health> {
 
 /** The pipe kit, which is loaded when it is first used: most containers never do. */
 interface Pipe {
+  /** Of `--pipe-listen`. */
+  readonly url: string | null;
   socketPath(): Promise<string>;
   stop(options: {graceMs: number}): Promise<void>;
 }
@@ -177,8 +179,8 @@ async function preparePipe(
     );
     return kit;
   };
-  if (flags.pipeListen !== null) services.log.info('the pipe kit listens', {url: (await start()).url});
   return {
+    url: flags.pipeListen === null ? null : (await start()).url,
     async socketPath() {
       await start();
       return socketPath;
@@ -311,11 +313,17 @@ function stopOnSignal(
 }
 
 /** Under a controller: one line of JSON, and never anything more on stdout. */
-function announce({controlSocket}: RuntimeFlags, url: string): void {
-  const ready = {ready: true, pid: process.pid, kit_url: url, runtime_version: packageJson.version};
-  process.stdout.write(
-    controlSocket === null ? `branchtab runtime listens on ${url}\n` : `${JSON.stringify(ready)}\n`,
-  );
+function announce(
+  {controlSocket}: RuntimeFlags,
+  {kitUrl, pipeUrl}: {kitUrl: string; pipeUrl: string | null},
+): void {
+  if (controlSocket === null) {
+    process.stdout.write(`branchtab runtime listens on ${kitUrl}\n`);
+    if (pipeUrl !== null) process.stdout.write(`pipe service listens on ${pipeUrl}\n`);
+    return;
+  }
+  const ready = {ready: true, pid: process.pid, kit_url: kitUrl, runtime_version: packageJson.version};
+  process.stdout.write(`${JSON.stringify(ready)}\n`);
 }
 
 if (import.meta.main) void runtimeMain(process.argv.slice(2));
