@@ -2,6 +2,7 @@ import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Log} from '../runtime/platform/log.ts';
 import {KIT_HEADER, type Kit, kits} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {refuseOldReceiver} from './pipe-old-receiver.ts';
 import {headerPairs, hopByHopHeaders, relay} from './stream-relay.ts';
 
 export interface GatewayOptions {
@@ -49,9 +50,21 @@ export function createGateway(options: GatewayOptions): Gateway {
         outgoing,
         new AppError('CONTAINER_NOT_FOUND', 'No container has this id; it may have gone with its branch'),
       );
+    else if (kit === 'pipe' && refusesOldReceiver(incoming, outgoing, restOf(match?.[3]))) return true;
     else forward({incoming, outgoing, socketPath, path: restOf(match?.[3]), kit}, options);
     return true;
   };
+}
+
+function refusesOldReceiver(incoming: IncomingMessage, outgoing: ServerResponse, path: string): boolean {
+  try {
+    refuseOldReceiver(incoming, path);
+    return false;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    refuse(outgoing, error);
+    return true;
+  }
 }
 
 function restOf(rest: string | undefined): string {

@@ -4,7 +4,7 @@ import {KIT_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {refuseMisdirected} from './host-guard.ts';
 import {selectKit} from './kit-selection.ts';
-import {readPipePath} from './pipe-path.ts';
+import {refuseOldReceiver} from './pipe-old-receiver.ts';
 import {headerPairs, hopByHopHeaders, relay} from './stream-relay.ts';
 
 /**
@@ -35,7 +35,7 @@ export function createPipeFront({
     if (part !== 'pipe') return false;
     try {
       if (!trusted) refuseMisdirected(new Headers({host}), allowedHosts);
-      refuseOldReceiver(incoming);
+      refuseOldReceiver(incoming, target);
     } catch (error) {
       refuse(outgoing, error, log);
       return true;
@@ -81,19 +81,6 @@ function createTurns(most: number) {
       throw error;
     });
   };
-}
-
-/**
- * In HTTP/1.0 the end of a body of unknown length is the end of the connection, and `node:http` on this engine cannot
- * end one as an error: a transfer that breaks off would look complete.
- */
-function refuseOldReceiver({httpVersion, method, url = '/'}: IncomingMessage): void {
-  if (httpVersion !== '1.0' || method !== 'GET') return;
-  if (readPipePath(url.split('?', 1)[0] ?? '/').kind === 'page') return;
-  throw new AppError(
-    'HTTP_VERSION_TOO_OLD',
-    "With HTTP/1.0 a transfer that breaks off looks complete here. Use HTTP/1.1, or the pipe service's own address (--pipe-listen).",
-  );
 }
 
 /** `Expect` was met by the listener. */
