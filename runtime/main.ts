@@ -85,14 +85,15 @@ async function serve(flags: RuntimeFlags): Promise<void> {
     }),
   );
   const health = healthOf(clock);
-  const pipe = await preparePipe(flags, {health, clock, log});
+  const noteActivity = releaseMemoryWhenQuiet(services, clock);
+  const pipe = await preparePipe(flags, {health, onUnused: noteActivity, clock, log});
   const servers = await listen(flags, services, {health, pipe, clock, log});
   const [kits] = servers;
   kitUrl = kits.url.startsWith('http:') ? kits.url : null;
   services.cron.setScheduleState(services.control.schedule().state);
   services.cron.start({reboot: await isNewBoot(flags)});
   stopOnSignal(flags, services, {servers, pipe, lock, log});
-  releaseMemoryWhenQuiet(services, clock);
+  noteActivity();
   announce(flags, {kitUrl: kits.url, pipeUrl: pipe.url});
 }
 
@@ -169,7 +170,7 @@ interface Pipe {
 
 async function preparePipe(
   flags: RuntimeFlags,
-  services: {health: () => Promise<Health>; clock: Clock; log: Log},
+  services: {health: () => Promise<Health>; onUnused: () => void; clock: Clock; log: Log},
 ): Promise<Pipe> {
   const socketPath = join(await hostSocketDirectory(flags), 'pipe.sock');
   let kit: Promise<PipeKit> | null = null;
@@ -264,8 +265,8 @@ async function isNewBoot({data, boot}: RuntimeFlags): Promise<boolean> {
 
 const quietMs = 10_000;
 
-/** Most containers wait for hours after a deployment; dozens of them share one machine. */
-function releaseMemoryWhenQuiet({control, cron, exec}: Services, clock: Clock): void {
+/** Most containers wait for hours after a deployment; dozens of them share one machine. Returns how to note more activity. */
+function releaseMemoryWhenQuiet({control, cron, exec}: Services, clock: Clock): () => void {
   const noteActivity = whenQuiet({clock, quietMs, act: releaseMemory});
   for (const service of [control, cron, exec]) {
     service.on(({type}) => {
@@ -273,7 +274,7 @@ function releaseMemoryWhenQuiet({control, cron, exec}: Services, clock: Clock): 
       if (type !== 'run_started' && type !== 'run_finished') noteActivity();
     });
   }
-  noteActivity();
+  return noteActivity;
 }
 
 const callGraceMs = 1000;

@@ -26,6 +26,7 @@ export async function startPipeKit({
   address,
   allowedHosts,
   health,
+  onUnused,
   clock,
   log,
 }: {
@@ -33,10 +34,12 @@ export async function startPipeKit({
   address: ListenAddress | null;
   allowedHosts: readonly string[];
   health: () => Promise<Health>;
+  /** Called each time that nobody uses a pipe any more. */
+  onUnused: () => void;
   clock: Clock;
   log: Log;
 }): Promise<PipeKit> {
-  const pipe = openPipe({clock, randomId: () => randomBytes(12).toString('hex')});
+  const pipe = openPipe({clock, randomId: () => randomBytes(12).toString('hex'), onUnused});
   const handler = (admit: (exchange: Exchange) => void) =>
     createPipeHandler({
       pipe,

@@ -29,7 +29,16 @@ export interface PipeService {
 const mostWaiting = 1000;
 const mostStreaming = 1000;
 
-export function openPipe({clock, randomId}: {clock: Clock; randomId: () => string}): PipeService {
+export function openPipe({
+  clock,
+  randomId,
+  onUnused = () => {},
+}: {
+  clock: Clock;
+  randomId: () => string;
+  /** Called each time that nobody is on any name any more. */
+  onUnused?: () => void;
+}): PipeService {
   const names = new Map<string, PipeName>();
   const finished = createFinishedTransfers(clock);
   const spectators = createSpectators();
@@ -58,7 +67,10 @@ export function openPipe({clock, randomId}: {clock: Clock; randomId: () => strin
       ended(last, transfer, reason) {
         const isTransfer = transfer !== null || reason !== null;
         names.delete(name);
-        if (names.size === 0) whenUnused();
+        if (names.size === 0) {
+          whenUnused();
+          onUnused();
+        }
         if (!isTransfer) {
           spectators.tell(name, idleSnapshot, false);
           return;

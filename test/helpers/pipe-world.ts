@@ -32,6 +32,7 @@ export async function createPipeWorld(
     address: {kind: 'tcp', host: '127.0.0.1', port: 0},
     allowedHosts: [],
     health: async () => ({status: 'ok', started: '', pid: 1, ip: '', fds: 1, built: null, memory: null}),
+    onUnused() {},
     clock,
     log: silentLog,
   });
