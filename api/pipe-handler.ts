@@ -34,6 +34,7 @@ export interface PipeHandlerOptions {
 
 const pipeMethods = 'GET, POST, PUT, OPTIONS';
 const pageMethods = 'GET, HEAD, OPTIONS';
+const maxUnreadLogBytes = 256 * 1024;
 const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** The routes of the pipe kit, with and without its prefix. */
@@ -133,7 +134,11 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
           null,
         );
       },
-      say: (entry) => sink?.write(frameOf(Buffer.from(print(entry)))),
+      say(entry) {
+        // Who does not read its log loses lines of it, not our memory.
+        if (sink !== null && sink.pendingBytes < maxUnreadLogBytes)
+          sink.write(frameOf(Buffer.from(print(entry))));
+      },
       close: () => sink?.end(),
     };
     let hasLeft = false;

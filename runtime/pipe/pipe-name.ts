@@ -200,7 +200,7 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
     const label = receivers.get(party)?.label ?? null;
     receivers.delete(party);
     const tell = (receipt: Receipt | null) => {
-      if (receipt !== null) departed.push(receipt);
+      if (receipt !== null && sending?.options.receipts) departed.push(receipt);
       sending?.sender.say(lines.left(label, receipt?.bytes ?? 0, left));
     };
     if (transfer === null) tell(null);

@@ -6,16 +6,16 @@ import test, {type ExecutionContext} from 'ava';
 import {type Browser, chromium, type Page} from 'playwright-core';
 import {createPipeWorld, RawClient, untilStatus} from '../helpers/pipe-world.ts';
 
-const executablePath = '/usr/bin/chromium';
-const withBrowser = existsSync(executablePath) ? test.serial : test.serial.skip;
+const executablePath = ['/usr/bin/chromium', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+const withBrowser = executablePath === undefined ? test.serial.skip : test.serial;
 /** Where somebody wants to look at the pages. */
 const screenshots = process.env.SCREENSHOTS;
 
 let browser: Browser | null = null;
 
 test.before(async () => {
-  if (!existsSync(executablePath)) {
-    console.log(`SKIP pages: no ${executablePath}`);
+  if (executablePath === undefined) {
+    console.log('SKIP pages: neither Chromium nor Chrome is installed');
     return;
   }
   browser = await chromium.launch({

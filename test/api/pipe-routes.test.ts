@@ -387,6 +387,14 @@ onBoth('pages, help and robots answer GET and HEAD', async (t, url) => {
   t.regex(html.headers.get('content-security-policy') ?? '', /^default-src 'none'/);
 });
 
+onBoth('video is a page for browsers and plain bytes for all else', async (t, url) => {
+  const page = await fetch(`${url}/film?video`, {headers: {Accept: 'text/html'}});
+  t.regex(await page.text(), /<video id="video"/);
+  const received = fetch(`${url}/film?video`, {headers: {Accept: '*/*'}}).then((response) => response.text());
+  await (await fetch(`${url}/film`, {method: 'POST', body: 'frames'})).text();
+  t.is(await received, 'frames');
+});
+
 test('a foreign Host is refused on both addresses', async (t) => {
   const world = await createPipeWorld(t);
   for (const url of [world.direct, world.common]) {

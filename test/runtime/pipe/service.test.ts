@@ -305,6 +305,32 @@ test('a thousand names may wait, and the next one is refused', (t) => {
   t.throws(() => pipe.receive('one more', receiver, join), {code: 'PIPE_CAPACITY'});
 });
 
+test('a thousand transfers may run, and the next one is refused on both sides', (t) => {
+  const {pipe} = setup();
+  const refused: string[] = [];
+  const log: string[] = [];
+  const sender = () => ({
+    source: new MemorySource(),
+    boundary: null,
+    metadata: {contentType: null, contentDisposition: null, lengthBytes: null, notes: new Map()},
+    accept() {},
+    say: ({message}: {message: string}) => void log.push(message),
+    close() {},
+  });
+  const receiver = {
+    label: null,
+    begin: () => new MemorySink(),
+    refuse: ({code}: {code: string}) => void refused.push(code),
+  };
+  for (let index = 0; index <= 1000; index += 1) {
+    pipe.receive(`name-${index}`, receiver, join);
+    pipe.send(`name-${index}`, sender(), send);
+  }
+  t.deepEqual(refused, ['PIPE_CAPACITY']);
+  t.is(log.at(-1), 'Server at maximum active transfer capacity.');
+  t.is(pipe.status('name-1000', null, null).state, 'idle');
+});
+
 test('fifty may watch a name, and the next one is refused', (t) => {
   const {pipe} = setup();
   const stops = Array.from({length: 50}, () => pipe.watch('x', null, () => {}));
@@ -392,7 +418,7 @@ test('S82 S88: the bytes reach every receiver that stays, in order and once, or 
     fc.asyncProperty(fc.integer({min: 1, max: 4}), steps, async (n, list) => {
       const {clock, pipe, receiver, sender} = setup();
       const receivers = Array.from({length: n}, () => receiver(of(n)));
-      const from = sender({...of(n), transferId: 'the-transfer-itself'});
+      const from = sender({...of(n), transferId: 'the-transfer-itself', idleMs: 20_000});
       const left = new Set<number>();
       let brought = '';
       let isEnded = false;
@@ -414,7 +440,7 @@ test('S82 S88: the bytes reach every receiver that stays, in order and once, or 
       }
       for (const {sink} of receivers) sink.go();
       // Whatever still hangs is ended by the idle limit.
-      await clock.advance(400_000);
+      await clock.advance(22_000);
       const final = pipe.status('x', null, 'the-transfer-itself');
       if (pipe.status('x', null, null).state !== 'idle') throw new Error('the name is not free');
       if (!from.isClosed()) throw new Error('the sender was not told the end');
