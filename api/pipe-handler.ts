@@ -1,7 +1,7 @@
 import type {Place, Receiver, Sender} from '../runtime/pipe/parties.ts';
 import type {PipeService} from '../runtime/pipe/service.ts';
 import type {LogEntry} from '../runtime/pipe/transfer-log.ts';
-import type {ByteSink, Frame} from '../runtime/platform/byte-flow.ts';
+import type {Frame} from '../runtime/platform/byte-flow.ts';
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Exchange, ExchangeHandler} from '../runtime/platform/http-exchange.ts';
 import type {Log} from '../runtime/platform/log.ts';
@@ -19,6 +19,7 @@ import {
   readSendOptions,
   readTransferId,
 } from './pipe-query.ts';
+import {createSenderLog, type SenderLog} from './pipe-sender-log.ts';
 import type {Health} from './runtime-app.ts';
 
 export interface PipeHandlerOptions {
@@ -34,7 +35,6 @@ export interface PipeHandlerOptions {
 
 const pipeMethods = 'GET, POST, PUT, OPTIONS';
 const pageMethods = 'GET, HEAD, OPTIONS';
-const maxUnreadLogBytes = 256 * 1024;
 const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** The routes of the pipe kit, with and without its prefix. */
@@ -108,7 +108,7 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
       throw new AppError('PIPE_PARAMETER_INVALID', 'live cannot be used together with a multipart body.');
     const asJson = (fields.get('accept') ?? '').includes('application/x-ndjson');
     const print = asJson ? printLog.json : printLog.text;
-    let sink: ByteSink | null = null;
+    let log: SenderLog | null = null;
     const sender: Sender = {
       source: exchange.body,
       boundary,
@@ -121,7 +121,7 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
       },
       accept(transferId) {
         const type = asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8';
-        sink = answers.stream(
+        const sink = answers.stream(
           exchange,
           [
             ['Content-Type', type],
@@ -133,13 +133,10 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
           ],
           null,
         );
+        log = createSenderLog(sink, frameOf);
       },
-      say(entry) {
-        // Who does not read its log loses lines of it, not our memory.
-        if (sink !== null && sink.pendingBytes < maxUnreadLogBytes)
-          sink.write(frameOf(Buffer.from(print(entry))));
-      },
-      close: () => sink?.end(),
+      say: (entry) => log?.write(print(entry)),
+      close: () => log?.end(),
     };
     let hasLeft = false;
     let place: Place | null = null;

@@ -97,7 +97,7 @@ export const pipeBench: Bench = {
     });
 
     progress('set-up');
-    const [ownSetUp, peerSetUp] = [await setUpMs(own, 200), await setUpMs(peer, 200)];
+    const [ownSetUp, peerSetUp] = [await setUpMs(programs, own, 200), await setUpMs(programs, peer, 200)];
     figures.push({
       label: 'last join to first byte, p50',
       value: percentile(ownSetUp, 0.5),

@@ -1,24 +1,16 @@
 import {createConnection, type Socket} from 'node:net';
-import type {PipeServer} from './servers.ts';
+import type {PipeServer, Programs} from './servers.ts';
 
 /** Milliseconds from sending the last receiver's request to its first byte of the body. */
-export async function setUpMs(server: PipeServer, rounds: number): Promise<number[]> {
-  const times: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    const path = `/setup-${round}`;
-    const sender = await dial(server);
-    sender.resume();
-    sender.write(head('PUT', path, 1, 'Content-Length: 5\r\n'));
-    sender.write('hello');
-    await Bun.sleep(3);
-    const receiver = await dial(server);
-    const startMs = performance.now();
-    receiver.write(head('GET', path, 1));
-    await untilText(receiver, 'hello');
-    times.push(performance.now() - startMs);
-    await Promise.all([closed(sender), closed(receiver)]);
-  }
-  return times;
+export async function setUpMs({setup}: Programs, server: PipeServer, rounds: number): Promise<number[]> {
+  const child = Bun.spawn({
+    cmd: [setup, String(server.port), String(rounds)],
+    stdin: 'ignore',
+    stdout: 'pipe',
+  });
+  const text = await new Response(child.stdout).text();
+  if ((await child.exited) !== 0) throw new Error(`set-up on ${server.name} failed`);
+  return text.trim().split('\n').map(Number);
 }
 
 /** A sender writes lines of 64 bytes at `perSecond` for `seconds`; milliseconds from writing a line to having it, of all receivers. */
@@ -89,16 +81,6 @@ function closed(socket: Socket): Promise<void> {
     if (socket.destroyed) resolve();
     else socket.once('close', () => resolve());
     socket.resume();
-  });
-}
-
-function untilText(socket: Socket, wanted: string): Promise<void> {
-  let text = '';
-  return new Promise((resolve) => {
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1');
-      if (text.includes(wanted)) resolve();
-    });
   });
 }
 

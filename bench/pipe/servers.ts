@@ -16,6 +16,7 @@ export interface PipeServer {
 export interface Programs {
   readonly load: string;
   readonly relay: string;
+  readonly setup: string;
 }
 
 /** Compiles the load generator and the relay; needs a C compiler as `cc`. */
@@ -28,7 +29,7 @@ export async function compilePrograms({teardown}: Pick<BenchOptions, 'teardown'>
     if (exitCode !== 0) throw new Error(`cc ${name}.c: ${stderr.toString()}`);
     return program;
   };
-  return {load: compile('load'), relay: compile('relay')};
+  return {load: compile('load'), relay: compile('relay'), setup: compile('setup')};
 }
 
 /** The runtime with an address of the pipe kit alone. */

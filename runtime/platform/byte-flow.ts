@@ -10,7 +10,7 @@ export class Frame {
     this.payload = payload;
   }
 
-  /** RFC 9112 section 7.1: size in hexadecimal, CRLF, the bytes, CRLF. */
+  /** RFC 9112 section 7.1: size in hexadecimal, CRLF, the bytes, CRLF. Of no bytes it is the last chunk. */
   get chunk(): Uint8Array {
     this.#chunk ??= Buffer.concat([
       Buffer.from(`${this.payload.length.toString(16)}\r\n`, 'latin1'),

@@ -1,6 +1,6 @@
 import {STATUS_CODES} from 'node:http';
 import {AppError} from '../../schemas/errors.ts';
-import type {ByteSink, ByteSource, Frame} from './byte-flow.ts';
+import {type ByteSink, type ByteSource, Frame} from './byte-flow.ts';
 import {type ByteServer, type ByteSocket, type ByteSocketEvents, serveByteSockets} from './byte-socket.ts';
 import type {ListenAddress} from './http-server.ts';
 import {RequestBody} from './request-body.ts';
@@ -170,10 +170,9 @@ class ExchangeConnection implements ByteSocketEvents {
     const goOn = this.#head?.expectsContinue && response.status < firstErrorStatus ? continueLine : '';
     const statusLine = `HTTP/${version} ${response.status} ${STATUS_CODES[response.status] ?? ''}\r\n`;
     const text = `${goOn}${statusLine}Date: ${new Date().toUTCString()}\r\n${lines.join('')}Connection: close\r\n\r\n`;
-    const sink = new ResponseSink(this.#socket, framing, () => this.#linger());
-    this.#sink = sink;
-    this.#socket.write(Buffer.from(text, 'latin1'));
-    return sink;
+    const head = Buffer.from(text, 'latin1');
+    this.#sink = new ResponseSink({socket: this.#socket, framing, head, onEnd: () => this.#linger()});
+    return this.#sink;
   }
 
   /** Closing while something is unread would make the kernel throw the answer away. */
@@ -186,19 +185,31 @@ class ExchangeConnection implements ByteSocketEvents {
 const firstErrorStatus = 400;
 const continueLine = 'HTTP/1.1 100 Continue\r\n\r\n';
 const brokenBody = 'The body does not have the framing that its head announces.';
-const lastChunk = Buffer.from('0\r\n\r\n', 'latin1');
+/** A longer piece is not worth copying. */
+const maxJoinedBytes = 16 * 1024;
+
+type ResponseFraming = 'plain' | 'chunked' | 'until-close';
 
 class ResponseSink implements ByteSink {
   readonly #socket: ByteSocket;
-  readonly #framing: 'plain' | 'chunked' | 'until-close';
+  readonly #framing: ResponseFraming;
   readonly #onEnd: () => void;
+  /** Goes out with the first bytes of the body if those are there at once: that is one packet less to wait for. */
+  #head: Uint8Array | null;
   #onDrained: () => void = () => {};
   isOver = false;
 
-  constructor(socket: ByteSocket, framing: 'plain' | 'chunked' | 'until-close', onEnd: () => void) {
-    this.#socket = socket;
-    this.#framing = framing;
-    this.#onEnd = onEnd;
+  constructor(options: {
+    socket: ByteSocket;
+    framing: ResponseFraming;
+    head: Uint8Array;
+    onEnd: () => void;
+  }) {
+    this.#socket = options.socket;
+    this.#framing = options.framing;
+    this.#onEnd = options.onEnd;
+    this.#head = options.head;
+    queueMicrotask(() => this.#sendHead());
   }
 
   get pendingBytes(): number {
@@ -207,12 +218,21 @@ class ResponseSink implements ByteSink {
 
   write(frame: Frame): boolean {
     if (this.isOver) return true;
-    return this.#socket.write(this.#framing === 'chunked' ? frame.chunk : frame.payload);
+    const bytes = this.#framing === 'chunked' ? frame.chunk : frame.payload;
+    if (this.#head === null || bytes.length > maxJoinedBytes) {
+      this.#sendHead();
+      return this.#socket.write(bytes);
+    }
+    const joined = Buffer.concat([this.#head, bytes]);
+    this.#head = null;
+    return this.#socket.write(joined);
   }
 
   end(): void {
     if (this.isOver) return;
-    if (this.#framing === 'chunked') this.#socket.write(lastChunk);
+    // A chunk without bytes is the last one.
+    if (this.#framing === 'chunked') this.write(new Frame(new Uint8Array(0)));
+    this.#sendHead();
     this.isOver = true;
     this.#socket.finish();
     this.#onEnd();
@@ -220,10 +240,18 @@ class ResponseSink implements ByteSink {
 
   cut(): void {
     if (this.isOver) return;
+    this.#sendHead();
     this.isOver = true;
     // Where the end of the connection is the end of the body, only an error tells the difference.
     if (this.#framing === 'until-close') this.#socket.reset();
     else this.#socket.close();
+  }
+
+  #sendHead(): void {
+    if (this.#head === null) return;
+    const head = this.#head;
+    this.#head = null;
+    this.#socket.write(head);
   }
 
   onDrained(listener: () => void): void {
