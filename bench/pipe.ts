@@ -22,7 +22,7 @@ const leastSentBytes = 32 * 1024 ** 2;
 async function throughput({load}: Programs, server: PipeServer, n: number, framing: string): Promise<number> {
   const bytes = bytesFor(n);
   const child = Bun.spawn({
-    cmd: [load, String(server.port), '/load', String(n), String(bytes), framing],
+    cmd: [load, String(server.port), `${server.prefix}/load`, String(n), String(bytes), framing],
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
@@ -44,7 +44,7 @@ export const pipeBench: Bench = {
   summary: 'throughput, set-up and lag of pipes, beside piping-server and a relay in C',
   async run({progress, teardown}) {
     const programs = await compilePrograms({teardown});
-    const own = await startBranchtab({teardown});
+    const {own, relayed} = await startBranchtab({teardown});
     const peer = await startPipingServer({teardown});
     const figures: Figure[] = [];
     const all: Record<string, unknown> = {};
@@ -94,6 +94,16 @@ export const pipeBench: Bench = {
       value: Number(all['peak_mb branchtab']),
       unit: 'MB',
       limit: 90,
+    });
+
+    progress('throughput through the address of all services');
+    const throughRelay: number[] = [];
+    for (let round = 0; round < rounds; round += 1)
+      throughRelay.push(await throughput(programs, relayed, 8, 'length'));
+    figures.push({
+      label: 'out to 8, at the address of all services',
+      value: Math.max(...throughRelay),
+      unit: 'MB/s',
     });
 
     progress('set-up');

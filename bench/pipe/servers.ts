@@ -11,6 +11,8 @@ export interface PipeServer {
   readonly name: 'branchtab' | 'piping-server' | 'relay in C';
   readonly port: number;
   readonly pid: number;
+  /** Stands before the paths of pipes. */
+  readonly prefix: string;
 }
 
 export interface Programs {
@@ -32,8 +34,10 @@ export async function compilePrograms({teardown}: Pick<BenchOptions, 'teardown'>
   return {load: compile('load'), relay: compile('relay'), setup: compile('setup')};
 }
 
-/** The runtime with an address of the pipe kit alone. */
-export async function startBranchtab({teardown}: Pick<BenchOptions, 'teardown'>): Promise<PipeServer> {
+/** The runtime: the address of the pipe kit alone, and the one of all kits, which relays. */
+export async function startBranchtab({
+  teardown,
+}: Pick<BenchOptions, 'teardown'>): Promise<{own: PipeServer; relayed: PipeServer}> {
   const directory = await mkdtemp(join(tmpdir(), 'bt-bench-pipe-'));
   teardown(() => rm(directory, {recursive: true, force: true}));
   const child = Bun.spawn({
@@ -49,8 +53,15 @@ export async function startBranchtab({teardown}: Pick<BenchOptions, 'teardown'>)
     stderr: 'inherit',
   });
   teardown(() => child.kill('SIGKILL'));
-  const text = await readUntil(child.stdout, /pipe service listens on http:\/\/\S+:(\d+)\n/);
-  return {name: 'branchtab', port: Number(text), pid: child.pid};
+  const [, common, pipe] = await readUntil(
+    child.stdout,
+    /runtime listens on http:\/\/\S+:(\d+)\npipe service listens on http:\/\/\S+:(\d+)\n/,
+  );
+  const {pid} = child;
+  return {
+    own: {name: 'branchtab', port: Number(pipe), pid, prefix: ''},
+    relayed: {name: 'branchtab', port: Number(common), pid, prefix: '/api/v1/pipe'},
+  };
 }
 
 /** On Node.js, as it is published. */
@@ -76,7 +87,7 @@ export async function startPipingServer({teardown}: Pick<BenchOptions, 'teardown
       ({ok}) => ok,
       () => false,
     );
-    if (isUp) return {name: 'piping-server', port, pid: child.pid};
+    if (isUp) return {name: 'piping-server', port, pid: child.pid, prefix: ''};
     await Bun.sleep(50);
   }
   throw new Error('piping-server did not start');
@@ -89,17 +100,23 @@ export async function startRelay(
   bytes: number,
 ): Promise<PipeServer & {stop(): void}> {
   const child = Bun.spawn({cmd: [relay, String(n), String(bytes)], stdin: 'ignore', stdout: 'pipe'});
-  const port = Number(await readUntil(child.stdout, /^(\d+)\n/));
-  return {name: 'relay in C', port, pid: child.pid, stop: () => child.kill('SIGKILL')};
+  const [, port] = await readUntil(child.stdout, /^(\d+)\n/);
+  return {
+    name: 'relay in C',
+    port: Number(port),
+    pid: child.pid,
+    prefix: '',
+    stop: () => child.kill('SIGKILL'),
+  };
 }
 
-async function readUntil(stream: ReadableStream<Uint8Array>, wanted: RegExp): Promise<string> {
+async function readUntil(stream: ReadableStream<Uint8Array>, wanted: RegExp): Promise<RegExpExecArray> {
   const decoder = new TextDecoder();
   let text = '';
   for await (const chunk of stream) {
     text += decoder.decode(chunk, {stream: true});
-    const found = wanted.exec(text)?.[1];
-    if (found !== undefined) return found;
+    const found = wanted.exec(text);
+    if (found !== null) return found;
   }
   throw new Error(`a server did not start: ${text}`);
 }

@@ -83,7 +83,8 @@ class ExchangeConnection implements ByteSocketEvents {
     if (isSender && this.#body?.isComplete) return;
     this.#body?.cut();
     this.#noteLeft();
-    if (this.#sink === null) this.#socket.close();
+    // Whoever was told may have ended the answer in its own way; otherwise nobody would ever close.
+    if (!this.#sink?.isOver) this.#socket.close();
   }
 
   closed(): void {

@@ -110,6 +110,16 @@ onBoth('a sender that leaves while it waits frees its place, and receivers go on
   t.is(receiver.text, '');
 });
 
+onBoth('the connection of a sender that ends it while it waits is given up', async (t, url) => {
+  const gone = await RawClient.open(url, 'PUT', '/x', chunked);
+  await gone.until('Waiting for 1');
+  gone.writeChunk('half');
+  gone.finish();
+  await gone.untilOver();
+  t.true(gone.isOver);
+  t.false(gone.isComplete);
+});
+
 onBoth(
   'a sender that was killed in the middle of a large upload gives way to the next one',
   async (t, url) => {
