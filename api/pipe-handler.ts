@@ -1,6 +1,5 @@
-import type {Place, Receiver, Sender} from '../runtime/pipe/parties.ts';
+import type {Place, Receiver} from '../runtime/pipe/parties.ts';
 import type {PipeService} from '../runtime/pipe/service.ts';
-import type {LogEntry} from '../runtime/pipe/transfer-log.ts';
 import type {Frame} from '../runtime/platform/byte-flow.ts';
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Exchange, ExchangeHandler} from '../runtime/platform/http-exchange.ts';
@@ -8,7 +7,7 @@ import type {Log} from '../runtime/platform/log.ts';
 import {AppError} from '../schemas/errors.ts';
 import {createPipeAnswers} from './pipe-answers.ts';
 import {preflightFields} from './pipe-cors.ts';
-import {boundaryOf, receivedFields, senderNotes} from './pipe-headers.ts';
+import {boundaryOf, receivedFields} from './pipe-headers.ts';
 import {type PipePage, readPipePath} from './pipe-path.ts';
 import {streamProgress} from './pipe-progress.ts';
 import {
@@ -19,7 +18,7 @@ import {
   readSendOptions,
   readTransferId,
 } from './pipe-query.ts';
-import {createSenderLog, type SenderLog} from './pipe-sender-log.ts';
+import {createSender, type LogPrinters} from './pipe-sender.ts';
 import type {Health} from './runtime-app.ts';
 
 export interface PipeHandlerOptions {
@@ -28,7 +27,7 @@ export interface PipeHandlerOptions {
   /** Throws where the request may not come here at all. */
   readonly admit: (exchange: Exchange) => void;
   readonly frameOf: (bytes: Uint8Array) => Frame;
-  readonly printLog: {readonly text: (entry: LogEntry) => string; readonly json: (entry: LogEntry) => string};
+  readonly printLog: LogPrinters;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -100,44 +99,13 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
   }
 
   async function send(exchange: Exchange, name: string, query: URLSearchParams): Promise<void> {
-    const {fields, framing} = exchange.head;
+    const {fields} = exchange.head;
     refuseUnsendable(exchange);
     const options = readSendOptions(query);
     const boundary = boundaryOf(fields.get('content-type'));
     if (boundary !== null && options.terms.isLive)
       throw new AppError('PIPE_PARAMETER_INVALID', 'live cannot be used together with a multipart body.');
-    const asJson = (fields.get('accept') ?? '').includes('application/x-ndjson');
-    const print = asJson ? printLog.json : printLog.text;
-    let log: SenderLog | null = null;
-    const sender: Sender = {
-      source: exchange.body,
-      boundary,
-      metadata: {
-        contentType: fields.get('content-type') ?? null,
-        contentDisposition: fields.get('content-disposition') ?? null,
-        lengthBytes:
-          framing.kind === 'length' && boundary === null ? framing.bytes : framing.kind === 'none' ? 0 : null,
-        notes: senderNotes(fields),
-      },
-      accept(transferId) {
-        const type = asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8';
-        const sink = answers.stream(
-          exchange,
-          [
-            ['Content-Type', type],
-            ['X-Content-Type-Options', 'nosniff'],
-            ['X-Hoody-Pipe-Transfer-Id', transferId],
-            ['Access-Control-Expose-Headers', 'X-Hoody-Pipe-Transfer-Id'],
-            ['X-Accel-Buffering', 'no'],
-            ['Cache-Control', 'no-store'],
-          ],
-          null,
-        );
-        log = createSenderLog(sink, frameOf);
-      },
-      say: (entry) => log?.write(print(entry)),
-      close: () => log?.end(),
-    };
+    const sender = createSender({exchange, answers, frameOf, printLog, boundary});
     let hasLeft = false;
     let place: Place | null = null;
     exchange.onLeft(() => {
