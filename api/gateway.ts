@@ -1,9 +1,10 @@
-import {type ClientRequest, type IncomingMessage, request, type ServerResponse} from 'node:http';
-import {pipeline} from 'node:stream';
+import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Log} from '../runtime/platform/log.ts';
 import {KIT_HEADER, type Kit} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {kitAddress} from './kit-address.ts';
+import {refuseOldReceiver} from './pipe-old-receiver.ts';
+import {headerPairs, hopByHopHeaders, relay} from './stream-relay.ts';
 
 export interface GatewayOptions {
   /** Socket of the container with this id or name; null when there is none or it is in the trash. */
@@ -19,19 +20,6 @@ export interface GatewayOptions {
 
 /** Handles the addresses of kits, by host or below `/c/`, and answers true; false leaves the request to others. */
 export type Gateway = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
-
-/** RFC 9110 section 7.6.1: these speak of one connection and are not passed on. */
-const hopByHop = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 /** Pages of a container run without the controller's origin: they can neither read its API nor its cookies. */
 const sandboxPolicy = 'sandbox allow-scripts allow-forms allow-popups allow-downloads';
@@ -53,6 +41,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         throw tokenNeeded();
       const socketPath = options.socketOf(address.container);
       if (socketPath === null) throw noSuchContainer();
+      if (kit === 'pipe') refuseOldReceiver(incoming, path);
       forward({incoming, outgoing, socketPath, path, kit}, options);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
@@ -92,65 +81,31 @@ interface Exchange {
 }
 
 function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options: GatewayOptions): void {
-  const framing = bodyFraming(incoming);
-  const headers = [
-    ...requestHeaders(incoming, options),
-    ...framing,
-    KIT_HEADER,
-    kit,
-    'X-Forwarded-For',
-    incoming.socket.remoteAddress ?? '',
-  ];
-  // A connection of its own: what one request leaves on it never meets another.
-  const upstream = request({agent: false, socketPath, path, method: incoming.method ?? 'GET', headers});
-  upstream.on('response', (answer) => {
-    outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer));
-    pipeline(answer, outgoing, (error) => {
-      // A cut answer must not look complete to the client.
-      if (error) outgoing.destroy();
-    });
-  });
-  upstream.on('error', (error) => onUpstreamError(error, {outgoing, upstream}, options.log));
-  outgoing.on('close', () => {
-    if (!outgoing.writableFinished) upstream.destroy();
-  });
-  if (framing.length === 0) {
-    // Without a body nothing is passed on: what follows on the connection is the client's next request.
-    incoming.resume();
-    upstream.end();
-    return;
-  }
-  pipeline(incoming, upstream, () => {
-    // Either side's end is handled by the listeners above.
-  });
-}
-
-/** How the body is delimited, said anew whatever the method is: bytes that no header announces would be read as a second request. */
-function bodyFraming(incoming: IncomingMessage): string[] {
-  if (incoming.headers['transfer-encoding'] !== undefined) return ['Transfer-Encoding', 'chunked'];
-  const length = incoming.headers['content-length'];
-  return length === undefined ? [] : ['Content-Length', length];
-}
-
-function onUpstreamError(
-  error: Error,
-  {outgoing, upstream}: {outgoing: ServerResponse; upstream: ClientRequest},
-  log: Log,
-): void {
-  upstream.destroy();
-  if (outgoing.headersSent) {
-    outgoing.destroy();
-    return;
-  }
-  log.warn('a container did not answer', {error});
-  refuse(
+  relay({
+    incoming,
     outgoing,
-    new AppError(
-      'CONTAINER_UNAVAILABLE',
-      'The container does not answer right now; it may be starting. Try again in a second',
-    ),
-    {'Retry-After': '1'},
-  );
+    socketPath,
+    path,
+    headers: [
+      ...requestHeaders(incoming, options),
+      KIT_HEADER,
+      kit,
+      'X-Forwarded-For',
+      incoming.socket.remoteAddress ?? '',
+    ],
+    responseHeaders,
+    onUnreachable(error) {
+      options.log.warn('a container did not answer', {error});
+      refuse(
+        outgoing,
+        new AppError(
+          'CONTAINER_UNAVAILABLE',
+          'The container does not answer right now; it may be starting. Try again in a second',
+        ),
+        {'Retry-After': '1'},
+      );
+    },
+  });
 }
 
 function refuse(outgoing: ServerResponse, error: AppError, headers: Record<string, string> = {}): void {
@@ -168,7 +123,7 @@ function requestHeaders(
 ): string[] {
   return headerPairs(incoming.rawHeaders).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
-    if (hopByHop.has(lower) || lower === 'content-length') return [];
+    if (hopByHopHeaders.has(lower) || lower === 'content-length') return [];
     if (lower === KIT_HEADER || lower.startsWith('x-forwarded-')) return [];
     if (lower === 'authorization' && isOwnAuthorization(value)) return [];
     if (lower === 'cookie') {
@@ -182,14 +137,7 @@ function requestHeaders(
 function responseHeaders(answer: IncomingMessage): string[] {
   const kept = headerPairs(answer.rawHeaders).filter(([name]) => {
     const lower = name.toLowerCase();
-    return !hopByHop.has(lower) && lower !== 'set-cookie' && lower !== 'content-security-policy';
+    return !hopByHopHeaders.has(lower) && lower !== 'set-cookie' && lower !== 'content-security-policy';
   });
   return [...kept.flat(), 'Content-Security-Policy', sandboxPolicy];
-}
-
-function headerPairs(raw: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let index = 0; index + 1 < raw.length; index += 2)
-    pairs.push([raw[index] ?? '', raw[index + 1] ?? '']);
-  return pairs;
 }

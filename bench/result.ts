@@ -2,7 +2,7 @@
 export interface Figure {
   readonly label: string;
   readonly value: number;
-  readonly unit: 'ms' | 'µs' | 'MB' | '%' | 'processes' | 'jobs';
+  readonly unit: 'ms' | 'µs' | 'MB' | 'MB/s' | '%' | 'processes' | 'jobs';
   /** What the product promises: the value should stay below it. */
   readonly limit?: number;
   /** The same work done by something else in the same run. The value should be at most `most` of the peer's. */

@@ -265,10 +265,49 @@ function createProgram(
     finish(await (await import('./commands/login.ts')).login(flags, environment, terminal)),
   );
 
+  const pipe = program.command('pipe').description('stream bytes from one sender to up to 256 receivers');
+  const pipeCommand = (command: Command) =>
+    client(command.argument('<path>', 'the same for all sides'))
+      .option('--pipe-url <url>', 'address of the pipe service; also HOODY_PIPE_URL')
+      .option('--branch <name>', "use the pipe of this branch's container")
+      .option('-n, --n <count>', 'receivers, the same for all sides: 8, or 2-8')
+      .option('--wait <seconds>', 'how long to wait for the others')
+      .option('--key <text>', 'refuse who does not have it');
+  pipeCommand(pipe.command('send').description('send stdin, or a file; exit code 1 unless it was complete'))
+    .argument('[file]', 'file; stdin without it')
+    .option('--type <type>', 'content type')
+    .option('--rate <bytes>', 'bytes a second, as 50k')
+    .option('--slow <policy>', 'wait or drop: what becomes of a receiver that takes nothing')
+    .option('--idle <duration>', 'end when nothing moves for so long, up to 4h')
+    .option('--heartbeat <seconds>', 'say so often that it still waits')
+    .option('--sha256', 'say the SHA-256')
+    .option('--receipts', 'say what each receiver got')
+    .option('--live', 'wait for nobody; viewers come and go')
+    .action(async (path, file, flags) =>
+      finish(await (await import('./commands/pipe.ts')).pipeSend(path, file, flags, environment, terminal)),
+    );
+  pipeCommand(pipe.command('receive').description('receive to stdout; exit code 1 unless it was complete'))
+    .option('-o, --output <file>', 'write to this file')
+    .option('--as <name>', 'how you are called in the progress')
+    .option('--live', 'join a live stream')
+    .action(async (path, flags) =>
+      finish(await (await import('./commands/pipe.ts')).pipeReceive(path, flags, environment, terminal)),
+    );
+  pipeCommand(pipe.command('progress').description('watch a transfer; takes no place')).action(
+    async (path, flags) =>
+      finish(await (await import('./commands/pipe.ts')).pipeProgress(path, flags, environment, terminal)),
+  );
+  pipeCommand(pipe.command('url').description('print the address for curl and browsers')).action(
+    async (path, flags) =>
+      finish(await (await import('./commands/pipe.ts')).pipeUrl(path, flags, environment, terminal)),
+  );
+
   // Only for --help: `main` hands the words over before this program is made.
   program
     .command('runtime')
-    .description('run the runtime of one container: cron and exec over HTTP; see `branchtab runtime --help`')
+    .description(
+      'run the runtime of one container: cron, exec and pipe over HTTP; see `branchtab runtime --help`',
+    )
     .helpOption(false);
   return program;
 }

@@ -7,6 +7,7 @@ import {type ListenAddress, parseListenAddress} from './platform/http-server.ts'
 export const runtimeUsage = `usage: branchtab runtime --data <dir> --listen <host:port | unix:path>
   --home <dir>         working directory and HOME of jobs and scripts (default: <data>/home)
   --workspace <dir>    where the branch's tree is (default: <data>/workspace)
+  --pipe-listen <host:port>  an address of the pipe service alone, the fastest way for large transfers
   --control unix:<path>  socket of a controller; without it the schedule runs at once
   --fallback-port      take another port of the same address when this one may not be bound
   --tz <zone>          IANA time zone of schedules (default: UTC)
@@ -26,6 +27,7 @@ export interface RuntimeFlags {
   readonly workspace: string;
   readonly listen: ListenAddress;
   readonly fallbackPort: boolean;
+  readonly pipeListen: ListenAddress | null;
   /** Path of the controller's socket, or null when a person runs the runtime alone. */
   readonly controlSocket: string | null;
   readonly timeZone: string;
@@ -60,6 +62,7 @@ export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
     workspace: resolve(values.workspace ?? `${data}/workspace`),
     listen: parseListenAddress(listen),
     fallbackPort: values['fallback-port'] ?? false,
+    pipeListen: values['pipe-listen'] === undefined ? null : parseListenAddress(values['pipe-listen']),
     controlSocket: controlAddress === null ? null : resolve(controlAddress.path),
     timeZone: tz,
     container: values.container ?? null,
@@ -102,6 +105,7 @@ function parseValues(args: readonly string[]) {
         workspace: {type: 'string'},
         listen: {type: 'string'},
         'fallback-port': {type: 'boolean'},
+        'pipe-listen': {type: 'string'},
         control: {type: 'string'},
         tz: {type: 'string'},
         container: {type: 'string'},

@@ -4,7 +4,8 @@ import {createCallFront} from '../api/call-front.ts';
 import type {ControlPort} from '../api/control-routes.ts';
 import {cronRoutes} from '../api/cron-routes.ts';
 import {createPeerGuard} from '../api/peer-guard.ts';
-import {createRuntimeApp} from '../api/runtime-app.ts';
+import {createPipeFront} from '../api/pipe-front.ts';
+import {createRuntimeApp, type Health} from '../api/runtime-app.ts';
 import packageJson from '../package.json' with {type: 'json'};
 import {CONTROL_API_VERSION, type ControlState} from '../schemas/control.ts';
 import {AppError, isStorageFull} from '../schemas/errors.ts';
@@ -14,6 +15,7 @@ import {type CronService, openCron} from './cron/service.ts';
 import {type ExecService, openExec} from './exec/service.ts';
 import {parseRuntimeFlags, type RuntimeFlags, runtimeUsage} from './flags.ts';
 import type {NotificationOptions, NotificationService} from './notifications/service.ts';
+import type {PipeKit} from './pipe-main.ts';
 import {ownCommand} from './platform/child-process.ts';
 import {type Clock, systemClock} from './platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from './platform/durable-file.ts';
@@ -101,14 +103,16 @@ async function serve(flags: RuntimeFlags): Promise<void> {
       hasKitNames: hasKitNames && flags.controlSocket !== null,
     });
   const services = await openServices(flags, {clock, log, variablesOf, noteActivity});
-  const servers = await listen(flags, services, clock, log);
+  const health = healthOf(clock);
+  const pipe = await preparePipe(flags, {health, onUnused: noteActivity, clock, log});
+  const servers = await listen(flags, services, {health, pipe, clock, log});
   const [kits] = servers;
   kitUrl = kits.url.startsWith('http:') ? kits.url : null;
   services.cron.setScheduleState(services.control.schedule().state);
   services.cron.start({reboot: await isNewBoot(flags)});
-  stopOnSignal(flags, services, {servers, lock, log});
+  stopOnSignal(flags, services, {servers, pipe, lock, log});
   releaseMemoryWhenQuiet(services, noteActivity);
-  announce(flags, kits.url);
+  announce(flags, {kitUrl: kits.url, pipeUrl: pipe.url});
 }
 
 async function openServices(
@@ -237,23 +241,59 @@ async function hostSocketDirectory({data, controlSocket}: RuntimeFlags): Promise
   return directory;
 }
 
+function healthOf(clock: Clock): () => Promise<Health> {
+  const started = new Date(clock.now()).toISOString();
+  return async () => ({status: 'ok', started, built: null, ...(await readProcessFacts())});
+}
+
+/** The pipe kit, which is loaded when it is first used: most containers never do. */
+interface Pipe {
+  /** Of `--pipe-listen`. */
+  readonly url: string | null;
+  socketPath(): Promise<string>;
+  stop(options: {graceMs: number}): Promise<void>;
+}
+
+async function preparePipe(
+  flags: RuntimeFlags,
+  services: {health: () => Promise<Health>; onUnused: () => void; clock: Clock; log: Log},
+): Promise<Pipe> {
+  const socketPath = join(await hostSocketDirectory(flags), 'pipe.sock');
+  let kit: Promise<PipeKit> | null = null;
+  const start = () => {
+    kit ??= import('./pipe-main.ts').then(({startPipeKit}) =>
+      startPipeKit({socketPath, address: flags.pipeListen, allowedHosts: flags.allowedHosts, ...services}),
+    );
+    return kit;
+  };
+  return {
+    url: flags.pipeListen === null ? null : (await start()).url,
+    async socketPath() {
+      await start();
+      return socketPath;
+    },
+    stop: async (options) => (await kit)?.stop(options),
+  };
+}
+
 /** The kits' listener, then the controller's if there is one. */
 async function listen(
   flags: RuntimeFlags,
   services: Services,
-  clock: Clock,
-  log: Log,
+  {health, pipe, clock, log}: {health: () => Promise<Health>; pipe: Pipe; clock: Clock; log: Log},
 ): Promise<[HttpServer, ...HttpServer[]]> {
-  const started = new Date(clock.now()).toISOString();
+  const {allowedHosts} = flags;
+  const pipeFront = (trusted: boolean) =>
+    createPipeFront({socketPath: pipe.socketPath, trusted, allowedHosts, log});
   const app = (trusted: boolean) =>
     createRuntimeApp({
       exec: services.exec,
       cronApp: (lists) => cronRoutes(services.cron, {lists}),
       notificationRoutes: services.notifications.routes,
       control: controlPort(services),
-      health: async () => ({status: 'ok', started, built: null, ...(await readProcessFacts())}),
+      health,
       trusted,
-      allowedHosts: flags.allowedHosts,
+      allowedHosts,
       clock,
       log,
       storageApp: async (kit) => {
@@ -262,8 +302,8 @@ async function listen(
         return (await import('../api/sqlite-routes.ts')).sqliteRoutes(databases);
       },
     });
-  const {container, controlSocket, allowedHosts} = flags;
-  const front = (trusted: boolean) =>
+  const {container, controlSocket} = flags;
+  const callFront = (trusted: boolean) =>
     createCallFront({
       exec: services.exec,
       trusted,
@@ -271,7 +311,8 @@ async function listen(
       findRun: (peer) => (services.cron.runningJobs() === 0 ? null : peerVariable(peer, runVariable)),
       log,
     });
-  const openFront = front(false);
+  const openCalls = callFront(false);
+  const openPipes = pipeFront(false);
   // Under a controller the network is shared with other containers; a person's own runtime is for everybody.
   const guard =
     controlSocket === null || container === null
@@ -280,14 +321,21 @@ async function listen(
   const kits = await serveHttp(flags.listen, app(false).fetch, {
     fallbackPort: flags.fallbackPort,
     intercept: (incoming, outgoing) =>
-      guard?.intercept(incoming, outgoing) === true || openFront.intercept(incoming, outgoing),
+      guard?.intercept(incoming, outgoing) === true ||
+      openPipes(incoming, outgoing) ||
+      openCalls.intercept(incoming, outgoing),
     upgrade(incoming, socket) {
-      if (guard?.upgrade(incoming, socket) !== true) openFront.upgrade(incoming, socket);
+      if (guard?.upgrade(incoming, socket) !== true) openCalls.upgrade(incoming, socket);
     },
   });
   if (controlSocket === null) return [kits];
-  const control = {kind: 'unix', path: controlSocket} as const;
-  return [kits, await serveHttp(control, app(true).fetch, front(true))];
+  const ownCalls = callFront(true);
+  const ownPipes = pipeFront(true);
+  const control = await serveHttp({kind: 'unix', path: controlSocket}, app(true).fetch, {
+    intercept: (incoming, outgoing) => ownPipes(incoming, outgoing) || ownCalls.intercept(incoming, outgoing),
+    upgrade: ownCalls.upgrade,
+  });
+  return [kits, control];
 }
 
 function controlPort({control, cron, exec, workspace}: Services): ControlPort {
@@ -357,10 +405,11 @@ const connectionGraceMs = 100;
 function stopOnSignal(
   flags: RuntimeFlags,
   {cron, exec, notifications}: Services,
-  {servers, lock, log}: {servers: readonly HttpServer[]; lock: ExclusiveLock; log: Log},
+  {servers, pipe, lock, log}: {servers: readonly HttpServer[]; pipe: Pipe; lock: ExclusiveLock; log: Log},
 ): void {
   const stop = async () => {
-    await cron.stop({graceMs: flags.graceMs, reason: 'shutdown'});
+    const {graceMs} = flags;
+    await Promise.all([cron.stop({graceMs, reason: 'shutdown'}), pipe.stop({graceMs})]);
     await exec.stop({graceMs: callGraceMs});
     await Promise.all(servers.map((server) => server.close({graceMs: connectionGraceMs})));
     cron.close();
@@ -371,7 +420,7 @@ function stopOnSignal(
   let stopping = false;
   const onSignal = async (signal: string) => {
     log.info('stopping', {signal});
-    if (stopping) return cron.stop({graceMs: 0, reason: 'shutdown'});
+    if (stopping) return Promise.all([cron.stop({graceMs: 0, reason: 'shutdown'}), pipe.stop({graceMs: 0})]);
     stopping = true;
     return stop();
   };
@@ -386,9 +435,15 @@ function stopOnSignal(
 }
 
 /** Under a controller: one line of JSON, and never anything more on stdout. */
-function announce({controlSocket}: RuntimeFlags, url: string): void {
-  const ready = {ready: true, pid: process.pid, kit_url: url, runtime_version: packageJson.version};
-  process.stdout.write(
-    controlSocket === null ? `branchtab runtime listens on ${url}\n` : `${JSON.stringify(ready)}\n`,
-  );
+function announce(
+  {controlSocket}: RuntimeFlags,
+  {kitUrl, pipeUrl}: {kitUrl: string; pipeUrl: string | null},
+): void {
+  if (controlSocket === null) {
+    process.stdout.write(`branchtab runtime listens on ${kitUrl}\n`);
+    if (pipeUrl !== null) process.stdout.write(`pipe service listens on ${pipeUrl}\n`);
+    return;
+  }
+  const ready = {ready: true, pid: process.pid, kit_url: kitUrl, runtime_version: packageJson.version};
+  process.stdout.write(`${JSON.stringify(ready)}\n`);
 }

@@ -141,6 +141,74 @@ export const errorCatalogue = {
   },
   SQL_TIMEOUT: {status: 504, retryable: false, meaning: 'The statement took too long and was ended.'},
   DATABASE_BUSY: {status: 409, retryable: true, meaning: 'Another writer holds the database.'},
+  // pipe kit, contracts/pipe.md section 5
+  PIPE_NAME_INVALID: {
+    status: 400,
+    retryable: false,
+    meaning: 'The name of the pipe holds a forbidden character.',
+  },
+  PIPE_NAME_RESERVED: {
+    status: 400,
+    retryable: false,
+    meaning: 'The name belongs to a page; nothing can be sent to it.',
+  },
+  PIPE_NAME_TOO_LONG: {
+    status: 414,
+    retryable: false,
+    meaning: 'The name of the pipe is longer than 1024 characters.',
+  },
+  PIPE_PARAMETER_INVALID: {
+    status: 400,
+    retryable: false,
+    meaning: 'A parameter of the pipe is out of range or does not go with another.',
+  },
+  PIPE_REQUEST_REFUSED: {
+    status: 400,
+    retryable: false,
+    meaning: 'A request of this kind is never taken by a pipe.',
+  },
+  PIPE_RECEIVERS_DIFFER: {
+    status: 400,
+    retryable: false,
+    meaning: 'The others on this name wait for another number of receivers.',
+  },
+  PIPE_OCCUPIED: {
+    status: 400,
+    retryable: true,
+    meaning: 'The name has its sender or all its receivers already.',
+  },
+  PIPE_KEY_WRONG: {
+    status: 403,
+    retryable: false,
+    meaning: 'The name is protected by a key, and this is not it.',
+  },
+  PIPE_TRANSFER_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    meaning: 'No transfer with this id runs or ended lately.',
+  },
+  PIPE_TIMED_OUT: {
+    status: 408,
+    retryable: true,
+    meaning: 'The other side did not come within the waiting time.',
+  },
+  PIPE_TRANSFER_ID_IN_USE: {status: 409, retryable: false, meaning: 'Another transfer has this id.'},
+  PIPE_KIND_DIFFERS: {status: 409, retryable: false, meaning: 'One side is live and the other is not.'},
+  PIPE_UPGRADE_REQUIRED: {
+    status: 426,
+    retryable: false,
+    meaning: 'A websocket was asked for without an upgrade.',
+  },
+  PIPE_CAPACITY: {
+    status: 429,
+    retryable: true,
+    meaning: 'Too many pipes, receivers or spectators at the same time.',
+  },
+  PIPE_PART_MISSING: {
+    status: 500,
+    retryable: false,
+    meaning: 'The multipart body of the sender holds nothing that can be sent.',
+  },
 
   // controller's socket of a runtime
   WORKSPACE_BASE_MISMATCH: {
@@ -208,6 +276,14 @@ export const errorCatalogue = {
   UNAUTHENTICATED: {status: 401, retryable: false, meaning: 'A token is needed and is missing or wrong.'},
   FORBIDDEN: {status: 403, retryable: false, meaning: 'The caller may not do this.'},
   NOT_FOUND: {status: 404, retryable: false, meaning: 'No such route.'},
+  MALFORMED_REQUEST: {status: 400, retryable: false, meaning: 'The request is not HTTP/1.1.'},
+  REQUEST_TIMED_OUT: {status: 408, retryable: true, meaning: 'The head of the request did not come in time.'},
+  EXPECTATION_FAILED: {
+    status: 417,
+    retryable: false,
+    meaning: 'The Expect header asks for something unknown.',
+  },
+  HEAD_TOO_LARGE: {status: 431, retryable: false, meaning: 'The head of the request is too large.'},
   METHOD_NOT_ALLOWED: {status: 405, retryable: false, meaning: 'The route does not take this method.'},
   MISDIRECTED_HOST: {
     status: 421,
@@ -215,6 +291,11 @@ export const errorCatalogue = {
     meaning: 'The Host header names a host this listener does not serve.',
   },
   NOT_IMPLEMENTED: {status: 501, retryable: false, meaning: 'This part of the API does not exist here.'},
+  HTTP_VERSION_TOO_OLD: {
+    status: 505,
+    retryable: false,
+    meaning: 'HTTP/1.0 cannot say that an answer broke off.',
+  },
   SHUTTING_DOWN: {status: 503, retryable: true, meaning: 'The service is stopping.'},
   INTERNAL_ERROR: {status: 500, retryable: false, meaning: 'A bug; the log has the stack.'},
 } as const satisfies Record<string, ErrorEntry>;

@@ -3,6 +3,7 @@ import {createServer, type IncomingMessage, type Server, type ServerResponse} fr
 import {getRequestListener} from '@hono/node-server';
 import {AppError} from '../../schemas/errors.ts';
 import {isErrno} from './durable-file.ts';
+import {listenProblem} from './listen-problem.ts';
 import {createUpgradeSocket, type UpgradeSocket} from './upgrade-socket.ts';
 
 export type ListenAddress =
@@ -88,18 +89,7 @@ async function listenTcp(
       await listen(server, {host, port: 0});
       return;
     }
-    if (isErrno(error, 'EADDRINUSE')) {
-      throw new AppError(
-        'ADDRESS_IN_USE',
-        `${host}:${port} is taken. Stop what listens there or choose another --listen.`,
-        {cause: error},
-      );
-    }
-    throw new AppError(
-      'CONFIG_INVALID',
-      `Nothing can listen on ${host}:${port}: ${error instanceof Error ? error.message : String(error)}. Choose another --listen.`,
-      {cause: error},
-    );
+    throw listenProblem({kind: 'tcp', host, port}, error);
   }
 }
 

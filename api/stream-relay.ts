@@ -1,0 +1,89 @@
+import {type ClientRequest, type IncomingMessage, request, type ServerResponse} from 'node:http';
+import {pipeline} from 'node:stream';
+
+/** A request on its way to a unix socket, and its answer on the way back. */
+export interface Relayed {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly socketPath: string;
+  /** Request target. */
+  readonly path: string;
+  /** Names and values in turns, without those that delimit the body. */
+  readonly headers: readonly string[];
+  readonly responseHeaders: (answer: IncomingMessage) => string[];
+  /** The connection to the socket is made, or has failed. */
+  readonly onConnected?: () => void;
+  /** Nobody answered; nothing has been sent to the client yet. */
+  readonly onUnreachable: (error: Error) => void;
+}
+
+/** RFC 9110 section 7.6.1: these speak of one connection and are not passed on. */
+export const hopByHopHeaders: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Streams bodies both ways with back-pressure. An answer that breaks off, and a client that leaves, break the other side off. */
+export function relay(relayed: Relayed): void {
+  const {incoming, outgoing, socketPath, path, responseHeaders} = relayed;
+  const framing = bodyFraming(incoming);
+  // A connection of its own: what one request leaves on it never meets another.
+  const upstream = request({
+    agent: false,
+    socketPath,
+    path,
+    method: incoming.method ?? 'GET',
+    headers: [...relayed.headers, ...framing],
+  });
+  const {onConnected = () => {}} = relayed;
+  upstream.once('socket', (socket) => socket.once('connect', onConnected).once('close', onConnected));
+  upstream.on('response', (answer) => {
+    outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer));
+    pipeline(answer, outgoing, (error) => {
+      // A cut answer must not look complete to the client.
+      if (error) outgoing.destroy();
+    });
+  });
+  upstream.on('error', (error) => onUpstreamError(error, upstream, relayed));
+  outgoing.on('close', () => {
+    if (!outgoing.writableFinished) upstream.destroy();
+  });
+  if (framing.length === 0) {
+    // Without a body nothing is passed on: what follows on the connection is the client's next request.
+    incoming.resume();
+    upstream.end();
+    return;
+  }
+  // The other side answers before there is a body.
+  upstream.flushHeaders();
+  pipeline(incoming, upstream, () => {
+    // Either side's end is handled by the listeners above.
+  });
+}
+
+/** How the body is delimited, said anew whatever the method is: bytes that no header announces would be read as a second request. */
+function bodyFraming(incoming: IncomingMessage): string[] {
+  if (incoming.headers['transfer-encoding'] !== undefined) return ['Transfer-Encoding', 'chunked'];
+  const length = incoming.headers['content-length'];
+  return length === undefined ? [] : ['Content-Length', length];
+}
+
+function onUpstreamError(error: Error, upstream: ClientRequest, {outgoing, onUnreachable}: Relayed): void {
+  upstream.destroy();
+  if (outgoing.headersSent) outgoing.destroy();
+  else onUnreachable(error);
+}
+
+export function headerPairs(raw: readonly string[]): [name: string, value: string][] {
+  const pairs: [string, string][] = [];
+  for (let index = 0; index + 1 < raw.length; index += 2)
+    pairs.push([raw[index] ?? '', raw[index + 1] ?? '']);
+  return pairs;
+}

@@ -1,0 +1,152 @@
+import {lineLagsMs, parallelSeconds, setUpMs} from './pipe/clients.ts';
+import {
+  compilePrograms,
+  cpuSeconds,
+  type PipeServer,
+  type Programs,
+  peakMegabytes,
+  resetPeak,
+  startBranchtab,
+  startPipingServer,
+  startRelay,
+} from './pipe/servers.ts';
+import {type Bench, type Figure, percentile} from './result.ts';
+
+const receiverCounts = [1, 8, 64, 256];
+const rounds = 3;
+/** Sent at n=1; with more receivers less, so that a round takes about as long. */
+const sentBytes = 1024 ** 3;
+const leastSentBytes = 32 * 1024 ** 2;
+
+/** Megabytes received a second, all receivers together. */
+async function throughput({load}: Programs, server: PipeServer, n: number, framing: string): Promise<number> {
+  const bytes = bytesFor(n);
+  const child = Bun.spawn({
+    cmd: [load, String(server.port), `${server.prefix}/load`, String(n), String(bytes), framing],
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const [text, problem] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  if ((await child.exited) !== 0) throw new Error(`load on ${server.name}, n=${n}: ${problem}`);
+  return (bytes * n) / 1024 ** 2 / Number(text);
+}
+
+function bytesFor(n: number): number {
+  return Math.max(leastSentBytes, Math.round(sentBytes / (n === 1 ? 1 : n / 4) / 1024 ** 2) * 1024 ** 2);
+}
+
+export const pipeBench: Bench = {
+  name: 'pipe',
+  summary: 'throughput, set-up and lag of pipes, beside piping-server and a relay in C',
+  async run({progress, teardown}) {
+    const programs = await compilePrograms({teardown});
+    const {own, relayed} = await startBranchtab({teardown});
+    const peer = await startPipingServer({teardown});
+    const figures: Figure[] = [];
+    const all: Record<string, unknown> = {};
+
+    for (const n of receiverCounts) {
+      const relay = await startRelay(programs, n, bytesFor(n));
+      const rates: Record<string, number[]> = {};
+      const cpu: Record<string, number> = {};
+      // The servers take turns, so that what else the machine does hits all of them.
+      for (let round = 0; round < rounds; round += 1) {
+        progress(`throughput to ${n}, round ${round + 1}`);
+        for (const server of [own, peer, relay]) {
+          resetPeak(server);
+          const cpuBefore = cpuSeconds(server);
+          const rate = await throughput(programs, server, n, 'length');
+          rates[server.name] = [...(rates[server.name] ?? []), rate];
+          cpu[server.name] = (cpu[server.name] ?? 0) + cpuSeconds(server) - cpuBefore;
+          if (n === 256 && server.name !== 'relay in C')
+            all[`peak_mb ${server.name}`] = Math.max(
+              Number(all[`peak_mb ${server.name}`] ?? 0),
+              peakMegabytes(server),
+            );
+        }
+      }
+      relay.stop();
+      const best = (name: PipeServer['name']) => Math.max(...(rates[name] ?? []));
+      const cpuPerGigabyteMs = (name: PipeServer['name']) =>
+        ((cpu[name] ?? 0) * 1000) / ((rounds * bytesFor(n) * n) / 1024 ** 3);
+      all[`throughput n=${n}`] = rates;
+      for (const other of ['piping-server', 'relay in C'] as const) {
+        figures.push({
+          label: `out to ${n} receiver(s)`,
+          value: best('branchtab'),
+          unit: 'MB/s',
+          peer: {label: other, value: best(other)},
+        });
+        figures.push({
+          label: `CPU for a GB out to ${n}`,
+          value: cpuPerGigabyteMs('branchtab'),
+          unit: 'ms',
+          peer: {label: other, value: cpuPerGigabyteMs(other)},
+        });
+      }
+    }
+    figures.push({
+      label: 'peak resident memory at n=256',
+      value: Number(all['peak_mb branchtab']),
+      unit: 'MB',
+      limit: 90,
+    });
+
+    progress('throughput through the address of all services');
+    const throughRelay: number[] = [];
+    for (let round = 0; round < rounds; round += 1)
+      throughRelay.push(await throughput(programs, relayed, 8, 'length'));
+    figures.push({
+      label: 'out to 8, at the address of all services',
+      value: Math.max(...throughRelay),
+      unit: 'MB/s',
+    });
+
+    progress('set-up');
+    const [ownSetUp, peerSetUp] = [await setUpMs(programs, own, 200), await setUpMs(programs, peer, 200)];
+    figures.push({
+      label: 'last join to first byte, p50',
+      value: percentile(ownSetUp, 0.5),
+      unit: 'ms',
+      peer: {label: 'piping-server', value: percentile(peerSetUp, 0.5)},
+    });
+
+    progress('lines');
+    const lines = {n: 64, perSecond: 1000, seconds: 3};
+    const [ownLags, peerLags] = [await lineLagsMs(own, lines), await lineLagsMs(peer, lines)];
+    figures.push(
+      {label: '1000 lines/s to 64, lag p99', value: percentile(ownLags, 0.99), unit: 'ms', limit: 20},
+      {
+        label: '1000 lines/s to 64, lag p99',
+        value: percentile(ownLags, 0.99),
+        unit: 'ms',
+        peer: {label: 'piping-server', value: percentile(peerLags, 0.99)},
+      },
+    );
+
+    progress('parallel transfers');
+    const times: Record<string, number[]> = {};
+    for (let round = 0; round < rounds; round += 1)
+      for (const server of [own, peer])
+        times[server.name] = [...(times[server.name] ?? []), await parallelSeconds(server, 500)];
+    figures.push({
+      label: '500 transfers of 1 MB at once',
+      value: percentile(times.branchtab ?? [], 0.5) * 1000,
+      unit: 'ms',
+      peer: {label: 'piping-server', value: percentile(times['piping-server'] ?? [], 0.5) * 1000},
+    });
+    return {
+      name: 'pipe',
+      figures,
+      values: {...all, parallel_seconds: times},
+      notes: [
+        `throughput: best of ${rounds} rounds in turns, since other work on the machine only slows; bodies of known length, receivers that throw the bytes away in the kernel`,
+        'set-up: 200 pairs; lines: 64 bytes each for 3 s',
+      ],
+    };
+  },
+};

@@ -1,0 +1,114 @@
+import {createConnection, type Socket} from 'node:net';
+import type {PipeServer, Programs} from './servers.ts';
+
+/** Milliseconds from sending the last receiver's request to its first byte of the body. */
+export async function setUpMs({setup}: Programs, server: PipeServer, rounds: number): Promise<number[]> {
+  const child = Bun.spawn({
+    cmd: [setup, String(server.port), String(rounds)],
+    stdin: 'ignore',
+    stdout: 'pipe',
+  });
+  const text = await new Response(child.stdout).text();
+  if ((await child.exited) !== 0) throw new Error(`set-up on ${server.name} failed`);
+  return text.trim().split('\n').map(Number);
+}
+
+/** A sender writes lines of 64 bytes at `perSecond` for `seconds`; milliseconds from writing a line to having it, of all receivers. */
+export async function lineLagsMs(
+  server: PipeServer,
+  {n, perSecond, seconds}: {n: number; perSecond: number; seconds: number},
+): Promise<number[]> {
+  const lags: number[] = [];
+  const total = perSecond * seconds;
+  const receivers = await Promise.all(Array.from({length: n}, () => dial(server)));
+  const done = receivers.map((socket) => {
+    socket.write(head('GET', '/lines', n));
+    return readLines(socket, total, (writtenMs) => lags.push(performance.now() - writtenMs));
+  });
+  const sender = await dial(server);
+  sender.resume();
+  sender.write(head('PUT', '/lines', n, 'Transfer-Encoding: chunked\r\n'));
+  await Bun.sleep(500);
+  const startMs = performance.now();
+  for (let sent = 0; sent < total; ) {
+    const due = Math.min(total, Math.floor(((performance.now() - startMs) / 1000) * perSecond));
+    for (; sent < due; sent += 1) {
+      const line = `@${performance.now().toFixed(3)}`.padEnd(63, '.');
+      sender.write(`40\r\n${line}\n\r\n`);
+    }
+    await Bun.sleep(1);
+  }
+  await Promise.all(done);
+  sender.destroy();
+  for (const receiver of receivers) receiver.destroy();
+  return lags;
+}
+
+/** Seconds for so many transfers of 1 MB at the same time. */
+export async function parallelSeconds(server: PipeServer, transfers: number): Promise<number> {
+  const megabyte = Buffer.alloc(1024 * 1024, 'x');
+  const startMs = performance.now();
+  await Promise.all(
+    Array.from({length: transfers}, async (_, index) => {
+      const path = `/parallel-${index}`;
+      const [receiver, sender] = await Promise.all([dial(server), dial(server)]);
+      receiver.write(head('GET', path, 1));
+      sender.resume();
+      sender.write(head('PUT', path, 1, `Content-Length: ${megabyte.length}\r\n`));
+      sender.write(megabyte);
+      await untilBytes(receiver, megabyte.length);
+      receiver.destroy();
+      await closed(sender);
+    }),
+  );
+  return (performance.now() - startMs) / 1000;
+}
+
+function head(method: string, path: string, n: number, fields = ''): string {
+  return `${method} ${path}?n=${n} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${fields}\r\n`;
+}
+
+function dial({port}: PipeServer): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection({port, host: '127.0.0.1', noDelay: true});
+    socket.once('connect', () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) resolve();
+    else socket.once('close', () => resolve());
+    socket.resume();
+  });
+}
+
+function untilBytes(socket: Socket, wanted: number): Promise<void> {
+  let bytes = 0;
+  return new Promise((resolve, reject) => {
+    socket.on('data', (chunk) => {
+      bytes += chunk.length;
+      if (bytes >= wanted) resolve();
+    });
+    socket.on('close', () => reject(new Error(`a receiver got ${bytes} bytes`)));
+  });
+}
+
+function readLines(socket: Socket, total: number, onLine: (writtenMs: number) => void): Promise<void> {
+  let rest = '';
+  let lines = 0;
+  return new Promise((resolve) => {
+    socket.on('data', (chunk) => {
+      const text = rest + chunk.toString('latin1');
+      let at = 0;
+      for (let end = text.indexOf('.\n', at); end !== -1; end = text.indexOf('.\n', at)) {
+        onLine(Number.parseFloat(text.slice(text.indexOf('@', at) + 1, end)));
+        lines += 1;
+        at = end + 2;
+      }
+      rest = text.slice(at);
+      if (lines >= total) resolve();
+    });
+  });
+}

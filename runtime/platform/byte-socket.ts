@@ -1,0 +1,190 @@
+import {chmod, rm} from 'node:fs/promises';
+import type {Socket, TCPSocketListener, UnixSocketListener} from 'bun';
+import type {ListenAddress} from './http-server.ts';
+import {listenProblem} from './listen-problem.ts';
+
+/** One accepted connection. After `closed` all its functions do nothing. */
+export interface ByteSocket {
+  /** Empty on a unix socket. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly pendingBytes: number;
+  /** What the kernel does not take at once is kept; false where something is kept. */
+  write(bytes: Uint8Array): boolean;
+  pause(): void;
+  resume(): void;
+  /** FIN after all that was written. Reading goes on. */
+  finish(): void;
+  /** Drops what is kept, lets the kernel deliver what it has, and closes both ways. */
+  close(): void;
+  /** Closes so that the other side sees an error. */
+  reset(): void;
+}
+
+export interface ByteSocketEvents {
+  /** The bytes belong to the receiver. */
+  data(bytes: Uint8Array): void;
+  /** Nothing that was written is kept any more. */
+  drained(): void;
+  /** The other side writes no more. */
+  ended(): void;
+  closed(): void;
+}
+
+export interface ByteServer {
+  /** `http://host:port` with the port that was bound, or `unix:<path>`. */
+  readonly url: string;
+  /** Takes no more connections; those that are open go on. */
+  stopListening(): void;
+  /** Cuts what is still open. */
+  close(): void;
+}
+
+/**
+ * Serves raw connections. A unix socket is made with mode 0600. Throws AppError ADDRESS_IN_USE, and CONFIG_INVALID
+ * where this host has no such address or does not allow it.
+ */
+export async function serveByteSockets(
+  address: ListenAddress,
+  accept: (socket: ByteSocket) => ByteSocketEvents,
+): Promise<ByteServer> {
+  const socket = {
+    open(raw: Socket<Connection>) {
+      raw.data = new Connection(raw, accept);
+    },
+    data: (raw: Socket<Connection>, bytes: Buffer) => raw.data.events.data(bytes),
+    drain: (raw: Socket<Connection>) => raw.data.flush(),
+    end: (raw: Socket<Connection>) => raw.data.events.ended(),
+    close: (raw: Socket<Connection>) => raw.data.onClosed(),
+    error: (raw: Socket<Connection>) => raw.data.close(),
+  };
+  if (address.kind === 'unix') {
+    await rm(address.path, {force: true});
+    const listener = listen(address, () => Bun.listen({unix: address.path, allowHalfOpen: true, socket}));
+    await chmod(address.path, 0o600);
+    return serverOf(listener, `unix:${address.path}`);
+  }
+  const {host, port} = address;
+  const listener = listen(address, () => Bun.listen({hostname: host, port, allowHalfOpen: true, socket}));
+  return serverOf(listener, `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`);
+}
+
+function listen<T>(address: ListenAddress, start: () => T): T {
+  try {
+    return start();
+  } catch (error) {
+    throw listenProblem(address, error);
+  }
+}
+
+type Listener = Pick<TCPSocketListener<Connection> | UnixSocketListener<Connection>, 'stop'>;
+
+function serverOf(listener: Listener, url: string): ByteServer {
+  return {url, stopListening: () => listener.stop(), close: () => listener.stop(true)};
+}
+
+class Connection implements ByteSocket {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly events: ByteSocketEvents;
+  readonly #raw: Socket<Connection>;
+  #kept: Uint8Array[] = [];
+  #keptBytes = 0;
+  #finishing = false;
+  #closed = false;
+
+  constructor(raw: Socket<Connection>, accept: (socket: ByteSocket) => ByteSocketEvents) {
+    this.#raw = raw;
+    this.remoteAddress = raw.remoteAddress ?? '';
+    this.remotePort = raw.remotePort ?? 0;
+    // Without it the kernel never tells of a peer that vanished while nothing is read from it.
+    raw.setKeepAlive(true, keepAliveMs);
+    this.events = accept(this);
+  }
+
+  get pendingBytes(): number {
+    return this.#keptBytes;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#closed) return true;
+    if (this.#keptBytes > 0) {
+      this.#keep(bytes);
+      return false;
+    }
+    const taken = this.#raw.write(bytes);
+    if (taken < 0) this.#breakDown();
+    if (taken < 0 || taken >= bytes.length) return true;
+    this.#keep(bytes.subarray(taken));
+    return false;
+  }
+
+  /** Of a unix socket that is paused the engine does not tell that the other side has closed; only writing shows it. */
+  #breakDown(): void {
+    // Later, for whoever writes is in the middle of something.
+    queueMicrotask(() => this.reset());
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#kept.push(bytes);
+    this.#keptBytes += bytes.length;
+  }
+
+  flush(): void {
+    for (let next = this.#kept[0]; next !== undefined && !this.#closed; next = this.#kept[0]) {
+      const taken = this.#raw.write(next);
+      if (taken < 0) {
+        this.#breakDown();
+        return;
+      }
+      this.#keptBytes -= taken;
+      if (taken < next.length) {
+        this.#kept[0] = next.subarray(taken);
+        return;
+      }
+      this.#kept.shift();
+    }
+    if (this.#closed) return;
+    if (this.#finishing) this.#raw.shutdown();
+    this.events.drained();
+  }
+
+  pause(): void {
+    if (!this.#closed) this.#raw.pause();
+  }
+
+  resume(): void {
+    if (!this.#closed) this.#raw.resume();
+  }
+
+  finish(): void {
+    if (this.#closed || this.#finishing) return;
+    this.#finishing = true;
+    if (this.#keptBytes === 0) this.#raw.shutdown();
+  }
+
+  close(): void {
+    this.#end(() => this.#raw.end());
+  }
+
+  reset(): void {
+    this.#end(() => this.#raw.terminate());
+  }
+
+  #end(how: () => void): void {
+    if (this.#closed) return;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    how();
+  }
+
+  onClosed(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    this.events.closed();
+  }
+}
+
+const keepAliveMs = 15_000;

@@ -1,0 +1,99 @@
+import {type BodyDecoder, createChunkedDecoder, createLengthDecoder} from './body-decoder.ts';
+import type {ByteSource, SourceReader} from './byte-flow.ts';
+import type {ByteSocket} from './byte-socket.ts';
+import type {BodyFraming} from './request-head.ts';
+
+/** So much is read before anybody wants it: only who reads hears that the other side has gone. */
+const maxAheadBytes = 64 * 1024;
+/** An answer can only be read by a client that got rid of what it sends; beyond this it is cut. */
+const maxDiscardedBytes = 64 * 1024 * 1024;
+
+/** The body of one request, without its framing. */
+export class RequestBody implements ByteSource {
+  readonly #socket: ByteSocket;
+  readonly #decode: BodyDecoder;
+  #state: 'ahead' | 'flowing' | 'discarding' | 'ended' | 'cut' = 'ahead';
+  #reader: SourceReader | null = null;
+  #ahead: Uint8Array[] = [];
+  #aheadBytes = 0;
+  #discardedBytes = 0;
+  #complete = false;
+
+  constructor(socket: ByteSocket, framing: BodyFraming) {
+    this.#socket = socket;
+    const body = {content: (bytes: Uint8Array) => this.#content(bytes), end: () => this.#end()};
+    this.#decode =
+      framing.kind === 'chunked'
+        ? createChunkedDecoder(body)
+        : createLengthDecoder(framing.kind === 'length' ? framing.bytes : 0, body);
+  }
+
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  /** False where the framing is broken or too much had to be thrown away: nothing more can be read. */
+  feed(bytes: Uint8Array): boolean {
+    if (this.#state === 'cut') return false;
+    if (!this.#decode(bytes)) {
+      this.cut();
+      return false;
+    }
+    return this.#discardedBytes <= maxDiscardedBytes;
+  }
+
+  start(reader: SourceReader): void {
+    const ahead = this.#ahead;
+    this.#ahead = [];
+    this.#reader = reader;
+    if (this.#aheadBytes > maxAheadBytes) this.#socket.resume();
+    if (this.#state === 'ahead') this.#state = this.#complete ? 'ended' : 'flowing';
+    // The reader may ask for a pause while it takes these.
+    for (const bytes of ahead) reader.chunk(bytes);
+    if (this.#state === 'cut') reader.cut();
+    else if (this.#complete) reader.end();
+  }
+
+  pause(): void {
+    if (this.#state === 'flowing') this.#socket.pause();
+  }
+
+  resume(): void {
+    if (this.#state === 'flowing') this.#socket.resume();
+  }
+
+  /** From now on what comes is thrown away, so that the client gets round to reading its answer. */
+  discard(): void {
+    if (this.#complete || this.#state === 'cut') return;
+    this.#state = 'discarding';
+    this.#ahead = [];
+    this.#socket.resume();
+  }
+
+  /** No more will come. */
+  cut(): void {
+    if (this.#complete || this.#state === 'cut') return;
+    const wasFlowing = this.#state === 'flowing';
+    this.#state = 'cut';
+    if (wasFlowing) this.#reader?.cut();
+  }
+
+  #content(bytes: Uint8Array): void {
+    if (this.#state === 'flowing') this.#reader?.chunk(bytes);
+    else if (this.#state === 'discarding') this.#discardedBytes += bytes.length;
+    else if (this.#state === 'ahead') this.#keepAhead(bytes);
+  }
+
+  #keepAhead(bytes: Uint8Array): void {
+    this.#ahead.push(bytes);
+    this.#aheadBytes += bytes.length;
+    if (this.#aheadBytes > maxAheadBytes) this.#socket.pause();
+  }
+
+  #end(): void {
+    this.#complete = true;
+    if (this.#state !== 'flowing') return;
+    this.#state = 'ended';
+    this.#reader?.end();
+  }
+}
