@@ -13,6 +13,8 @@ const loadMs = 2000;
 const firstCalls = 15;
 const deployments = 11;
 const loadedScripts = 100;
+/** By then a host has given back what it does not need. */
+const quietMs = 13_000;
 
 const hello = 'return {hello: "world"};\n';
 
@@ -213,10 +215,10 @@ async function measureMemory(options: BenchOptions): Promise<{idle: number; load
     }
   };
   const pid = await host();
-  await Bun.sleep(2000);
+  await Bun.sleep(quietMs);
   const idle = pssMegabytes(pid);
   for (let index = 0; index < loadedScripts; index += 1) await runtime.call(`/s${index}`);
-  await Bun.sleep(5000);
+  await Bun.sleep(quietMs);
   return {idle, loaded: pssMegabytes(await host())};
 }
 

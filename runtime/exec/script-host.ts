@@ -1,5 +1,7 @@
 import {errorCatalogue} from '../../schemas/errors.ts';
 import {type IncomingMessage, type ServerResponse, serveCalls} from '../platform/call-server.ts';
+import {systemClock} from '../platform/clock.ts';
+import {releaseMemory} from '../platform/memory.ts';
 import {connectParent, forbidProcessWideCalls, surviveStrayErrors} from '../platform/parent-process.ts';
 import {openSlots} from '../platform/shared-slots.ts';
 import {addToEveryDatabase} from '../platform/sqlite-functions.ts';
@@ -8,6 +10,7 @@ import {type CallContext, createCurrentCall, metadataOf} from './call-context.ts
 import {createCallOutput} from './call-output.ts';
 import {dateTrunc} from './date-trunc.ts';
 import type {HostMessage} from './host-messages.ts';
+import {createHostRest} from './host-rest.ts';
 import {receiveCall, reportFailure, type ScriptHost} from './hosted-call.ts';
 import {runCall} from './run-script.ts';
 import {runsOn, sendAnswer} from './script-answer.ts';
@@ -17,6 +20,9 @@ import {createScriptLoader} from './script-loader.ts';
 import {defineScriptNames} from './script-names.ts';
 import {RequestBodyError, readBody, withShortcuts} from './script-request.ts';
 import {sharedStateHeader} from './shared-state-header.ts';
+
+/** What was compiled to start, and for calls that do not come again, is given back after so long without one. */
+const quietMs = 10_000;
 
 /**
  * Runs the scripts of one deployment for the runtime that started us. Arguments: the path that our sockets begin
@@ -46,7 +52,12 @@ export async function scriptHostMain([socketPath, directory]: readonly string[])
     send,
   };
   defineScriptNames(current);
-  await serveCalls(socketPath, (request, response) => void answer(host, request, response));
+  const noteCall = createHostRest({clock: systemClock, quietMs, act: releaseMemory});
+  noteCall();
+  await serveCalls(socketPath, (request, response) => {
+    noteCall();
+    void answer(host, request, response);
+  });
   const openSockets = async () => {
     const {serveScriptSockets} = await import('./script-sockets.ts');
     serveScriptSockets(`${socketPath}.ws`, host);
