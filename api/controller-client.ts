@@ -12,9 +12,10 @@ import {
   snapshotSchema,
 } from '../schemas/container-api.ts';
 import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
-import {AppError, type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
+import {AppError} from '../schemas/errors.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
+import {answeredError} from './answered-error.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
 
 /** The command line's side of the controller's API. Errors are AppErrors with the controller's own code. */
@@ -127,17 +128,5 @@ async function send(
     );
   }
   if (response.ok) return response;
-  throw await answeredError(response);
-}
-
-async function answeredError(response: Response): Promise<AppError> {
-  const body: unknown = await response.json().catch(() => null);
-  const parsed = z.object({code: z.string(), message: z.string(), details: z.unknown()}).safeParse(body);
-  if (!parsed.success)
-    return new AppError(
-      'INTERNAL_ERROR',
-      `The controller answered ${response.status} without an explanation`,
-    );
-  const {code, message, details} = parsed.data;
-  return new AppError(code in errorCatalogue ? (code as ErrorCode) : 'INTERNAL_ERROR', message, {details});
+  throw await answeredError(response, 'controller');
 }

@@ -1,8 +1,9 @@
 import * as z from 'zod';
 import {entryItemSchema, entryListSchema} from '../schemas/cron-api.ts';
 import {type OutputEvent, outputEventSchema, type Why, whySchema} from '../schemas/cron-run-api.ts';
-import {AppError, type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
+import {AppError} from '../schemas/errors.ts';
 import {type Run, runSchema} from '../schemas/run.ts';
+import {answeredError} from './answered-error.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
 
 /** One user's jobs in one container, over the address of its cron service. Errors are AppErrors with its own codes. */
@@ -31,7 +32,7 @@ export function createCronClient({url, user}: {url: string; user: string}): Cron
         ? {}
         : {body: JSON.stringify(body), headers: {'Content-Type': 'application/json'}}),
     });
-    if (!response.ok) throw await answeredError(response);
+    if (!response.ok) throw await answeredError(response, 'cron service');
     return schema.parse(await response.json());
   };
   const entryPath = (id: string) => `/entries/${encodeURIComponent(id)}`;
@@ -69,7 +70,7 @@ export function createCronClient({url, user}: {url: string; user: string}): Cron
     run: (id) => call(runSchema, 'POST', `${entryPath(id)}/run`),
     async *follow(runId, {signal}) {
       const response = await fetch(`${base}/runs/${runId}/output?follow=1`, {signal});
-      if (!response.ok) throw await answeredError(response);
+      if (!response.ok) throw await answeredError(response, 'cron service');
       for await (const {data} of readServerSentEvents(response))
         yield outputEventSchema.parse(JSON.parse(data));
     },
@@ -84,16 +85,4 @@ export function createCronClient({url, user}: {url: string; user: string}): Cron
     },
     why: (job, at) => call(whySchema, 'GET', `/why?${new URLSearchParams({entry: job, at})}`),
   };
-}
-
-async function answeredError(response: Response): Promise<AppError> {
-  const body: unknown = await response.json().catch(() => null);
-  const parsed = z.object({code: z.string(), message: z.string(), details: z.unknown()}).safeParse(body);
-  if (!parsed.success)
-    return new AppError(
-      'BACKEND_ERROR',
-      `The cron service answered ${response.status} without an explanation`,
-    );
-  const {code, message, details} = parsed.data;
-  return new AppError(code in errorCatalogue ? (code as ErrorCode) : 'BACKEND_ERROR', message, {details});
 }

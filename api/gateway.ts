@@ -94,6 +94,7 @@ function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options:
       incoming.socket.remoteAddress ?? '',
     ],
     responseHeaders,
+    answersEarly: kit === 'pipe',
     onUnreachable(error) {
       options.log.warn('a container did not answer', {error});
       refuse(

@@ -51,6 +51,7 @@ export function createPipeFront({
           headerPairs(answer.rawHeaders)
             .filter(([name]) => !hopByHopHeaders.has(name.toLowerCase()))
             .flat(),
+        answersEarly: true,
         onConnected,
         onUnreachable: (error) => refuse(outgoing, error, log),
       });

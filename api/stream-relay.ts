@@ -11,6 +11,8 @@ export interface Relayed {
   /** Names and values in turns, without those that delimit the body. */
   readonly headers: readonly string[];
   readonly responseHeaders: (answer: IncomingMessage) => string[];
+  /** The other side may answer before there is a body, and goes on reading it; others close when they have answered. */
+  readonly answersEarly: boolean;
   /** The connection to the socket is made, or has failed. */
   readonly onConnected?: () => void;
   /** Nobody answered; nothing has been sent to the client yet. */
@@ -61,8 +63,8 @@ export function relay(relayed: Relayed): void {
     upstream.end();
     return;
   }
-  // The other side answers before there is a body.
-  upstream.flushHeaders();
+  // A body without a length may begin late, and whoever reads it wants to know that it comes.
+  if (relayed.answersEarly || framing[0] === 'Transfer-Encoding') upstream.flushHeaders();
   pipeline(incoming, upstream, () => {
     // Either side's end is handled by the listeners above.
   });

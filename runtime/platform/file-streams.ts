@@ -2,35 +2,37 @@ import {type FileHandle, open} from 'node:fs/promises';
 
 const chunkBytes = 256 * 1024;
 
-/** The bytes `first` to `last` (both included, from 0) of a file, read as they are taken. A stream that nobody reads opens nothing. */
+/**
+ * The bytes `first` to `last` (both included, from 0) of a file, read as they are taken. It is opened with the first
+ * read, so that an answer nobody reads holds nothing.
+ */
 export function readBytes(
   path: string,
   {first, last}: {first: number; last: number},
 ): ReadableStream<Uint8Array> {
   let file: FileHandle | null = null;
   let position = first;
-  const close = async () => {
+
+  async function close(): Promise<void> {
     const opened = file;
     file = null;
     await opened?.close();
-  };
+  }
+
   return new ReadableStream<Uint8Array>(
     {
       async pull(stream) {
         try {
           file ??= await open(path, 'r');
           const length = Math.min(chunkBytes, last + 1 - position);
-          const {bytesRead, buffer} =
-            length <= 0
-              ? {bytesRead: 0, buffer: new Uint8Array()}
-              : await file.read(new Uint8Array(length), 0, length, position);
-          if (bytesRead === 0) {
-            await close();
-            stream.close();
-            return;
-          }
+          const chunk = new Uint8Array(Math.max(0, length));
+          const {bytesRead} = length <= 0 ? {bytesRead: 0} : await file.read(chunk, 0, length, position);
           position += bytesRead;
-          stream.enqueue(buffer.subarray(0, bytesRead));
+          if (bytesRead > 0) stream.enqueue(chunk.subarray(0, bytesRead));
+          // Closed with the last byte: not every reader asks for the end.
+          if (bytesRead > 0 && position <= last) return;
+          await close();
+          stream.close();
         } catch (error) {
           await close();
           throw error;

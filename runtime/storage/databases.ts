@@ -61,8 +61,16 @@ export function createDatabases({
     waiting: 0,
   }));
 
-  async function ask(request: SqliteRequest): Promise<unknown> {
+  let cleaned: Promise<void> | null = null;
+  /** What lies there is left from a copy that a former runtime did not finish. */
+  async function clean(): Promise<void> {
+    await rm(directory, {recursive: true, force: true});
     await mkdir(directory, {recursive: true, mode: 0o700});
+  }
+
+  async function ask(request: SqliteRequest): Promise<unknown> {
+    cleaned ??= clean();
+    await cleaned;
     const helper = helpers.reduce((least, one) => (one.waiting < least.waiting ? one : least));
     helper.waiting += 1;
     try {
@@ -113,7 +121,12 @@ export function createDatabases({
     async copy(name) {
       const file = await fileOf(name, {mayCreate: false});
       const target = join(directory, `copy-${randomBytes(8).toString('hex')}.tmp`);
-      await ask({kind: 'copy', file, target});
+      try {
+        await ask({kind: 'copy', file, target});
+      } catch (error) {
+        await rm(target, {force: true});
+        throw error;
+      }
       const {size} = await stat(target);
       return {size, body: thenRemoved(readBytes(target, {first: 0, last: size - 1}), target)};
     },

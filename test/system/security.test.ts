@@ -150,15 +150,26 @@ test('control, workspace and deployments are reached neither through the gateway
     `/api/v1/exec/../../..${path}`,
     `/api/v1/cron/../../..${path}`,
   ];
+  const ownHeader = {'X-Branchtab-Kit': 'control'};
+  // To a pipe every path is a name: whoever calls waits for the other side, which never comes.
+  await Promise.all(
+    attempts.map(async ([method, path, body]) => {
+      const target = `${kitPath(branch, 'pipe')}${path}?wait=1`;
+      const answer = await rawRequest(controller.url, {method, target, body, headers: ownHeader});
+      t.true(
+        answer.status === 408 || /\[ERROR\]/.test(answer.body),
+        `${path} ${answer.status} ${answer.body}`,
+      );
+    }),
+  );
   for (const [method, path, body] of attempts) {
     for (const spelling of spellings(path)) {
-      for (const kit of ['cron', 'exec', 'pipe', 'notifications']) {
-        const headers = {'X-Branchtab-Kit': 'control'};
+      for (const kit of ['cron', 'exec', 'notifications', 'sqlite', 'files']) {
         const answer = await rawRequest(controller.url, {
           method,
           target: `${kitPath(branch, kit)}${spelling}`,
           body,
-          headers,
+          headers: ownHeader,
         });
         t.true([404, 405, 501].includes(answer.status), `${kit} ${spelling} ${answer.status} ${answer.body}`);
       }
