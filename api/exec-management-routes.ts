@@ -33,7 +33,7 @@ export function execManagementRoutes(exec: ExecService): Hono {
     .route('/', routeRoutes(exec))
     .route('/', execOperationRoutes(exec))
     .route('/', execPackageRoutes(exec))
-    .route('/executions', executionRoutes(exec.executions))
+    .route('/executions', executionRoutes(exec))
     .route('/', documentRoutes())
     .route('/', absentRoutes());
 }

@@ -1,5 +1,5 @@
 import {Hono} from 'hono';
-import type {Executions} from '../runtime/exec/executions.ts';
+import type {ExecService} from '../runtime/exec/service.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {ExecutionEvent} from '../schemas/execution.ts';
 import {type ExecutionStatus, executionStatuses} from '../schemas/execution-status.ts';
@@ -9,10 +9,11 @@ const maxLimit = 200;
 const defaultLimit = 50;
 
 /** The records of calls, with paths below `/api/v1/exec/executions`. */
-export function executionRoutes(executions: Executions): Hono {
+export function executionRoutes(exec: Pick<ExecService, 'executions'>): Hono {
   const app = new Hono();
 
-  app.get('/', (c) => {
+  app.get('/', async (c) => {
+    const executions = await exec.executions();
     const query = c.req.query();
     return c.json(
       executions.list({
@@ -28,14 +29,16 @@ export function executionRoutes(executions: Executions): Hono {
     );
   });
 
-  app.get('/follow', (c) => {
+  app.get('/follow', async (c) => {
+    const executions = await exec.executions();
     const {script = null, status} = c.req.query();
     return eventStream((signal) => executions.follow({id: null, script, status: readStatus(status)}, signal));
   });
 
-  app.get('/:id', (c) => c.json(executions.get(c.req.param('id'))));
+  app.get('/:id', async (c) => c.json((await exec.executions()).get(c.req.param('id'))));
 
-  app.get('/:id/follow', (c) => {
+  app.get('/:id/follow', async (c) => {
+    const executions = await exec.executions();
     const id = c.req.param('id');
     // Before the stream begins, so that an unknown id is an answer of its own.
     executions.get(id);

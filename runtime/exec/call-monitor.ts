@@ -45,12 +45,13 @@ const firstErrorStatus = errorCatalogue.INTERNAL_ERROR.status;
 
 export function createCallMonitor({
   clock,
+  startedMs,
   onEnd,
 }: {
   clock: Clock;
+  startedMs: number;
   onEnd: (call: CallEnd) => void;
 }): CallMonitor {
-  const startedMs = clock.now();
   const open = new Map<string, CallStart & {startedMs: number}>();
   const counters = new Map<string, Counter>();
   const totals = {total: 0, success: 0, errors: 0};

@@ -5,25 +5,17 @@ import type {RunCall} from '../../schemas/run.ts';
 import type {Clock} from '../platform/clock.ts';
 import {kindOf} from '../platform/directories.ts';
 import type {Log} from '../platform/log.ts';
-import {createCallGrounds, type ScriptVariables} from './call-grounds.ts';
-import {createCallMonitor} from './call-monitor.ts';
-import {type Calls, type CallsOptions, createCalls} from './calls.ts';
-import {type CurrentDeployment, cacheDirectoryOf, openDeploymentStore} from './deployment-store.ts';
-import {openExecLogs} from './exec-logs.ts';
-import {createExecutionLogs} from './execution-logs.ts';
-import {createExecutionRecorder} from './execution-recorder.ts';
-import {createExecutions, type Executions} from './executions.ts';
-import {HostPool} from './host-pool.ts';
-import {type HostProcess, startHostProcess} from './host-process.ts';
+import type {CallEngine} from './call-engine.ts';
+import type {ScriptVariables} from './call-grounds.ts';
+import type {Calls} from './calls.ts';
+import {type CurrentDeployment, openDeploymentStore} from './deployment-store.ts';
+import type {Executions} from './executions.ts';
 import {keptVersion} from './kept-version.ts';
-import {createLazyExecutionStore} from './lazy-execution-store.ts';
 import {createLazyScriptFiles} from './lazy-script-files.ts';
 import type {ExecManagement} from './management.ts';
 import {scanSchedules} from './schedule-scan.ts';
-import {openScriptCompiler} from './script-compiler.ts';
 import type {ScriptFiles} from './script-files.ts';
-import {createScriptInspector} from './script-inspector.ts';
-import {createWebsocketCalls, type WebsocketCalls} from './websocket-calls.ts';
+import type {WebsocketCalls} from './websocket-calls.ts';
 
 export interface ExecService extends ScriptFiles {
   /** SHA-256 of the present set of scripts, null before the first. */
@@ -38,8 +30,9 @@ export interface ExecService extends ScriptFiles {
   rollBack(to: Rollback): Promise<Deployed>;
   /** Runs the script of a path. */
   readonly calls: Calls;
-  readonly websockets: WebsocketCalls;
-  readonly executions: Executions;
+  readonly websockets: Pick<WebsocketCalls, 'connect'>;
+  /** The records of calls. */
+  executions(): Promise<Executions>;
   /** Everything else that can be asked of scripts; loaded at the first use. */
   management(): Promise<ExecManagement>;
   on(listener: (event: ControlEvent) => void): () => void;
@@ -48,7 +41,6 @@ export interface ExecService extends ScriptFiles {
 }
 
 const defaultIdleMs = 5 * 60_000;
-const pinnedIdleMs = 30_000;
 const defaultMaxResidentBytes = 1024 * 1024 * 1024;
 
 export interface ExecOptions {
@@ -76,8 +68,7 @@ export interface ExecOptions {
 }
 
 export async function openExec(options: ExecOptions): Promise<ExecService> {
-  const {directory, homeDirectory, socketDirectory, hostCommand, environment, clock, log} = options;
-  const {idleMs = defaultIdleMs, maxResidentBytes = defaultMaxResidentBytes} = options;
+  const {directory, hostCommand, environment, clock} = options;
   const packagesDirectory = join(directory, 'packages');
   const packages = lazily(async () => {
     const {createPackageManager, createPackages} = await import('./packages.ts');
@@ -96,106 +87,62 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
     },
   });
   await store.prune(new Set());
-  const inspector = createScriptInspector({command: hostCommand, directory, clock});
-  const cacheDirectory = cacheDirectoryOf(join(directory, 'scripts'));
-  const compiler = await openScriptCompiler({cacheDirectory, inspector});
-  await compiler.prune(store.current()?.files ?? []);
   const listeners = new Set<(event: ControlEvent) => void>();
-  const logs = openExecLogs({directory: join(directory, 'logs'), clock, log});
-  const monitor = createCallMonitor({clock, onEnd: logs.noteCall});
-  const openStore = createLazyExecutionStore(join(directory, 'executions.db'));
-  const recorder = createExecutionRecorder({clock, log, openStore: openStore.get});
-  const executions = createExecutions(recorder, openStore.get);
   const isWarm = () =>
     options.warm === true || (store.current()?.mounts.some(({settings}) => settings.warm === true) ?? false);
-  const pool = new HostPool({clock, idleMs: () => (isWarm() ? null : idleMs), maxResidentBytes});
-  const pinnedPool = new HostPool({
-    clock,
-    idleMs: () => Math.min(idleMs ?? pinnedIdleMs, pinnedIdleMs),
-    maxResidentBytes,
-  });
-  const grounds = createCallGrounds({store, compiler, environment, pool, pinnedPool, startHost});
+  const startedMs = clock.now();
+  let opened: Promise<CallEngine> | null = null;
+  const engine = () => {
+    opened ??= import('./call-engine.ts').then(({openCallEngine}) =>
+      openCallEngine({
+        ...options,
+        store,
+        startedMs,
+        idleMs: options.idleMs === undefined ? defaultIdleMs : options.idleMs,
+        maxResidentBytes: options.maxResidentBytes ?? defaultMaxResidentBytes,
+        isWarm,
+        onRunCall: options.onRunCall ?? (() => {}),
+      }),
+    );
+    return opened;
+  };
   let hasSchedules = false;
-
-  function startHost(
-    deployment: CurrentDeployment,
-    variables: Readonly<Record<string, string>>,
-  ): HostProcess {
-    const host = startHostProcess({
-      command: hostCommand,
-      environment: variables,
-      workingDirectory: homeDirectory,
-      socketDirectory,
-      scriptsDirectory: deployment.directory,
-      clock,
-      onCallMessage(message) {
-        if (message.type === 'failed') recorder.failed(message.executionId, message.failure);
-        else recorder.output(message.executionId, message.chunks, message.leftOut);
-      },
-    });
-    log.info('script host started', {pid: host.pid, deployment: deployment.digest});
-    void host.ended.then(() => log.info('script host ended', {pid: host.pid}));
-    return host;
-  }
 
   async function replaceSet(next: (present: CurrentDeployment | null) => DeploymentInput): Promise<Deployed> {
     const before = store.current()?.digest;
     const {digest, files} = await store.deploy(next);
     if (digest !== before) {
-      pool.retire();
-      await store.prune(grounds.digestsInUse());
+      const running = await opened;
+      running?.retire();
+      await store.prune(running?.digestsInUse() ?? new Set());
       if ((await kindOf(packagesDirectory)) !== null) await (await packages()).prune(await store.keptSets());
       for (const listener of listeners) listener({type: 'deployment_changed', digest});
-      warm();
+      if (isWarm()) (await engine()).warm();
     }
     await followSchedules();
     return {digest, files: files.length};
   }
 
-  function warm(): void {
-    const here = isWarm() ? grounds.present() : null;
-    if (here !== null) pool.warm(here);
-  }
-
-  const callsOptions: CallsOptions = {
-    recorder,
-    monitor,
-    destinationOf: grounds.destinationOf,
-    log,
-    onRunCall: options.onRunCall ?? (() => {}),
-  };
-  const calls = createCalls(callsOptions);
-  const websockets = createWebsocketCalls(callsOptions);
-
   const openFiles = lazily(async () => {
-    const {createScriptFiles} = await import('./script-files.ts');
+    const [{createScriptFiles}, {inspector}] = await Promise.all([import('./script-files.ts'), engine()]);
     return createScriptFiles({store, root: directory, inspector, replaceSet});
   });
   const files = createLazyScriptFiles(openFiles);
   const management = lazily(async () => {
-    const [{openExecManagement}, {manager}] = await Promise.all([import('./management.ts'), packages()]);
+    const [{openExecManagement}, {createExecutionLogs}, {manager}, running] = await Promise.all([
+      import('./management.ts'),
+      import('./execution-logs.ts'),
+      packages(),
+      engine(),
+    ]);
     return openExecManagement({
+      ...running,
       store,
       files,
-      calls,
-      websockets,
-      monitor,
-      logs,
-      executionLogs: createExecutionLogs(executions),
+      executionLogs: createExecutionLogs(running.executions),
       isScheduleOpen: options.isScheduleOpen ?? (() => true),
       clock,
-      inspector,
       packageManager: manager,
-      hosts: {
-        count: () => pool.generations.length + pinnedPool.generations.length,
-        async lease() {
-          const here = grounds.present();
-          return here === null ? null : pool.hold(here);
-        },
-        async replace(graceMs) {
-          await Promise.all([pool.replace({graceMs}), pinnedPool.replace({graceMs})]);
-        },
-      },
     });
   });
   async function followSchedules(): Promise<void> {
@@ -219,9 +166,9 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
       const {digest, commit, files: kept, mounts} = await keptVersion(store, to);
       return replaceSet(() => ({digest, commit, files: [...kept], mounts: [...mounts]}));
     },
-    calls,
-    websockets,
-    executions,
+    calls: {answer: async (call, sink) => (await engine()).calls.answer(call, sink)},
+    websockets: {connect: async (call, socket) => (await engine()).websockets.connect(call, socket)},
+    executions: async () => (await engine()).executions,
     management,
     on(listener) {
       listeners.add(listener);
@@ -229,11 +176,7 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
     },
     async stop(stopOptions) {
       if (hasSchedules) (await management()).schedules.stop();
-      inspector.stop();
-      await Promise.all([pool.close(stopOptions), pinnedPool.close(stopOptions)]);
-      recorder.stop();
-      openStore.close();
-      await logs.flush();
+      await (await opened)?.stop(stopOptions);
     },
   };
 }

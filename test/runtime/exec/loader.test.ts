@@ -109,7 +109,7 @@ test('a warning stands in the record of a call', async (t) => {
         "const d = new Database(':memory:');\nreturn d.query(\"SELECT 1 WHERE '2026' > 'today'\").all();",
     }),
   );
-  const {warnings} = recordOf(await call('/a'), exec.executions);
+  const {warnings} = recordOf(await call('/a'), await exec.executions());
   t.like(warnings[0], {line: 2, code: 'postgres_date_literal'});
 });
 
@@ -127,10 +127,10 @@ test('the place of an error is that of the file, in a record with its stack', as
     details: {file: 'lib/fail.ts', line: 3, column: 13},
   });
   // Output comes on a way of its own, and may be behind the answer.
-  let record = recordOf(response, exec.executions);
+  let record = recordOf(response, await exec.executions());
   while (record.stdout === '') {
     await Bun.sleep(5);
-    record = recordOf(response, exec.executions);
+    record = recordOf(response, await exec.executions());
   }
   const {error, stdout, status} = record;
   t.is(status, 'failed');

@@ -32,8 +32,8 @@ test('a secret that a script prints is in no record, log or stream', async (t) =
   const text = `console.log('with ${secret} inside'); console.error('${secret}'); return 1;`;
   await exec.deploy(deploymentOf({'prints.ts': text}));
   const id = idOf(await call('/prints'));
-  const events = await eventsOf(exec.executions, id);
-  t.like(exec.executions.get(id), {stdout: 'with *** inside\n', stderr: '***\n'});
+  const events = await eventsOf(await exec.executions(), id);
+  t.like((await exec.executions()).get(id), {stdout: 'with *** inside\n', stderr: '***\n'});
   t.false(JSON.stringify(events).includes(secret));
   const {logs} = await exec.management();
   const {lines} = await logs.read({executionId: id, lines: 10, tail: true});
@@ -73,8 +73,8 @@ test('a secret in an error, its stack, the address, headers or the answer is in 
   const answer = await call(`/throws?key=${secret}`, {headers: {'x-note': secret}});
   t.true((await answer.text()).includes(secret), 'the caller gets what the script says');
   const id = idOf(answer);
-  await eventsOf(exec.executions, id);
-  const record = exec.executions.get(id);
+  await eventsOf(await exec.executions(), id);
+  const record = (await exec.executions()).get(id);
   t.is(record.error?.message, 'Error: no ***');
   t.is(record.url, '/throws?key=***');
   t.is(record.request_headers?.['x-note'], '***');
