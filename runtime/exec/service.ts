@@ -7,17 +7,16 @@ import {kindOf} from '../platform/directories.ts';
 import type {Log} from '../platform/log.ts';
 import type {CallEngine} from './call-engine.ts';
 import type {ScriptVariables} from './call-grounds.ts';
-import type {Calls} from './calls.ts';
 import {type CurrentDeployment, openDeploymentStore} from './deployment-store.ts';
 import type {Executions} from './executions.ts';
 import {keptVersion} from './kept-version.ts';
+import {createLazyCalls, type LazyCalls} from './lazy-calls.ts';
 import {createLazyScriptFiles} from './lazy-script-files.ts';
 import type {ExecManagement} from './management.ts';
 import {scanSchedules} from './schedule-scan.ts';
 import type {ScriptFiles} from './script-files.ts';
-import type {WebsocketCalls} from './websocket-calls.ts';
 
-export interface ExecService extends ScriptFiles {
+export interface ExecService extends ScriptFiles, LazyCalls {
   /** SHA-256 of the present set of scripts, null before the first. */
   digest(): string | null;
   /** The commit that set is of; null where it was changed over the API. */
@@ -28,9 +27,6 @@ export interface ExecService extends ScriptFiles {
   versions(): readonly DeploymentVersion[];
   /** Makes a kept set the present one again. Throws VERSION_NOT_FOUND. */
   rollBack(to: Rollback): Promise<Deployed>;
-  /** Runs the script of a path. */
-  readonly calls: Calls;
-  readonly websockets: Pick<WebsocketCalls, 'connect'>;
   /** The records of calls. */
   executions(): Promise<Executions>;
   /** Everything else that can be asked of scripts; loaded at the first use. */
@@ -104,6 +100,10 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
         onRunCall: options.onRunCall ?? (() => {}),
       }),
     );
+    opened.catch(() => {
+      // A failure of the machine passes; the next call tries again.
+      opened = null;
+    });
     return opened;
   };
   let hasSchedules = false;
@@ -166,8 +166,7 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
       const {digest, commit, files: kept, mounts} = await keptVersion(store, to);
       return replaceSet(() => ({digest, commit, files: [...kept], mounts: [...mounts]}));
     },
-    calls: {answer: async (call, sink) => (await engine()).calls.answer(call, sink)},
-    websockets: {connect: async (call, socket) => (await engine()).websockets.connect(call, socket)},
+    ...createLazyCalls(engine, options.log),
     executions: async () => (await engine()).executions,
     management,
     on(listener) {
