@@ -2,13 +2,12 @@ import {Hono} from 'hono';
 import * as z from 'zod';
 import type {Clock} from '../runtime/platform/clock.ts';
 import {
-  type ControlEvent,
-  type ControlState,
   type EnvironmentChange,
   environmentChangeSchema,
   type ScheduleChange,
   scheduleChangeSchema,
 } from '../schemas/control.ts';
+import type {ControlEvent, ControlState} from '../schemas/control-state.ts';
 import {AppError} from '../schemas/errors.ts';
 import {readJsonBody} from './json-body.ts';
 

@@ -2,7 +2,7 @@ import type {RunQuery} from '../runtime/cron/run-queries.ts';
 import type {PageRequest, SchedulePreviewRequest} from '../schemas/cron-api.ts';
 import {parseTimestamp} from '../schemas/crontab/managed.ts';
 import {AppError} from '../schemas/errors.ts';
-import {runStatusSchema} from '../schemas/run.ts';
+import {runStatuses} from '../schemas/run-status.ts';
 
 type Query = Readonly<Record<string, string>>;
 
@@ -22,13 +22,12 @@ export function readPage(query: Query): PageRequest {
 /** Throws INVALID_PAGINATION or INVALID_QUERY. */
 export function readRunQuery(query: Query): RunQuery {
   const {status, entry, cursor} = query;
-  const known = status === undefined ? null : runStatusSchema.safeParse(status);
-  if (known?.success === false) {
-    throw new AppError('INVALID_QUERY', `status is one of ${runStatusSchema.options.join(', ')}.`);
-  }
+  const known = runStatuses.find((each) => each === status) ?? null;
+  if (status !== undefined && known === null)
+    throw new AppError('INVALID_QUERY', `status is one of ${runStatuses.join(', ')}.`);
   return {
     entry: entry ?? null,
-    status: known?.data ?? null,
+    status: known,
     sinceMs: readInstant(query, 'since'),
     untilMs: readInstant(query, 'until'),
     cursor: cursor ?? null,

@@ -1,7 +1,6 @@
 import {type Context, Hono} from 'hono';
 import {bodyLimit} from 'hono/body-limit';
 import type {CronService, TaggedCrontab} from '../runtime/cron/service.ts';
-import {createEntrySchema, rawCrontabSchema, updateEntrySchema} from '../schemas/cron-api.ts';
 import {AppError} from '../schemas/errors.ts';
 import {readFlag, readManaged, readNextCount, readPage, readPreview, readRunQuery} from './cron-query.ts';
 import {cronRunRoutes} from './cron-run-routes.ts';
@@ -12,6 +11,9 @@ const maxCrontabBodyBytes = 6 * 256 * 1024 + 1024;
 const maxEntryBodyBytes = 64 * 1024;
 
 const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** Loaded with the first body that is read: most containers wait for hours, and shapes take room. */
+const shapes = () => import('../schemas/cron-api.ts');
 
 /**
  * The routes of the cron kit, without prefix. `lists` chooses what a list of entries looks like: the envelope of
@@ -59,13 +61,16 @@ export function cronRoutes(cron: CronService, {lists}: {lists: 'envelope' | 'arr
   });
 
   app.post('/users/:user/entries', limitBody(maxEntryBodyBytes), async (c) =>
-    c.json(await cron.createEntry(userOf(c), createEntrySchema.parse(await readJson(c))), 201),
+    c.json(
+      await cron.createEntry(userOf(c), (await shapes()).createEntrySchema.parse(await readJson(c))),
+      201,
+    ),
   );
 
   app.get('/users/:user/entries/:id', async (c) => c.json(await cron.getEntry(userOf(c), c.req.param('id'))));
 
   app.patch('/users/:user/entries/:id', limitBody(maxEntryBodyBytes), async (c) => {
-    const change = updateEntrySchema.parse(await readJson(c));
+    const change = (await shapes()).updateEntrySchema.parse(await readJson(c));
     return c.json(await cron.updateEntry(userOf(c), c.req.param('id'), change));
   });
 
@@ -136,7 +141,8 @@ function limitBody(maxBytes: number) {
 async function readCrontabBody(c: Context): Promise<string> {
   const type = mediaType(c);
   if (type === 'text/plain') return readText(c, 'INVALID_CRONTAB');
-  if (isJson(type)) return rawCrontabSchema.parse(parseJson(await readText(c, 'INVALID_JSON'))).crontab;
+  if (isJson(type))
+    return (await shapes()).rawCrontabSchema.parse(parseJson(await readText(c, 'INVALID_JSON'))).crontab;
   throw new AppError(
     'UNSUPPORTED_MEDIA_TYPE',
     'Send the crontab as `text/plain`, or as JSON `{"crontab": "..."}`.',

@@ -1,6 +1,6 @@
 import {type Context, Hono} from 'hono';
 import type {CronService} from '../runtime/cron/service.ts';
-import {type OutputEvent, pauseRequestSchema} from '../schemas/cron-run-api.ts';
+import type {OutputEvent} from '../schemas/cron-run-api.ts';
 import {readFlag, readWhy} from './cron-query.ts';
 import {userOf} from './cron-user.ts';
 import {eventStream} from './event-stream.ts';
@@ -17,6 +17,7 @@ export function cronRunRoutes(cron: CronService): Hono {
   );
 
   app.post('/users/:user/entries/:id/pause', async (c) => {
+    const {pauseRequestSchema} = await import('../schemas/cron-run-api.ts');
     const request = pauseRequestSchema.parse(await readOptionalJson(c));
     return c.json(await cron.pauseEntry(userOf(c), c.req.param('id'), request));
   });

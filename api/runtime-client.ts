@@ -3,7 +3,7 @@ import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import * as z from 'zod';
 import type {RequestOptions, RuntimeClient, WorkspaceChanges} from '../reconciler/runtime-client.ts';
-import {type ControlState, controlEventSchema, controlStateSchema} from '../schemas/control.ts';
+import {type ControlState, controlEventSchema, controlStateSchema} from '../schemas/control-state.ts';
 import {AppError, type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
 import {runListSchema} from '../schemas/run.ts';
 import {readServerSentEvents} from './server-sent-events.ts';

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import {conditionSchema, reconciliationSchema} from '../schemas/branch.ts';
-import {lastRunSchema, nextRunSchema} from '../schemas/control.ts';
+import {lastRunSchema, nextRunSchema} from '../schemas/control-state.ts';
 import {actionSchema} from '../schemas/plan.ts';
 import {type BranchIdentity, branchKey} from './branch-key.ts';
 

@@ -1,4 +1,4 @@
-import type {ControlState} from '../schemas/control.ts';
+import type {ControlState} from '../schemas/control-state.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {ScriptMount} from '../schemas/script-settings.ts';
 import type {BranchRecord} from './branch-record.ts';

@@ -1,4 +1,4 @@
-import type {ControlState} from '../schemas/control.ts';
+import type {ControlState} from '../schemas/control-state.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Desired} from './desired.ts';

@@ -1,10 +1,5 @@
-import type {
-  ControlEvent,
-  ControlState,
-  DeploymentInput,
-  EnvironmentChange,
-  ScheduleChange,
-} from '../schemas/control.ts';
+import type {DeploymentInput, EnvironmentChange, ScheduleChange} from '../schemas/control.ts';
+import type {ControlEvent, ControlState} from '../schemas/control-state.ts';
 import type {RunList} from '../schemas/run.ts';
 
 /** The controller's side of one runtime's control socket. Errors are AppErrors: the runtime's own code, or CONTAINER_UNAVAILABLE. */

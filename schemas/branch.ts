@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import {lastRunSchema, nextRunSchema} from './control.ts';
+import {lastRunSchema, nextRunSchema} from './control-state.ts';
 import {issueSchema} from './issue.ts';
 import {actionSchema} from './plan.ts';
 

@@ -124,53 +124,6 @@ export const rollbackSchema = z
 /** A kept version. */
 export type Rollback = {readonly commit: string} | {readonly digest: string};
 
-export const nextRunSchema = z.object({
-  entry_id: z.string(),
-  entry_name: z.string().nullable(),
-  at: z.string(),
-});
-export type NextRun = z.infer<typeof nextRunSchema>;
-
-export const lastRunSchema = z.object({
-  id: z.string(),
-  entry_id: z.string(),
-  entry_name: z.string().nullable(),
-  status: z.string(),
-  exit_code: z.int().nullable(),
-  scheduled_at: z.string(),
-  finished_at: z.string().nullable(),
-});
-export type LastRun = z.infer<typeof lastRunSchema>;
-
-/** All that the controller needs to know of a container, in one request. */
-export const controlStateSchema = z.object({
-  api_version: z.int(),
-  runtime_version: z.string(),
-  schedule: z.object({state: scheduleStateSchema, reason: z.string().nullable()}),
-  environment: z.object({
-    revision: z.string().nullable(),
-    digest: z.string().meta({
-      description: 'SHA-256 over variables and settings; never the values.',
-    }),
-  }),
-  workspace: z.object({tree: z.string().nullable()}),
-  deployment: z.object({digest: z.string().nullable(), commit: z.string().nullable().optional()}),
-  crontabs: z.record(z.string(), z.object({raw_etag: z.string(), jobs: z.int(), managed: z.int()})),
-  running_jobs: z.int(),
-  next_run: nextRunSchema.nullable(),
-  last_run: lastRunSchema.nullable(),
-});
-export type ControlState = z.infer<typeof controlStateSchema>;
-
-export const controlEventSchema = z.discriminatedUnion('type', [
-  z.object({type: z.literal('crontab_changed'), user: z.string(), raw_etag: z.string()}),
-  z.object({type: z.literal('deployment_changed'), digest: z.string().nullable()}),
-  z.object({type: z.literal('run_started'), run_id: z.string(), entry_id: z.string()}),
-  z.object({type: z.literal('run_finished'), run_id: z.string(), entry_id: z.string(), status: z.string()}),
-  z.object({type: z.literal('schedule_changed'), state: scheduleStateSchema}),
-]);
-export type ControlEvent = z.infer<typeof controlEventSchema>;
-
 /** Counts breaking changes of the control routes; a controller refuses a runtime with a newer one. */
 export const CONTROL_API_VERSION = 1;
 

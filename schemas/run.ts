@@ -1,14 +1,7 @@
 import * as z from 'zod';
+import {runStatuses} from './run-status.ts';
 
-export const runStatusSchema = z.enum([
-  'running',
-  'succeeded',
-  'failed',
-  'timed_out',
-  'skipped',
-  'interrupted',
-]);
-export type RunStatus = z.infer<typeof runStatusSchema>;
+export const runStatusSchema = z.enum(runStatuses);
 
 /** A call of a script of the same container, as the run that made it shows it. */
 export const runCallSchema = z

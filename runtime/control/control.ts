@@ -2,7 +2,6 @@ import {createHash} from 'node:crypto';
 import {join} from 'node:path';
 import * as z from 'zod';
 import {
-  type ControlEvent,
   type EnvironmentChange,
   environmentChangeSchema,
   environmentText,
@@ -10,6 +9,7 @@ import {
   type ScheduleChange,
   scheduleStateSchema,
 } from '../../schemas/control.ts';
+import type {ControlEvent} from '../../schemas/control-state.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {readTextIfPresent, writeFileDurably} from '../platform/durable-file.ts';
 import {mkdir} from '../platform/files.ts';

@@ -1,4 +1,4 @@
-import type {ControlEvent} from '../../schemas/control.ts';
+import type {ControlEvent} from '../../schemas/control-state.ts';
 import {keepManaged, removeManaged} from '../../schemas/crontab/edit.ts';
 import {crontabSizeProblem, parseCrontab} from '../../schemas/crontab.ts';
 import {AppError} from '../../schemas/errors.ts';

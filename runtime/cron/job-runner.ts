@@ -1,4 +1,4 @@
-import type {ControlEvent} from '../../schemas/control.ts';
+import type {ControlEvent} from '../../schemas/control-state.ts';
 import {type Clock, nextTurn} from '../platform/clock.ts';
 import {type JobEnd, type JobProcess, type OutputStream, startJob} from '../platform/job-process.ts';
 import type {Log} from '../platform/log.ts';

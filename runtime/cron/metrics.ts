@@ -1,4 +1,4 @@
-import type {RunStatus} from '../../schemas/run.ts';
+import type {RunStatus} from '../../schemas/run-status.ts';
 import type {RunStore} from './run-store.ts';
 
 /** What is counted since the start of the runtime, in the text form that Prometheus reads. No command, no user text. */

@@ -1,5 +1,6 @@
-import type {LastRun} from '../../schemas/control.ts';
-import type {Run, RunCall, RunStatus} from '../../schemas/run.ts';
+import type {LastRun} from '../../schemas/control-state.ts';
+import type {Run, RunCall} from '../../schemas/run.ts';
+import type {RunStatus} from '../../schemas/run-status.ts';
 import type {Database} from '../platform/sqlite-file.ts';
 
 /** A run that is due. */

@@ -1,12 +1,6 @@
 import {join} from 'node:path';
-import {
-  type ContainerSettings,
-  type ControlEvent,
-  type ControlState,
-  heldLine,
-  type LastRun,
-  type ScheduleState,
-} from '../../schemas/control.ts';
+import {type ContainerSettings, heldLine, type ScheduleState} from '../../schemas/control.ts';
+import type {ControlEvent, ControlState, LastRun} from '../../schemas/control-state.ts';
 import type {
   CreateEntry,
   CrontabList,

@@ -1,5 +1,6 @@
 import {join} from 'node:path';
-import type {ControlEvent, DeploymentInput, Rollback} from '../../schemas/control.ts';
+import type {DeploymentInput, Rollback} from '../../schemas/control.ts';
+import type {ControlEvent} from '../../schemas/control-state.ts';
 import type {Deployed, DeploymentVersion} from '../../schemas/exec-api.ts';
 import type {RunCall} from '../../schemas/run.ts';
 import type {Clock} from '../platform/clock.ts';

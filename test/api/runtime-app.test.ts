@@ -3,8 +3,8 @@ import {Hono} from 'hono';
 import type {ControlPort} from '../../api/control-routes.ts';
 import {createRuntimeApp} from '../../api/runtime-app.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
-import type {ControlEvent, ControlState} from '../../schemas/control.ts';
 import {plainSettings} from '../../schemas/control.ts';
+import type {ControlEvent, ControlState} from '../../schemas/control-state.ts';
 import {execWorld, fixtureDeployment} from '../helpers/exec-world.ts';
 import {FakeClock} from '../helpers/fake-clock.ts';
 

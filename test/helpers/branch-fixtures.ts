@@ -1,6 +1,6 @@
 import {type BranchRecord, newBranchRecord} from '../../reconciler/branch-record.ts';
 import type {Container} from '../../reconciler/containers/provider.ts';
-import type {ControlState} from '../../schemas/control.ts';
+import type {ControlState} from '../../schemas/control-state.ts';
 
 /** A preview that was applied at commit `a…a`, unless said otherwise. */
 export function recordWith(changes: Partial<BranchRecord> = {}): BranchRecord {

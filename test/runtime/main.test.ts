@@ -2,7 +2,7 @@ import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import type {ControlState} from '../../schemas/control.ts';
+import type {ControlState} from '../../schemas/control-state.ts';
 import {fixtureDeployment} from '../helpers/exec-world.ts';
 
 interface Runtime {

@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {type CronService, openCron} from '../../../runtime/cron/service.ts';
 import {silentLog} from '../../../runtime/platform/log.ts';
 import {createSecretMask} from '../../../runtime/platform/secret-mask.ts';
-import type {ControlEvent} from '../../../schemas/control.ts';
+import type {ControlEvent} from '../../../schemas/control-state.ts';
 import {FakeClock} from '../fake-clock.ts';
 
 /** Each of the minutes 1 to 4 has a job of its own, which adds the number of its minute to the file `ran`. */
