@@ -17,7 +17,7 @@ const isPlatform = (target: string) => target.startsWith('runtime/platform/');
 const table: readonly {readonly name: string; readonly files: RegExp; readonly allows: Rule}[] = [
   {
     name: 'main files and the command line know everybody',
-    files: /^(?:cli\/|runtime\/(?:main|pipe-main|start)\.ts$)/,
+    files: /^(?:cli\/|runtime\/(?:main|services|listeners|pipe-main|start)\.ts$)/,
     allows: () => true,
   },
   {name: 'schemas import schemas', files: /^schemas\//, allows: isSchema},

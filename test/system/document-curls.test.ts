@@ -83,7 +83,7 @@ test('S3 S4 S20: the nightly rollup is one POST', async (t) => {
   t.regex(body.next_run ?? '', /T01:00:00\.000Z$/);
 });
 
-test('S43 S45 S46: an on-call entry of me, and the list without it', async (t) => {
+test('S43 S45 S46 S57: an on-call entry of me, and the list without it', async (t) => {
   const {shell} = await setup(t);
   const expiresAt = inTwoDays();
   const output = await shell(`curl -i -X POST \\

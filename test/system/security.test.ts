@@ -247,13 +247,13 @@ test('a job and a script see the listed variables and nothing of the controller,
     'PATH',
     'TZ',
   ];
-  const daemon = ['LOGNAME', 'SHELL', 'USER'];
+  const ofJobs = ['HOODY_RUN_ID', 'LOGNAME', 'SHELL', 'USER'];
   const shell = ['PWD', 'SHLVL', '_', 'OLDPWD'];
   const named = variables
     .trim()
     .split('\n')
     .map((line) => line.split('=', 1)[0] ?? '');
-  t.deepEqual(named.filter((name) => !shell.includes(name)).sort(), [...allowed, ...daemon].sort());
+  t.deepEqual(named.filter((name) => !shell.includes(name)).sort(), [...allowed, ...ofJobs].sort());
   const {environment} = (await (await fetch(`${branch.container?.urls.exec}/dump`)).json()) as {
     environment: Record<string, string>;
   };

@@ -87,7 +87,7 @@ const putCrontab = (controller: RunningController, id: string, body: string) =>
     body,
   });
 
-test('S26 S27 S28: the deploy script of the document makes a container for the branch and puts its crontab there', async (t) => {
+test('S23 S26 S27 S28 S41: the deploy script of the document makes a container for the branch and puts its crontab there', async (t) => {
   const {world, repository, controller} = await served(t);
   const main = await controller.client.branch('main');
   const mainFiles = join(world.stateDirectory, 'containers', hexOf(main.container?.id ?? ''));

@@ -1,0 +1,168 @@
+import {dirname, join} from 'node:path';
+import type {Hono} from 'hono';
+import {AppError} from '../schemas/errors.ts';
+import {type Control, openControl} from './control/control.ts';
+import {type CronService, openCron} from './cron/service.ts';
+import {type ExecService, openExec} from './exec/service.ts';
+import type {RuntimeFlags} from './flags.ts';
+import type {NotificationOptions, NotificationService} from './notifications/service.ts';
+import {ownCommand} from './platform/child-process.ts';
+import type {Clock} from './platform/clock.ts';
+import {mkdir} from './platform/files.ts';
+import type {Log} from './platform/log.ts';
+import {smtpDelivery} from './platform/mail-delivery.ts';
+import {createSecretMask} from './platform/secret-mask.ts';
+import {fitsSockets, longestSocketDirectoryBytes} from './platform/socket-paths.ts';
+import type {StorageService} from './storage/service.ts';
+import {openWorkspace, type Workspace} from './workspace/workspace.ts';
+
+export interface Services {
+  readonly control: Control;
+  readonly cron: CronService;
+  readonly exec: ExecService;
+  readonly notifications: LazyNotifications;
+  readonly workspace: Workspace;
+  /** Opened at its first use. */
+  readonly storage: () => Promise<StorageService>;
+}
+
+/** Most containers never notify anybody; the kit and its database are opened at the first request. */
+interface LazyNotifications {
+  routes(): Promise<Hono>;
+  close(): void;
+}
+
+export async function openServices(
+  flags: RuntimeFlags,
+  {
+    clock,
+    log,
+    variablesOf,
+    noteActivity,
+  }: {
+    clock: Clock;
+    log: Log;
+    variablesOf: (given: Readonly<Record<string, string>>) => Record<string, string>;
+    noteActivity: () => void;
+  },
+): Promise<Services> {
+  const control = await openControl({
+    directory: join(flags.data, 'control'),
+    initial: flags.controlSocket === null ? 'running' : 'held',
+  });
+  const maskOf = rememberLast((secrets: Readonly<Record<string, string>>) =>
+    createSecretMask(Object.values(secrets)),
+  );
+  const environment = () => {
+    const {revision, variables, secrets} = control.environment();
+    return {revision, variables: variablesOf({...variables, ...secrets}), mask: maskOf(secrets)};
+  };
+  const socketDirectory = await hostSocketDirectory(flags);
+  const cron = await openCron({
+    directory: join(flags.data, 'cron'),
+    dataDirectory: flags.home,
+    clock,
+    log,
+    defaultTimeZone: flags.timeZone,
+    users: flags.users,
+    environment,
+    jitterSeed: flags.container ?? '',
+    heldLines: () => control.environment().settings.held_lines,
+    maxEntries: () => control.environment().settings.max_entries,
+    mail: {
+      delivery() {
+        const url = control.environment().settings.smtp_url ?? flags.smtpUrl;
+        return url === null ? null : smtpDelivery(url);
+      },
+      host: flags.container ?? 'localhost',
+    },
+  });
+  let storage: Promise<StorageService> | null = null;
+  return {
+    control,
+    cron,
+    storage() {
+      storage ??= import('./storage/service.ts').then(({createStorage}) =>
+        createStorage({
+          root: flags.home,
+          directory: join(flags.data, 'storage'),
+          command: ownCommand(Bun.main),
+          clock,
+        }),
+      );
+      return storage;
+    },
+    workspace: await openWorkspace({
+      directory: flags.workspace,
+      recordFile: join(flags.data, 'workspace.json'),
+    }),
+    notifications: lazyNotifications(
+      {
+        directory: join(flags.data, 'notifications'),
+        clock,
+        origin: () => control.environment().variables.HOODY_BRANCH ?? flags.container ?? 'this container',
+      },
+      noteActivity,
+    ),
+    exec: await openExec({
+      directory: join(flags.data, 'exec'),
+      homeDirectory: flags.home,
+      socketDirectory,
+      hostCommand: ownCommand(Bun.main),
+      environment,
+      clock,
+      log,
+      isScheduleOpen: () => control.schedule().state === 'running',
+      idleMs: flags.execIdleMs,
+      warm: flags.execWarm,
+      maxResidentBytes: flags.execMemoryBytes,
+      onRunCall: cron.addCall,
+    }),
+  };
+}
+
+function lazyNotifications(options: NotificationOptions, noteActivity: () => void): LazyNotifications {
+  let opened: NotificationService | null = null;
+  let routes: Promise<Hono> | null = null;
+  const open = async () => {
+    const [{notificationRoutes}, {openNotifications}] = await Promise.all([
+      import('../api/notification-routes.ts'),
+      import('./notifications/service.ts'),
+    ]);
+    opened = await openNotifications(options);
+    return notificationRoutes(opened);
+  };
+  return {
+    routes() {
+      noteActivity();
+      routes ??= open().catch((error: unknown) => {
+        // The next request tries again.
+        routes = null;
+        throw error;
+      });
+      return routes;
+    },
+    close: () => opened?.close(),
+  };
+}
+
+export async function hostSocketDirectory({data, controlSocket}: RuntimeFlags): Promise<string> {
+  const directory = controlSocket === null ? join(data, 'run') : dirname(controlSocket);
+  if (!fitsSockets(directory)) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      `${directory} is too long for unix sockets. Choose a path of at most ${longestSocketDirectoryBytes} bytes.`,
+    );
+  }
+  await mkdir(directory, {recursive: true, mode: 0o700});
+  return directory;
+}
+
+/** The answer for the same object is worked out once. */
+function rememberLast<K extends object, V>(work: (key: K) => V): (key: K) => V {
+  let last: {key: K; value: V} | null = null;
+  return (key) => {
+    if (last?.key !== key) last = {key, value: work(key)};
+    return last.value;
+  };
+}
