@@ -41,7 +41,7 @@ export async function openCrontabStore(
   const read = (user: string, text: string, changedMs: number): StoredCrontab => {
     const crontab = parseCrontab(text, {file: 'crontab', managedAllowed: true});
     const entries = entriesOf(user, crontab, jitterSeed);
-    return {user, text, crontab, entries, etag: tag(text), rawEtag: tag(rawText(crontab)), changedMs};
+    return {user, text, crontab, entries, etag: tag(text), rawEtag: rawTag(rawText(crontab)), changedMs};
   };
   await mkdir(directory, {recursive: true, mode: 0o700});
   const crontabs = new Map<string, StoredCrontab>([['root', read('root', '', nowMs)]]);
@@ -73,6 +73,11 @@ export async function openCrontabStore(
       else crontabs.set(user, crontab);
     },
   };
+}
+
+/** Never that of a whole text: who has read a text without entries has not seen those that came since. */
+function rawTag(text: string): string {
+  return tag(`raw\0${text}`);
 }
 
 function tag(text: string): string {
