@@ -36,7 +36,12 @@ export function startChild({
     pid: child.pid,
     exited: child.exited.then(() => child.exitCode),
     send(message) {
-      if (child.exitCode === null && child.signalCode === null) child.send(message);
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      try {
+        child.send(message);
+      } catch {
+        // Its end of the channel is gone before its exit is known; `exited` tells the rest.
+      }
     },
     kill: (signal) => child.kill(signal),
   };
