@@ -105,7 +105,7 @@ function sinkOf(outgoing: ServerResponse): AnswerSink {
   return {
     head: (status, headers) => void outgoing.writeHead(status, [...headers]),
     write: (chunk) => outgoing.write(chunk),
-    end: () => void outgoing.end(),
+    end: (last) => void outgoing.end(last),
     destroy: () => void outgoing.destroy(),
     onDrain: (listener) => void outgoing.on('drain', listener),
     onLeave(listener) {

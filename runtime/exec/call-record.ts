@@ -22,8 +22,8 @@ export function endOf(outcome: Attempt | AppError, seen: SeenAnswer, log: LogOpt
     return {...shared, status: outcome.code === 'SCRIPT_HOST_FAILED' ? 'interrupted' : 'failed', error};
   }
   if (outcome === 'left') return {...shared, status: 'aborted', error: null};
-  if (outcome !== 'answered') return {...shared, status: 'interrupted', error: null};
-  const isFailure = seen.failure !== null || (status ?? 0) >= firstServerError;
+  if (outcome !== 'answered' && outcome !== 'failed') return {...shared, status: 'interrupted', error: null};
+  const isFailure = outcome === 'failed' || (status ?? 0) >= firstServerError;
   return {...shared, status: isFailure ? 'failed' : 'succeeded', error: null};
 }
 

@@ -3,13 +3,13 @@ import {AppError, callerLeftStatus, successStatus} from '../../schemas/errors.ts
 import type {RunCall} from '../../schemas/run.ts';
 import type {Log} from '../platform/log.ts';
 import {sendWhole, type WatchedSink, watchSink} from './answer-sink.ts';
-import {type Call, executionHeader, failureHeader} from './call.ts';
+import {type Call, executionHeader} from './call.ts';
 import type {CallMonitor} from './call-monitor.ts';
 import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
 import {createConcurrencyLimits} from './concurrency.ts';
 import {corsHeaders, preflightHeaders} from './cors.ts';
 import type {ExecutionRecorder} from './execution-recorder.ts';
-import {type AnswerSink, type Attempt, type CallRequest, createInvocation, declaredLength} from './invoke.ts';
+import {type AnswerSink, type Attempt, type CallRequest, createInvocation} from './invoke.ts';
 import {type Destination, type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {createRequestBody, type RequestBody} from './request-body.ts';
 import {refuseOtherMethods} from './script-settings.ts';
@@ -109,8 +109,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       throw new AppError('SCRIPT_NOT_UPGRADABLE', message);
     }
     const {request} = call;
-    const chunked = declaredLength(request.headers) === null;
-    const body = request.body === null ? null : createRequestBody(request.body, {chunked});
+    const body = request.body === null ? null : createRequestBody(request.body);
     const {concurrency} = script.options;
     const leave = concurrency === null ? null : await limits.enter(script.ref.file, concurrency);
     try {
@@ -127,7 +126,6 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     const runId = call.findRun();
     const sink = watchSink(outer, {
       added: [...corsHeaders(options.cors, headerOf(request, 'origin')), executionHeader, id],
-      failureHeader,
       keptBytes: Math.max(runId === null ? 0 : runBodyBytes, keptBodyBytes(options.log)),
     });
     if (isPreflight(request) && options.cors.origin !== 'none') {

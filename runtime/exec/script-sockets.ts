@@ -1,8 +1,8 @@
 import {serveWebsockets} from '../platform/websocket-server.ts';
-import {type Call, callHeader} from './call.ts';
+import {type Call, callHeader, decodeCall} from './call.ts';
 import {type CallContext, metadataOf} from './call-context.ts';
 import {createCallOutput} from './call-output.ts';
-import {receiveCall, reportFailure, type ScriptHost} from './hosted-call.ts';
+import {reportFailure, type ScriptHost} from './hosted-call.ts';
 import {runCall} from './run-script.ts';
 import {createScriptSocket, type ScriptSocket} from './script-socket.ts';
 
@@ -35,9 +35,20 @@ export function serveScriptSockets(socketPath: string, host: ScriptHost): void {
   });
 }
 
+/** Null for a call that the runtime has given to another host meanwhile, and for what does not come from it. */
+function receiveCall({slots}: ScriptHost, header: unknown): Call | null {
+  try {
+    const call = decodeCall(header);
+    return slots.start(call.slot) ? call : null;
+  } catch {
+    // A script that speaks to the socket itself gets no answer.
+    return null;
+  }
+}
+
 /** What the script returns is sent as the first message. */
 async function open(host: ScriptHost, {call, names}: CallContext, ws: ScriptSocket): Promise<void> {
-  const answer = await runCall({host, call, names, request: null, response: null});
+  const answer = await runCall({host, call, names, exchange: null});
   if (answer !== undefined && answer !== null) ws.send(answer);
 }
 
@@ -45,5 +56,5 @@ function contextOf(host: ScriptHost, call: Call, request: Request, ws: ScriptSoc
   const req = {method: 'GET', url: call.target, headers: Object.fromEntries(request.headers)};
   const metadata = metadataOf(call, 'WEBSOCKET_INIT');
   const output = createCallOutput(call.executionId, host.send);
-  return {call, names: {req, metadata, shared: host.shared, ws}, output, environment: null};
+  return {call, names: {req, res: undefined, metadata, shared: host.shared, ws}, output, environment: null};
 }

@@ -5,6 +5,7 @@ import type {Deployed, DeploymentVersion} from '../../schemas/exec-api.ts';
 import type {RunCall} from '../../schemas/run.ts';
 import type {Clock} from '../platform/clock.ts';
 import {kindOf} from '../platform/directories.ts';
+import {lazily} from '../platform/lazily.ts';
 import type {Log} from '../platform/log.ts';
 import type {CallEngine} from './call-engine.ts';
 import type {ScriptVariables} from './call-grounds.ts';
@@ -178,13 +179,5 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
       if (hasSchedules) (await management()).schedules.stop();
       await (await opened)?.stop(stopOptions);
     },
-  };
-}
-
-function lazily<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | null = null;
-  return () => {
-    made ??= make();
-    return made;
   };
 }

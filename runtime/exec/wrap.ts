@@ -38,7 +38,8 @@ export function wrapScript(text: string, {program}: Pick<ParsedScript, 'program'
     (rest, {start, end}) => rest.slice(0, start) + blank(rest.slice(start, end)) + rest.slice(end),
     text,
   );
-  const free = injectedNames.filter((name) => !declares(imports, name));
+  // What a body only reaches by `eval` is global.
+  const free = injectedNames.filter((name) => text.includes(name) && !declares(imports, name));
   const prefix = `${hoisted}export const ${bodyExport}=async function({${free.join(',')}}){{`;
   // A hashbang is only allowed as the first characters of a file.
   const plainBody = body.startsWith('#!') ? `//${body.slice(2)}` : body;
