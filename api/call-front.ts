@@ -45,7 +45,7 @@ export function createCallFront(options: CallFrontOptions): CallFront {
     const kitHeader = trusted ? headerOf(incoming, KIT_HEADER) : null;
     const selection = selectKit({host, kitHeader, path});
     if (selection.part !== 'exec' || selection.prefixed) return null;
-    if (!trusted) refuseMisdirected(new Headers({host}), allowedHosts);
+    if (!trusted) refuseMisdirected(host, allowedHosts);
     const {socket} = incoming;
     const request = {
       method: incoming.method ?? 'GET',
@@ -102,12 +102,19 @@ function hasBody({headers}: IncomingMessage): boolean {
 }
 
 function sinkOf(outgoing: ServerResponse): AnswerSink {
+  let whenRoom = () => {};
   return {
     head: (status, headers) => void outgoing.writeHead(status, [...headers]),
-    write: (chunk) => outgoing.write(chunk),
+    write(chunk) {
+      if (outgoing.write(chunk)) return true;
+      outgoing.once('drain', whenRoom);
+      return false;
+    },
     end: (last) => void outgoing.end(last),
     destroy: () => void outgoing.destroy(),
-    onDrain: (listener) => void outgoing.on('drain', listener),
+    onDrain(listener) {
+      whenRoom = listener;
+    },
     onLeave(listener) {
       outgoing.once('close', () => {
         if (!outgoing.writableFinished) listener();

@@ -5,12 +5,12 @@ import {AppError} from '../schemas/errors.ts';
  * (DNS rebinding) reaches nothing. Ours are IP literals, `localhost`, `*.localhost`, `hoody-*` and `allowedHosts`
  * (exact names, or `*.example.org` for everything below). Throws AppError MISDIRECTED_HOST.
  */
-export function refuseMisdirected(headers: Headers, allowedHosts: readonly string[]): void {
-  const name = hostName(headers.get('host') ?? '');
+export function refuseMisdirected(host: string, allowedHosts: readonly string[]): void {
+  const name = hostName(host);
   if (name !== null && isOurs(name, allowedHosts)) return;
   throw new AppError(
     'MISDIRECTED_HOST',
-    `This listener does not serve the host ${JSON.stringify(headers.get('host') ?? '')}. Use its address, localhost or a configured name.`,
+    `This listener does not serve the host ${JSON.stringify(host)}. Use its address, localhost or a configured name.`,
   );
 }
 

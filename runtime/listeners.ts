@@ -100,8 +100,8 @@ export async function listen(
     fallbackPort: flags.fallbackPort,
     intercept: (incoming, outgoing) =>
       guard?.intercept(incoming, outgoing) === true ||
-      openPipes(incoming, outgoing) ||
-      openCalls.intercept(incoming, outgoing),
+      openCalls.intercept(incoming, outgoing) ||
+      openPipes(incoming, outgoing),
     upgrade(incoming, socket) {
       if (guard?.upgrade(incoming, socket) !== true) openCalls.upgrade(incoming, socket);
     },
@@ -110,7 +110,7 @@ export async function listen(
   const ownCalls = callFront(true);
   const ownPipes = pipeFront(true);
   const control = await serveHttp({kind: 'unix', path: controlSocket}, app(true).fetch, {
-    intercept: (incoming, outgoing) => ownPipes(incoming, outgoing) || ownCalls.intercept(incoming, outgoing),
+    intercept: (incoming, outgoing) => ownCalls.intercept(incoming, outgoing) || ownPipes(incoming, outgoing),
     upgrade: ownCalls.upgrade,
   });
   return [kits, control];

@@ -60,9 +60,7 @@ export async function startPipeKit({
       ? null
       : await serveExchanges(
           address,
-          handler(({head}) =>
-            refuseMisdirected(new Headers({host: head.fields.get('host') ?? ''}), allowedHosts),
-          ),
+          handler(({head}) => refuseMisdirected(head.fields.get('host') ?? '', allowedHosts)),
         );
   return {
     url: open?.url ?? null,

@@ -1,5 +1,6 @@
 import {dirname, join} from 'node:path';
 import type {Hono} from 'hono';
+import type {EnvironmentChange} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type Control, openControl} from './control/control.ts';
 import {type CronService, openCron} from './cron/service.ts';
@@ -9,6 +10,7 @@ import type {NotificationOptions, NotificationService} from './notifications/ser
 import {ownCommand} from './platform/child-process.ts';
 import type {Clock} from './platform/clock.ts';
 import {mkdir} from './platform/files.ts';
+import {rememberLast} from './platform/lazily.ts';
 import type {Log} from './platform/log.ts';
 import {smtpDelivery} from './platform/mail-delivery.ts';
 import {createSecretMask} from './platform/secret-mask.ts';
@@ -42,7 +44,8 @@ export async function openServices(
   }: {
     clock: Clock;
     log: Log;
-    variablesOf: (given: Readonly<Record<string, string>>) => Record<string, string>;
+    /** The same object for the same variables, until the kits have an address. */
+    variablesOf: (given: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
     noteActivity: () => void;
   },
 ): Promise<Services> {
@@ -53,10 +56,13 @@ export async function openServices(
   const maskOf = rememberLast((secrets: Readonly<Record<string, string>>) =>
     createSecretMask(Object.values(secrets)),
   );
-  const environment = () => {
-    const {revision, variables, secrets} = control.environment();
-    return {revision, variables: variablesOf({...variables, ...secrets}), mask: maskOf(secrets)};
-  };
+  const givenOf = rememberLast(({variables, secrets}: EnvironmentChange) => ({...variables, ...secrets}));
+  const environmentOf = rememberLast((variables: Readonly<Record<string, string>>) => {
+    const {revision, secrets} = control.environment();
+    return {revision, variables, mask: maskOf(secrets)};
+  });
+  // The same object as long as nothing changed: it is asked for at every call of a script.
+  const environment = () => environmentOf(variablesOf(givenOf(control.environment())));
   const socketDirectory = await hostSocketDirectory(flags);
   const cron = await openCron({
     directory: join(flags.data, 'cron'),
@@ -117,6 +123,7 @@ export async function openServices(
       warm: flags.execWarm,
       maxResidentBytes: flags.execMemoryBytes,
       onRunCall: cron.addCall,
+      onCall: noteActivity,
     }),
   };
 }
@@ -156,13 +163,4 @@ export async function hostSocketDirectory({data, controlSocket}: RuntimeFlags): 
   }
   await mkdir(directory, {recursive: true, mode: 0o700});
   return directory;
-}
-
-/** The answer for the same object is worked out once. */
-function rememberLast<K extends object, V>(work: (key: K) => V): (key: K) => V {
-  let last: {key: K; value: V} | null = null;
-  return (key) => {
-    if (last?.key !== key) last = {key, value: work(key)};
-    return last.value;
-  };
 }

@@ -206,7 +206,7 @@ function hostCall(
     clientIp,
     rawBody: script.options.rawBody,
     awaitsPromises: script.options.awaitsPromises,
-    environmentFiles: ground.set.environmentFiles(route.file),
+    environmentFiles: ground.set.neighbours(route.file).environmentFiles,
   };
 }
 

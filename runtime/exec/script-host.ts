@@ -2,6 +2,7 @@ import {errorCatalogue} from '../../schemas/errors.ts';
 import {systemClock} from '../platform/clock.ts';
 import {releaseMemory} from '../platform/memory.ts';
 import {connectParent, forbidProcessWideCalls, surviveStrayErrors} from '../platform/parent-process.ts';
+import {whenQuiet} from '../platform/quiet.ts';
 import {openSlots} from '../platform/shared-slots.ts';
 import {addToEveryDatabase} from '../platform/sqlite-functions.ts';
 import type {Call} from './call.ts';
@@ -11,7 +12,6 @@ import {createCallOutput} from './call-output.ts';
 import {type HostedExchange, serveCalls} from './call-server.ts';
 import {dateTrunc} from './date-trunc.ts';
 import type {HostMessage, OrderMessage} from './host-messages.ts';
-import {createHostRest} from './host-rest.ts';
 import {reportFailure, type ScriptHost} from './hosted-call.ts';
 import type {Reply} from './reply.ts';
 import {runCall} from './run-script.ts';
@@ -49,7 +49,7 @@ export async function scriptHostMain([socketPath, directory]: readonly string[])
     send,
   };
   defineScriptNames(current);
-  const noteCall = createHostRest({clock: systemClock, quietMs, act: releaseMemory});
+  const noteCall = whenQuiet({clock: systemClock, quietMs, act: releaseMemory});
   noteCall();
   serveCalls(socketPath, (exchange) => {
     noteCall();

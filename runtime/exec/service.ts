@@ -63,6 +63,8 @@ export interface ExecOptions {
   readonly isScheduleOpen?: () => boolean;
   /** Called when a call that a job's run made is over. */
   readonly onRunCall?: (runId: string, call: RunCall) => void;
+  /** Called when any call is over. */
+  readonly onCall?: () => void;
 }
 
 export async function openExec(options: ExecOptions): Promise<ExecService> {
@@ -100,6 +102,7 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
         maxResidentBytes: options.maxResidentBytes ?? defaultMaxResidentBytes,
         isWarm,
         onRunCall: options.onRunCall ?? (() => {}),
+        onCall: options.onCall ?? (() => {}),
       }),
     );
     opened.catch(() => {

@@ -104,7 +104,7 @@ function hostCall(
     clientIp,
     rawBody: false,
     awaitsPromises: true,
-    environmentFiles: ground.set.environmentFiles(route.file),
+    environmentFiles: ground.set.neighbours(route.file).environmentFiles,
   };
 }
 

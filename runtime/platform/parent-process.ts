@@ -14,7 +14,8 @@ export function connectParent(onMessage: (message: unknown) => void): Parent {
   // Taken now: `forbidProcessWideCalls` replaces it for everybody else.
   const exit = process.exit.bind(process);
   process.on('disconnect', () => exit(0));
-  Reflect.deleteProperty(process, 'send');
+  // To delete it would make the engine create all the properties of `process`, streams among them.
+  Reflect.set(process, 'send', undefined);
   return {send: (message) => void send(message)};
 }
 
