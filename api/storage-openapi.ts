@@ -13,6 +13,7 @@ import {
   databaseListSchema,
   deletedFileSchema,
   fileEntrySchema,
+  fileFactsSchema,
   fileListSchema,
   queryResultSchema,
   transactionResultSchema,
@@ -217,21 +218,47 @@ export const storageRouteTable: readonly Route[] = [
     method: 'get',
     path: '/files/{path}',
     summary: 'A file, or a range of it; a directory as a list',
-    query: {list: {schema: z.boolean(), description: 'Ask for a list; a file is then an error.'}},
+    query: {
+      list: {schema: z.boolean(), description: 'Ask for a list; a file is then an error.'},
+      stat: {schema: z.boolean(), description: 'Facts about a file or directory instead, as `FileFacts`.'},
+      lines: {schema: z.string(), description: 'Only these lines, from 1: `10-50`, `10-` or `10`.'},
+    },
     headers: {
       Range: {schema: z.string(), description: 'One range of bytes, for example `bytes=0-99`.'},
       'If-None-Match': {schema: z.string(), description: 'A tag; 304 where it still holds.'},
       'If-Range': {schema: z.string(), description: 'A tag; the whole file where it no longer holds.'},
     },
     answer: {schema: fileListSchema, types: ['application/json', 'application/octet-stream']},
-    errors: [...place, 'RANGE_NOT_SATISFIABLE'],
+    errors: [...place, 'RANGE_NOT_SATISFIABLE', 'NOT_IMPLEMENTED'],
   },
   {
     method: 'put',
     path: '/files/{path}',
     summary: 'Write a file whole or not at all; the body is its bytes, at most 1 GiB',
+    query: {append: {schema: z.boolean(), description: 'Add to its end instead, at most 16 MiB.'}},
     answer: {schema: writtenFileSchema},
     errors: ['INVALID_QUERY', 'FILE_NOT_PLAIN', 'PAYLOAD_TOO_LARGE', 'STORAGE_FULL'],
+  },
+  {
+    method: 'patch',
+    path: '/files/{path}',
+    summary: 'Write a part of a file; the body is its bytes, at most 16 MiB',
+    headers: {
+      'X-Update-Range': {
+        schema: z.string(),
+        description: '`append`, or `bytes=100-` to write over byte 100 and on.',
+        required: true,
+      },
+    },
+    answer: {schema: writtenFileSchema},
+    errors: [...place, 'RANGE_NOT_SATISFIABLE', 'PAYLOAD_TOO_LARGE', 'STORAGE_FULL'],
+  },
+  {
+    method: 'post',
+    path: '/files/{path}',
+    summary: 'Not offered',
+    answer: {},
+    errors: ['NOT_IMPLEMENTED'],
   },
   {
     method: 'delete',
@@ -251,7 +278,7 @@ export function storageOpenApi(): Json {
       'The data directory of one container, which its jobs and scripts share. Paths are relative to it; links are not followed.',
     prefix: '/api/v1',
     routes: storageRouteTable,
-    furtherSchemas: [fileEntrySchema],
+    furtherSchemas: [fileEntrySchema, fileFactsSchema],
   });
   return {...document, servers: [{url: '/api/v1'}]};
 }
