@@ -16,6 +16,7 @@ import {
   syntaxReportSchema,
   testedRoutesSchema,
   testRoutesSchema,
+  typescriptReportSchema,
   updateCommentsSchema,
   updatedCommentsSchema,
   validateRequestSchema,
@@ -34,6 +35,7 @@ import {
   scriptSchema,
   scriptTreeSchema,
   treeRequestSchema,
+  typeReportSchema,
   writeScriptSchema,
   writtenScriptSchema,
 } from '../schemas/exec-scripts.ts';
@@ -182,7 +184,12 @@ export const execRouteTable: readonly Route[] = [
     validationReportSchema,
   ),
   post('/validate/syntax', 'Whether a text parses', validateRequestSchema, syntaxReportSchema),
-  post('/validate/typescript', 'The same; types are not checked', validateRequestSchema, syntaxReportSchema),
+  post(
+    '/validate/typescript',
+    'The same, and the types where the packages of the scripts bring `typescript`',
+    validateRequestSchema,
+    typescriptReportSchema,
+  ),
   post(
     '/validate/dependencies',
     'What a text imports, and whether it is here',
@@ -408,6 +415,7 @@ export function execOpenApi(): Json {
       deploymentVersionSchema,
       listedScriptSchema,
       scriptNodeSchema,
+      typeReportSchema,
       issueSchema,
       executionEventSchema,
       operations.activeCallSchema,

@@ -24,8 +24,8 @@ import {readMagicComments, redactMagicComments} from './magic-comments.ts';
 import {refuseReserved} from './routes.ts';
 import {scheduledScript} from './schedule-scan.ts';
 import {checkScriptContent} from './script-content.ts';
-import type {ScriptInspector} from './script-inspector.ts';
 import {scriptTree} from './script-tree.ts';
+import type {Validation} from './validation.ts';
 
 /** Reads and changes single scripts of the deployment. Paths are checked for their form by the caller. */
 export interface ScriptFiles {
@@ -54,13 +54,13 @@ export type ReplaceSet = (change: (present: CurrentDeployment | null) => Deploym
 export function createScriptFiles({
   store,
   root,
-  inspector,
+  validation,
   replaceSet,
 }: {
   store: DeploymentStore;
   /** What `resolvedPath` is below before the first deployment. */
   root: string;
-  inspector: Pick<ScriptInspector, 'check'>;
+  validation: Validation;
   replaceSet: ReplaceSet;
 }): ScriptFiles {
   function paths(): readonly string[] {
@@ -91,9 +91,11 @@ export function createScriptFiles({
   }
 
   return {
-    async write({path, content, validate = true, ifNotExists = false, createDirs = true}) {
+    async write({path, content, validate = true, ifNotExists = false, createDirs = true, typecheck = false}) {
       refuseReserved(path.split('/'));
-      const validated = validate && (await checkScriptContent(path, content, inspector));
+      const checked = validate
+        ? await checkScriptContent(path, content, {validation, typecheck})
+        : {validated: false, warnings: []};
       const before = await store.read(path);
       const schedule = scheduleChange(path, before === null ? '' : text(before.bytes), content);
       let existed = false;
@@ -113,7 +115,7 @@ export function createScriptFiles({
         updated: existed,
         size: bytes.byteLength,
         modified: modified.toISOString(),
-        validated,
+        ...checked,
         ...(schedule === null ? {} : {schedule}),
       };
     },
