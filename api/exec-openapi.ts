@@ -279,6 +279,9 @@ export const execRouteTable: readonly Route[] = [
       status: {schema: executionStatusSchema, description: 'How the call ended.'},
       commit: text('The commit that was applied.'),
       run: text('The run of a job that made the calls.'),
+      search: text(
+        'Only calls whose output or error holds this text, in either case. A page may be short while `next_cursor` leads on.',
+      ),
       since: text('Started at or after, RFC 3339.'),
       until: text('Started before, RFC 3339.'),
       cursor: text('`next_cursor` of the page before.'),
