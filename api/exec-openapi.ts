@@ -313,7 +313,7 @@ export const execRouteTable: readonly Route[] = [
       confirm,
     },
     answer: {schema: operations.clearedLogsSchema},
-    errors: ['INVALID_QUERY', 'CONFIRM_REQUIRED', 'LOG_NOT_FOUND'],
+    errors: ['INVALID_QUERY', 'CONFIRM_REQUIRED', 'LOG_NOT_FOUND', 'NOT_IMPLEMENTED'],
   },
 
   get('/schedules/list', 'Scripts that say when they run', operations.scheduleListSchema),

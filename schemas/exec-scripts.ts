@@ -66,7 +66,7 @@ export const scriptSchema = z
   .object({
     path: z.string(),
     resolvedPath: z.string(),
-    content: z.string(),
+    content: z.string().meta({description: 'Values of @token are hidden; writing the text back keeps them.'}),
     magicComments: z.record(z.string(), z.string()).nullable(),
     metadata: z.object({
       size: z.int(),

@@ -168,6 +168,11 @@ export function createLogStore({
       return eachOf(linesOf((await textOf(file)).text).slice(-firstStreamedLines));
     },
     async clear(which) {
+      if ('type' in which ? which.type === 'executions' : 'file' in which && consoleName.test(which.file))
+        throw new AppError(
+          'NOT_IMPLEMENTED',
+          'What calls printed is kept with their records, which go by age and number. `// @log-retention-days` of a script shortens that.',
+        );
       const names = await fileNames();
       const described = await Promise.all(names.map(describe));
       const wanted = described.filter(({name, modified}) => {

@@ -98,8 +98,7 @@ export function openExecManagement(engine: ExecEngine): ExecManagement {
     comments: {
       catalogue: () => magicCommentCatalogue,
       async read(path) {
-        const {content} = await files.read(path);
-        return {path, ...validate.magicComments({code: content})};
+        return {path, ...validate.magicComments({code: await files.source(path)})};
       },
       update: (change) => updateComments(files, change),
       updateMany: (change) => updateManyComments(files, change),

@@ -111,10 +111,10 @@ test('magic comments are read, changed and removed, and the rest of the text sta
     dryRun: true,
     magicComments: {label: 'new', timeout: '5000'},
   });
-  t.is((await exec.read('a.ts')).content, text);
+  t.is(await exec.source('a.ts'), text);
   t.like((await json('PUT', `${api}/magic-comments/update`, change)).body, {updated: true});
   t.is(
-    (await exec.read('a.ts')).content,
+    await exec.source('a.ts'),
     '#!/usr/bin/env bun\n// @timeout 5000\n// Copyright\n// @label new\n\nreturn "// @label none"\n',
   );
 });
@@ -128,7 +128,7 @@ test('a value cannot smuggle code into a script', async (t) => {
   }
   const named = {path: 'a.ts', comments: {'label x\nreturn 2': 'y'}};
   t.is((await json('PUT', `${api}/magic-comments/update`, named)).status, 400);
-  t.is((await exec.read('a.ts')).content, 'return 1');
+  t.is(await exec.source('a.ts'), 'return 1');
 });
 
 test('many scripts are changed at once or not at all', async (t) => {
@@ -141,7 +141,7 @@ test('many scripts are changed at once or not at all', async (t) => {
   t.is((await bulk(['a.ts', 'c.md'])).status, 400);
   t.is(exec.digest(), digest);
   t.like((await bulk(['a.ts', 'b.ts'])).body, {updated: 1});
-  t.is((await exec.read('a.ts')).content, '// @label x\nreturn 1');
+  t.is(await exec.source('a.ts'), '// @label x\nreturn 1');
 });
 
 test('the catalogue says of every comment how it is written', async (t) => {

@@ -159,3 +159,46 @@ test('ids of the public API are taken, and refused where they could be none', as
   t.is((await json('POST', `${write}?execId=a-b`, script)).status, 400);
   t.is((await json('POST', `${write}?validate=perhaps`, script)).status, 400);
 });
+
+const tokens =
+  '// @token first-secret\r\n//@token   second-secret\n// @label x\nreturn "in"; // @token in code';
+
+test('tokens are hidden where a script is read, and kept where it is written back', async (t) => {
+  const {json, request} = await execHttp(t);
+  t.is((await json('POST', write, {path: 'a.ts', content: tokens})).status, 200);
+  const {body} = await json('GET', `${api}/scripts/read?path=a.ts`);
+  const {content} = body as {content: string};
+  t.is(content, '// @token [REDACTED]\r\n//@token [REDACTED]\n// @label x\nreturn "in"; // @token in code');
+  t.like(body, {magicComments: {token: '[REDACTED]', label: 'x'}});
+  const changed = content.replace('"in"', '"changed"');
+  t.is((await json('POST', write, {path: 'a.ts', content: changed})).status, 200);
+  for (const token of ['first-secret', 'second-secret'])
+    t.is(await (await request('GET', '/a', undefined, {'x-token': token})).text(), 'changed');
+  t.is((await request('GET', '/a', undefined, {'x-token': '[REDACTED]'})).status, 401);
+  const update = {path: 'a.ts', comments: {label: 'y'}};
+  t.is((await json('PUT', `${api}/magic-comments/update`, update)).status, 200);
+  t.is(await (await request('GET', '/a', undefined, {'x-token': 'first-secret'})).text(), 'changed');
+});
+
+test('a hidden token is never stored as the token itself', async (t) => {
+  const {json} = await execHttp(t);
+  await json('POST', write, {path: 'a.ts', content: tokens});
+  const placeholder = '// @token [REDACTED]\nreturn 1';
+  for (const script of [
+    {path: 'new.ts', content: placeholder},
+    {path: 'a.ts', content: placeholder},
+    {path: 'a.ts', content: placeholder, validate: false},
+    {path: 'a.ts', content: `// @token [REDACTED]\n// @token [REDACTED]\n${placeholder}`},
+    {path: 'a.ts', content: '// @ai-key [REDACTED]\nreturn 1'},
+  ]) {
+    t.like(await json('POST', write, script), {
+      status: 400,
+      body: {code: 'SCRIPT_INVALID', details: {validation: {0: {code: 'secret_unknown', column: 4}}}},
+    });
+  }
+  const update = {path: 'a.ts', comments: {token: '[REDACTED]'}};
+  t.is((await json('PUT', `${api}/magic-comments/update`, update)).status, 400);
+  const both = '// @token [REDACTED]\n// @token third\n// @token [REDACTED]\nreturn 1';
+  t.is((await json('POST', write, {path: 'a.ts', content: both})).status, 200);
+  t.is((await json('POST', write, {path: 'notes.md', content: placeholder})).status, 200);
+});
