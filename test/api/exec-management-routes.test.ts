@@ -160,7 +160,15 @@ test('routes are resolved, tested and discovered', async (t) => {
   await exec.deploy(
     deploymentOf(
       {'index.ts': '', 'api/users/[id].ts': '// @label user\n', 'api/pre.ts': '', 'jobs/daily.ts': ''},
-      {mounts: [{path: 'reports/daily', file: 'jobs/daily.ts', settings: {}}]},
+      {
+        mounts: [
+          {
+            path: 'reports/daily',
+            file: 'jobs/daily.ts',
+            settings: {methods: ['GET'], description: 'One day.'},
+          },
+        ],
+      },
     ),
   );
   t.deepEqual((await json('POST', `${api}/route/resolve`, {path: '/api/users/7', hostname: 'x.y'})).body, {
@@ -194,7 +202,14 @@ test('routes are resolved, tested and discovered', async (t) => {
       },
       {path: '/', file: 'index.ts', dynamic: false, parameters: [], magicComments: {}},
       {path: '/jobs/daily', file: 'jobs/daily.ts', dynamic: false, parameters: [], magicComments: {}},
-      {path: '/reports/daily', file: 'jobs/daily.ts', dynamic: false, parameters: [], magicComments: {}},
+      {
+        path: '/reports/daily',
+        file: 'jobs/daily.ts',
+        dynamic: false,
+        parameters: [],
+        settings: {methods: ['GET'], description: 'One day.'},
+        magicComments: {},
+      },
     ],
   });
 });
