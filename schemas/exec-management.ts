@@ -80,6 +80,9 @@ export const validationReportSchema = z
       dependencies: dependencyReportSchema,
       magicComments: z.record(z.string(), z.string()),
       magicCommentWarnings: z.array(z.string()),
+      warnings: z
+        .array(issueSchema.omit({file: true}))
+        .meta({description: 'All that is no reason to refuse a script, with its place.'}),
       normalized: z.string().nullable().meta({description: 'The text as it is loaded.'}),
       transformations: z.array(z.enum(['imports_hoisted', 'body_wrapped']).or(z.string())),
     }),

@@ -140,6 +140,7 @@ export function createValidation(
             : {valid: false, dependencies: [], missing: []},
           magicComments: comments.magicComments,
           magicCommentWarnings: comments.warnings,
+          warnings: found.valid ? await warnings(request) : [],
           normalized: loaded?.text ?? null,
           transformations: loaded === null ? [] : transformationsOf(loaded),
         },

@@ -4,7 +4,7 @@ import {deploymentOf} from '../helpers/exec-world.ts';
 
 const api = '/api/v1/exec';
 
-test('a script is validated as a whole without being run', async (t) => {
+test('S8: a script is validated as a whole without being run', async (t) => {
   const {json} = await execHttp(t);
   const code = [
     '// @timeout soon',
@@ -12,6 +12,7 @@ test('a script is validated as a whole without being run', async (t) => {
     "import missing from 'no-such-package';",
     "import type {Shape} from './shape.ts';",
     'process.exit(3);',
+    'new Database("a.db").run("DELETE FROM t WHERE at < \'yesterday\'");',
     'return {ok: true};',
   ].join('\n');
   const {status, body} = await json('POST', `${api}/validate/script`, {code, path: 'a.ts'});
@@ -23,6 +24,12 @@ test('a script is validated as a whole without being run', async (t) => {
       syntax: {valid: true, errors: {length: 0}},
       dependencies: {valid: true, missing: {length: 1, 0: 'no-such-package'}},
       magicComments: {timeout: 'soon'},
+      warnings: {
+        length: 3,
+        0: {line: 1, code: 'comment_value'},
+        1: {line: 3, code: 'dependency_missing'},
+        2: {line: 6, code: 'postgres_date_literal'},
+      },
       transformations: {length: 2, 0: 'imports_hoisted', 1: 'body_wrapped'},
     },
   });
