@@ -60,6 +60,12 @@ export function keyRoutes(databases: Databases, nameOf: (c: Context) => string):
   });
 
   app.delete('/:key{[^]+}', async (c) => {
+    // Without the part, the request would delete the whole.
+    if (c.req.query('path') !== undefined)
+      throw new AppError(
+        'NOT_IMPLEMENTED',
+        'A part of a value is not deleted by itself here. PUT what is above it.',
+      );
     const change = changeOf(c);
     await databases.keys(nameOf(c), {op: 'delete', ...change}, reading(c));
     return c.json({success: true, key: change.key, deleted: true});

@@ -170,7 +170,7 @@ export const storageRouteTable: readonly Route[] = [
     query: {db, table, history: change.history, if_match: change.if_match},
     headers: conditions,
     answer: {schema: deletedValueSchema},
-    errors: [...changeErrors, 'KEY_NOT_FOUND'],
+    errors: [...changeErrors, 'KEY_NOT_FOUND', 'NOT_IMPLEMENTED'],
   },
   {
     method: 'get',

@@ -230,14 +230,17 @@ test('names of keys, tables and databases are checked', async (t) => {
 });
 
 test('what is not offered says so', async (t) => {
-  const {json, at} = await setup(t);
+  const {json, at, put} = await setup(t);
+  await put('a', '{"b":1}');
   for (const [method, path] of [
     ['POST', at('a/remove')],
     ['POST', at('a/rollback')],
     ['POST', `${kv}/batch/set?db=app.db`],
     ['GET', at('a', '&at_timestamp=1700000000')],
+    ['DELETE', at('a', '&path=b')],
   ] as const)
     t.like(await json(method, path), {status: 501, body: {code: 'NOT_IMPLEMENTED'}}, path);
+  t.like((await json('GET', at('a'))).body, {b: 1});
   t.like(await json('PATCH', at('a')), {status: 405, body: {code: 'METHOD_NOT_ALLOWED'}});
 });
 
