@@ -16,6 +16,7 @@ import {
   syntaxReportSchema,
   testedRoutesSchema,
   testRoutesSchema,
+  typescriptReportSchema,
   updateCommentsSchema,
   updatedCommentsSchema,
   validateRequestSchema,
@@ -34,6 +35,7 @@ import {
   scriptSchema,
   scriptTreeSchema,
   treeRequestSchema,
+  typeReportSchema,
   writeScriptSchema,
   writtenScriptSchema,
 } from '../schemas/exec-scripts.ts';
@@ -182,7 +184,12 @@ export const execRouteTable: readonly Route[] = [
     validationReportSchema,
   ),
   post('/validate/syntax', 'Whether a text parses', validateRequestSchema, syntaxReportSchema),
-  post('/validate/typescript', 'The same; types are not checked', validateRequestSchema, syntaxReportSchema),
+  post(
+    '/validate/typescript',
+    'The same, and the types where the packages of the scripts bring `typescript`',
+    validateRequestSchema,
+    typescriptReportSchema,
+  ),
   post(
     '/validate/dependencies',
     'What a text imports, and whether it is here',
@@ -272,6 +279,9 @@ export const execRouteTable: readonly Route[] = [
       status: {schema: executionStatusSchema, description: 'How the call ended.'},
       commit: text('The commit that was applied.'),
       run: text('The run of a job that made the calls.'),
+      search: text(
+        'Only calls whose output or error holds this text, in either case. A page may be short while `next_cursor` leads on.',
+      ),
       since: text('Started at or after, RFC 3339.'),
       until: text('Started before, RFC 3339.'),
       cursor: text('`next_cursor` of the page before.'),
@@ -303,7 +313,7 @@ export const execRouteTable: readonly Route[] = [
       confirm,
     },
     answer: {schema: operations.clearedLogsSchema},
-    errors: ['INVALID_QUERY', 'CONFIRM_REQUIRED', 'LOG_NOT_FOUND'],
+    errors: ['INVALID_QUERY', 'CONFIRM_REQUIRED', 'LOG_NOT_FOUND', 'NOT_IMPLEMENTED'],
   },
 
   get('/schedules/list', 'Scripts that say when they run', operations.scheduleListSchema),
@@ -408,6 +418,7 @@ export function execOpenApi(): Json {
       deploymentVersionSchema,
       listedScriptSchema,
       scriptNodeSchema,
+      typeReportSchema,
       issueSchema,
       executionEventSchema,
       operations.activeCallSchema,

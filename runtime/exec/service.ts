@@ -128,9 +128,22 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
     return {digest, files: files.length};
   }
 
+  const validation = lazily(async () => {
+    const [{createValidation}, {knownModules}, {inspector}] = await Promise.all([
+      import('./validation.ts'),
+      import('./known-modules.ts'),
+      engine(),
+    ]);
+    const types = lazily(async () => {
+      const {createTypeChecker} = await import('./type-checker.ts');
+      const executable = hostCommand[0] ?? '';
+      return createTypeChecker({store, inspector, directory: packagesDirectory, executable});
+    });
+    return createValidation(inspector, {known: () => knownModules(store), types});
+  });
   const openFiles = lazily(async () => {
-    const [{createScriptFiles}, {inspector}] = await Promise.all([import('./script-files.ts'), engine()]);
-    return createScriptFiles({store, root: directory, inspector, replaceSet});
+    const {createScriptFiles} = await import('./script-files.ts');
+    return createScriptFiles({store, root: directory, validation: await validation(), replaceSet});
   });
   const files = createLazyScriptFiles(openFiles);
   const management = lazily(async () => {
@@ -144,6 +157,7 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
       ...running,
       store,
       files,
+      validation: await validation(),
       executionLogs: createExecutionLogs(running.executions),
       isScheduleOpen: options.isScheduleOpen ?? (() => true),
       clock,

@@ -229,7 +229,11 @@ test('scripts written one by one change the digest and tell it', async (t) => {
   t.like(await exec.write(script), {created: true, updated: false, size: 25, validated: true});
   t.deepEqual(events, [{type: 'deployment_changed', digest: exec.digest()}]);
   t.is(await (await call('/a/hi?token=secret')).text(), '1');
-  t.like(await exec.read('a/hi.ts'), {content: script.content, magicComments: {token: '[REDACTED]'}});
+  t.like(await exec.read('a/hi.ts'), {
+    content: '// @token [REDACTED]\nreturn 1',
+    magicComments: {token: '[REDACTED]'},
+  });
+  t.is(await exec.source('a/hi.ts'), script.content);
   t.like(await exec.write(script), {created: false, updated: true});
   t.is(events.length, 1);
   await t.throwsAsync(exec.write({...script, ifNotExists: true}), {message: /a\/hi\.ts exists/});
