@@ -46,21 +46,17 @@ import {
   executionStatusSchema,
 } from '../schemas/execution.ts';
 import {issueSchema} from '../schemas/issue.ts';
-import {type Json, openApiDocument, type Parameter, printOpenApi, type Route} from './openapi-document.ts';
+import {
+  healthOf,
+  type Json,
+  openApiDocument,
+  ownRoutes,
+  type Parameter,
+  printOpenApi,
+  type Route,
+} from './openapi-document.ts';
 
-const health = z
-  .object({
-    status: z.literal('ok'),
-    service: z.string(),
-    started: z.string(),
-    pid: z.int(),
-    ip: z.string(),
-    fds: z.int().nullable(),
-    built: z.string().nullable(),
-    userAgent: z.string().nullable(),
-    memory: z.object({rss: z.int(), heap: z.int().nullable()}).nullable(),
-  })
-  .meta({id: 'ExecHealth'});
+const health = healthOf({id: 'ExecHealth', service: z.string(), agent: 'userAgent'});
 const versions = z.object({deployments: z.array(deploymentVersionSchema)}).meta({id: 'DeploymentList'});
 
 const text = (description: string, required?: true): Parameter => ({
@@ -130,10 +126,8 @@ const filters = Object.fromEntries(
 
 /** Every route below `/api/v1/exec`; a test compares it with what is served. */
 export const execRouteTable: readonly Route[] = [
-  get('/health', 'Whether the kit answers', health),
+  ...ownRoutes(health),
   get('/list', 'The deployments of the container: one', operations.execIdsSchema),
-  get('/openapi.json', 'This document', undefined),
-  get('/openapi.yaml', 'This document as YAML', undefined, {types: ['application/yaml']}),
 
   post('/scripts/write', 'Write one script', writeScriptSchema, writtenScriptSchema, {
     errors: ['SCRIPT_INVALID', 'SCRIPT_EXISTS', 'SCRIPT_NOT_FOUND', 'PATH_EXCLUDED', 'DEPENDENCIES_FAILED'],

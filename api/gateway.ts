@@ -1,10 +1,11 @@
 import type {IncomingMessage, ServerResponse} from 'node:http';
+import {hopByHopHeaders} from '../runtime/platform/hop-by-hop.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {KIT_HEADER, type Kit} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {kitAddress} from './kit-address.ts';
 import {refuseOldReceiver} from './pipe-old-receiver.ts';
-import {headerPairs, hopByHopHeaders, relay} from './stream-relay.ts';
+import {headerPairs, relay} from './stream-relay.ts';
 
 export interface GatewayOptions {
   /** Socket of the container with this id or name; null when there is none or it is in the trash. */

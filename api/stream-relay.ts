@@ -19,19 +19,6 @@ export interface Relayed {
   readonly onUnreachable: (error: Error) => void;
 }
 
-/** RFC 9110 section 7.6.1: these speak of one connection and are not passed on. */
-export const hopByHopHeaders: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
 /** Streams bodies both ways with back-pressure. An answer that breaks off, and a client that leaves, break the other side off. */
 export function relay(relayed: Relayed): void {
   const {incoming, outgoing, socketPath, path, responseHeaders} = relayed;

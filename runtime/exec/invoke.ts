@@ -1,5 +1,6 @@
 import type {Readable} from 'node:stream';
 import {AppError} from '../../schemas/errors.ts';
+import {hopByHopHeaders} from '../platform/hop-by-hop.ts';
 import {type Call, callHeader} from './call.ts';
 import type {Exchange} from './host-link.ts';
 import type {HostLease} from './host-pool.ts';
@@ -127,30 +128,16 @@ function canBeSentAgain({host, call}: HostLease, body: RequestBody | null): bool
   return (body === null || body.isComplete) && host.slots.withdraw(call.slot);
 }
 
-/** What is said of the connection, or of the way to the host, and not of the message. */
-const hopByHop = new Set([
-  'connection',
-  'expect',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  callHeader,
-]);
-
+/** `expect` was met by the listener; `callHeader` is nobody's to set. */
 function isHopByHop(name: string): boolean {
-  return hopByHop.has(name);
+  return hopByHopHeaders.has(name) || name === 'expect' || name === callHeader;
 }
 
 function passedOn(headers: readonly string[]): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? '';
-    if (!hopByHop.has(name.toLowerCase())) kept.push(name, headers[at + 1] ?? '');
+    if (!isHopByHop(name.toLowerCase())) kept.push(name, headers[at + 1] ?? '');
   }
   return kept;
 }

@@ -1,7 +1,7 @@
 import type {ParsedScript} from '../platform/script-parser.ts';
 
 /** What a script body finds of its call without importing it. */
-export const injectedNames = [
+const injectedNames = [
   'req',
   'res',
   'metadata',
