@@ -1,5 +1,6 @@
 import {createHash, timingSafeEqual} from 'node:crypto';
 import {AppError} from '../../schemas/errors.ts';
+import type {Duct} from '../platform/byte-duct.ts';
 import type {ByteSource} from '../platform/byte-flow.ts';
 import type {Clock} from '../platform/clock.ts';
 import {openPart} from './multipart.ts';
@@ -45,6 +46,7 @@ export interface PipeName {
 
 export interface PipeNameContext {
   readonly clock: Clock;
+  readonly duct: () => Duct | null;
   readonly hasRoomToStart: () => boolean;
   readonly changed: () => void;
   /** The name is free; `reason` is null where a transfer was complete, or where there was none. */
@@ -161,6 +163,7 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
       sha256: wantsSha256 || options.receipts,
       idleMs: options.idleMs,
       clock,
+      duct: context.duct,
       events: {
         uploaded() {
           if (state?.phase !== 'streaming') return;

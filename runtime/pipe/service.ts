@@ -1,4 +1,5 @@
 import {AppError} from '../../schemas/errors.ts';
+import type {Duct} from '../platform/byte-duct.ts';
 import type {Clock} from '../platform/clock.ts';
 import {createFinishedTransfers} from './finished-transfers.ts';
 import {createPipeMetrics} from './metrics.ts';
@@ -32,10 +33,13 @@ const mostStreaming = 1000;
 export function openPipe({
   clock,
   randomId,
+  duct = () => null,
   onUnused = () => {},
 }: {
   clock: Clock;
   randomId: () => string;
+  /** What moves bytes past this process; null as long as there is none. */
+  duct?: () => Duct | null;
   /** Called each time that nobody is on any name any more. */
   onUnused?: () => void;
 }): PipeService {
@@ -60,6 +64,7 @@ export function openPipe({
       throw new AppError('PIPE_CAPACITY', `${mostWaiting} pipes wait already. Try again later.`);
     const made = createPipeName(key, {
       clock,
+      duct,
       hasRoomToStart: () => streaming().length < mostStreaming,
       changed() {
         if (spectators.has(name)) spectators.tell(name, made.snapshot(), false);

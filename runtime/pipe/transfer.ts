@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import type {Duct} from '../platform/byte-duct.ts';
 import type {ByteSink, ByteSource} from '../platform/byte-flow.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {Metadata, Receiver} from './parties.ts';
@@ -56,6 +57,8 @@ export interface TransferOptions {
   readonly sha256: boolean;
   readonly idleMs: number;
   readonly clock: Clock;
+  /** Null until there is one, and where there is none. */
+  readonly duct: () => Duct | null;
   readonly events: TransferEvents;
 }
 
@@ -86,12 +89,17 @@ export function createTransfer(options: TransferOptions): Transfer {
   let stalledSeconds = 0;
   let endMs: number | null = null;
 
-  const pump: Pump = createPump(source, {
-    onBytes: (bytes) => hash?.update(bytes),
-    onUploaded: events.uploaded,
-    onDelivered: events.delivered,
-    onCut: events.broken,
-  });
+  const pump: Pump = createPump(
+    source,
+    {
+      onBytes: (bytes) => hash?.update(bytes),
+      onUploaded: events.uploaded,
+      onDelivered: events.delivered,
+      onCut: events.broken,
+    },
+    // What is hashed has to be seen.
+    hash === null ? options.duct : () => null,
+  );
   const seconds = () => Math.max(0, (endMs ?? clock.now()) - startMs) / 1000;
 
   function bytesPerSecond(): number {

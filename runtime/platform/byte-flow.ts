@@ -30,6 +30,16 @@ export interface ByteSource {
   /** A piece that is under way may still come. */
   pause(): void;
   resume(): void;
+  /** Once started: whence the kernel can take what comes next without showing it; null where it has to be read. */
+  shortcut?(): SourceShortcut | null;
+}
+
+/** The end of a stream still has to be read, after `resume`. */
+export interface SourceShortcut {
+  readonly descriptor: number;
+  readonly mostBytes: number;
+  /** So many bytes were taken and will not be read. */
+  took(bytes: number): void;
 }
 
 /** Exactly one of `end` and `cut` is called, last. */
@@ -53,4 +63,6 @@ export interface ByteSink {
   onDrained(listener: () => void): void;
   /** Bytes of `write` that wait to be taken. */
   readonly pendingBytes: number;
+  /** The socket that may be written to behind its back, with the bytes as they are; null where that would mix them up. */
+  shortcut?(): number | null;
 }

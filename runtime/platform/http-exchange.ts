@@ -262,4 +262,10 @@ class ResponseSink implements ByteSink {
   drained(): void {
     this.#onDrained();
   }
+
+  shortcut(): number | null {
+    const isPlain = this.#framing !== 'chunked' && this.#head === null && !this.isOver;
+    const {descriptor, pendingBytes} = this.#socket;
+    return isPlain && pendingBytes === 0 && descriptor >= 0 ? descriptor : null;
+  }
 }
