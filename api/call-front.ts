@@ -45,7 +45,7 @@ export function createCallFront(options: CallFrontOptions): CallFront {
     const kitHeader = trusted ? headerOf(incoming, KIT_HEADER) : null;
     const selection = selectKit({host, kitHeader, path});
     if (selection.part !== 'exec' || selection.prefixed) return null;
-    if (!trusted) refuseMisdirected(new Headers({host}), allowedHosts);
+    if (!trusted) refuseMisdirected(host, allowedHosts);
     const {socket} = incoming;
     const request = {
       method: incoming.method ?? 'GET',

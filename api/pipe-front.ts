@@ -34,7 +34,7 @@ export function createPipeFront({
     });
     if (part !== 'pipe') return false;
     try {
-      if (!trusted) refuseMisdirected(new Headers({host}), allowedHosts);
+      if (!trusted) refuseMisdirected(host, allowedHosts);
       refuseOldReceiver(incoming, target);
     } catch (error) {
       refuse(outgoing, error, log);

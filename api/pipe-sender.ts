@@ -77,9 +77,15 @@ const maxUnreadBytes = 256 * 1024;
 function createSenderLog(sink: ByteSink, frameOf: (bytes: Uint8Array) => Frame): SenderLog {
   let text = '';
 
-  function flush(): void {
-    if (text !== '' && sink.pendingBytes < maxUnreadBytes) sink.write(frameOf(Buffer.from(text)));
+  function takeLines(): Frame | null {
+    const lines = text;
     text = '';
+    return lines !== '' && sink.pendingBytes < maxUnreadBytes ? frameOf(Buffer.from(lines)) : null;
+  }
+
+  function flush(): void {
+    const lines = takeLines();
+    if (lines !== null) sink.write(lines);
   }
 
   return {
@@ -88,8 +94,9 @@ function createSenderLog(sink: ByteSink, frameOf: (bytes: Uint8Array) => Frame):
       text += line;
     },
     end() {
-      flush();
-      sink.end();
+      const lines = takeLines();
+      if (lines === null) sink.end();
+      else sink.end(lines);
     },
   };
 }

@@ -66,9 +66,7 @@ export async function startPipeKit({
       ? null
       : await serveExchanges(
           address,
-          handler(({head}) =>
-            refuseMisdirected(new Headers({host: head.fields.get('host') ?? ''}), allowedHosts),
-          ),
+          handler(({head}) => refuseMisdirected(head.fields.get('host') ?? null, allowedHosts)),
         );
   return {
     url: open?.url ?? null,

@@ -58,6 +58,8 @@ const partTimeoutMs = 30_000;
 /** So long the news of a broken connection may take to come back. */
 const probeMs = 250;
 const probeStepMs = 20;
+/** A reason that nobody reads: without one the engine makes an error with a stack, which costs more than the rest. */
+const noLonger = 'no longer awaited';
 
 export function createPipeName(key: string | null, context: PipeNameContext): PipeName {
   const {clock} = context;
@@ -121,8 +123,7 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
 
   function start(): void {
     if (sending === null || state === null) return;
-    for (const wait of waits.values()) wait.abort();
-    waits.clear();
+    endWaits();
     if (!context.hasRoomToStart()) {
       failNow('capacity');
       return;
@@ -142,11 +143,11 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
     );
     openPart(sender.source, boundary, {
       found(head, source) {
-        found.abort();
+        found.abort(noLonger);
         startTransfer({...sender.metadata, ...head, lengthBytes: null}, source);
       },
       missing() {
-        found.abort();
+        found.abort(noLonger);
         failNow('no_part');
       },
     });
@@ -193,8 +194,7 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
 
   /** While a form's fields are read there is no transfer yet. */
   function addReceiver(party: PartyId): void {
-    waits.get(party)?.abort();
-    waits.delete(party);
+    endWait(party);
     const receiver = receivers.get(party);
     if (receiver !== undefined) transfer?.add(party, receiver);
   }
@@ -260,15 +260,23 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
     if (last === null) return;
     const final = last;
     last = null;
-    for (const wait of waits.values()) wait.abort();
-    waits.clear();
+    endWaits();
     receivers.clear();
     context.ended(final, transfer, reason);
   }
 
+  function endWait(party: PartyId): void {
+    waits.get(party)?.abort(noLonger);
+    waits.delete(party);
+  }
+
+  function endWaits(): void {
+    for (const party of [...waits.keys()]) endWait(party);
+  }
+
   function place(party: PartyId, waitMs: number): Place {
-    const wait = new AbortController();
     if (state?.phase === 'waiting') {
+      const wait = new AbortController();
       waits.set(party, wait);
       clock.sleep(waitMs, {signal: wait.signal}).then(
         () => {
@@ -281,8 +289,7 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
     }
     return {
       left() {
-        wait.abort();
-        waits.delete(party);
+        endWait(party);
         if (state === null) return;
         const isSender = state.phase === 'waiting' && state.sender === party;
         const next = leave(state, party);

@@ -112,9 +112,9 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
       if (sink !== undefined) toSink(sink, new Frame(left));
     });
     if (moved === 0) return false;
-    from.took(moved);
     bytes += moved;
     movements += 1;
+    from.took(moved);
     return true;
   }
 

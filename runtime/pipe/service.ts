@@ -60,12 +60,13 @@ export function openPipe({
       known.checkKey(key);
       return known;
     }
-    if (names.size - streaming().length >= mostWaiting)
+    // Counted only where it may be too many: with many names that takes a while.
+    if (names.size >= mostWaiting && names.size - streaming().length >= mostWaiting)
       throw new AppError('PIPE_CAPACITY', `${mostWaiting} pipes wait already. Try again later.`);
     const made = createPipeName(key, {
       clock,
       duct,
-      hasRoomToStart: () => streaming().length < mostStreaming,
+      hasRoomToStart: () => names.size < mostStreaming || streaming().length < mostStreaming,
       changed() {
         if (spectators.has(name)) spectators.tell(name, made.snapshot(), false);
       },
@@ -110,8 +111,9 @@ export function openPipe({
 
   return {
     send(name, sender, options) {
-      const id = options.transferId ?? randomId();
-      if ([...names.values()].some(({transferId}) => transferId === id))
+      const {transferId} = options;
+      const id = transferId ?? randomId();
+      if (transferId !== null && [...names.values()].some((pipe) => pipe.transferId === id))
         throw new AppError('PIPE_TRANSFER_ID_IN_USE', 'Transfer id already in use.');
       return join(name, options, (pipe) => pipe.send(sender, options, id));
     },

@@ -77,6 +77,8 @@ const slowMs = 10_000;
 const idleWarningMs = 60_000;
 const rateAfterTicks = 2;
 const speedSamples = 5;
+/** Why nobody watches any more. Given, since the engine would make an error with a stack. */
+const ended = 'the transfer is over';
 
 export function createTransfer(options: TransferOptions): Transfer {
   const {id, metadata, source, idleMs, clock, events} = options;
@@ -119,7 +121,7 @@ export function createTransfer(options: TransferOptions): Transfer {
   }
 
   function finish(end: (sink: ByteSink) => void, sha256: string | null): Receipt[] {
-    over.abort();
+    over.abort(ended);
     pump.stop();
     endMs = clock.now();
     const receipts = [...places.values()].map((place) => receiptOf(place, sha256));
@@ -196,10 +198,10 @@ export function createTransfer(options: TransferOptions): Transfer {
         blocking: pump.isBehind(place.sink),
       })),
     start() {
+      pump.start();
       watch().catch((error: unknown) => {
         if (!over.signal.aborted) throw error;
       });
-      pump.start();
     },
     add(party, receiver) {
       const sink = receiver.begin(metadata, id);

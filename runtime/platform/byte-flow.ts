@@ -10,7 +10,7 @@ export class Frame {
     this.payload = payload;
   }
 
-  /** RFC 9112 section 7.1: size in hexadecimal, CRLF, the bytes, CRLF. Of no bytes it is the last chunk. */
+  /** RFC 9112 section 7.1: size in hexadecimal, CRLF, the bytes, CRLF. Of no bytes it would be the last chunk. */
   get chunk(): Uint8Array {
     this.#chunk ??= Buffer.concat([
       Buffer.from(`${this.payload.length.toString(16)}\r\n`, 'latin1'),
@@ -34,11 +34,10 @@ export interface ByteSource {
   shortcut?(): SourceShortcut | null;
 }
 
-/** The end of a stream still has to be read, after `resume`. */
 export interface SourceShortcut {
   readonly descriptor: number;
   readonly mostBytes: number;
-  /** So many bytes were taken and will not be read. */
+  /** So many bytes were taken and will not be read. With the last one the stream ends within this call. */
   took(bytes: number): void;
 }
 
@@ -55,8 +54,8 @@ export interface SourceReader {
 export interface ByteSink {
   /** False where bytes are left over; `drained` is called when they are gone. */
   write(frame: Frame): boolean;
-  /** Nothing more comes; the stream is complete. */
-  end(): void;
+  /** Nothing more comes after these bytes; the stream is complete. */
+  end(last?: Frame): void;
   /** The stream breaks off, visibly for whoever reads it. */
   cut(): void;
   /** Called whenever nothing waits any more, also after the last byte of `end`; may be called too often. */

@@ -5,7 +5,7 @@ import {listenProblem} from './listen-problem.ts';
 
 /** One accepted connection. After `closed` all its functions do nothing. */
 export interface ByteSocket {
-  /** Empty on a unix socket. */
+  /** Empty on a unix socket and of a connection that is closed. */
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly pendingBytes: number;
@@ -95,8 +95,6 @@ function serverOf(listener: Listener, url: string): ByteServer {
 type RawSocket = Socket<Connection> & {readonly fd: number};
 
 class Connection implements ByteSocket {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
   readonly events: ByteSocketEvents;
   readonly #raw: RawSocket;
   #kept: Uint8Array[] = [];
@@ -106,11 +104,17 @@ class Connection implements ByteSocket {
 
   constructor(raw: RawSocket, accept: (socket: ByteSocket) => ByteSocketEvents) {
     this.#raw = raw;
-    this.remoteAddress = raw.remoteAddress ?? '';
-    this.remotePort = raw.remotePort ?? 0;
     // Without it the kernel never tells of a peer that vanished while nothing is read from it.
     raw.setKeepAlive(true, keepAliveMs);
     this.events = accept(this);
+  }
+
+  get remoteAddress(): string {
+    return this.#raw.remoteAddress ?? '';
+  }
+
+  get remotePort(): number {
+    return this.#raw.remotePort ?? 0;
   }
 
   get pendingBytes(): number {

@@ -83,11 +83,11 @@ export class RequestBody implements ByteSource {
       return null;
     return {
       descriptor,
-      // The last byte is read, so that the end comes about as it always does.
-      mostBytes: leftBytes - 1,
+      mostBytes: leftBytes,
       took: (bytes) => {
         this.#leftBytes = leftBytes - bytes;
         this.#decode = createLengthDecoder(this.#leftBytes, this.#decoded());
+        if (this.#leftBytes === 0) this.#decode(new Uint8Array(0));
       },
     };
   }
