@@ -79,7 +79,7 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
     const through = from === null ? null : duct();
     if (from === null || through === null) return null;
     const to = [...sinks].flatMap((sink) => sink.shortcut?.() ?? []);
-    return to.length < sinks.size ? null : {through, from, to};
+    return to.length === 0 || to.length < sinks.size ? null : {through, from, to};
   }
 
   /** The source stays paused while the duct finds something in it. */
@@ -159,6 +159,9 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
         },
         cut,
       });
+      // Of a large body there may be more waiting already.
+      if (state === 'flowing' && behind.size === 0 && source.shortcut?.() && duct() !== null)
+        bypass().catch(cut);
     },
     stop() {
       state = 'over';

@@ -64,41 +64,49 @@ export function openDuct(): Duct | null {
   /** False while something is in the pipes: what one transfer left there would go to another. */
   let isEmpty = true;
 
-  function drop({out}: KernelPipe, bytes: number): void {
+  function pass(pipe: KernelPipe, socket: number, count: number): number {
+    return Math.max(0, splice(pipe.out, null, socket, null, count, splicing));
+  }
+
+  function drop(pipe: KernelPipe, bytes: number): void {
     for (let left = bytes; left > 0; ) {
-      const dropped = splice(out, null, nowhere, null, left, splicing);
-      if (dropped <= 0) throw new Error(lost);
+      const dropped = pass(pipe, nowhere, left);
+      if (dropped === 0) throw new Error(lost);
       left -= dropped;
     }
   }
 
-  /** Of the socket; the copy is empty afterwards. */
-  function give(socket: number, count: number): number {
+  /** Keeps them for others; returns how many of them the socket took. */
+  function passCopy(socket: number, count: number): number {
     const held = Math.max(0, tee(whole.out, copy.in, count, splicing));
-    const taken = held === 0 ? 0 : Math.max(0, splice(copy.out, null, socket, null, held, splicing));
+    const taken = held === 0 ? 0 : pass(copy, socket, held);
     drop(copy, held - taken);
     return taken;
   }
 
-  function read(count: number): Uint8Array {
+  function read(pipe: KernelPipe, count: number): Uint8Array {
     const bytes = Buffer.allocUnsafeSlow(count);
-    const held = tee(whole.out, copy.in, count, splicing);
-    if (held !== count || readSync(copy.out, bytes) !== count) throw new Error(lost);
+    if (readSync(pipe.out, bytes) !== count) throw new Error(lost);
     return bytes;
   }
 
   return {
     move(from, to, mostBytes, leave) {
-      if (!isEmpty) return 0;
+      const last = to.at(-1);
+      if (!isEmpty || last === undefined) return 0;
       const count = splice(from, null, whole.in, null, Math.min(mostBytes, mostMovedBytes), splicing);
       if (count <= 0) return 0;
       isEmpty = false;
-      const taken = to.map((socket) => give(socket, count));
-      const all = taken.every((bytes) => bytes === count) ? null : read(count);
-      drop(whole, count);
+      const taken = to.slice(0, -1).map((socket) => passCopy(socket, count));
+      const isWanted = taken.some((bytes) => bytes < count);
+      const ofLast = isWanted ? passCopy(last, count) : pass(whole, last, count);
+      taken.push(ofLast);
+      const gone = isWanted ? 0 : ofLast;
+      const left = gone === count ? null : read(whole, count - gone);
       isEmpty = true;
-      if (all !== null)
-        for (const [index, bytes] of taken.entries()) if (bytes < count) leave(index, all.subarray(bytes));
+      if (left !== null)
+        for (const [index, bytes] of taken.entries())
+          if (bytes < count) leave(index, left.subarray(bytes - gone));
       return count;
     },
   };

@@ -100,6 +100,7 @@ class Connection implements ByteSocket {
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
   #finishing = false;
+  #paused = false;
   #closed = false;
 
   constructor(raw: RawSocket, accept: (socket: ByteSocket) => ByteSocketEvents) {
@@ -169,11 +170,15 @@ class Connection implements ByteSocket {
   }
 
   pause(): void {
-    if (!this.#closed) this.#raw.pause();
+    if (this.#closed || this.#paused) return;
+    this.#paused = true;
+    this.#raw.pause();
   }
 
   resume(): void {
-    if (!this.#closed) this.#raw.resume();
+    if (this.#closed || !this.#paused) return;
+    this.#paused = false;
+    this.#raw.resume();
   }
 
   finish(): void {

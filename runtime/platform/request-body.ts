@@ -27,6 +27,7 @@ export class RequestBody implements ByteSource {
   #aheadBytes = 0;
   #discardedBytes = 0;
   #complete = false;
+  #isWanted = true;
 
   constructor(socket: ByteSocket, framing: BodyFraming) {
     this.#socket = socket;
@@ -59,19 +60,21 @@ export class RequestBody implements ByteSource {
     const ahead = this.#ahead;
     this.#ahead = [];
     this.#reader = reader;
-    if (this.#aheadBytes > maxAheadBytes) this.#socket.resume();
     if (this.#state === 'ahead') this.#state = this.#complete ? 'ended' : 'flowing';
-    // The reader may ask for a pause while it takes these.
     for (const bytes of ahead) reader.chunk(bytes);
+    // The reader may have asked for a pause while it took these.
+    if (this.#aheadBytes > maxAheadBytes && this.#isWanted) this.#socket.resume();
     if (this.#state === 'cut') reader.cut();
     else if (this.#complete) reader.end();
   }
 
   pause(): void {
+    this.#isWanted = false;
     if (this.#state === 'flowing') this.#socket.pause();
   }
 
   resume(): void {
+    this.#isWanted = true;
     if (this.#state === 'flowing') this.#socket.resume();
   }
 
