@@ -123,14 +123,12 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
 
   function start(): void {
     if (sending === null || state === null) return;
-    endWaits();
-    if (!context.hasRoomToStart()) {
-      failNow('capacity');
-      return;
-    }
     const {sender} = sending;
-    if (sender.boundary === null) startTransfer(sender.metadata, sender.source);
+    if (!context.hasRoomToStart()) failNow('capacity');
+    else if (sender.boundary === null) startTransfer(sender.metadata, sender.source);
     else findPart(sender, sender.boundary);
+    // After the first bytes, which need not wait for it.
+    endWaits();
   }
 
   function findPart(sender: Sender, boundary: string): void {
@@ -194,7 +192,6 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
 
   /** While a form's fields are read there is no transfer yet. */
   function addReceiver(party: PartyId): void {
-    endWait(party);
     const receiver = receivers.get(party);
     if (receiver !== undefined) transfer?.add(party, receiver);
   }

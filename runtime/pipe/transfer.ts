@@ -121,12 +121,12 @@ export function createTransfer(options: TransferOptions): Transfer {
   }
 
   function finish(end: (sink: ByteSink) => void, sha256: string | null): Receipt[] {
-    over.abort(ended);
     pump.stop();
     endMs = clock.now();
     const receipts = [...places.values()].map((place) => receiptOf(place, sha256));
     for (const {sink} of places.values()) end(sink);
     places.clear();
+    over.abort(ended);
     return receipts;
   }
 
