@@ -49,7 +49,7 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
 
   function goOn(): void {
     if (behind.size > 0) return;
-    if (state === 'flowing' && isFast && way() !== null) bypass().catch(cut);
+    if (state === 'flowing' && isFast && way() !== null) void bypass();
     else if (state === 'flowing') source.resume();
     if (state === 'uploaded') {
       state = 'over';
@@ -107,10 +107,17 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
     if (found === null) return false;
     const {through, from, to} = found;
     const all = [...sinks];
-    const moved = through.move(from.descriptor, to, from.mostBytes, (index, left) => {
-      const sink = all[index];
-      if (sink !== undefined) toSink(sink, new Frame(left));
-    });
+    let moved: number;
+    try {
+      moved = through.move(from.descriptor, to, from.mostBytes, (index, left) => {
+        const sink = all[index];
+        if (sink !== undefined) toSink(sink, new Frame(left));
+      });
+    } catch {
+      // What it had taken is lost; nobody may take the rest for the whole.
+      cut();
+      return false;
+    }
     if (moved === 0) return false;
     bytes += moved;
     movements += 1;
@@ -160,8 +167,7 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
         cut,
       });
       // Of a large body there may be more waiting already.
-      if (state === 'flowing' && behind.size === 0 && source.shortcut?.() && duct() !== null)
-        bypass().catch(cut);
+      if (state === 'flowing' && behind.size === 0 && source.shortcut?.() && duct() !== null) void bypass();
     },
     stop() {
       state = 'over';

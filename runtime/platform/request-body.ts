@@ -27,6 +27,7 @@ export class RequestBody implements ByteSource {
   #aheadBytes = 0;
   #discardedBytes = 0;
   #complete = false;
+  /** False from a pause that the reader asks for until it wants more. */
   #isWanted = true;
 
   constructor(socket: ByteSocket, framing: BodyFraming) {
