@@ -2,7 +2,7 @@ import {createHash, randomBytes} from 'node:crypto';
 import test from 'ava';
 import fc from 'fast-check';
 import {createPump, type Pump} from '../../../runtime/pipe/pump.ts';
-import {openDuct} from '../../../runtime/platform/byte-duct.ts';
+import {type Duct, openDuct} from '../../../runtime/platform/byte-duct.ts';
 import {type Exchange, serveExchanges} from '../../../runtime/platform/http-exchange.ts';
 import {fuzz} from '../../helpers/fuzz.ts';
 import type {Teardown} from '../../helpers/git-world.ts';
@@ -12,7 +12,10 @@ const duct = openDuct();
 const onLinux = duct === null ? test.skip : test;
 
 /** One sender's connection and those of its receivers, with a pump between them that counts what passes it by. */
-async function startPump(t: Teardown, {n, bytes}: {n: number; bytes: number}) {
+async function startPump(
+  t: Teardown,
+  {n, bytes, through = duct}: {n: number; bytes: number; through?: Duct | null},
+) {
   const counts = {seen: 0, unseen: 0};
   const arrived = Promise.withResolvers<Pump>();
   const over = Promise.withResolvers<'delivered' | 'cut'>();
@@ -37,9 +40,9 @@ async function startPump(t: Teardown, {n, bytes}: {n: number; bytes: number}) {
         },
       },
       () =>
-        duct && {
+        through && {
           move(...parameters) {
-            const moved = duct.move(...parameters);
+            const moved = through.move(...parameters);
             counts.unseen += moved;
             return moved;
           },
@@ -141,6 +144,34 @@ onLinux('a sender that breaks off is never a clean end', async (t) => {
     t.true(content.subarray(0, got.length).equals(got));
   }
   t.true(counts.unseen > 0);
+});
+
+onLinux('what comes after the announced length is passed on to nobody', async (t) => {
+  const content = randomBytes(8_000_000);
+  const {counts, sender, receivers, over} = await startPump(t, {n: 2, bytes: content.length});
+  sender.write(Buffer.concat([content, randomBytes(3_000_000)]));
+  t.is(await over, 'delivered');
+  for (const receiver of receivers) {
+    await receiver.untilClosed();
+    t.is(hashOf(bodyOf(receiver)), hashOf(content));
+  }
+  t.is(counts.seen + counts.unseen, content.length);
+  t.true(counts.unseen > 0);
+});
+
+test('where bytes are lost on the way the transfer breaks off', async (t) => {
+  const through: Duct = {
+    move() {
+      throw new Error('lost');
+    },
+  };
+  const {sender, receivers, over} = await startPump(t, {n: 2, bytes: 8_000_000, through});
+  sender.write(randomBytes(8_000_000));
+  t.is(await over, 'cut');
+  for (const receiver of receivers) {
+    await receiver.untilClosed();
+    t.false(receiver.isComplete);
+  }
 });
 
 onLinux('whatever the sizes and whoever pauses, bytes stay whole and in order', async (t) => {
