@@ -27,7 +27,7 @@ export function createControllerGuard({
     try {
       const host = headers.get('host') ?? '';
       const address = kitAddress({host, target: incoming.url ?? ''}, kitDomains);
-      if (address?.byHost !== true) refuseMisdirected(headers.get('host') ?? '', allowedHosts);
+      if (address?.byHost !== true) refuseMisdirected(headers.get('host'), allowedHosts);
       if (address === null || !openKits.has(address.kit)) refuseForeign(headers);
       return false;
     } catch (error) {

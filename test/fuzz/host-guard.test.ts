@@ -69,9 +69,7 @@ test('no name of somebody else’s is taken for ours', async (t) => {
         return true;
       }
       if (
-        !passes(() =>
-          refuseMisdirected(headers.get('host') ?? '', ['board.example.org', '*.preview.example.org']),
-        )
+        !passes(() => refuseMisdirected(headers.get('host'), ['board.example.org', '*.preview.example.org']))
       )
         return true;
       const name = nameInBrowser(headers.get('host') ?? '');
