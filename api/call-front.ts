@@ -76,8 +76,9 @@ export function createCallFront(options: CallFrontOptions): CallFront {
       try {
         const call = callOf(incoming);
         if (call === null) throw new AppError('NOT_FOUND', 'No websocket is taken here.');
-        refuseForeign(new Headers(pairsOf(incoming)));
-        void exec.websockets.connect(call, socket);
+        // The gateway has decided already, and it alone reaches the controller's socket.
+        if (!trusted) refuseForeign(new Headers(pairsOf(incoming)));
+        void exec.websockets.connect(call, {...socket, answer: () => sinkOf(socket.plainly())});
       } catch (error) {
         socket.refuse(asAppError(error));
       }

@@ -257,7 +257,7 @@ function headersOf({code, details}: AppError): string[] {
   return ['allow', details.allow.join(', ')];
 }
 
-function asAppError(error: unknown, log: Log): AppError {
+export function asAppError(error: unknown, log: Log): AppError {
   if (error instanceof AppError) return error;
   log.error('a call failed on our side', {error});
   return new AppError('INTERNAL_ERROR', 'Something went wrong on our side; the log has the details.');
