@@ -47,6 +47,7 @@ export function createCallFront(options: CallFrontOptions): CallFront {
     if (selection.part !== 'exec' || selection.prefixed) return null;
     if (!trusted) refuseMisdirected(new Headers({host}), allowedHosts);
     const {socket} = incoming;
+    const forwardedFor = kitHeader === null ? null : headerOf(incoming, 'x-forwarded-for');
     const request = {
       method: incoming.method ?? 'GET',
       headers: incoming.rawHeaders,
@@ -56,7 +57,7 @@ export function createCallFront(options: CallFrontOptions): CallFront {
       request,
       path,
       target,
-      clientIp: socket.remoteAddress ?? '',
+      clientIp: forwardedFor ?? socket.remoteAddress ?? '',
       findRun: () => options.findRun(peerOf(socket)),
     };
   }

@@ -8,7 +8,7 @@ export interface UpgradeSocket {
   /** Joins the connection with that of a unix socket, after `head` was written there; resolves when either ends. */
   join(socketPath: string, head: string): Promise<void>;
   /** Writes `head` to the client and joins it with a connection that has changed its protocol already. */
-  joinWith(other: Duplex, head: string): Promise<void>;
+  joinWith(other: Duplex, head: Uint8Array): Promise<void>;
   /** The client has left. */
   onLeave(listener: () => void): void;
   /** For an answer as to a plain request; the connection ends with it. */
@@ -55,7 +55,7 @@ export function createUpgradeSocket(incoming: IncomingMessage, client: Duplex, e
       return joinBoth(host);
     },
     joinWith(other, head) {
-      client.write(head, 'latin1');
+      client.write(head);
       return joinBoth(other);
     },
     onLeave: (listener) => void client.on('close', listener),
