@@ -61,7 +61,24 @@ async function runScript(script: ScriptRef, run: ScriptRun): Promise<unknown> {
 async function runBody(body: Handler, {file}: ScriptRef, run: ScriptRun): Promise<unknown> {
   const module: {exports: unknown} = {exports: {}};
   const require = createRequire(nodePath.join(run.host.directory, file));
-  const names = {...bodyNames, ...run.names, console, require, module, exports: module.exports};
+  const {globals} = run.host;
+  const names = {
+    ...bodyNames,
+    ...run.names,
+    console,
+    require,
+    module,
+    exports: module.exports,
+    get globalThis() {
+      return globals.present();
+    },
+    get global() {
+      return globals.present();
+    },
+    get self() {
+      return globals.present();
+    },
+  };
   const answer = await markRunning(run.host, run.call, () => body(names));
   if (answer !== undefined) return answer;
   return isHandler(module.exports) ? callHandler(module.exports, run) : undefined;

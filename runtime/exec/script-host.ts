@@ -9,6 +9,7 @@ import {type Call, callHeader, failureHeader} from './call.ts';
 import {type CallContext, createCurrentCall, metadataOf} from './call-context.ts';
 import {createCallOutput} from './call-output.ts';
 import {dateTrunc} from './date-trunc.ts';
+import {createFreshGlobals} from './fresh-globals.ts';
 import type {HostMessage} from './host-messages.ts';
 import {createHostRest} from './host-rest.ts';
 import {receiveCall, reportFailure, type ScriptHost} from './hosted-call.ts';
@@ -42,16 +43,18 @@ export async function scriptHostMain([socketPath, directory]: readonly string[])
   surviveStrayErrors((error) => console.error('A script left an error behind:', error));
   forbidProcessWideCalls();
   addToEveryDatabase({name: 'date_trunc', call: (unit, time) => dateTrunc(unit, time), busyTimeoutMs: 5000});
+  const environment = createScriptEnvironment(directory, current);
+  defineScriptNames(current);
   const host: ScriptHost = {
     directory,
     loader: createScriptLoader(directory),
-    environment: createScriptEnvironment(directory, current),
+    environment,
+    globals: createFreshGlobals(current),
     slots: openSlots(`${socketPath}.slots`),
     current,
     shared: {},
     send,
   };
-  defineScriptNames(current);
   const noteCall = createHostRest({clock: systemClock, quietMs, act: releaseMemory});
   noteCall();
   await serveCalls(socketPath, (request, response) => {
