@@ -100,7 +100,12 @@ export const magicCommentCatalogue: readonly MagicComment[] = [
     description: 'Longest time of a scheduled call.',
   },
   {name: 'websocket', kind: 'flag', default: null, description: 'A websocket script; needs mode worker.'},
-  {name: 'websocket-pre', kind: 'flag', default: null, description: 'The pre script is asked before a websocket is opened.'},
+  {
+    name: 'websocket-pre',
+    kind: 'flag',
+    default: null,
+    description: 'The pre script is asked before a websocket is opened.',
+  },
   {name: 'description', kind: 'text', default: null, description: 'One line for lists.'},
   {name: 'tags', kind: 'text', default: null, description: 'Comma-separated words for lists.'},
   {name: 'label', kind: 'text', default: null, description: 'One word for lists.'},

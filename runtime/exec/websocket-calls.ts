@@ -142,19 +142,19 @@ export function createWebsocketCalls({recorder, destinationOf, log}: CallsOption
       here.mask,
     );
     open += 1;
-    let end = endOf('answered', noAnswer, options.log);
+    let end = endOf('answered', noAnswer, options.log, null);
     try {
       const refusal = await ask(prepared, id, call, client);
       const {outcome, seen} = refusal ?? {
         outcome: await hold(prepared, id, call, client),
         seen: noAnswer,
       };
-      end = endOf(outcome, seen, options.log);
+      end = endOf(outcome, seen, options.log, null);
       const hasFailed = recorder.recent(id)?.error != null;
       if (end.status === 'succeeded' && hasFailed) end = {...end, status: 'failed'};
     } catch (error) {
       const known = asAppError(error, log);
-      end = endOf(known, {...noAnswer, status: known.status}, options.log);
+      end = endOf(known, {...noAnswer, status: known.status}, options.log, null);
       throw known;
     } finally {
       open -= 1;
