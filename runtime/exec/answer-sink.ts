@@ -1,3 +1,4 @@
+import {executionHeader} from './call.ts';
 import type {AnswerSink} from './invoke.ts';
 
 /** What an answer turned out to be. */
@@ -32,6 +33,7 @@ export function watchSink(
         const name = headers[at] ?? '';
         const value = headers[at + 1] ?? '';
         if (name === failureHeader) failure = value;
+        else if (name === executionHeader) continue;
         else passed.push(name, value);
       }
       for (let at = 0; at + 1 < added.length; at += 2) {

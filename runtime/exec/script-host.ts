@@ -19,7 +19,7 @@ import {createScriptConsole} from './script-console.ts';
 import {createScriptEnvironment} from './script-environment.ts';
 import {createScriptLoader} from './script-loader.ts';
 import {defineScriptNames} from './script-names.ts';
-import {RequestBodyError, readBody, withShortcuts} from './script-request.ts';
+import {isRequestBodyError, readBody, withShortcuts} from './script-request.ts';
 import {sharedStateHeader} from './shared-state-header.ts';
 
 /** What was compiled to start, and for calls that do not come again, is given back after so long without one. */
@@ -131,7 +131,7 @@ function fail(host: ScriptHost, call: Call, response: ServerResponse, error: unk
     response.destroy();
     return;
   }
-  const isCallersFault = error instanceof RequestBodyError;
+  const isCallersFault = isRequestBodyError(error);
   const code = isCallersFault ? 'INVALID_BODY' : 'SCRIPT_FAILED';
   for (const name of response.getHeaderNames()) response.removeHeader(name);
   response.writeHead(errorCatalogue[code].status, {

@@ -219,6 +219,19 @@ test('a value that is no JSON is the failure of the script', answers, {
   files: {'a.ts': 'const a = {}; a.a = a; return a;'},
   status: 500,
 });
+for (const [what, thrown] of [
+  ['a proxy', 'new Proxy({}, {get() { throw 1; }, getPrototypeOf() { throw 1; }})'],
+  ['an error', 'Object.defineProperty(new Error("x"), "message", {get() { throw 1; }})'],
+] as const)
+  test(`${what} that throws when it is looked at is a failure like others`, answers, {
+    files: {'a.ts': `throw ${thrown};`},
+    status: 500,
+    json: {
+      code: 'SCRIPT_FAILED',
+      message: 'The script threw something that cannot be looked at.',
+      details: {file: null, line: null, column: null},
+    },
+  });
 test('res.send, headers and a status of the script’s own', answers, {
   files: {'a.ts': 'res.setHeader("x-own", "1"); res.statusCode = 299; res.send(Buffer.from("bytes"));'},
   status: 299,
