@@ -47,6 +47,7 @@ export function createCallFront(options: CallFrontOptions): CallFront {
     if (selection.part !== 'exec' || selection.prefixed) return null;
     if (!trusted) refuseMisdirected(host, allowedHosts);
     const {socket} = incoming;
+    const forwardedFor = kitHeader === null ? null : headerOf(incoming, 'x-forwarded-for');
     const request = {
       method: incoming.method ?? 'GET',
       headers: incoming.rawHeaders,
@@ -56,7 +57,7 @@ export function createCallFront(options: CallFrontOptions): CallFront {
       request,
       path,
       target,
-      clientIp: socket.remoteAddress ?? '',
+      clientIp: forwardedFor ?? socket.remoteAddress ?? '',
       findRun: () => options.findRun(peerOf(socket)),
     };
   }
@@ -76,8 +77,9 @@ export function createCallFront(options: CallFrontOptions): CallFront {
       try {
         const call = callOf(incoming);
         if (call === null) throw new AppError('NOT_FOUND', 'No websocket is taken here.');
-        refuseForeign(new Headers(pairsOf(incoming)));
-        void exec.websockets.connect(call, socket);
+        // The gateway has decided already, and it alone reaches the controller's socket.
+        if (!trusted) refuseForeign(new Headers(pairsOf(incoming)));
+        void exec.websockets.connect(call, {...socket, answer: () => sinkOf(socket.plainly())});
       } catch (error) {
         socket.refuse(asAppError(error));
       }

@@ -1,8 +1,8 @@
 import type {IncomingMessage, ServerResponse} from 'node:http';
-import {hopByHopHeaders} from '../runtime/platform/hop-by-hop.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {KIT_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {hopByHopHeaders} from '../schemas/hop-by-hop.ts';
 import {refuseMisdirected} from './host-guard.ts';
 import {selectKit} from './kit-selection.ts';
 import {refuseOldReceiver} from './pipe-old-receiver.ts';

@@ -233,7 +233,11 @@ async function startLocked({
     kitDomains,
   });
   const server: HttpServer = await serveHttp(address, async (request) => app.fetch(request), {
-    intercept: (incoming, outgoing) => guard(incoming, outgoing) || gateway(incoming, outgoing),
+    intercept: (incoming, outgoing) =>
+      guard.intercept(incoming, outgoing) || gateway.intercept(incoming, outgoing),
+    upgrade(incoming, socket) {
+      if (!guard.upgrade(incoming, socket)) gateway.upgrade(incoming, socket);
+    },
   });
   baseUrl = config.public_url === undefined ? server.url : baseUrl;
   try {

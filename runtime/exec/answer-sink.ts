@@ -1,3 +1,4 @@
+import {executionHeader} from './call.ts';
 import type {AnswerSink} from './invoke.ts';
 
 /** What an answer turned out to be. */
@@ -32,7 +33,9 @@ export function watchSink(
   return {
     head(code, headers) {
       status = code;
-      const passed = [...headers];
+      const passed: string[] = [];
+      for (let at = 0; at + 1 < headers.length; at += 2)
+        if (headers[at] !== executionHeader) passed.push(headers[at] ?? '', headers[at + 1] ?? '');
       for (let at = 0; at + 1 < added.length; at += 2) {
         // What a script says itself stands, but for the id.
         const name = added[at] ?? '';

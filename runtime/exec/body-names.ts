@@ -1,6 +1,7 @@
 import {createRequire} from 'node:module';
 import {join} from 'node:path';
 import type {CallNames} from './call-names.ts';
+import type {FreshGlobals} from './fresh-globals.ts';
 
 /**
  * What a body is given, made when it asks: it takes those out that its text mentions. Beside the names of the call they
@@ -9,11 +10,13 @@ import type {CallNames} from './call-names.ts';
 export class BodyNames {
   readonly module: {exports: unknown} = {exports: {}};
   readonly #names: CallNames;
-  readonly #file: {readonly directory: string; readonly file: string};
+  readonly #globals: FreshGlobals;
+  readonly #path: string;
 
-  constructor(names: CallNames, file: {readonly directory: string; readonly file: string}) {
-    this.#names = names;
-    this.#file = file;
+  constructor(options: {names: CallNames; globals: FreshGlobals; directory: string; file: string}) {
+    this.#names = options.names;
+    this.#globals = options.globals;
+    this.#path = join(options.directory, options.file);
   }
 
   get req(): unknown {
@@ -41,10 +44,19 @@ export class BodyNames {
     return this.module.exports;
   }
   get require(): NodeJS.Require {
-    return createRequire(join(this.#file.directory, this.#file.file));
+    return createRequire(this.#path);
   }
   /** Here only: as a global it would replace the web's `crypto`, which others use. */
   get crypto(): unknown {
     return process.getBuiltinModule('node:crypto');
+  }
+  get globalThis(): object {
+    return this.#globals.present();
+  }
+  get global(): object {
+    return this.#globals.present();
+  }
+  get self(): object {
+    return this.#globals.present();
   }
 }

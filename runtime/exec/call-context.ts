@@ -38,7 +38,7 @@ export function metadataOf(call: Call, method: string): CallMetadata {
     executionId: call.executionId,
     parameters: call.parameters,
     query: {...Object.fromEntries(new URLSearchParams(query)), ...call.parameters},
-    method,
+    method: call.method ?? method,
     path: question === -1 ? call.target : call.target.slice(0, question),
     url: call.target,
     clientIp: call.clientIp,

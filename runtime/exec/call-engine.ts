@@ -94,7 +94,8 @@ export async function openCallEngine(options: CallEngineOptions): Promise<CallEn
       scriptsDirectory: deployment.directory,
       clock,
       onCallMessage(message) {
-        if (message.type === 'failed') recorder.failed(message.executionId, message.failure);
+        if (message.type === 'closed') websockets.closed(message.executionId);
+        else if (message.type === 'failed') recorder.failed(message.executionId, message.failure);
         else recorder.output(message.executionId, message.chunks, message.leftOut);
       },
     });

@@ -1,4 +1,3 @@
-import {maxPayloadBytes} from '../platform/frame-socket.ts';
 import type {Call} from './call.ts';
 
 /**
@@ -27,8 +26,9 @@ export const windowBytes = 256 * 1024;
 export const maxDataBytes = 64 * 1024;
 /** Acknowledged together: a frame for each piece would be work for nothing. */
 export const creditBytes = windowBytes / 4;
-/** Of a head, as text; a head with a small body still fits into one frame. */
-export const maxHeadLength = maxPayloadBytes / 4;
+/** Of a head, as text. Clients take less. */
+export const maxHeadLength = 64 * 1024;
+export const maxHeaders = 1000;
 
 export interface CallFrame {
   readonly call: Call;

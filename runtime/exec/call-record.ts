@@ -8,12 +8,17 @@ import type {LogOptions} from './script-options.ts';
 const firstServerError = 500;
 
 /** What the record of a call says of its end. */
-export function endOf(outcome: Attempt | AppError, seen: SeenAnswer, log: LogOptions): ExecutionEnd {
+export function endOf(
+  outcome: Attempt | AppError,
+  seen: SeenAnswer,
+  log: LogOptions,
+  requestBody: string | null,
+): ExecutionEnd {
   const {status, bytes} = seen;
   const shared = {
     httpStatus: status,
     responseBytes: bytes,
-    requestBody: null,
+    requestBody,
     responseBody: recordedBody(seen, log),
   };
   if (outcome instanceof AppError) {

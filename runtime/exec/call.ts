@@ -17,6 +17,8 @@ export interface Call {
   /** Request target as the client sent it: path and query. */
   readonly target: string;
   readonly clientIp: string;
+  /** What scripts are told of the method where it is not that of the request. */
+  readonly method?: string;
   readonly rawBody: boolean;
   readonly awaitsPromises: boolean;
   /** Paths below the scripts directory, the farthest first. */

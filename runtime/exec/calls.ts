@@ -10,8 +10,10 @@ import {createConcurrencyLimits} from './concurrency.ts';
 import {corsHeaders, preflightHeaders} from './cors.ts';
 import type {ExecutionRecorder} from './execution-recorder.ts';
 import {type AnswerSink, type Attempt, type CallRequest, createInvocation} from './invoke.ts';
+import {readMarkdown} from './markdown-files.ts';
 import {type Destination, type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {createRequestBody, type RequestBody} from './request-body.ts';
+import {watchRequestBody} from './request-watch.ts';
 import {refuseOtherMethods} from './script-settings.ts';
 import {isAllowedToken, maskToken, presentedToken} from './script-token.ts';
 
@@ -134,6 +136,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       return;
     }
     begin(prepared, id, call, runId);
+    const requestBody = watchRequestBody(request.body, options.log);
     const count = monitor.begin({
       executionId: id,
       scriptPath: prepared.route.file,
@@ -148,7 +151,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       sendError(sink, outcome);
     }
     const seen = sink.seen();
-    recorder.end(id, endOf(outcome, seen, options.log));
+    recorder.end(id, endOf(outcome, seen, options.log, requestBody()));
     count(seen.status ?? callerLeftStatus);
     if (runId === null) return;
     const {mask} = prepared.ground;
@@ -183,12 +186,27 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
   return {
     async answer(call, sink) {
       try {
-        await answerScript(await prepareCall(await destinationOf(call)), call, sink);
+        const destination = await destinationOf(call);
+        if (destination.path.endsWith('.md') && (await answerMarkdown(destination, call, sink))) return;
+        await answerScript(await prepareCall(destination), call, sink);
       } catch (error) {
         sendError(sink, asAppError(error, log));
       }
     },
   };
+}
+
+/** False where there is no such file. */
+async function answerMarkdown(
+  destination: Destination,
+  {request: {method}}: ScriptCall,
+  sink: AnswerSink,
+): Promise<boolean> {
+  if (method !== 'GET' && method !== 'HEAD') return false;
+  const text = await readMarkdown(destination);
+  if (text === null) return false;
+  sendWhole(sink, successStatus.ok, ['content-type', 'text/markdown; charset=utf-8'], text);
+  return true;
 }
 
 function hostCall(
@@ -255,7 +273,7 @@ function headersOf({code, details}: AppError): string[] {
   return ['allow', details.allow.join(', ')];
 }
 
-function asAppError(error: unknown, log: Log): AppError {
+export function asAppError(error: unknown, log: Log): AppError {
   if (error instanceof AppError) return error;
   log.error('a call failed on our side', {error});
   return new AppError('INTERNAL_ERROR', 'Something went wrong on our side; the log has the details.');

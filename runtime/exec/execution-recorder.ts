@@ -71,6 +71,8 @@ interface Entry {
 const flushMs = 250;
 /** What a script prints after its answer still belongs to its record. */
 const lingerMs = 10_000;
+/** What a script prints comes on a way of its own, and may be behind the end of its call. */
+const settleMs = 1000;
 /** Of calls that went well and printed nothing so many are written at once; beyond it the oldest are left out. */
 const plainPerFlush = 500;
 /** Writing takes at most a tenth of the time. */
@@ -135,7 +137,10 @@ export function createExecutionRecorder({
       }
     }
     for (const entry of changed) entry.isChanged = false;
-    for (const [id, entry] of entries) if (isPlain(entry) || isOver(entry)) entries.delete(id);
+    for (const [id, entry] of entries) {
+      const isSettled = nowMs - entry.finishedMonotonicMs > settleMs;
+      if ((isPlain(entry) && isSettled) || isOver(entry)) entries.delete(id);
+    }
   }
 
   /** One that has printed since is not like the others any more. */

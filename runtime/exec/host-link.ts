@@ -18,7 +18,9 @@ export interface ExchangeEvents {
   body(chunk: Uint8Array): void;
   /** The answer is complete; `last` is what is left of its body. */
   end(last?: Uint8Array): void;
-  /** The host ended or broke the answer off; nothing follows. */
+  /** The script broke its answer off; nothing follows. */
+  breakOff(): void;
+  /** The host ended; nothing follows. */
   fail(): void;
   /** More of the request's body may be written. */
   drain(): void;
@@ -150,8 +152,9 @@ class LinkedExchange implements Exchange {
     } else if (kind === frameKinds.credit) {
       this.#roomBytes += decodeCredit(payload);
       if (this.#roomBytes > 0) events.drain();
-    } else if (kind === frameKinds.abort) this.fail();
-    else throw new TypeError(`No frame of kind ${kind} belongs into an answer.`);
+    } else if (kind === frameKinds.abort) {
+      if (this.#remove()) events.breakOff();
+    } else throw new TypeError(`No frame of kind ${kind} belongs into an answer.`);
   }
 
   #take(payload: Buffer): void {
@@ -173,8 +176,8 @@ class LinkedExchange implements Exchange {
   }
 
   #breakOff(): void {
-    this.#send(frameKinds.abort, '');
-    this.fail();
+    this.abort();
+    this.#options.events.breakOff();
   }
 
   #hasBody({status}: AnswerHead): boolean {

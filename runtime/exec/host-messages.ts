@@ -26,6 +26,8 @@ export const createHostMessageSchema = () =>
       /** Characters that were left out before these chunks. */
       leftOut: z.int(),
     }),
+    /** A websocket is closed on the host's side; nothing of the call runs for it any more. */
+    z.object({type: z.literal('closed'), executionId: z.string().max(64)}),
     z.object({
       type: z.literal('failed'),
       executionId: z.string().max(64),

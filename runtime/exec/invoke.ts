@@ -1,6 +1,6 @@
 import type {Readable} from 'node:stream';
 import {AppError} from '../../schemas/errors.ts';
-import {hopByHopHeaders} from '../platform/hop-by-hop.ts';
+import {hopByHopHeaders} from '../../schemas/hop-by-hop.ts';
 import {type Call, callHeader} from './call.ts';
 import type {Exchange} from './host-link.ts';
 import type {HostLease} from './host-pool.ts';
@@ -111,6 +111,15 @@ export function createInvocation({
           end(last) {
             sink.end(last);
             settle(failed ? 'failed' : 'answered');
+          },
+          breakOff() {
+            if (hasHead) {
+              sink.destroy();
+              settle('broken_off');
+            } else {
+              const message = `${call.script.file} broke its answer off before it began.`;
+              settle(new AppError('SCRIPT_FAILED', message, {details: {execution_id: call.executionId}}));
+            }
           },
           fail,
           drain: () => body?.resume(),

@@ -1,6 +1,13 @@
 import {bodylessStatuses, successStatus} from '../../schemas/errors.ts';
 import type {FrameSocket} from '../platform/frame-socket.ts';
-import {type AnswerHead, frameKinds, maxDataBytes, maxHeadLength, windowBytes} from './call-frames.ts';
+import {
+  type AnswerHead,
+  frameKinds,
+  maxDataBytes,
+  maxHeaders,
+  maxHeadLength,
+  windowBytes,
+} from './call-frames.ts';
 
 type Bytes = string | Uint8Array;
 
@@ -186,7 +193,8 @@ export class Reply {
       for (const each of typeof value === 'string' ? [value] : value) headers.push(name, each);
     const head: AnswerHead = {status: this.status, headers, failed: this.#failed};
     const text = JSON.stringify(head);
-    if (text.length > maxHeadLength) throw new RangeError('The headers of the answer are too long.');
+    if (text.length > maxHeadLength || headers.length > 2 * maxHeaders)
+      throw new RangeError('The headers of the answer are too long.');
     return text;
   }
 

@@ -56,7 +56,8 @@ async function runScript(script: ScriptRef, run: ScriptRun): Promise<unknown> {
 }
 
 async function runBody(body: Handler, {file}: ScriptRef, run: ScriptRun): Promise<unknown> {
-  const names = new BodyNames(run.names, {directory: run.host.directory, file});
+  const {globals, directory} = run.host;
+  const names = new BodyNames({names: run.names, globals, directory, file});
   const answer = await markRunning(run.host, run.call, () => body(names));
   if (answer !== undefined) return answer;
   const {exports} = names.module;

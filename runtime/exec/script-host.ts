@@ -11,6 +11,7 @@ import {ExchangeNames} from './call-names.ts';
 import {createCallOutput} from './call-output.ts';
 import {type HostedExchange, serveCalls} from './call-server.ts';
 import {dateTrunc} from './date-trunc.ts';
+import {createFreshGlobals} from './fresh-globals.ts';
 import type {HostMessage, OrderMessage} from './host-messages.ts';
 import {reportFailure, type ScriptHost} from './hosted-call.ts';
 import type {Reply} from './reply.ts';
@@ -20,7 +21,7 @@ import {defineScriptConsole} from './script-console.ts';
 import {createScriptEnvironment} from './script-environment.ts';
 import {createScriptLoader} from './script-loader.ts';
 import {defineScriptNames} from './script-names.ts';
-import {RequestBodyError, readBody} from './script-request.ts';
+import {isRequestBodyError, readBody} from './script-request.ts';
 
 /** What was compiled to start, and for calls that do not come again, is given back after so long without one. */
 const quietMs = 10_000;
@@ -39,16 +40,19 @@ export async function scriptHostMain([socketPath, directory]: readonly string[])
   surviveStrayErrors((error) => console.error('A script left an error behind:', error));
   forbidProcessWideCalls();
   addToEveryDatabase({name: 'date_trunc', call: (unit, time) => dateTrunc(unit, time), busyTimeoutMs: 5000});
+  const environment = createScriptEnvironment(directory, current);
+  defineScriptNames(current);
   const host: ScriptHost = {
     directory,
     loader: createScriptLoader(directory),
-    environment: createScriptEnvironment(directory, current),
+    environment,
+    globals: createFreshGlobals(current),
     slots: openSlots(`${socketPath}.slots`),
     current,
     shared: {},
     send,
+    giveUp: parent.giveUp,
   };
-  defineScriptNames(current);
   const noteCall = whenQuiet({clock: systemClock, quietMs, act: releaseMemory});
   noteCall();
   serveCalls(socketPath, (exchange) => {
@@ -93,9 +97,13 @@ async function answer(host: ScriptHost, exchange: HostedExchange): Promise<void>
       await sendAnswer(reply, value);
     });
   } catch (error) {
-    output.flush();
-    end();
-    fail(host, call, reply, error);
+    try {
+      output.flush();
+      end();
+      fail(host, call, reply, error);
+    } catch {
+      host.giveUp();
+    }
   } finally {
     end();
   }
@@ -108,7 +116,7 @@ function fail(host: ScriptHost, call: Call, reply: Reply, error: unknown): void 
     reply.breakOff();
     return;
   }
-  const isCallersFault = error instanceof RequestBodyError;
+  const isCallersFault = isRequestBodyError(error);
   const code = isCallersFault ? 'INVALID_BODY' : 'SCRIPT_FAILED';
   for (const name of reply.headerNames) reply.removeHeader(name);
   reply.markFailed();

@@ -23,6 +23,15 @@ export class RequestBodyError extends Error {
   override readonly name = 'RequestBodyError';
 }
 
+/** Also of what throws when it is looked at, as a script's own may. */
+export function isRequestBodyError(error: unknown): error is RequestBodyError {
+  try {
+    return error instanceof RequestBodyError;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Reads and parses a body: JSON, urlencoded (last value wins) or multipart (text fields; files apart), else the
  * bytes. GET and HEAD bodies are never read.

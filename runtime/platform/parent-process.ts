@@ -1,6 +1,8 @@
 /** The other end of `startChild`: how a supervised child talks to the process that started it. */
 export interface Parent {
   send(message: unknown): void;
+  /** Ends this process, whatever scripts have done to `process`. */
+  giveUp(): void;
 }
 
 /**
@@ -16,7 +18,7 @@ export function connectParent(onMessage: (message: unknown) => void): Parent {
   process.on('disconnect', () => exit(0));
   // To delete it would make the engine create all the properties of `process`, streams among them.
   Reflect.set(process, 'send', undefined);
-  return {send: (message) => void send(message)};
+  return {send: (message) => void send(message), giveUp: () => void exit(1)};
 }
 
 /** Keeps the process alive when loaded code throws in a timer or leaves a rejection behind. */

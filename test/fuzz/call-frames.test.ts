@@ -127,6 +127,7 @@ async function askHost(path: string, bytes: Buffer): Promise<'answered' | 'faile
       head() {},
       body() {},
       end: () => outcome.resolve('answered'),
+      breakOff: () => outcome.resolve('failed'),
       fail: () => outcome.resolve('failed'),
       drain() {},
     },
