@@ -55,7 +55,7 @@ const controller = createController({
   previewRun: 'all',
   limits: {previewsPerRepository: 10_000, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
   room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
-  policy: {undoWindowMs: day, drift: 'revert'},
+  policy: {undoWindowMs: day, drift: 'revert', leaseMs: null},
   timeZone: 'UTC',
   concurrency: 8,
   pollIntervalMs: day,

@@ -189,7 +189,7 @@ async function startLocked({
     readSecret: (source) => readSecret(source, environment),
     previewRun: config.previews.run,
     settings: containerSettings,
-    policy: {undoWindowMs: config.undo_window, drift: config.drift},
+    policy: {undoWindowMs: config.undo_window, drift: config.drift, leaseMs: config.previews.lease || null},
     timeZone: config.timezone,
     concurrency: config.concurrency,
     pollIntervalMs: config.poll_interval,
@@ -351,7 +351,7 @@ async function openSources(
 }
 
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, keep, run, variables, secrets}, index) => {
+  return environments.map(({branches, keep, run, idle, variables, secrets}, index) => {
     const includes = createBranchFilter(branches);
     const onlyLive = branches.length === 1 && branches[0] === 'live';
     return {
@@ -359,6 +359,7 @@ function environmentRules(environments: readonly EnvironmentConfig[], name: stri
       appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
       keep,
       run: run ?? null,
+      idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
       variables,
       secrets,
     };

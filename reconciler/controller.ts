@@ -20,6 +20,7 @@ import type {BranchFiles} from './observation.ts';
 import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, withCrash} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {hasJob, heldLines, type PreviewRun} from './preview-holds.ts';
+import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RecordStore} from './record-store.ts';
@@ -149,6 +150,14 @@ export function createController(options: ControllerOptions): Controller {
     room: options.room,
   });
 
+  const rulesOf = ({repository}: BranchRecord) => watches.get(repository)?.environments ?? [];
+  const previews = createPreviewUpkeep({
+    leaseMs: options.policy.leaseMs,
+    rulesOf,
+    client: options.client,
+    clock,
+  });
+
   const observedOf = (key: string): Observed => {
     const known = observed.get(key);
     if (known !== undefined) return known;
@@ -174,7 +183,7 @@ export function createController(options: ControllerOptions): Controller {
       provider: provider?.name ?? 'none',
       level: provider?.level ?? 'none',
     };
-    return branchView(record, {container, schedule: runtime?.schedule.state ?? null, phase}, context);
+    return branchView(record, {container, runtime, phase}, {...context, idleNotice: previews.notice(record)});
   };
 
   const find = (keyOrName: string): BranchRecord => {
@@ -209,6 +218,7 @@ export function createController(options: ControllerOptions): Controller {
     const request = requests.get(key) ?? null;
     const signal = AbortSignal.any([queueSignal, shutdown.signal, AbortSignal.timeout(longestReconcileMs)]);
     const revision = record.revision;
+    previews.pause(record);
     try {
       const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider), signal);
       const state = observedOf(key);
@@ -254,7 +264,9 @@ export function createController(options: ControllerOptions): Controller {
     maxBlobBytes,
     checkScript: options.checkScript,
     scriptImports: options.scriptImports,
-    policy: options.policy,
+    policy: {...options.policy, leaseMs: previews.leaseMsOf(record)},
+    removalMs: previews.removalMs,
+    obstacle: async () => null,
     admit: admission.admit,
     environmentOf: async (branch, files, signal) => ({
       ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
@@ -269,7 +281,7 @@ export function createController(options: ControllerOptions): Controller {
   });
 
   const runOf = (record: BranchRecord): PreviewRun =>
-    previewRunOf(watches.get(record.repository)?.environments ?? [], record, options.previewRun);
+    previewRunOf(rulesOf(record), record, options.previewRun);
 
   const heldLinesOf = async (
     record: BranchRecord,
@@ -329,7 +341,7 @@ export function createController(options: ControllerOptions): Controller {
     request: string | null,
   ) => {
     const nowMs = clock.now();
-    record.plan = [];
+    record.plan = result.kind === 'read_only' ? [...result.plan] : [];
     record.conditions = conditions(result, record.conditions, nowMs);
     record.handled_request = request ?? record.handled_request;
     // Once for each commit: what is healed later says nothing about how fast the commit was.
@@ -459,13 +471,16 @@ export function createController(options: ControllerOptions): Controller {
     else queue.addAfter(key, retryDelayMs(state.crashes.count, options.random()));
   };
 
+  /** Often enough that no lease runs out between two looks. */
+  const sweepIntervalMs = Math.min(options.driftIntervalMs, (options.policy.leaseMs ?? Infinity) / 4);
+
   /** The safety net under the event streams: one cheap question to every running container, spread over the interval. */
   const sweep = async (): Promise<void> => {
     while (!shutdown.signal.aborted) {
       const keys = [...observed]
         .filter(([, {container}]) => container?.state === 'running')
         .map(([key]) => key);
-      const intervalMs = jitter(options.driftIntervalMs, options.random());
+      const intervalMs = jitter(sweepIntervalMs, options.random());
       if (keys.length === 0) await clock.sleep(intervalMs, {signal: shutdown.signal});
       for (const key of keys) {
         await clock.sleep(intervalMs / keys.length, {signal: shutdown.signal});
@@ -480,7 +495,8 @@ export function createController(options: ControllerOptions): Controller {
     if (container?.state !== 'running' || record === undefined) return;
     try {
       const runtime = await options.client(container).state({signal: shutdown.signal});
-      if (hasDrifted(record, runtime)) queue.add(key);
+      const isDue = await previews.tend(record, {container, runtime}, {signal: shutdown.signal});
+      if (isDue || hasDrifted(record, runtime)) queue.add(key);
     } catch {
       // Whatever keeps it from answering, a full look finds out and reports it.
       queue.add(key);
@@ -613,6 +629,12 @@ export function createController(options: ControllerOptions): Controller {
     },
     async release(keyOrName, job) {
       const record = find(keyOrName);
+      if (job !== null && record.pause !== null) {
+        throw new AppError(
+          'BRANCH_PAUSED',
+          `All of ${record.branch} is paused, not one job of it; let it run with: branchtab release ${record.branch}`,
+        );
+      }
       const {revision} = record;
       const watch = watches.get(record.repository);
       if (job !== null) {
@@ -630,6 +652,10 @@ export function createController(options: ControllerOptions): Controller {
         all: all || job === null,
         jobs: job === null || jobs.includes(job) ? jobs : [...jobs, job],
       };
+      if (job === null) {
+        record.pause = null;
+        record.released_at = new Date(clock.now()).toISOString();
+      }
       await records.save(record);
       queue.add(record.key, {first: true});
       await queue.settled([record.key]);
@@ -655,7 +681,7 @@ export function createController(options: ControllerOptions): Controller {
     },
     environment(keyOrName) {
       const record = find(keyOrName);
-      return bindingsOf(watches.get(record.repository)?.environments ?? [], record).map(describeBinding);
+      return bindingsOf(rulesOf(record), record).map(describeBinding);
     },
     async restore(keyOrName) {
       const record = find(keyOrName);
@@ -667,7 +693,10 @@ export function createController(options: ControllerOptions): Controller {
       }
       await provider.label(record.container_id, {[labelNames.trashedAt]: null});
       record.trashed_at = null;
-      record.restored = true;
+      // Where git has the branch it is wanted again; else it waits for it.
+      record.restored = record.missing !== null;
+      record.pause = null;
+      record.released_at = new Date(clock.now()).toISOString();
       await provider.start(record.container_id);
       await records.save(record);
       queue.add(record.key, {first: true});
@@ -726,7 +755,14 @@ function historyEntry(
   nowMs: number,
 ): Reconciliation | null {
   if (taken.length === 0 && result.kind !== 'invalid') return null;
-  const outcomes = {synced: 'applied', invalid: 'stalled', missing: 'paused', failed: 'failed'} as const;
+  const outcomes = {
+    synced: 'applied',
+    invalid: 'stalled',
+    missing: 'paused',
+    paused: 'paused',
+    read_only: 'failed',
+    failed: 'failed',
+  } as const;
   const trashed = taken.some(({kind}) => kind === 'trash_container');
   const outcome = trashed ? 'trashed' : outcomes[result.kind];
   const message =

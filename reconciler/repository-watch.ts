@@ -3,7 +3,7 @@ import type {Log} from '../runtime/platform/log.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
-import type {EnvironmentRule} from './environments.ts';
+import {type EnvironmentRule, isKept} from './environments.ts';
 import {createMergeFinder} from './merges.ts';
 import type {MissingCause} from './observation.ts';
 import {jitter} from './outcome.ts';
@@ -72,9 +72,10 @@ export function openRepositoryWatch({
   onLeaving?: (records: readonly BranchRecord[]) => Promise<void>;
 }): RepositoryWatch {
   const records = new Map(known.map((record) => [record.branch, record]));
-  const isKept = (branch: string) =>
-    environments.some((rule) => rule.keep && rule.appliesTo(branch, branch === live));
-  const merges = createMergeFinder({source, isKept});
+  const merges = createMergeFinder({
+    source,
+    isKept: (branch) => isKept(environments, {branch, live: branch === live}),
+  });
   /** Branches that have no `.hoody/`, with the commit in which that was seen. */
   const withoutHoody = new Map<string, string>();
   let live = configuredLive ?? known.find((record) => record.live)?.branch ?? null;
@@ -170,6 +171,7 @@ export function openRepositoryWatch({
       record.revision = commit;
       record.seen_at = new Date(clock.now()).toISOString();
       record.active_ms = null;
+      record.pause = null;
     }
     record.missing = null;
     record.restored = false;

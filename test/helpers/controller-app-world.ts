@@ -49,7 +49,7 @@ export async function createControllerAppWorld(t: Teardown) {
     previewRun: 'all',
     limits: {previewsPerRepository: 10_000, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
     room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
-    policy: {undoWindowMs: 0, drift: 'revert'},
+    policy: {undoWindowMs: 0, drift: 'revert', leaseMs: null},
     timeZone: 'UTC',
     concurrency: 1,
     pollIntervalMs: 60_000,

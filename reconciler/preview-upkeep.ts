@@ -1,0 +1,78 @@
+import type {Clock} from '../runtime/platform/clock.ts';
+import type {ControlState} from '../schemas/control-state.ts';
+import type {BranchRecord} from './branch-record.ts';
+import type {Container} from './containers/provider.ts';
+import {type EnvironmentRule, idleLimitsOf, isKept} from './environments.ts';
+import {idleNotice, idleRemovalMs, pauseAt} from './idle.ts';
+import type {RequestOptions, RuntimeClient} from './runtime-client.ts';
+
+/** Sees to it that previews end by themselves, and that those that are watched over go on. Live and kept branches are left alone. */
+export interface PreviewUpkeep {
+  /** What the branch's container holds; null where it needs no lease. */
+  leaseMsOf(record: BranchRecord): number | null;
+  /** Brings the record's pause to what the idle limits want now. */
+  pause(record: BranchRecord): void;
+  /** When the paused container goes; null where it stays. */
+  removalMs(record: BranchRecord): number | null;
+  notice(record: BranchRecord): string | null;
+  /** Renews the lease of a running container where that is due. True where its branch must be looked at. */
+  tend(
+    record: BranchRecord,
+    running: {container: Container; runtime: ControlState},
+    options: RequestOptions,
+  ): Promise<boolean>;
+}
+
+/** A lease is renewed after a third of its time, and at least so often. */
+const longestRenewalMs = 3_600_000;
+
+export function createPreviewUpkeep({
+  leaseMs,
+  rulesOf,
+  client,
+  clock,
+}: {
+  /** Of previews that need one; null for none. */
+  leaseMs: number | null;
+  rulesOf: (record: BranchRecord) => readonly EnvironmentRule[];
+  client: (container: Container) => RuntimeClient;
+  clock: Clock;
+}): PreviewUpkeep {
+  /** By branch, epoch ms of the last renewal that we made. */
+  const renewedMs = new Map<string, number>();
+
+  const leaseMsOf = (record: BranchRecord) => (isKept(rulesOf(record), record) ? null : leaseMs);
+  const limitsOf = (record: BranchRecord) => idleLimitsOf(rulesOf(record), record);
+
+  const isRenewalDue = ({key}: BranchRecord, durationMs: number) => {
+    const sinceMs = clock.now() - (renewedMs.get(key) ?? -Infinity);
+    // A clock that was set back tells nothing.
+    return sinceMs < 0 || sinceMs >= Math.min(durationMs / 3, longestRenewalMs);
+  };
+
+  const isIdleDue = (record: BranchRecord) => {
+    const nowMs = clock.now();
+    const pause = pauseAt(record, limitsOf(record), nowMs);
+    if (pause?.reason !== record.pause?.reason) return true;
+    return record.trashed_at === null && nowMs >= (idleRemovalMs(record, limitsOf(record)) ?? Infinity);
+  };
+
+  return {
+    leaseMsOf,
+    pause(record) {
+      record.pause = record.live ? null : pauseAt(record, limitsOf(record), clock.now());
+    },
+    removalMs: (record) => idleRemovalMs(record, limitsOf(record)),
+    notice: (record) => idleNotice(record, limitsOf(record), clock.now()),
+    async tend(record, {container, runtime: {lease}}, options) {
+      const wanted = leaseMsOf(record);
+      if (lease !== undefined && (lease?.duration_ms ?? null) !== wanted) return true;
+      if (lease?.expired === true) return true;
+      if (lease != null && isRenewalDue(record, lease.duration_ms)) {
+        await client(container).setLease({duration_ms: lease.duration_ms}, options);
+        renewedMs.set(record.key, clock.now());
+      }
+      return isIdleDue(record);
+    },
+  };
+}
