@@ -8,6 +8,7 @@ import type {ControlState} from '../schemas/control-state.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {RepositoryStatus} from '../schemas/repository.ts';
 import type {Run} from '../schemas/run.ts';
 import {createAdmission, type PreviewLimits} from './admission.ts';
 import {readCrontabs, type ScriptCheck, type ScriptImports} from './branch-files.ts';
@@ -15,24 +16,21 @@ import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
 import {bindingsOf, describeBinding, previewRunOf, resolveBindings} from './environments.ts';
+import type {FirstContacts} from './first-contact.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
 import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, withCrash} from './outcome.ts';
-import {hasDrifted, type PlanPolicy} from './plan.ts';
+import {hasDrifted, type PlanPolicy, pauseReasons} from './plan.ts';
 import {hasJob, heldLines, type PreviewRun} from './preview-holds.ts';
 import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RecordStore} from './record-store.ts';
-import {
-  openRepositoryWatch,
-  type RepositoryStatus,
-  type RepositoryWatch,
-  type WatchedRepository,
-} from './repository-watch.ts';
+import {openRepositoryWatch, type RepositoryWatch, type WatchedRepository} from './repository-watch.ts';
 import type {RunArchive} from './run-archive.ts';
 import type {RuntimeClient} from './runtime-client.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
+import {createWriteGuard} from './write-guard.ts';
 
 export interface ControllerOptions {
   readonly repositories: readonly WatchedRepository[];
@@ -40,6 +38,7 @@ export interface ControllerOptions {
   readonly provider: ContainerProvider | null;
   readonly records: RecordStore;
   readonly archive: RunArchive;
+  readonly contacts: FirstContacts;
   readonly client: (container: Container) => RuntimeClient;
   readonly checkScript: ScriptCheck;
   readonly scriptImports: ScriptImports;
@@ -81,6 +80,8 @@ export interface Controller {
   restore(keyOrName: string): Promise<Branch>;
   /** Lets held jobs of a preview run: one by its name or rule, or all of them. Throws ENTRY_NOT_FOUND. */
   release(keyOrName: string, job: string | null): Promise<Branch>;
+  /** Takes over containers of repositories that it has no state of; answers how many. */
+  adopt(): Promise<number>;
   /** Removes a branch that git has lost, its container and its data, live or not. Throws BRANCH_PRESENT. */
   forget(keyOrName: string): Promise<void>;
   /** What the configuration gives to a branch: names and sources, no values. */
@@ -156,6 +157,28 @@ export function createController(options: ControllerOptions): Controller {
     rulesOf,
     client: options.client,
     clock,
+  });
+
+  const ofRepository = (repository: string) =>
+    [...records.all()].filter((record) => record.repository === repository);
+
+  /** Its new owner runs what is in git: jobs must not run twice. */
+  const standDown = async (repository: string): Promise<void> => {
+    log.error('a repository belongs to another controller now; its schedules are paused here', {repository});
+    for (const {key} of ofRepository(repository)) {
+      const {container, runtime} = observedOf(key);
+      if (container?.state === 'running' && runtime?.schedule.state === 'running')
+        await options
+          .client(container)
+          .setSchedule({state: 'paused', reason: pauseReasons.takenOver}, {signal: shutdown.signal})
+          .catch((error) => log.error('a schedule could not be paused', {key, error}));
+      queue.add(key);
+    }
+  };
+  const guard = createWriteGuard({
+    repositories: options.repositories,
+    clock,
+    onLost: (repository) => void standDown(repository),
   });
 
   const observedOf = (key: string): Observed => {
@@ -266,7 +289,7 @@ export function createController(options: ControllerOptions): Controller {
     scriptImports: options.scriptImports,
     policy: {...options.policy, leaseMs: previews.leaseMsOf(record)},
     removalMs: previews.removalMs,
-    obstacle: async () => null,
+    obstacle: () => guard.obstacle(record.repository),
     admit: admission.admit,
     environmentOf: async (branch, files, signal) => ({
       ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
@@ -493,6 +516,7 @@ export function createController(options: ControllerOptions): Controller {
     const container = observed.get(key)?.container;
     const record = records.get(key);
     if (container?.state !== 'running' || record === undefined) return;
+    if (guard.known(record.repository) !== null) return;
     try {
       const runtime = await options.client(container).state({signal: shutdown.signal});
       const isDue = await previews.tend(record, {container, runtime}, {signal: shutdown.signal});
@@ -539,7 +563,10 @@ export function createController(options: ControllerOptions): Controller {
 
   const start = async (): Promise<void> => {
     if (provider !== null) {
-      await adopt(await provider.list());
+      const containers = await provider.list();
+      const strangers = await options.contacts.strangers(containers, options.repositories);
+      for (const [repository, why] of strangers) guard.hold(repository, why);
+      await adopt(containers.filter(({labels}) => !strangers.has(labels[labelNames.repository] ?? '')));
       stopWatchingContainers = provider.watch(({id}) => onContainerExit(id));
     }
     for (const repository of options.repositories) {
@@ -551,6 +578,10 @@ export function createController(options: ControllerOptions): Controller {
         random: options.random,
         intervalMs: repository.source.kind === 'local' ? options.pollIntervalMs : options.fetchIntervalMs,
         signal: shutdown.signal,
+        async onFound(found) {
+          const name = repository.source.repository;
+          if ((await guard.obstacle(name)) === null) await options.contacts.meet(name, found);
+        },
         onLeaving: async (leaving) => {
           const late = clock.sleep(longestFarewellMs, {signal: shutdown.signal}).catch(() => {
             // The controller stops.
@@ -586,6 +617,9 @@ export function createController(options: ControllerOptions): Controller {
       if (container !== null || !settled(record)) queue.add(record.key, {first: record.live});
     }
     for (const watch of watches.values()) watch.run();
+    void guard.watch({signal: shutdown.signal}).catch(() => {
+      // It sleeps on the shutdown signal too.
+    });
     void sweep().catch(() => {
       // The sweep sleeps on the shutdown signal: this is its ordinary end.
     });
@@ -604,7 +638,14 @@ export function createController(options: ControllerOptions): Controller {
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),
     branch: (keyOrName) => view(find(keyOrName)),
-    repositories: () => [...watches.values()].map((watch) => watch.status()),
+    repositories: () =>
+      [...watches].map(([repository, watch]) => ({
+        ...watch.status(),
+        read_only: guard.known(repository),
+        waiting: ofRepository(repository).filter(
+          ({pause, missing}) => pause?.reason === 'first_contact' && missing === null,
+        ).length,
+      })),
     reconcile(keyOrName) {
       const {key, repository} = find(keyOrName);
       const id = crypto.randomUUID();
@@ -629,6 +670,7 @@ export function createController(options: ControllerOptions): Controller {
     },
     async release(keyOrName, job) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
       if (job !== null && record.pause !== null) {
         throw new AppError(
           'BRANCH_PAUSED',
@@ -661,8 +703,23 @@ export function createController(options: ControllerOptions): Controller {
       await queue.settled([record.key]);
       return view(record);
     },
+    async adopt() {
+      const held = guard.held();
+      const containers = ((await provider?.list()) ?? []).filter(({labels}) =>
+        held.includes(labels[labelNames.repository] ?? ''),
+      );
+      await adopt(containers);
+      for (const repository of held) {
+        await options.contacts.note(repository);
+        guard.letGo(repository);
+        void watches.get(repository)?.pass();
+        for (const {key, live} of ofRepository(repository)) queue.add(key, {first: live});
+      }
+      return containers.length;
+    },
     async forget(keyOrName) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
       if (provider === null || record.missing === null || !watches.has(record.repository)) {
         throw new AppError(
           'BRANCH_PRESENT',
@@ -685,6 +742,7 @@ export function createController(options: ControllerOptions): Controller {
     },
     async restore(keyOrName) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
       if (provider === null || record.trashed_at === null || record.container_id === null) {
         throw new AppError(
           'NOTHING_TO_RESTORE',

@@ -109,6 +109,7 @@ export async function openLocalSource({
     ...objects,
     repository: place.repository,
     kind: 'local',
+    identity: place.commonDirectory,
     gitProcesses: () => finder.git.started() + git.started(),
     list,
     async resolve(name, {signal}) {

@@ -107,6 +107,7 @@ export async function openRemoteSource(options: RemoteSourceOptions): Promise<Gi
     ...objects,
     repository,
     kind: 'remote',
+    identity: repository.replace(/\/+$/, '').replace(/\.git$/, ''),
     gitProcesses: () => remote.started() + git.started(),
     list({signal}) {
       const either = AbortSignal.any([signal, ended.signal]);

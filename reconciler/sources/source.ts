@@ -5,6 +5,8 @@ export interface Source {
   /** What people see and what keys are made from: absolute real path, or URL without credentials. */
   readonly repository: string;
   readonly kind: 'local' | 'remote';
+  /** The same for every name of the repository that can be told to be one: its git directory, or URL without decoration. */
+  readonly identity: string;
 
   /**
    * One complete listing of the branches, or an error (AppError REPOSITORY_UNREADABLE): never a partial or

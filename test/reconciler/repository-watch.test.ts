@@ -13,6 +13,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
   const source: Source = {
     repository: '/srv/repo',
     kind,
+    identity: '/srv/repo',
     list: async () => ({branches: new Map(listed), defaultBranch: 'main', listedAtMs: clock.now()}),
     readRef: async (branch) => listed.get(branch) ?? null,
     readHoody: unused,
@@ -34,7 +35,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
   }
   const open = () =>
     openRepositoryWatch({
-      repository: {source, includes: () => true, live: 'main', environments: []},
+      repository: {source, includes: () => true, live: 'main', environments: [], ownership: null},
       records: [...records.values()],
       clock,
       log: silentLog,
