@@ -396,7 +396,11 @@ async function openSources(
         ...environmentRules(config.environments, 'environments'),
         ...environmentRules(repository.environments, `environments of ${source.repository}`),
       ],
-      ownership: await openOwnership(source, {...options, processOf: processWords}),
+      ownership: await openOwnership(source, {
+        ...options,
+        withRef: config.owner_ref,
+        processOf: processWords,
+      }),
     });
   }
   return opened;
@@ -412,7 +416,7 @@ async function newRepositories(
   for (const repository of repositories) {
     const {source, ownership} = repository;
     if (await contacts.isMet(source.repository)) continue;
-    if (!takeOver && ((await ownership?.obstacle()) ?? null) !== null) continue;
+    if (!takeOver && ((await ownership?.obstacle({everywhere: true})) ?? null) !== null) continue;
     const census = await takeCensus(repository, {signal}).catch((error: unknown) => {
       // The loop says so, and meets the repository when it can be read.
       log.warn('a repository that is new here cannot be read', {repository: source.repository, error});

@@ -34,11 +34,14 @@ export async function openOwnership(
   {
     stateDirectory,
     environment,
+    withRef,
     processOf,
     log,
   }: {
     stateDirectory: string;
     environment: Environment;
+    /** Claim it by its ref too, for controllers on other machines. */
+    withRef: boolean;
     /** The controller that runs on a state directory of this machine, for people; null where none does. */
     processOf: (stateDirectory: string) => Promise<string | null>;
     log: Log;
@@ -57,6 +60,7 @@ export async function openOwnership(
         identity: source.identity,
         clock: systemClock,
       }),
+      ...(withRef ? [source.ownerRef] : []),
     ],
     self,
     isThere,

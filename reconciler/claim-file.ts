@@ -6,7 +6,7 @@ import {type ExclusiveLock, takeExclusiveLock} from '../runtime/platform/exclusi
 import {mkdir, readdir, rm} from '../runtime/platform/files.ts';
 import {parseClaim} from '../schemas/claim.ts';
 import {AppError} from '../schemas/errors.ts';
-import type {ClaimPlace, FoundClaim} from './ownership.ts';
+import type {ClaimPlace, FoundClaim} from './sources/source.ts';
 
 const lockPollMs = 20;
 /** Whoever holds the lock reads and writes one small file. */
@@ -29,7 +29,7 @@ export function createClaimFile({
   const path = join(directory, `${name}.json`);
   return {
     where: path,
-    isCheap: true,
+    intervalMs: 0,
     read: () => readClaim(path),
     async replace(before, claim) {
       await mkdir(directory, {recursive: true, mode: 0o700});

@@ -1,25 +1,7 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Claim} from '../schemas/claim.ts';
-
-/** A place where a repository says whose it is. */
-export interface ClaimPlace {
-  /** For people. */
-  readonly where: string;
-  /** True where reading costs no more than a small file. */
-  readonly isCheap: boolean;
-  /** Null where nobody has claimed it. Throws where it cannot be read: that says nothing. */
-  read(): Promise<FoundClaim | null>;
-  /** Puts `claim` (null for none) where `before` stands; false where something else stands there by now. */
-  replace(before: FoundClaim | null, claim: Claim | null): Promise<boolean>;
-}
-
-export interface FoundClaim {
-  /** As it stands there; tells one claim from another. */
-  readonly text: string;
-  /** Null where it cannot be understood. */
-  readonly claim: Claim | null;
-}
+import type {ClaimPlace, FoundClaim} from './sources/source.ts';
 
 /** Who we are. */
 export interface Claimant {
@@ -35,14 +17,15 @@ export interface Ownership {
    * it replaced. Once the repository is somebody else's it stays so for this process.
    */
   claim(options: {takeOver: boolean}): Promise<readonly Claim[]>;
-  /** Looks anew, at the places that are cheap or whose last look is long ago. Null where the repository is ours. */
-  obstacle(): Promise<string | null>;
+  /**
+   * Null where the repository is not somebody else's. Places without an interval are read for the answer; the others
+   * when it is time, beside it, unless the answer shall wait for them.
+   */
+  obstacle(options?: {everywhere: boolean}): Promise<string | null>;
   /** Takes our claims back, for when nothing of the repository runs any more. */
   release(): Promise<void>;
 }
 
-/** A place that is not cheap is looked at no more often. */
-const seldomMs = 30_000;
 /** Somebody else changes the place at the same time: so often it is tried again. */
 const mostTries = 5;
 
@@ -110,6 +93,26 @@ export function createOwnership({
     return null;
   };
 
+  const look = async (place: ClaimPlace): Promise<void> => {
+    try {
+      const found = await place.read();
+      if (found !== null && (await isForeign(found))) lost ??= await sentence(found, place.where);
+    } catch (error) {
+      log.warn('whose a repository is cannot be read; what was known holds', {
+        repository,
+        where: place.where,
+        error,
+      });
+    }
+  };
+
+  const isTime = (place: ClaimPlace): boolean => {
+    const sinceMs = clock.now() - (lookedMs.get(place) ?? -Infinity);
+    if (sinceMs >= 0 && sinceMs < place.intervalMs) return false;
+    lookedMs.set(place, clock.now());
+    return true;
+  };
+
   return {
     async claim({takeOver}) {
       const replaced: Claim[] = [];
@@ -128,22 +131,12 @@ export function createOwnership({
       }
       return replaced;
     },
-    async obstacle() {
+    async obstacle({everywhere} = {everywhere: false}) {
       if (lost !== null) return lost;
       for (const place of places) {
-        const sinceMs = clock.now() - (lookedMs.get(place) ?? -Infinity);
-        if (!place.isCheap && sinceMs >= 0 && sinceMs < seldomMs) continue;
-        lookedMs.set(place, clock.now());
-        try {
-          const found = await place.read();
-          if (found !== null && (await isForeign(found))) lost ??= await sentence(found, place.where);
-        } catch (error) {
-          log.warn('whose a repository is cannot be read; what was known holds', {
-            repository,
-            where: place.where,
-            error,
-          });
-        }
+        if (place.intervalMs === 0 || everywhere) await look(place);
+        // Nothing waits for a server: what it says counts from then on.
+        else if (isTime(place)) void look(place);
       }
       return lost;
     },

@@ -197,6 +197,10 @@ export const configSchema = z
       .max(10_000)
       .default(10_000)
       .meta({description: 'Jobs that one crontab may hold, managed entries among them.'}),
+    owner_ref: z.boolean().default(false).meta({
+      description:
+        'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
+    }),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),
     undo_window: durationSchema

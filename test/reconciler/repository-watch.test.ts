@@ -14,6 +14,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     repository: '/srv/repo',
     kind,
     identity: '/srv/repo',
+    ownerRef: {where: 'nowhere', intervalMs: 0, read: unused, replace: unused},
     list: async () => ({branches: new Map(listed), defaultBranch: 'main', listedAtMs: clock.now()}),
     readRef: async (branch) => listed.get(branch) ?? null,
     readHoody: unused,

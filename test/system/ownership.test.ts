@@ -132,10 +132,11 @@ test('another work tree and another path of the repository are the same reposito
   const first = await world.up('--repo', repository.path, '--branches', 'main');
   await first.until('main', ({container}) => container?.state === 'running');
   const other = await second.up('--repo', tree, '--branches', 'main');
-  await other.until('main', because('read_only'));
+  const {container} = await other.until('main', because('read_only'));
+  t.is(container, null);
 });
 
-test('a claim that cannot be understood is somebody else’s', async (t) => {
+test("a claim that cannot be understood is taken for somebody's", async (t) => {
   t.timeout(120_000);
   const {world, repository} = await setup(t);
   const first = await world.up('--repo', repository.path, '--branches', 'main');
@@ -186,4 +187,29 @@ test('containers without records are left alone until they are adopted', async (
   const after = await controller.until('p', active(next));
   t.is(after.container?.id, before.container?.id);
   t.is((await world.run('adopt')).stdout, 'No container waits to be adopted.\n');
+});
+
+test('by its ref a repository is claimed for other machines too', async (t) => {
+  t.timeout(180_000);
+  // Two homes stand for two machines: neither sees the claims of the other's state home.
+  const [here, there] = [await createControllerWorld(t), await createControllerWorld(t)];
+  const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
+  const up = async (world: ControllerWorld, ...flags: string[]) => {
+    const config = join(world.stateDirectory, '..', 'branchtab.yaml');
+    await writeFile(config, 'owner_ref: true\nbranches: [main]\n');
+    return world.up('--repo', repository.path, '--config', config, ...flags);
+  };
+  const running = ({container}: Branch) => container?.state === 'running';
+  const first = await up(here);
+  await first.until('main', running);
+  const other = await up(there);
+  const readOnly = await other.until('main', because('read_only'));
+  t.regex(readOnly.conditions.map(({message}) => message).join(), new RegExp(here.stateDirectory));
+  await other.stop();
+
+  const taken = await up(there, '--take-over');
+  await taken.until('main', running);
+  t.is((await first.until('main', because('read_only'))).container?.state, 'paused');
+  const claim = await repository.git('log', '-1', '--format=%B', 'refs/branchtab/owner');
+  t.like(JSON.parse(claim), {state_directory: there.stateDirectory, repository: repository.path});
 });
