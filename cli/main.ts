@@ -106,7 +106,7 @@ function createProgram(
 
   program
     .command('init')
-    .description('write a first .hoody/crontab and script; commits nothing')
+    .description('write a first .hoody/crontab, script and branchtab.yaml; commits nothing')
     .addOption(options.repo())
     .addOption(options.json())
     .action(async (flags) =>

@@ -20,7 +20,7 @@ import type {FirstContacts} from './first-contact.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
 import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, withCrash} from './outcome.ts';
-import {hasDrifted, type PlanPolicy, pauseReasons} from './plan.ts';
+import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {hasJob, heldLines, type PreviewRun} from './preview-holds.ts';
 import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
@@ -29,6 +29,7 @@ import type {RecordStore} from './record-store.ts';
 import {openRepositoryWatch, type RepositoryWatch, type WatchedRepository} from './repository-watch.ts';
 import type {RunArchive} from './run-archive.ts';
 import type {RuntimeClient} from './runtime-client.ts';
+import {standDown} from './stand-down.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
 import {createWriteGuard} from './write-guard.ts';
 
@@ -78,7 +79,10 @@ export interface Controller {
   reconcileAll(options: {confirmDeletions: boolean}): string;
   /** Takes a branch's container out of the trash. */
   restore(keyOrName: string): Promise<Branch>;
-  /** Lets held jobs of a preview run: one by its name or rule, or all of them. Throws ENTRY_NOT_FOUND. */
+  /**
+   * Lets a preview run that is paused; of one that is not, held jobs: one by its name or rule, or all of them. Throws
+   * ENTRY_NOT_FOUND, BRANCH_PAUSED where one job is asked for and all are paused.
+   */
   release(keyOrName: string, job: string | null): Promise<Branch>;
   /** Takes over containers of repositories that it has no state of; answers how many. */
   adopt(): Promise<number>;
@@ -162,23 +166,18 @@ export function createController(options: ControllerOptions): Controller {
   const ofRepository = (repository: string) =>
     [...records.all()].filter((record) => record.repository === repository);
 
-  /** Its new owner runs what is in git: jobs must not run twice. */
-  const standDown = async (repository: string): Promise<void> => {
-    log.error('a repository belongs to another controller now; its schedules are paused here', {repository});
-    for (const {key} of ofRepository(repository)) {
-      const {container, runtime} = observedOf(key);
-      if (container?.state === 'running' && runtime?.schedule.state === 'running')
-        await options
-          .client(container)
-          .setSchedule({state: 'paused', reason: pauseReasons.takenOver}, {signal: shutdown.signal})
-          .catch((error) => log.error('a schedule could not be paused', {key, error}));
-      queue.add(key);
-    }
-  };
   const guard = createWriteGuard({
     repositories: options.repositories,
     clock,
-    onLost: (repository) => void standDown(repository),
+    onLost(repository) {
+      log.error('a repository belongs to another controller; what runs of it here is paused', {repository});
+      const ours = ofRepository(repository);
+      const containers = ours.flatMap(({key}) => observedOf(key).container ?? []);
+      const running = containers.filter(({state}) => state === 'running');
+      void standDown(running, {client: options.client, log, signal: shutdown.signal}).then(() => {
+        for (const {key} of ours) queue.add(key);
+      });
+    },
   });
 
   const observedOf = (key: string): Observed => {
@@ -690,14 +689,14 @@ export function createController(options: ControllerOptions): Controller {
           );
       }
       const {all, jobs} = record.released;
-      record.released = {
-        all: all || job === null,
-        jobs: job === null || jobs.includes(job) ? jobs : [...jobs, job],
-      };
-      if (job === null) {
-        record.pause = null;
-        record.released_at = new Date(clock.now()).toISOString();
-      }
+      // The end of a pause says nothing about the lines that a policy holds besides.
+      if (record.pause === null)
+        record.released = {
+          all: all || job === null,
+          jobs: job === null || jobs.includes(job) ? jobs : [...jobs, job],
+        };
+      record.pause = null;
+      record.released_at = new Date(clock.now()).toISOString();
       await records.save(record);
       queue.add(record.key, {first: true});
       await queue.settled([record.key]);

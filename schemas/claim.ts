@@ -1,14 +1,21 @@
 import * as z from 'zod';
 
+/** Shown on terminals as it is. */
+const shownText = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .regex(/^[^\p{Cc}\p{Bidi_Control}]*$/u);
+
 /** Whose a repository is, as it stands in the state home and in `refs/branchtab/owner`. Both are hostile until parsed. */
 export const claimSchema = z.object({
   schema_version: z.literal(1),
   /** Random, of the state directory. */
   owner: z.string().regex(/^[0-9a-f]{32}$/),
   /** As its owner calls it, without credentials. */
-  repository: z.string().max(4096),
-  host: z.string().max(255),
-  state_directory: z.string().max(4096),
+  repository: shownText(4096),
+  host: shownText(255),
+  state_directory: shownText(4096),
   claimed_at: z.iso.datetime(),
 });
 export type Claim = z.infer<typeof claimSchema>;

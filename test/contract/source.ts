@@ -61,7 +61,7 @@ export function sourceContract(test: TestFn, setup: SourceSetup): void {
       schema_version: 1,
       owner: digit.repeat(32),
       repository: source.repository,
-      host: 'a "host" with\nlines',
+      host: 'a "host" of \'quotes\'',
       state_directory: '/srv/state',
       claimed_at: '2026-01-01T00:00:00.000Z',
     });
