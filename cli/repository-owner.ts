@@ -95,7 +95,8 @@ const longestPauseMs = 5000;
  * Pauses what the former owner runs on this machine, so that no job runs twice, whether its controller is there to do
  * so itself or not. What cannot be reached does not run, or is on another machine.
  */
-export async function pauseFormerOwner({repository, state_directory}: Claim, log: Log): Promise<void> {
+export async function pauseFormerOwner({repository, host, state_directory}: Claim, log: Log): Promise<void> {
+  if (host !== hostname()) return;
   const containers = join(state_directory, 'containers');
   const names = await readdir(containers).catch(() => []);
   for (const name of names.filter((each) => /^[0-9a-f]{24}$/.test(each))) {

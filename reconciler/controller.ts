@@ -159,6 +159,7 @@ export function createController(options: ControllerOptions): Controller {
   const previews = createPreviewUpkeep({
     leaseMs: options.policy.leaseMs,
     rulesOf,
+    isBlind: ({repository}) => watches.get(repository)?.status().error !== null,
     client: options.client,
     clock,
   });
@@ -515,7 +516,8 @@ export function createController(options: ControllerOptions): Controller {
     const container = observed.get(key)?.container;
     const record = records.get(key);
     if (container?.state !== 'running' || record === undefined) return;
-    if (guard.known(record.repository) !== null) return;
+    // What is not ours to change, or not watched any more, is not kept going either.
+    if (guard.known(record.repository) !== null || !watches.has(record.repository)) return;
     try {
       const runtime = await options.client(container).state({signal: shutdown.signal});
       const isDue = await previews.tend(record, {container, runtime}, {signal: shutdown.signal});

@@ -29,12 +29,15 @@ const longestRenewalMs = 3_600_000;
 export function createPreviewUpkeep({
   leaseMs,
   rulesOf,
+  isBlind,
   client,
   clock,
 }: {
   /** Of previews that need one; null for none. */
   leaseMs: number | null;
   rulesOf: (record: BranchRecord) => readonly EnvironmentRule[];
+  /** True while nobody can tell whether the branch was pushed: that it was not is no news then. */
+  isBlind: (record: BranchRecord) => boolean;
   client: (container: Container) => RuntimeClient;
   clock: Clock;
 }): PreviewUpkeep {
@@ -43,6 +46,14 @@ export function createPreviewUpkeep({
 
   const leaseMsOf = (record: BranchRecord) => (isKept(rulesOf(record), record) ? null : leaseMs);
   const limitsOf = (record: BranchRecord) => idleLimitsOf(rulesOf(record), record);
+  const pauseOf = (record: BranchRecord) => {
+    if (record.live) return null;
+    return isBlind(record) ? record.pause : pauseAt(record, limitsOf(record), clock.now());
+  };
+  const removalMs = (record: BranchRecord) => {
+    const stays = record.container_id !== null && record.trashed_at === null;
+    return stays && isBlind(record) ? null : idleRemovalMs(record, limitsOf(record));
+  };
 
   const isRenewalDue = ({key}: BranchRecord, durationMs: number) => {
     const sinceMs = clock.now() - (renewedMs.get(key) ?? -Infinity);
@@ -51,18 +62,16 @@ export function createPreviewUpkeep({
   };
 
   const isIdleDue = (record: BranchRecord) => {
-    const nowMs = clock.now();
-    const pause = pauseAt(record, limitsOf(record), nowMs);
-    if (pause?.reason !== record.pause?.reason) return true;
-    return record.trashed_at === null && nowMs >= (idleRemovalMs(record, limitsOf(record)) ?? Infinity);
+    if (pauseOf(record)?.reason !== record.pause?.reason) return true;
+    return record.trashed_at === null && clock.now() >= (removalMs(record) ?? Infinity);
   };
 
   return {
     leaseMsOf,
     pause(record) {
-      record.pause = record.live ? null : pauseAt(record, limitsOf(record), clock.now());
+      record.pause = pauseOf(record);
     },
-    removalMs: (record) => idleRemovalMs(record, limitsOf(record)),
+    removalMs,
     notice: (record) => idleNotice(record, limitsOf(record), clock.now()),
     async tend(record, {container, runtime: {lease}}, options) {
       const wanted = leaseMsOf(record);

@@ -13,6 +13,16 @@ const hourMs = 3_600_000;
 const leaseMs = 72 * hourMs;
 const {signal} = new AbortController();
 
+const idleRule: EnvironmentRule = {
+  place: 'environments[0]',
+  appliesTo: () => true,
+  keep: false,
+  run: null,
+  idle: {pauseAfterMs: hourMs, removeAfterMs: 2 * hourMs},
+  variables: {},
+  secrets: {},
+};
+
 /** A real runtime, and a controller's side whose clock the test moves. */
 async function setup(t: ExecutionContext, rules: readonly EnvironmentRule[] = []) {
   const directory = await mkdtemp(join(tmpdir(), 'bt-lease-'));
@@ -21,7 +31,13 @@ async function setup(t: ExecutionContext, rules: readonly EnvironmentRule[] = []
   await startRuntime(t, ['--control', `unix:${socketPath}`]);
   const client = createRuntimeClient({socketPath});
   const clock = new FakeClock('2026-01-01T00:00:00Z');
-  const upkeep = createPreviewUpkeep({leaseMs, rulesOf: () => rules, client: () => client, clock});
+  const upkeep = createPreviewUpkeep({
+    leaseMs,
+    rulesOf: () => rules,
+    isBlind: () => false,
+    client: () => client,
+    clock,
+  });
   const tend = async () =>
     upkeep.tend(recordWith(), {container: containerWith(), runtime: await client.state({signal})}, {signal});
   const expiresAt = async () => (await client.state({signal})).lease?.expires_at;
@@ -49,16 +65,7 @@ test('a lease is renewed every hour, and when the clock was set back', async (t)
 });
 
 test('a lease that should be another one, or none, is a matter of the plan', async (t) => {
-  const rule: EnvironmentRule = {
-    place: 'environments[0]',
-    appliesTo: () => true,
-    keep: true,
-    run: null,
-    idle: {pauseAfterMs: 1, removeAfterMs: null},
-    variables: {},
-    secrets: {},
-  };
-  const {upkeep, client, tend, expiresAt} = await setup(t, [rule]);
+  const {upkeep, client, tend, expiresAt} = await setup(t, [{...idleRule, keep: true}]);
   await client.setLease({duration_ms: leaseMs}, {signal});
   const before = await expiresAt();
   t.is(upkeep.leaseMsOf(recordWith()), null);
@@ -67,6 +74,33 @@ test('a lease that should be another one, or none, is a matter of the plan', asy
   const record = recordWith();
   upkeep.pause(record);
   t.is(record.pause, null, 'who is kept is never idle');
+});
+
+test('while a repository cannot be read, nobody says that nobody pushed', (t) => {
+  const clock = new FakeClock('2026-01-01T00:00:00Z');
+  let isBlind = true;
+  const upkeep = createPreviewUpkeep({
+    leaseMs,
+    rulesOf: () => [idleRule],
+    isBlind: () => isBlind,
+    client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
+    clock,
+  });
+  const record = recordWith();
+  clock.step(10 * hourMs);
+  upkeep.pause(record);
+  t.is(record.pause, null);
+  isBlind = false;
+  upkeep.pause(record);
+  t.is(record.pause?.reason, 'idle');
+  t.not(upkeep.removalMs(record), null);
+  isBlind = true;
+  t.is(upkeep.removalMs(record), null);
+  upkeep.pause(record);
+  t.is(record.pause?.reason, 'idle');
+  // What has gone stays where it is.
+  record.trashed_at = '2026-01-01T12:00:00.000Z';
+  t.not(upkeep.removalMs(record), null);
 });
 
 test('a runtime refuses a lease that makes no sense', async (t) => {
