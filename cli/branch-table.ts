@@ -35,7 +35,8 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
         stalled === undefined &&
         (ready === undefined ||
           ready.status === 'True' ||
-          ['progressing', 'trashed', 'first_contact'].includes(ready.reason))
+          // Of the latter two one line for each repository says it all.
+          ['progressing', 'trashed', 'first_contact', 'read_only'].includes(ready.reason))
       )
         return soon;
       const lines = (stalled?.issues ?? []).map(

@@ -186,15 +186,18 @@ async function startLocked({
     runUnasked: firstContact.runAll,
     clock,
   });
+  const provider = await openProvider(config, {stateDirectory, environment, log});
+  requireIsolation(config, sources, provider);
   if (!firstContact.runAll) {
-    const agreed = await firstContact.agree(await newRepositories(sources, {contacts, takeOver, log}));
+    const strangers = await contacts.strangers(await provider.list(), sources);
+    const unknown = sources.filter(({source}) => !strangers.has(source.repository));
+    const agreed = await firstContact.agree(await newRepositories(unknown, {contacts, takeOver, log}));
     if (!agreed) {
+      await provider.close();
       await Promise.all(sources.map(({source}) => source.close()));
       return null;
     }
   }
-  const provider = await openProvider(config, {stateDirectory, environment, log});
-  requireIsolation(config, sources, provider);
   for (const {ownership} of sources) {
     const replaced = (await ownership?.claim({takeOver})) ?? [];
     for (const former of replaced) await pauseFormerOwner(former, log);

@@ -711,7 +711,7 @@ export function createController(options: ControllerOptions): Controller {
       );
       await adopt(containers);
       for (const repository of held) {
-        await options.contacts.note(repository);
+        await options.contacts.meet(repository, []);
         guard.letGo(repository);
         void watches.get(repository)?.pass();
         for (const {key, live} of ofRepository(repository)) queue.add(key, {first: live});

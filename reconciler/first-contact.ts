@@ -24,8 +24,6 @@ export interface FirstContacts {
   ): Promise<ReadonlyMap<string, string>>;
   /** At a listing, with the branches that are new in it. At the first one, previews of a large repository are paused. */
   meet(repository: string, found: readonly BranchRecord[]): Promise<void>;
-  /** Durable when it resolves. */
-  note(repository: string): Promise<void>;
 }
 
 export function openFirstContacts({
@@ -64,7 +62,6 @@ export function openFirstContacts({
 
   return {
     isMet,
-    note,
     async strangers(containers, repositories) {
       const counts = new Map<string, number>();
       for (const {labels} of containers) {

@@ -40,6 +40,11 @@ test('300 branches that were there before start nothing: not unasked, and with a
   declined.type('no\r');
   t.is(await declined.exited, 1);
   t.regex(declined.stdout(), /Nothing was started/);
+  const interrupted = inTerminal();
+  await interrupted.untilOutput(/Type "yes" to go on: /);
+  interrupted.type('\u0003');
+  t.is(await interrupted.exited, 1);
+  t.regex(interrupted.stdout(), /Nothing was started/);
 
   const up = inTerminal();
   await up.untilOutput(/Type "yes" to go on: /);

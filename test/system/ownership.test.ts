@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {Branch} from '../../schemas/branch.ts';
 import {active, type ControllerWorld, createControllerWorld} from '../helpers/controller-world.ts';
-import {createGitWorld} from '../helpers/git-world.ts';
+import {createGitWorld, importBranches} from '../helpers/git-world.ts';
 
 const crontab = (command: string) => ({'.hoody/crontab': `0 3 1 1 * ${command}\n`});
 const because = (reason: string) => (branch: Branch) =>
@@ -156,8 +156,10 @@ test("a claim that cannot be understood is taken for somebody's", async (t) => {
 test('containers without records are left alone until they are adopted', async (t) => {
   t.timeout(120_000);
   const {world, repository} = await setup(t);
-  const flags = ['--repo', repository.path, '--branches', 'main,p'];
-  const first = await world.up(...flags);
+  const stale = Array.from({length: 6}, (_, index) => `stale/${index}`);
+  await importBranches(repository, stale, () => crontab('stale'));
+  const flags = ['--repo', repository.path];
+  const first = await world.up(...flags, '--branches', 'main,p');
   const commit = await repository.commit('p', crontab('one'));
   const before = await first.until('p', active(commit));
   await first.kill();
@@ -186,6 +188,9 @@ test('containers without records are left alone until they are adopted', async (
   t.is(adopted.stdout, 'Adopted 2 container(s).\n');
   const after = await controller.until('p', active(next));
   t.is(after.container?.id, before.container?.id);
+  // Branches that nothing ran for wait, as they would in a repository that is new.
+  const waiting = await controller.until('stale/0', because('first_contact'));
+  t.is(waiting.container, null);
   t.is((await world.run('adopt')).stdout, 'No container waits to be adopted.\n');
 });
 
