@@ -347,8 +347,17 @@ async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = report(error, {json, terminal});
   }
+  await Promise.all([written(process.stdout), written(process.stderr)]);
   // A closed event stream or a reader of stdout that went away must not keep a finished command alive.
   process.exit();
+}
+
+/** Resolves when a slow reader has taken everything, or is gone. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('error', () => resolve());
+    stream.end(() => resolve());
+  });
 }
 
 /** `npm start` and `npm run branchtab` change into the checkout; paths mean what they mean to the caller. */
