@@ -16,6 +16,7 @@ import {errors, json, refuseInvalid} from './controller-openapi.ts';
 import {errorResponse} from './errors.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
+const adoptedSchema = z.object({adopted: z.int()}).meta({id: 'Adopted'});
 const keyParameter = z.object({
   key: z.string().max(1024).meta({
     description: 'Key of a branch, or its name where only one branch has it.',
@@ -167,6 +168,17 @@ export function createControllerApp({
     }),
     async (c) =>
       c.json(await controller.release(c.req.valid('param').key, c.req.valid('query').job ?? null), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/v1/adopt',
+      responses: {
+        200: json(adoptedSchema, 'Containers whose records were lost belong to their branches again.'),
+        ...errors(401),
+      },
+    }),
+    async (c) => c.json({adopted: await controller.adopt()}, 200),
   );
   app.openapi(
     createRoute({

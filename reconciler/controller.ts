@@ -8,6 +8,7 @@ import type {ControlState} from '../schemas/control-state.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {RepositoryStatus} from '../schemas/repository.ts';
 import type {Run} from '../schemas/run.ts';
 import {createAdmission, type PreviewLimits} from './admission.ts';
 import {readCrontabs, type ScriptCheck, type ScriptImports} from './branch-files.ts';
@@ -15,23 +16,22 @@ import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
 import {bindingsOf, describeBinding, previewRunOf, resolveBindings} from './environments.ts';
+import type {FirstContacts} from './first-contact.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
 import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, withCrash} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {hasJob, heldLines, type PreviewRun} from './preview-holds.ts';
+import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RecordStore} from './record-store.ts';
-import {
-  openRepositoryWatch,
-  type RepositoryStatus,
-  type RepositoryWatch,
-  type WatchedRepository,
-} from './repository-watch.ts';
+import {openRepositoryWatch, type RepositoryWatch, type WatchedRepository} from './repository-watch.ts';
 import type {RunArchive} from './run-archive.ts';
 import type {RuntimeClient} from './runtime-client.ts';
+import {standDown} from './stand-down.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
+import {createWriteGuard} from './write-guard.ts';
 
 export interface ControllerOptions {
   readonly repositories: readonly WatchedRepository[];
@@ -39,6 +39,7 @@ export interface ControllerOptions {
   readonly provider: ContainerProvider | null;
   readonly records: RecordStore;
   readonly archive: RunArchive;
+  readonly contacts: FirstContacts;
   readonly client: (container: Container) => RuntimeClient;
   readonly checkScript: ScriptCheck;
   readonly scriptImports: ScriptImports;
@@ -78,8 +79,13 @@ export interface Controller {
   reconcileAll(options: {confirmDeletions: boolean}): string;
   /** Takes a branch's container out of the trash. */
   restore(keyOrName: string): Promise<Branch>;
-  /** Lets held jobs of a preview run: one by its name or rule, or all of them. Throws ENTRY_NOT_FOUND. */
+  /**
+   * Lets a preview run that is paused; of one that is not, held jobs: one by its name or rule, or all of them. Throws
+   * ENTRY_NOT_FOUND, BRANCH_PAUSED where one job is asked for and all are paused.
+   */
   release(keyOrName: string, job: string | null): Promise<Branch>;
+  /** Takes over containers of repositories that it has no state of; answers how many. */
+  adopt(): Promise<number>;
   /** Removes a branch that git has lost, its container and its data, live or not. Throws BRANCH_PRESENT. */
   forget(keyOrName: string): Promise<void>;
   /** What the configuration gives to a branch: names and sources, no values. */
@@ -149,6 +155,32 @@ export function createController(options: ControllerOptions): Controller {
     room: options.room,
   });
 
+  const rulesOf = ({repository}: BranchRecord) => watches.get(repository)?.environments ?? [];
+  const previews = createPreviewUpkeep({
+    leaseMs: options.policy.leaseMs,
+    rulesOf,
+    isBlind: ({repository}) => watches.get(repository)?.status().error !== null,
+    client: options.client,
+    clock,
+  });
+
+  const ofRepository = (repository: string) =>
+    [...records.all()].filter((record) => record.repository === repository);
+
+  const guard = createWriteGuard({
+    repositories: options.repositories,
+    clock,
+    onLost(repository) {
+      log.error('a repository belongs to another controller; what runs of it here is paused', {repository});
+      const ours = ofRepository(repository);
+      const containers = ours.flatMap(({key}) => observedOf(key).container ?? []);
+      const running = containers.filter(({state}) => state === 'running');
+      void standDown(running, {client: options.client, log, signal: shutdown.signal}).then(() => {
+        for (const {key} of ours) queue.add(key);
+      });
+    },
+  });
+
   const observedOf = (key: string): Observed => {
     const known = observed.get(key);
     if (known !== undefined) return known;
@@ -174,7 +206,7 @@ export function createController(options: ControllerOptions): Controller {
       provider: provider?.name ?? 'none',
       level: provider?.level ?? 'none',
     };
-    return branchView(record, {container, schedule: runtime?.schedule.state ?? null, phase}, context);
+    return branchView(record, {container, runtime, phase}, {...context, idleNotice: previews.notice(record)});
   };
 
   const find = (keyOrName: string): BranchRecord => {
@@ -209,6 +241,7 @@ export function createController(options: ControllerOptions): Controller {
     const request = requests.get(key) ?? null;
     const signal = AbortSignal.any([queueSignal, shutdown.signal, AbortSignal.timeout(longestReconcileMs)]);
     const revision = record.revision;
+    previews.pause(record);
     try {
       const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider), signal);
       const state = observedOf(key);
@@ -254,7 +287,9 @@ export function createController(options: ControllerOptions): Controller {
     maxBlobBytes,
     checkScript: options.checkScript,
     scriptImports: options.scriptImports,
-    policy: options.policy,
+    policy: {...options.policy, leaseMs: previews.leaseMsOf(record)},
+    removalMs: previews.removalMs,
+    obstacle: () => guard.obstacle(record.repository),
     admit: admission.admit,
     environmentOf: async (branch, files, signal) => ({
       ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
@@ -269,7 +304,7 @@ export function createController(options: ControllerOptions): Controller {
   });
 
   const runOf = (record: BranchRecord): PreviewRun =>
-    previewRunOf(watches.get(record.repository)?.environments ?? [], record, options.previewRun);
+    previewRunOf(rulesOf(record), record, options.previewRun);
 
   const heldLinesOf = async (
     record: BranchRecord,
@@ -329,7 +364,7 @@ export function createController(options: ControllerOptions): Controller {
     request: string | null,
   ) => {
     const nowMs = clock.now();
-    record.plan = [];
+    record.plan = result.kind === 'read_only' ? [...result.plan] : [];
     record.conditions = conditions(result, record.conditions, nowMs);
     record.handled_request = request ?? record.handled_request;
     // Once for each commit: what is healed later says nothing about how fast the commit was.
@@ -459,13 +494,16 @@ export function createController(options: ControllerOptions): Controller {
     else queue.addAfter(key, retryDelayMs(state.crashes.count, options.random()));
   };
 
+  /** Often enough that no lease runs out between two looks. */
+  const sweepIntervalMs = Math.min(options.driftIntervalMs, (options.policy.leaseMs ?? Infinity) / 4);
+
   /** The safety net under the event streams: one cheap question to every running container, spread over the interval. */
   const sweep = async (): Promise<void> => {
     while (!shutdown.signal.aborted) {
       const keys = [...observed]
         .filter(([, {container}]) => container?.state === 'running')
         .map(([key]) => key);
-      const intervalMs = jitter(options.driftIntervalMs, options.random());
+      const intervalMs = jitter(sweepIntervalMs, options.random());
       if (keys.length === 0) await clock.sleep(intervalMs, {signal: shutdown.signal});
       for (const key of keys) {
         await clock.sleep(intervalMs / keys.length, {signal: shutdown.signal});
@@ -478,9 +516,12 @@ export function createController(options: ControllerOptions): Controller {
     const container = observed.get(key)?.container;
     const record = records.get(key);
     if (container?.state !== 'running' || record === undefined) return;
+    // What is not ours to change, or not watched any more, is not kept going either.
+    if (guard.known(record.repository) !== null || !watches.has(record.repository)) return;
     try {
       const runtime = await options.client(container).state({signal: shutdown.signal});
-      if (hasDrifted(record, runtime)) queue.add(key);
+      const isDue = await previews.tend(record, {container, runtime}, {signal: shutdown.signal});
+      if (isDue || hasDrifted(record, runtime)) queue.add(key);
     } catch {
       // Whatever keeps it from answering, a full look finds out and reports it.
       queue.add(key);
@@ -523,7 +564,10 @@ export function createController(options: ControllerOptions): Controller {
 
   const start = async (): Promise<void> => {
     if (provider !== null) {
-      await adopt(await provider.list());
+      const containers = await provider.list();
+      const strangers = await options.contacts.strangers(containers, options.repositories);
+      for (const [repository, why] of strangers) guard.hold(repository, why);
+      await adopt(containers.filter(({labels}) => !strangers.has(labels[labelNames.repository] ?? '')));
       stopWatchingContainers = provider.watch(({id}) => onContainerExit(id));
     }
     for (const repository of options.repositories) {
@@ -535,6 +579,10 @@ export function createController(options: ControllerOptions): Controller {
         random: options.random,
         intervalMs: repository.source.kind === 'local' ? options.pollIntervalMs : options.fetchIntervalMs,
         signal: shutdown.signal,
+        async onFound(found) {
+          const name = repository.source.repository;
+          if ((await guard.obstacle(name)) === null) await options.contacts.meet(name, found);
+        },
         onLeaving: async (leaving) => {
           const late = clock.sleep(longestFarewellMs, {signal: shutdown.signal}).catch(() => {
             // The controller stops.
@@ -570,6 +618,9 @@ export function createController(options: ControllerOptions): Controller {
       if (container !== null || !settled(record)) queue.add(record.key, {first: record.live});
     }
     for (const watch of watches.values()) watch.run();
+    void guard.watch({signal: shutdown.signal}).catch(() => {
+      // It sleeps on the shutdown signal too.
+    });
     void sweep().catch(() => {
       // The sweep sleeps on the shutdown signal: this is its ordinary end.
     });
@@ -588,7 +639,14 @@ export function createController(options: ControllerOptions): Controller {
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),
     branch: (keyOrName) => view(find(keyOrName)),
-    repositories: () => [...watches.values()].map((watch) => watch.status()),
+    repositories: () =>
+      [...watches].map(([repository, watch]) => ({
+        ...watch.status(),
+        read_only: guard.known(repository),
+        waiting: ofRepository(repository).filter(
+          ({pause, missing}) => pause?.reason === 'first_contact' && missing === null,
+        ).length,
+      })),
     reconcile(keyOrName) {
       const {key, repository} = find(keyOrName);
       const id = crypto.randomUUID();
@@ -613,6 +671,13 @@ export function createController(options: ControllerOptions): Controller {
     },
     async release(keyOrName, job) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
+      if (job !== null && record.pause !== null) {
+        throw new AppError(
+          'BRANCH_PAUSED',
+          `All of ${record.branch} is paused, not one job of it; let it run with: branchtab release ${record.branch}`,
+        );
+      }
       const {revision} = record;
       const watch = watches.get(record.repository);
       if (job !== null) {
@@ -626,17 +691,36 @@ export function createController(options: ControllerOptions): Controller {
           );
       }
       const {all, jobs} = record.released;
-      record.released = {
-        all: all || job === null,
-        jobs: job === null || jobs.includes(job) ? jobs : [...jobs, job],
-      };
+      // The end of a pause says nothing about the lines that a policy holds besides.
+      if (record.pause === null)
+        record.released = {
+          all: all || job === null,
+          jobs: job === null || jobs.includes(job) ? jobs : [...jobs, job],
+        };
+      record.pause = null;
+      record.released_at = new Date(clock.now()).toISOString();
       await records.save(record);
       queue.add(record.key, {first: true});
       await queue.settled([record.key]);
       return view(record);
     },
+    async adopt() {
+      const held = guard.held();
+      const containers = ((await provider?.list()) ?? []).filter(({labels}) =>
+        held.includes(labels[labelNames.repository] ?? ''),
+      );
+      await adopt(containers);
+      for (const repository of held) {
+        await options.contacts.meet(repository, []);
+        guard.letGo(repository);
+        void watches.get(repository)?.pass();
+        for (const {key, live} of ofRepository(repository)) queue.add(key, {first: live});
+      }
+      return containers.length;
+    },
     async forget(keyOrName) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
       if (provider === null || record.missing === null || !watches.has(record.repository)) {
         throw new AppError(
           'BRANCH_PRESENT',
@@ -655,10 +739,11 @@ export function createController(options: ControllerOptions): Controller {
     },
     environment(keyOrName) {
       const record = find(keyOrName);
-      return bindingsOf(watches.get(record.repository)?.environments ?? [], record).map(describeBinding);
+      return bindingsOf(rulesOf(record), record).map(describeBinding);
     },
     async restore(keyOrName) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
       if (provider === null || record.trashed_at === null || record.container_id === null) {
         throw new AppError(
           'NOTHING_TO_RESTORE',
@@ -667,7 +752,10 @@ export function createController(options: ControllerOptions): Controller {
       }
       await provider.label(record.container_id, {[labelNames.trashedAt]: null});
       record.trashed_at = null;
-      record.restored = true;
+      // Where git has the branch it is wanted again; else it waits for it.
+      record.restored = record.missing !== null;
+      record.pause = null;
+      record.released_at = new Date(clock.now()).toISOString();
       await provider.start(record.container_id);
       await records.save(record);
       queue.add(record.key, {first: true});
@@ -726,7 +814,14 @@ function historyEntry(
   nowMs: number,
 ): Reconciliation | null {
   if (taken.length === 0 && result.kind !== 'invalid') return null;
-  const outcomes = {synced: 'applied', invalid: 'stalled', missing: 'paused', failed: 'failed'} as const;
+  const outcomes = {
+    synced: 'applied',
+    invalid: 'stalled',
+    missing: 'paused',
+    paused: 'paused',
+    read_only: 'failed',
+    failed: 'failed',
+  } as const;
   const trashed = taken.some(({kind}) => kind === 'trash_container');
   const outcome = trashed ? 'trashed' : outcomes[result.kind];
   const message =

@@ -2,6 +2,7 @@ import {shortestSecretLength} from '../runtime/platform/secret-mask.ts';
 import type {SecretSource} from '../schemas/config.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {IdleLimits} from './idle.ts';
 import type {PreviewRun} from './preview-holds.ts';
 
 /** One item of `environments` in the operator's configuration. */
@@ -13,6 +14,8 @@ export interface EnvironmentRule {
   readonly keep: boolean;
   /** What previews among these branches run; null leaves it to other rules. */
   readonly run: PreviewRun | null;
+  /** 0 for never; null leaves it to other rules. */
+  readonly idle: IdleLimits;
   readonly variables: Readonly<Record<string, string>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
 }
@@ -46,6 +49,27 @@ export function previewRunOf(
 ): PreviewRun {
   if (live) return 'all';
   return rules.findLast(({run, appliesTo}) => run !== null && appliesTo(branch, live))?.run ?? otherwise;
+}
+
+/** True where a branch is long-lived: it neither ends by itself nor needs a lease. */
+export function isKept(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+): boolean {
+  return live || rules.some(({keep, appliesTo}) => keep && appliesTo(branch, live));
+}
+
+/** How long a branch may go without a push; of several rules the last one with a say counts. */
+export function idleLimitsOf(
+  rules: readonly EnvironmentRule[],
+  branch: {branch: string; live: boolean},
+): IdleLimits {
+  if (isKept(rules, branch)) return {pauseAfterMs: null, removeAfterMs: null};
+  const lastOf = (limit: keyof IdleLimits) =>
+    rules.findLast((rule) => rule.idle[limit] !== null && rule.appliesTo(branch.branch, branch.live))?.idle[
+      limit
+    ] || null;
+  return {pauseAfterMs: lastOf('pauseAfterMs'), removeAfterMs: lastOf('removeAfterMs')};
 }
 
 /** The values themselves. Throws SECRET_UNAVAILABLE with the name and the source, never with a value. */

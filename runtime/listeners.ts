@@ -121,6 +121,7 @@ function controlPort({control, cron, exec, workspace}: Services): ControlPort {
     api_version: CONTROL_API_VERSION,
     runtime_version: packageJson.version,
     schedule: control.schedule(),
+    lease: control.lease(),
     environment: {revision: control.environment().revision, digest: control.environmentDigest()},
     workspace: {tree: workspace.tree()},
     deployment: {digest: exec.digest(), commit: exec.commit()},
@@ -128,10 +129,8 @@ function controlPort({control, cron, exec, workspace}: Services): ControlPort {
   });
   return {
     state,
-    async setSchedule(change) {
-      await control.setSchedule(change);
-      cron.setScheduleState(change.state);
-    },
+    setSchedule: (change) => control.setSchedule(change),
+    setLease: (change) => control.setLease(change),
     setEnvironment: (change) => control.setEnvironment(change),
     applyChangeSet: (body) => workspace.apply(body),
     stopJobs: (options) => cron.stop(options),

@@ -75,7 +75,7 @@ async function serve(flags: RuntimeFlags): Promise<void> {
   const [kits] = servers;
   kitUrl = kits.url.startsWith('http:') ? kits.url : null;
   variablesOf.forget();
-  services.cron.setScheduleState(services.control.schedule().state);
+  services.cron.setScheduleState(services.control.gate());
   services.cron.start({reboot: await isNewBoot(flags)});
   stopOnSignal(flags, services, {servers, pipe, lock, log});
   releaseMemoryWhenQuiet(services, noteActivity);

@@ -52,6 +52,8 @@ export async function openServices(
   const control = await openControl({
     directory: join(flags.data, 'control'),
     initial: flags.controlSocket === null ? 'running' : 'held',
+    clock,
+    log,
   });
   const maskOf = rememberLast((secrets: Readonly<Record<string, string>>) =>
     createSecretMask(Object.values(secrets)),
@@ -82,6 +84,9 @@ export async function openServices(
       },
       host: flags.container ?? 'localhost',
     },
+  });
+  control.on(({type}) => {
+    if (type === 'schedule_changed') cron.setScheduleState(control.gate());
   });
   let storage: Promise<StorageService> | null = null;
   return {
@@ -118,7 +123,7 @@ export async function openServices(
       environment,
       clock,
       log,
-      isScheduleOpen: () => control.schedule().state === 'running',
+      isScheduleOpen: () => control.gate() === 'running',
       idleMs: flags.execIdleMs,
       warm: flags.execWarm,
       maxResidentBytes: flags.execMemoryBytes,

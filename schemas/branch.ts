@@ -62,6 +62,7 @@ export const branchSchema = z
     revision: z.string().nullable().meta({description: 'Newest commit that was seen.'}),
     observed_revision: z.string().nullable().meta({description: 'Commit that is applied.'}),
     conditions: z.array(conditionSchema),
+    notices: z.array(z.string()).meta({description: 'What will happen to it soon unless somebody acts.'}),
     container: containerViewSchema.nullable(),
     next_run: nextRunSchema.nullable(),
     last_run: lastRunSchema.nullable(),

@@ -250,6 +250,13 @@ export const errorCatalogue = {
   NAME_TAKEN: {status: 409, retryable: false, meaning: 'Another container has this name.'},
   CONTAINER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container does not answer right now.'},
   SNAPSHOT_NOT_FOUND: {status: 404, retryable: false, meaning: 'No snapshot with this name exists.'},
+  READ_ONLY: {status: 409, retryable: false, meaning: 'The repository belongs to another controller.'},
+  CONFIRMATION_NEEDED: {
+    status: 409,
+    retryable: false,
+    meaning: 'A person must agree first, at a terminal or with --yes.',
+  },
+  BRANCH_PAUSED: {status: 409, retryable: false, meaning: 'The branch is paused as a whole.'},
   BRANCH_PRESENT: {status: 409, retryable: false, meaning: 'The branch is still in its repository.'},
   LIMIT_REACHED: {status: 409, retryable: false, meaning: 'A limit of the operator does not allow one more.'},
   HOST_FULL: {status: 503, retryable: true, meaning: 'The host has too little disk or memory left.'},

@@ -43,8 +43,16 @@ export async function status(
   return branches.every(isReady) ? exitCodes.ok : exitCodes.notReady;
 }
 
-/** A branch in the trash, or one that is merged, is where it should be. */
+/** A branch in the trash, or one that is merged or waits for somebody who wants it, is where it should be. */
 export function isReady(branch: Branch): boolean {
   const ready = branch.conditions.find(({type}) => type === 'Ready');
-  return ready?.status === 'True' || ready?.reason === 'trashed' || ready?.reason === 'merged';
+  return ready?.status === 'True' || settledReasons.has(ready?.reason ?? '');
 }
+
+const settledReasons: ReadonlySet<string> = new Set([
+  'trashed',
+  'merged',
+  'first_contact',
+  'idle',
+  'idle_removed',
+]);

@@ -1,5 +1,5 @@
 import {join} from 'node:path';
-import {type ContainerSettings, heldLine, type ScheduleState} from '../../schemas/control.ts';
+import {type ContainerSettings, heldLine, type ScheduleGate} from '../../schemas/control.ts';
 import type {ControlEvent, ControlState, LastRun} from '../../schemas/control-state.ts';
 import type {
   CreateEntry,
@@ -133,7 +133,7 @@ export interface CronService {
   /** After `stop`: closes the records; the service cannot be used any more. */
   close(): void;
   /** `held` until it is called. Nothing of it is stored here. */
-  setScheduleState(state: ScheduleState): void;
+  setScheduleState(state: ScheduleGate): void;
   summary(): Pick<ControlState, 'crontabs' | 'running_jobs' | 'next_run' | 'last_run'>;
   /** In the text form of Prometheus. */
   metrics(): string;

@@ -1,11 +1,18 @@
 import test from 'ava';
-import {bindingsOf, type EnvironmentRule, resolveBindings} from '../../reconciler/environments.ts';
+import {
+  bindingsOf,
+  type EnvironmentRule,
+  idleLimitsOf,
+  isKept,
+  resolveBindings,
+} from '../../reconciler/environments.ts';
 
 const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule => ({
   place,
   appliesTo: () => true,
   keep: false,
   run: null,
+  idle: {pauseAfterMs: null, removeAfterMs: null},
   variables: {},
   secrets: {},
   ...given,
@@ -57,4 +64,30 @@ test('a secret too short to be masked is refused without being shown', async (t)
     {code: 'SECRET_UNAVAILABLE', message: /fewer than 6/},
   );
   t.notRegex(error?.message ?? '', /zq9x/);
+});
+
+test('of several idle limits the last one that says something counts, each for itself', (t) => {
+  const rules = [
+    rule('environments[0]', {idle: {pauseAfterMs: 14, removeAfterMs: 28}}),
+    rule('environments[1]', {idle: {pauseAfterMs: 7, removeAfterMs: null}}),
+    rule('environments[2]', {
+      appliesTo: (branch) => branch === 'long',
+      idle: {pauseAfterMs: 0, removeAfterMs: 0},
+    }),
+  ];
+  t.deepEqual(idleLimitsOf(rules, {branch: 'p', live: false}), {pauseAfterMs: 7, removeAfterMs: 28});
+  t.deepEqual(idleLimitsOf(rules, {branch: 'long', live: false}), {pauseAfterMs: null, removeAfterMs: null});
+});
+
+test('live and kept branches have no idle limits', (t) => {
+  const rules = [
+    rule('environments[0]', {idle: {pauseAfterMs: 14, removeAfterMs: 28}}),
+    rule('environments[1]', {appliesTo: (branch) => branch === 'staging', keep: true}),
+  ];
+  const never = {pauseAfterMs: null, removeAfterMs: null};
+  t.deepEqual(idleLimitsOf(rules, {branch: 'main', live: true}), never);
+  t.deepEqual(idleLimitsOf(rules, {branch: 'staging', live: false}), never);
+  t.true(isKept(rules, {branch: 'main', live: true}));
+  t.true(isKept(rules, {branch: 'staging', live: false}));
+  t.false(isKept(rules, {branch: 'p', live: false}));
 });
