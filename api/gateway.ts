@@ -42,7 +42,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       const socketPath = options.socketOf(address.container);
       if (socketPath === null) throw noSuchContainer();
       if (kit === 'pipe') refuseOldReceiver(incoming, path);
-      forward({incoming, outgoing, socketPath, path, kit}, options);
+      const prefix = address.byHost ? '' : `/c/${address.container}/${kit}`;
+      forward({incoming, outgoing, socketPath, path, kit, prefix}, options);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       refuse(outgoing, error);
@@ -78,9 +79,14 @@ interface Exchange {
   readonly socketPath: string;
   readonly path: string;
   readonly kit: Kit;
+  /** What was taken off the target; empty on the host of a kit. */
+  readonly prefix: string;
 }
 
-function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options: GatewayOptions): void {
+function forward(
+  {incoming, outgoing, socketPath, path, kit, prefix}: Exchange,
+  options: GatewayOptions,
+): void {
   relay({
     incoming,
     outgoing,
@@ -92,6 +98,7 @@ function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options:
       kit,
       'X-Forwarded-For',
       incoming.socket.remoteAddress ?? '',
+      ...(prefix === '' ? [] : ['X-Forwarded-Prefix', prefix]),
     ],
     responseHeaders,
     answersEarly: kit === 'pipe',

@@ -7,7 +7,7 @@ export type PipePath =
   | {readonly kind: 'name'; readonly name: string}
   | {readonly kind: 'page'; readonly page: PipePage; readonly path: string};
 
-const prefix = '/api/v1/pipe';
+export const kitPrefix = '/api/v1/pipe';
 const maxNameLength = 1024;
 
 /** Control characters and backslashes, also where they are percent-encoded. */
@@ -20,12 +20,12 @@ const forbidden = /[\u0000-\u001f\u007f\\]|%(?:[01][0-9a-f]|7f|5c)/i;
  * or PIPE_NAME_TOO_LONG.
  */
 export function readPipePath(sent: string): PipePath {
-  const isPrefixed = sent === prefix || sent.startsWith(`${prefix}/`);
-  const path = isPrefixed ? sent.slice(prefix.length) || '/' : sent;
+  const isPrefixed = hasKitPrefix(sent);
+  const path = isPrefixed ? sent.slice(kitPrefix.length) || '/' : sent;
   const page = pageOf(path);
   if (page === 'health' || page === 'metrics') {
     if (isPrefixed) return {kind: 'page', page, path};
-    throw new AppError('NOT_FOUND', `'/${page}' is not a valid path. Use '${prefix}/${page}'.`);
+    throw new AppError('NOT_FOUND', `'/${page}' is not a valid path. Use '${kitPrefix}/${page}'.`);
   }
   if (page !== null) return {kind: 'page', page, path};
   const name = path.slice(1);
@@ -34,6 +34,10 @@ export function readPipePath(sent: string): PipePath {
   if (forbidden.test(name))
     throw new AppError('PIPE_NAME_INVALID', 'A path holds no control characters and no backslashes.');
   return {kind: 'name', name: name.replace(/%[0-9a-f]{2}/gi, (code) => decoded(code.toUpperCase()))};
+}
+
+export function hasKitPrefix(path: string): boolean {
+  return path === kitPrefix || path.startsWith(`${kitPrefix}/`);
 }
 
 function decoded(code: string): string {
