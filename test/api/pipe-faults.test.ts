@@ -30,16 +30,30 @@ async function streaming(url: string, name: string, n: number) {
   return {sender, receivers};
 }
 
-onBoth('a receiver that leaves before the start frees its place at once', async (t, url) => {
-  const gone = await RawClient.open(url, 'GET', '/x?n=2');
-  await untilStatus(url, '/x', ({activeReceivers}) => activeReceivers === 1);
-  gone.leave();
-  await untilStatus(url, '/x', ({state}) => state === 'idle');
-  const {sender, receivers} = await streaming(url, 'x', 2);
-  sender.endChunks();
-  await sender.until('Transfer complete.');
-  t.is(receivers.length, 2);
-});
+onBoth(
+  'a receiver that leaves before the start frees its place at once, and all are told',
+  async (t, url) => {
+    const gone = await RawClient.open(url, 'GET', '/x?n=2');
+    await untilStatus(url, '/x', ({activeReceivers}) => activeReceivers === 1);
+    gone.leave();
+    await untilStatus(url, '/x', ({state}) => state === 'idle');
+    const lonely = await RawClient.open(url, 'PUT', '/x?n=2', chunked);
+    await lonely.until('Waiting for 2');
+    const spectator = await RawClient.open(url, 'GET', '/x?progress');
+    const other = await RawClient.open(url, 'GET', '/x?n=2');
+    await lonely.until('[INFO] A receiver was connected (1 of 2).\n');
+    await spectator.until('"activeReceivers":1');
+    other.leave();
+    await lonely.until('[INFO] A receiver disconnected.\n');
+    await spectator.until('"hasSender":true,"activeReceivers":0');
+    lonely.leave();
+    await untilStatus(url, '/x', ({state}) => state === 'idle');
+    const {sender, receivers} = await streaming(url, 'x', 2);
+    sender.endChunks();
+    await sender.until('Transfer complete.');
+    t.is(receivers.length, 2);
+  },
+);
 
 for (const n of [2, 8]) {
   onBoth(`one of ${n} receivers leaves, and the others get everything`, async (t, url) => {

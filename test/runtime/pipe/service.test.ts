@@ -288,6 +288,20 @@ test('S81: a receiver waits 300 s for a sender and is told 408', async (t) => {
   t.is(pipe.status('x', null, null).state, 'idle');
 });
 
+test('a sender reads that a receiver has left while it waits, and which one', async (t) => {
+  const {clock, receiver, sender} = setup();
+  const early = receiver(of(3), 'ada');
+  const from = sender(of(3));
+  receiver({...of(3), waitMs: 1000}, 'bob');
+  early.place.left();
+  await clock.advance(1100);
+  t.deepEqual(from.log.slice(-3), [
+    'A receiver was connected (2 of 3).',
+    'A receiver disconnected.',
+    'A receiver disconnected.',
+  ]);
+});
+
 test('a key keeps others from the name, from its progress and from its status', (t) => {
   const {pipe, receiver, sender} = setup();
   receiver({key: 'secret'});
