@@ -9,7 +9,7 @@ import {createPipeAnswers} from './pipe-answers.ts';
 import {preflightFields} from './pipe-cors.ts';
 import {boundaryOf, receivedFields} from './pipe-headers.ts';
 import type {WatchPage} from './pipe-pages.ts';
-import {hasKitPrefix, kitPrefix, type PipePage, readPipePath} from './pipe-path.ts';
+import {hasKitPrefix, kitPrefix, type PipePath, readPipePath} from './pipe-path.ts';
 import {streamProgress} from './pipe-progress.ts';
 import {
   readFlag,
@@ -63,9 +63,10 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
     }
     const place = readPipePath(path);
     if (place.kind === 'page') {
-      page(exchange, place.page, place.path, query).catch((error: unknown) => fail(exchange, error));
+      page(exchange, place, query).catch((error: unknown) => fail(exchange, error));
       return;
     }
+    if (readFlag(query, 'ws')) refuseWebsocket(exchange.head.fields, query);
     if (method === 'POST' || method === 'PUT')
       send(exchange, place.name, query).catch((error: unknown) => fail(exchange, error));
     else if (method === 'GET') get(exchange, place.name, query);
@@ -75,8 +76,7 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
 
   async function page(
     exchange: Exchange,
-    name: PipePage,
-    path: string,
+    {page: name, path, isPrefixed}: Extract<PipePath, {kind: 'page'}>,
     query: URLSearchParams,
   ): Promise<void> {
     const {method, fields} = exchange.head;
@@ -88,6 +88,8 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
         `Cannot send to the reserved path '${path}'. (e.g. '/mypath123')`,
       );
     }
+    if ((name === 'health' || name === 'metrics') && !isPrefixed)
+      throw new AppError('NOT_FOUND', `'/${name}' is not a valid path. Use '${kitPrefix}/${name}'.`);
     if (name === 'health') {
       const facts = {...(await health()), service: 'hoody-pipe', userAgent: fields.get('user-agent') ?? null};
       answers.whole(exchange, JSON.stringify(facts), [['Content-Type', 'application/json']]);
@@ -133,8 +135,6 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
       status(exchange, name, query);
       return;
     }
-    if (readFlag(query, 'ws'))
-      throw new AppError('PIPE_UPGRADE_REQUIRED', 'Websockets are not served here. Use GET and POST.');
     const accept = fields.get('accept') ?? '';
     const wantsPage = accept.includes('text/html');
     const page = watchPages.find((each) => readFlag(query, each));
@@ -221,6 +221,16 @@ function refuseUnsendable({head: {fields, method}}: Exchange): void {
     `Content-Range is not supported in ${method}: a pipe has no positions.`,
   );
 }
+
+/** Relaying websockets is the one part of the public API that is not here. */
+function refuseWebsocket(fields: ReadonlyMap<string, string>, query: URLSearchParams): never {
+  if (readFlag(query, 'live')) throw new AppError('PIPE_PARAMETER_INVALID', liveWithWebsocket);
+  if (/\bwebsocket\b/i.test(fields.get('upgrade') ?? '')) throw new AppError('NOT_IMPLEMENTED', noWebsockets);
+  throw new AppError('PIPE_UPGRADE_REQUIRED', `ws is for websockets, and this is none. ${noWebsockets}`);
+}
+
+const liveWithWebsocket = 'live cannot be used together with ws.';
+const noWebsockets = 'Websockets are not relayed here: send with PUT or POST, and receive with GET.';
 
 /** A script of the pipe's origin that outlives its page would see every later transfer. */
 function refuseServiceWorker(fields: ReadonlyMap<string, string>): void {

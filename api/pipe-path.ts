@@ -5,7 +5,7 @@ export type PipePage = 'send' | 'noscript' | 'help' | 'favicon.ico' | 'robots.tx
 /** What a path of the pipe kit stands for. */
 export type PipePath =
   | {readonly kind: 'name'; readonly name: string}
-  | {readonly kind: 'page'; readonly page: PipePage; readonly path: string};
+  | {readonly kind: 'page'; readonly page: PipePage; readonly path: string; readonly isPrefixed: boolean};
 
 export const kitPrefix = '/api/v1/pipe';
 const maxNameLength = 1024;
@@ -16,18 +16,14 @@ const forbidden = /[\u0000-\u001f\u007f\\]|%(?:[01][0-9a-f]|7f|5c)/i;
 
 /**
  * Reads a path as it was sent, with or without the prefix of the kit. In a name `%2F` is a slash, since the public
- * client sends it; other escapes stay and differ from what they stand for. Throws NOT_FOUND, PIPE_NAME_INVALID
- * or PIPE_NAME_TOO_LONG.
+ * client sends it; other escapes stay and differ from what they stand for. Throws PIPE_NAME_INVALID or
+ * PIPE_NAME_TOO_LONG.
  */
 export function readPipePath(sent: string): PipePath {
   const isPrefixed = hasKitPrefix(sent);
   const path = isPrefixed ? sent.slice(kitPrefix.length) || '/' : sent;
   const page = pageOf(path);
-  if (page === 'health' || page === 'metrics') {
-    if (isPrefixed) return {kind: 'page', page, path};
-    throw new AppError('NOT_FOUND', `'/${page}' is not a valid path. Use '${kitPrefix}/${page}'.`);
-  }
-  if (page !== null) return {kind: 'page', page, path};
+  if (page !== null) return {kind: 'page', page, path, isPrefixed};
   const name = path.slice(1);
   if (name.length > maxNameLength)
     throw new AppError('PIPE_NAME_TOO_LONG', `Path too long (max ${maxNameLength} characters).`);

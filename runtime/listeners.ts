@@ -100,17 +100,19 @@ export async function listen(
     fallbackPort: flags.fallbackPort,
     intercept: (incoming, outgoing) =>
       guard?.intercept(incoming, outgoing) === true ||
-      openPipes(incoming, outgoing) ||
+      openPipes.intercept(incoming, outgoing) ||
       openCalls.intercept(incoming, outgoing),
     upgrade(incoming, socket) {
-      if (guard?.upgrade(incoming, socket) !== true) openCalls.upgrade(incoming, socket);
+      if (guard?.upgrade(incoming, socket) === true || openPipes.upgrade(incoming, socket)) return;
+      openCalls.upgrade(incoming, socket);
     },
   });
   if (controlSocket === null) return [kits];
   const ownCalls = callFront(true);
   const ownPipes = pipeFront(true);
   const control = await serveHttp({kind: 'unix', path: controlSocket}, app(true).fetch, {
-    intercept: (incoming, outgoing) => ownPipes(incoming, outgoing) || ownCalls.intercept(incoming, outgoing),
+    intercept: (incoming, outgoing) =>
+      ownPipes.intercept(incoming, outgoing) || ownCalls.intercept(incoming, outgoing),
     upgrade: ownCalls.upgrade,
   });
   return [kits, control];

@@ -48,7 +48,10 @@ export async function createPipeWorld(
   const server = await serveHttp(
     {kind: 'tcp', host: '127.0.0.1', port: 0},
     async () => new Response('no pipe', {status: 404}),
-    {intercept: front},
+    {
+      intercept: front.intercept,
+      upgrade: (incoming, socket) => void front.upgrade(incoming, socket),
+    },
   );
   t.teardown(async () => {
     await kit.stop({graceMs: 0});
@@ -79,7 +82,7 @@ export async function createPipeGateway(t: Teardown, {socketPath}: PipeWorld): P
         trusted: true,
         allowedHosts: [],
         log: silentLog,
-      }),
+      }).intercept,
     },
   );
   const gateway = createGateway({
