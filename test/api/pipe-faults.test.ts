@@ -194,6 +194,30 @@ onBoth('an early refusal can be read by a client that is still uploading', async
   t.regex(client.body, /n is the number of receivers/);
 });
 
+onBoth(
+  'a sender that is still uploading when the last receiver leaves can read why it failed',
+  async (t, url) => {
+    const receiver = await RawClient.open(url, 'GET', '/x');
+    const sender = await RawClient.open(url, 'PUT', '/x', {
+      headers: {'Content-Length': '40000000'},
+      isHalfOpen: true,
+    });
+    const piece = randomBytes(1_000_000);
+    let isTaken = true;
+    for (let sent = 0; sent < 40; sent += 1) {
+      isTaken &&= await sender.writeAll(piece);
+      if (sent > 0) continue;
+      await receiver.untilBytes(100_000);
+      receiver.leave();
+    }
+    await sender.untilOver();
+    t.true(sender.isComplete);
+    t.true(isTaken);
+    sender.leave();
+    t.true(sender.body.endsWith('[ERROR] Transfer failed: every receiver has left.\n'), sender.body);
+  },
+);
+
 onBoth('S76: who expects 100 gets it, and a refusal instead where it is refused', async (t, url) => {
   const receiver = await RawClient.open(url, 'GET', '/x');
   const sender = await RawClient.open(url, 'PUT', '/x', {

@@ -117,11 +117,11 @@ export class RawClient {
   /** True where the connection ended with an error instead of an end. */
   wasReset = false;
 
-  private constructor(url: string) {
+  private constructor(url: string, isHalfOpen = false) {
     const {hostname, port, host, pathname} = new URL(url);
     this.#host = host;
     this.#prefix = pathname.replace(/\/$/, '');
-    this.#socket = connect({host: hostname, port: Number(port)});
+    this.#socket = connect({host: hostname, port: Number(port), allowHalfOpen: isHalfOpen});
     this.#socket.on('data', (chunk: Buffer) => {
       this.#chunks.push(chunk);
       this.receivedBytes += chunk.length;
@@ -141,9 +141,18 @@ export class RawClient {
     url: string,
     method: string,
     path: string,
-    {headers = {}, version = '1.1'}: {headers?: Readonly<Record<string, string>>; version?: string} = {},
+    {
+      headers = {},
+      version = '1.1',
+      isHalfOpen = false,
+    }: {
+      headers?: Readonly<Record<string, string>>;
+      version?: string;
+      /** Goes on sending after the end of the answer. */
+      isHalfOpen?: boolean;
+    } = {},
   ): Promise<RawClient> {
-    const client = new RawClient(url);
+    const client = new RawClient(url, isHalfOpen);
     await once(client.#socket, 'connect');
     const lines = Object.entries({Host: client.#host, ...headers}).map(
       ([name, value]) => `${name}: ${value}\r\n`,
@@ -160,6 +169,18 @@ export class RawClient {
 
   write(bytes: string | Uint8Array): boolean {
     return this.#socket.write(bytes);
+  }
+
+  /** Resolves when the kernel has taken the bytes: true, or false where the connection broke. */
+  writeAll(bytes: Uint8Array): Promise<boolean> {
+    return new Promise((resolve) => {
+      const onClose = () => resolve(false);
+      this.#socket.once('close', onClose);
+      this.#socket.write(bytes, (error) => {
+        this.#socket.off('close', onClose);
+        resolve(error === undefined || error === null);
+      });
+    });
   }
 
   writeChunk(text: string): void {
