@@ -335,8 +335,18 @@ async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = report(error, {json, terminal});
   }
-  // A closed event stream or a reader of stdout that went away must not keep a finished command alive.
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  // A closed event stream must not keep a finished command alive.
   process.exit();
+}
+
+/** What was written to a pipe may still be in this process. A reader that went away ends the wait too. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed) resolve();
+    stream.once('error', () => resolve());
+    stream.end(() => resolve());
+  });
 }
 
 /** `npm start` and `npm run branchtab` change into the checkout; paths mean what they mean to the caller. */
