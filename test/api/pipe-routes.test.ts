@@ -402,6 +402,28 @@ onBoth('video is a page for browsers and plain bytes for all else', async (t, ur
   t.is(await received, 'frames');
 });
 
+onBoth('no page runs what its address holds', async (t, url) => {
+  const evil = '"><script>alert(1)</script>\'`';
+  for (const kind of ['progress', 'video', 'share', 'receive', 'receive&autostart']) {
+    const client = await RawClient.open(
+      url,
+      'GET',
+      `/"><script>alert(1)</script>?${kind}&n=${encodeURIComponent(evil)}`,
+      {
+        headers: {Accept: 'text/html', Connection: 'close', 'X-Forwarded-Prefix': evil},
+      },
+    );
+    await client.untilOver();
+    t.is(client.status, 200);
+    t.false(client.body.includes('<script>alert'), kind);
+    t.regex(client.header('content-security-policy') ?? '', /^default-src 'none'; .*script-src 'nonce-/);
+  }
+  for (const page of ['/', '/help', '/noscript']) {
+    const answer = await fetch(`${url}${page}`, {headers: {'X-Forwarded-Prefix': '/c/x"><script>alert(1)'}});
+    t.false((await answer.text()).includes('alert(1)'));
+  }
+});
+
 test('a foreign Host is refused on both addresses', async (t) => {
   const world = await createPipeWorld(t);
   for (const url of [world.direct, world.common]) {

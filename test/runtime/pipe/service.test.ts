@@ -353,6 +353,27 @@ test('fifty may watch a name, and the next one is refused', (t) => {
   t.notThrows(() => pipe.watch('x', null, () => {}));
 });
 
+test('five hundred names may be watched, and the next one is refused', (t) => {
+  const {pipe} = setup();
+  const stops = Array.from({length: 500}, (_, index) => pipe.watch(`name-${index}`, null, () => {}));
+  t.throws(() => pipe.watch('one-more', null, () => {}), {code: 'PIPE_CAPACITY'});
+  t.notThrows(() => pipe.watch('name-7', null, () => {}));
+  stops[0]?.();
+  t.notThrows(() => pipe.watch('one-more', null, () => {}));
+});
+
+test('a live stream has 256 viewers, and the next one is refused', (t) => {
+  const {receiver, sender} = setup();
+  const live = {terms: {receivers: {min: 1, max: 1}, isLive: true}};
+  const from = sender(live);
+  const viewers = Array.from({length: 256}, () => receiver(live));
+  t.throws(() => receiver(live), {code: 'PIPE_CAPACITY'});
+  viewers[0]?.place.left();
+  const last = receiver(live);
+  from.chunk('on air');
+  t.is(last.sink.taken, 'on air');
+});
+
 test('a transfer id is known for ten minutes after its end, and only on its name', async (t) => {
   const {clock, pipe, receiver, sender} = setup();
   receiver();
