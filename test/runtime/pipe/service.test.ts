@@ -450,10 +450,12 @@ const steps = fc.array(
 test('S82 S88: the bytes reach every receiver that stays, in order and once, or the transfer is marked failed', async (t) => {
   await fuzz(
     t,
-    fc.asyncProperty(fc.integer({min: 1, max: 4}), steps, async (n, list) => {
+    fc.asyncProperty(fc.integer({min: 1, max: 4}), fc.nat({max: 4}), steps, async (n, early, list) => {
       const {clock, pipe, receiver, sender} = setup();
-      const receivers = Array.from({length: n}, () => receiver(of(n)));
+      const come = (count: number) => Array.from({length: count}, () => receiver(of(n)));
+      const before = come(Math.min(early, n));
       const from = sender({...of(n), transferId: 'the-transfer-itself', idleMs: 20_000});
+      const receivers = [...before, ...come(n - before.length)];
       const left = new Set<number>();
       let brought = '';
       let isEnded = false;
