@@ -66,6 +66,8 @@ interface Destination {
   readonly socketPath: string;
   readonly path: string;
   readonly kit: Kit;
+  /** What was taken off the target; empty on the host of a kit. */
+  readonly prefix: string;
 }
 
 /** Null for what is no address of a kit. Throws for one that leads nowhere, or that is not for everybody. */
@@ -78,7 +80,8 @@ function destinationOf(incoming: IncomingMessage, options: GatewayOptions): Dest
     throw tokenNeeded();
   const socketPath = options.socketOf(address.container);
   if (socketPath === null) throw noSuchContainer();
-  return {socketPath, path: address.path, kit: address.kit};
+  const {container, path, kit, byHost} = address;
+  return {socketPath, path, kit, prefix: byHost ? '' : `/c/${container}/${kit}`};
 }
 
 function noWebsocketHere(): AppError {
@@ -121,13 +124,19 @@ interface Exchange extends Destination {
   readonly outgoing: ServerResponse;
 }
 
-function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options: GatewayOptions): void {
+function forward(
+  {incoming, outgoing, socketPath, path, kit, prefix}: Exchange,
+  options: GatewayOptions,
+): void {
   relay({
     incoming,
     outgoing,
     socketPath,
     path,
-    headers: requestHeaders(incoming, kit, options),
+    headers: [
+      ...requestHeaders(incoming, kit, options),
+      ...(prefix === '' ? [] : ['X-Forwarded-Prefix', prefix]),
+    ],
     responseHeaders,
     answersEarly: kit === 'pipe',
     onUnreachable(error) {
