@@ -106,8 +106,8 @@ onBoth('500 transfers at once do not mix', async (t, url) => {
 });
 
 for (const {title, method = 'GET', path, headers = {}, status, body} of [
-  {title: 'n=0', path: '/x?n=0', status: 400, body: /n is the number of receivers/},
-  {title: 'n=257', path: '/x?n=257', status: 400, body: /1 to 256/},
+  {title: 'S75: n=0', path: '/x?n=0', status: 400, body: /n is the number of receivers/},
+  {title: 'S75: n=257', path: '/x?n=257', status: 400, body: /1 to 256/},
   {title: 'n=1.5', path: '/x?n=1.5', status: 400, body: /"1\.5" is not/},
   {title: 'n=2x', path: '/x?n=2x', status: 400, body: /"2x" is not/},
   {title: 'a range the wrong way round', path: '/x?n=8-2', status: 400, body: /"8-2" is not/},

@@ -9,15 +9,20 @@ export interface RawAnswer {
 
 /**
  * One request in exactly these bytes, which `fetch` would correct. Resolves with what came, as latin1, when the server
- * closes. `endAfterWrite` closes our side at once, so that a server that waits for more does not wait long.
+ * closes or has said nothing for `quietMs`; rejects where it has said nothing at all. `endAfterWrite` closes our side
+ * at once, so that a server that waits for more does not wait long.
  */
 export async function sendRaw(
   port: number,
   bytes: string | Uint8Array,
-  {host = '127.0.0.1', endAfterWrite = false}: {host?: string; endAfterWrite?: boolean} = {},
+  {
+    host = '127.0.0.1',
+    endAfterWrite = false,
+    quietMs = 20_000,
+  }: {host?: string; endAfterWrite?: boolean; quietMs?: number} = {},
 ): Promise<string> {
   const socket = connect({port, host, allowHalfOpen: true});
-  socket.setTimeout(20_000, () => socket.destroy(new Error('the server did not close')));
+  socket.setTimeout(quietMs, () => socket.destroy(new Error('the server did not close')));
   if (endAfterWrite) socket.end(bytes);
   else socket.write(bytes);
   const chunks: Buffer[] = [];
