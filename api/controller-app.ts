@@ -12,16 +12,11 @@ import {runListSchema, runStatusSchema} from '../schemas/run.ts';
 import {type Auth, sessionCookie} from './auth.ts';
 import {branchPage} from './branch-page.ts';
 import {containerRoutes} from './container-routes.ts';
-import {errors, json, refuseInvalid} from './controller-openapi.ts';
+import {errors, json, keyParameter, refuseInvalid} from './controller-openapi.ts';
+import {dataRoutes} from './data-routes.ts';
 import {errorResponse} from './errors.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
-const keyParameter = z.object({
-  key: z.string().max(1024).meta({
-    description: 'Key of a branch, or its name where only one branch has it.',
-    example: 'main-1f0c9a3e',
-  }),
-});
 
 /** The controller's HTTP API. Host and Origin are checked before this app; tokens here. */
 export function createControllerApp({
@@ -265,6 +260,7 @@ export function createControllerApp({
   );
 
   app.route('/', containerRoutes(containers));
+  app.route('/', dataRoutes(controller));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;

@@ -1,4 +1,11 @@
 import * as z from 'zod';
+import {
+  type Backup,
+  type BackupList,
+  backupListSchema,
+  backupSchema,
+  type RestoreData,
+} from '../schemas/backup.ts';
 import {type Branch, branchListSchema, branchSchema} from '../schemas/branch.ts';
 import {
   type ContainerItem,
@@ -31,6 +38,9 @@ export interface ControllerClient {
   forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
+  backups(keyOrName: string): Promise<BackupList>;
+  backupData(keyOrName: string): Promise<Backup>;
+  restoreData(keyOrName: string, request: RestoreData): Promise<Branch>;
   createLoginLink(): Promise<string>;
   containers(): Promise<ContainerItem[]>;
   createContainer(request: CreateContainer): Promise<ContainerItem>;
@@ -86,6 +96,10 @@ export function createControllerClient({url, token}: {url: string; token: string
       (await call(environmentListSchema, 'GET', `${branchPath(keyOrName)}/environment`)).items,
     runs: (keyOrName, query) =>
       call(runListSchema, 'GET', `${branchPath(keyOrName)}/runs?${new URLSearchParams(query)}`),
+    backups: (keyOrName) => call(backupListSchema, 'GET', `${branchPath(keyOrName)}/backups`),
+    backupData: (keyOrName) => call(backupSchema, 'POST', `${branchPath(keyOrName)}/backups`, {timeoutMs}),
+    restoreData: (keyOrName, body) =>
+      call(branchSchema, 'POST', `${branchPath(keyOrName)}/data/restore`, {body, timeoutMs}),
     createLoginLink: async () => (await call(z.object({url: z.string()}), 'POST', '/api/v1/login-codes')).url,
     containers: async () => (await call(containerListSchema, 'GET', '/api/v1/containers')).items,
     createContainer: (body) => call(containerItemSchema, 'POST', '/api/v1/containers', {body, timeoutMs}),

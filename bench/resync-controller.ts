@@ -39,6 +39,7 @@ const controller = createController({
     },
   ],
   provider: null,
+  data: null,
   records: await openRecordStore({directory: recordsDirectory, log}),
   archive: openRunArchive({directory: `${recordsDirectory}-runs`}),
   client: () => {

@@ -44,6 +44,15 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
     .join('');
 }
 
+/** What people should know of branches beyond that, a line each. */
+export function branchNotices(branches: readonly Branch[], paint: Paint): string {
+  return branches
+    .flatMap(({branch, notices}) =>
+      notices.map((notice) => `${paint.yellow(printable(branch))} ${printable(notice)}\n`),
+    )
+    .join('');
+}
+
 function commitCell({revision, observed_revision}: Branch): string {
   const observed = observed_revision?.slice(0, 8) ?? '-';
   return revision === null || revision === observed_revision

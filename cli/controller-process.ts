@@ -7,11 +7,14 @@ import {createControllerGuard} from '../api/controller-guard.ts';
 import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
 import {refuseFullHost} from '../reconciler/admission.ts';
+import {openBackupStore} from '../reconciler/backups.ts';
+import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
 import {rememberScriptIssues} from '../reconciler/branch-files.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
+import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import type {WatchedRepository} from '../reconciler/repository-watch.ts';
@@ -177,6 +180,17 @@ async function startLocked({
     provider,
     records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
+    data: createBranchData({
+      backups: openBackupStore({directory: config.backups.directory ?? join(stateDirectory, 'backups')}),
+      entries: openEntryMirror({directory: join(stateDirectory, 'entries')}),
+      provider,
+      client,
+      clock,
+      log,
+      keep: config.backups.keep,
+      intervalMs: config.backups.interval,
+      stopGraceMs: config.stop_grace,
+    }),
     client,
     checkScript: branchScriptCheck(rememberScriptIssues(inspector.check, rememberedScripts)),
     scriptImports: (script) => inspector.ask('imports', script),
@@ -351,7 +365,7 @@ async function openSources(
 }
 
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, keep, run, variables, secrets}, index) => {
+  return environments.map(({branches, keep, run, data, variables, secrets}, index) => {
     const includes = createBranchFilter(branches);
     const onlyLive = branches.length === 1 && branches[0] === 'live';
     return {
@@ -359,10 +373,16 @@ function environmentRules(environments: readonly EnvironmentConfig[], name: stri
       appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
       keep,
       run: run ?? null,
+      data: data === undefined ? null : dataPolicy(data),
       variables,
       secrets,
     };
   });
+}
+
+function dataPolicy(text: string): DataPolicy {
+  if (text.startsWith('seed:')) return {seed: text.slice('seed:'.length)};
+  return text === 'copy' ? 'copy' : 'empty';
 }
 
 async function openSource(

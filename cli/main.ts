@@ -5,6 +5,7 @@ import {Command, CommanderError, Option} from 'commander';
 import {isSingleFile} from '../runtime/platform/child-process.ts';
 import {AppError, type ErrorCode} from '../schemas/errors.ts';
 import {addContainerCommands} from './container-commands.ts';
+import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
 import {version} from './version.ts';
@@ -18,6 +19,7 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
   REVISION_NOT_FOUND: exitCodes.notFound,
   CONTAINER_NOT_FOUND: exitCodes.notFound,
   SNAPSHOT_NOT_FOUND: exitCodes.notFound,
+  BACKUP_NOT_FOUND: exitCodes.notFound,
   INVALID_NAME: exitCodes.usage,
 };
 
@@ -256,6 +258,7 @@ function createProgram(
   );
 
   addContainerCommands(program, {client, environment, terminal, finish});
+  addDataCommands(program, {client, environment, terminal, finish});
 
   client(
     program

@@ -15,7 +15,17 @@ export type Phase = 'creating' | 'stopping' | null;
 /** The record as the API shows it. */
 export function branchView(
   record: BranchRecord,
-  {container, schedule, phase}: {container: Container | null; schedule: ScheduleState | null; phase: Phase},
+  {
+    container,
+    schedule,
+    phase,
+    notices,
+  }: {
+    container: Container | null;
+    schedule: ScheduleState | null;
+    phase: Phase;
+    notices: string[];
+  },
   context: ViewContext,
 ): Branch {
   return {
@@ -27,6 +37,7 @@ export function branchView(
     revision: record.revision,
     observed_revision: record.applied?.revision ?? null,
     conditions: record.conditions,
+    notices,
     container: container === null ? null : containerView({container, schedule, phase}, context),
     next_run: container?.state === 'running' && schedule === 'running' ? record.next_run : null,
     last_run: record.last_run,

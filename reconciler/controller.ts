@@ -1,6 +1,7 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {HostRoom} from '../runtime/platform/host-room.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import type {Backup, BackupList, RestoreData} from '../schemas/backup.ts';
 import type {Branch, Reconciliation} from '../schemas/branch.ts';
 import type {SecretSource} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
@@ -10,14 +11,16 @@ import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Run} from '../schemas/run.ts';
 import {createAdmission, type PreviewLimits} from './admission.ts';
+import {type BranchData, type RunningBranch, restoreRequest} from './branch-data.ts';
 import {readCrontabs, type ScriptCheck, type ScriptImports} from './branch-files.ts';
+import {isBranchKey} from './branch-key.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
-import {bindingsOf, describeBinding, previewRunOf, resolveBindings} from './environments.ts';
+import {bindingsOf, dataPolicyOf, describeBinding, previewRunOf, resolveBindings} from './environments.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
-import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, withCrash} from './outcome.ts';
+import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, sentence, withCrash} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {hasJob, heldLines, type PreviewRun} from './preview-holds.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
@@ -39,6 +42,8 @@ export interface ControllerOptions {
   readonly provider: ContainerProvider | null;
   readonly records: RecordStore;
   readonly archive: RunArchive;
+  /** Null where the provider is. */
+  readonly data: BranchData | null;
   readonly client: (container: Container) => RuntimeClient;
   readonly checkScript: ScriptCheck;
   readonly scriptImports: ScriptImports;
@@ -89,6 +94,12 @@ export interface Controller {
     keyOrName: string,
     query: Readonly<Record<string, string>>,
   ): Promise<{items: Run[]; next_cursor: string | null}>;
+  /** Copies the data directory of a branch now. Throws CONTAINER_UNAVAILABLE where its container does not run. */
+  backupData(keyOrName: string): Promise<Backup>;
+  /** Newest first, also of a branch that is gone, by its key. */
+  backups(keyOrName: string): Promise<BackupList>;
+  /** Puts a backup in the place of the data directory, jobs stopped meanwhile. Throws BACKUP_NOT_FOUND, NOTHING_TO_RESTORE. */
+  restoreData(keyOrName: string, request: RestoreData): Promise<Branch>;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
   container(idOrKey: string): Container | null;
   /** Calls back with the key of every branch whose view changed. */
@@ -131,7 +142,7 @@ interface Observed {
 }
 
 export function createController(options: ControllerOptions): Controller {
-  const {provider, records, archive, clock, log} = options;
+  const {provider, records, archive, data, clock, log} = options;
   const listeners = new Set<(change: BranchChange) => void>();
   const observed = new Map<string, Observed>();
   const requests = new Map<string, string>();
@@ -174,7 +185,17 @@ export function createController(options: ControllerOptions): Controller {
       provider: provider?.name ?? 'none',
       level: provider?.level ?? 'none',
     };
-    return branchView(record, {container, schedule: runtime?.schedule.state ?? null, phase}, context);
+    const facts = {container, schedule: runtime?.schedule.state ?? null, phase};
+    return branchView(record, {...facts, notices: noticesOf(record)}, context);
+  };
+
+  const noticesOf = ({key, branch}: BranchRecord): string[] => {
+    const problem = data?.problemOf(key) ?? null;
+    return problem === null
+      ? []
+      : [
+          `The data of ${branch} could not be backed up; it is tried again every ten minutes. ${sentence(problem)}`,
+        ];
   };
 
   const find = (keyOrName: string): BranchRecord => {
@@ -202,7 +223,7 @@ export function createController(options: ControllerOptions): Controller {
 
   const work = async (key: string, queueSignal: AbortSignal): Promise<void> => {
     const record = records.get(key);
-    if (record === undefined || provider === null) return;
+    if (record === undefined || provider === null || data === null) return;
     const watch = watches.get(record.repository);
     if (watch === undefined) return;
     const startedMs = clock.now();
@@ -210,7 +231,7 @@ export function createController(options: ControllerOptions): Controller {
     const signal = AbortSignal.any([queueSignal, shutdown.signal, AbortSignal.timeout(longestReconcileMs)]);
     const revision = record.revision;
     try {
-      const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider), signal);
+      const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider, data), signal);
       const state = observedOf(key);
       state.phase = null;
       if (taken.some(({kind}) => leavingKinds.has(kind))) admitNext(record);
@@ -242,7 +263,13 @@ export function createController(options: ControllerOptions): Controller {
     record: BranchRecord,
     watch: RepositoryWatch,
     containers: ContainerProvider,
+    branchData: BranchData,
   ): ReconcileContext => ({
+    data: branchData,
+    dataPolicyOf: (branch) => dataPolicyOf(watch.environments, branch),
+    liveOf: ({repository}) =>
+      runningBranches().find((branch) => branch.record.live && branch.record.repository === repository) ??
+      null,
     provider: containers,
     client: options.client,
     source: watch.source,
@@ -267,6 +294,18 @@ export function createController(options: ControllerOptions): Controller {
     onPlan: (plan, desired) => onPlan(record, plan, desired.kind === 'served' ? desired.revision : null),
     onObserved: ({container, runtime}) => onObserved(record, container, runtime),
   });
+
+  const runningBranches = (): RunningBranch[] =>
+    [...observed].flatMap(([key, {container}]) => {
+      const record = records.get(key);
+      return record !== undefined && container?.state === 'running' ? [{record, container}] : [];
+    });
+
+  /** People's own entries are nowhere else: a copy of live's is kept up to date. */
+  const mirrorEntries = (record: BranchRecord, container: Container, runtime: ControlState) => {
+    const isFilled = container.labels[labelNames.restoreEntries] === undefined;
+    if (record.live && isFilled) void data?.followEntries({record, container}, runtime, shutdown.signal);
+  };
 
   const runOf = (record: BranchRecord): PreviewRun =>
     previewRunOf(watches.get(record.repository)?.environments ?? [], record, options.previewRun);
@@ -319,6 +358,7 @@ export function createController(options: ControllerOptions): Controller {
       record.next_run = runtime.next_run;
       record.last_run = runtime.last_run ?? record.last_run;
       followEvents(record.key, container);
+      if (container !== null) mirrorEntries(record, container, runtime);
     } else state.events?.abort();
   };
 
@@ -391,6 +431,7 @@ export function createController(options: ControllerOptions): Controller {
     requests.delete(record.key);
     watches.get(record.repository)?.forget(record);
     await records.delete(record.key);
+    await data?.forgetEntries(record.key);
     emit({type: 'branch_forgotten', key: record.key});
   };
 
@@ -421,6 +462,7 @@ export function createController(options: ControllerOptions): Controller {
         if (event.type === 'crontab_changed') {
           const applied = records.get(key)?.applied?.crontabs[event.user]?.raw_etag;
           if (event.raw_etag !== applied) queue.add(key);
+          else if (records.get(key)?.live === true) await refresh(key, container, signal);
         } else if (event.type === 'deployment_changed') {
           if (event.digest !== records.get(key)?.applied?.deployment) queue.add(key);
         } else if (event.type === 'schedule_changed') await refresh(key, container, signal);
@@ -441,6 +483,7 @@ export function createController(options: ControllerOptions): Controller {
     observedOf(key).runtime = runtime;
     record.next_run = runtime.next_run;
     record.last_run = runtime.last_run ?? record.last_run;
+    mirrorEntries(record, observedOf(key).container ?? container, runtime);
     emit({type: 'branch_changed', key});
   };
 
@@ -565,11 +608,14 @@ export function createController(options: ControllerOptions): Controller {
         clock.now(),
       );
     }
-    for (const record of records.all()) {
-      const {container} = observedOf(record.key);
-      if (container !== null || !settled(record)) queue.add(record.key, {first: record.live});
-    }
+    // Also what was in order: its container may be gone since.
+    for (const {key, live} of records.all()) queue.add(key, {first: live});
     for (const watch of watches.values()) watch.run();
+    void data
+      ?.run(() => runningBranches().filter(({record}) => record.live), shutdown.signal)
+      .catch(() => {
+        // It sleeps on the shutdown signal too.
+      });
     void sweep().catch(() => {
       // The sweep sleeps on the shutdown signal: this is its ordinary end.
     });
@@ -674,6 +720,37 @@ export function createController(options: ControllerOptions): Controller {
       await queue.idle();
       return view(record);
     },
+    async backupData(keyOrName) {
+      const record = find(keyOrName);
+      const {container} = observedOf(record.key);
+      if (data === null || container?.state !== 'running')
+        throw new AppError(
+          'CONTAINER_UNAVAILABLE',
+          `The container of ${record.branch} does not run; see: branchtab status`,
+        );
+      const made = await data.backup({record, container}, shutdown.signal);
+      emit({type: 'branch_changed', key: record.key});
+      return made;
+    },
+    async backups(keyOrName) {
+      const kept = isBranchKey(keyOrName) ? ((await data?.list(keyOrName)) ?? []) : [];
+      if (kept.length > 0) return {items: kept, problem: data?.problemOf(keyOrName) ?? null};
+      const {key} = find(keyOrName);
+      return {items: (await data?.list(key)) ?? [], problem: data?.problemOf(key) ?? null};
+    },
+    async restoreData(keyOrName, request) {
+      const record = find(keyOrName);
+      record.restore = await restoreRequest(record, request, (await data?.list(record.key)) ?? []);
+      await records.save(record);
+      queue.add(record.key, {first: true});
+      await queue.settled([record.key]);
+      if (record.restore !== null)
+        throw new AppError(
+          'BACKEND_ERROR',
+          `The data of ${record.branch} could not be put back: ${record.conditions.find(({type}) => type === 'Ready')?.message ?? 'see the log'}`,
+        );
+      return view(record);
+    },
     async runs(keyOrName, query) {
       const archived = async (key: string) => filterRuns(await archive.read(key), query);
       const record = records.get(keyOrName) ?? [...records.all()].find(({branch}) => branch === keyOrName);
@@ -706,16 +783,6 @@ export function createController(options: ControllerOptions): Controller {
 function byImportance(a: Branch, b: Branch): number {
   if (a.live !== b.live) return a.live ? -1 : 1;
   return a.repository.localeCompare(b.repository) || a.branch.localeCompare(b.branch);
-}
-
-/** A record that needs no look at start: applied, seen, present. */
-function settled(record: BranchRecord): boolean {
-  return (
-    record.missing === null &&
-    record.applied !== null &&
-    record.applied.revision === record.revision &&
-    record.failures === 0
-  );
 }
 
 function historyEntry(

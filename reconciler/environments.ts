@@ -2,6 +2,7 @@ import {shortestSecretLength} from '../runtime/platform/secret-mask.ts';
 import type {SecretSource} from '../schemas/config.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {DataPolicy} from './branch-data.ts';
 import type {PreviewRun} from './preview-holds.ts';
 
 /** One item of `environments` in the operator's configuration. */
@@ -13,6 +14,8 @@ export interface EnvironmentRule {
   readonly keep: boolean;
   /** What previews among these branches run; null leaves it to other rules. */
   readonly run: PreviewRun | null;
+  /** What new previews among these branches begin with; null leaves it to other rules. */
+  readonly data: DataPolicy | null;
   readonly variables: Readonly<Record<string, string>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
 }
@@ -46,6 +49,15 @@ export function previewRunOf(
 ): PreviewRun {
   if (live) return 'all';
   return rules.findLast(({run, appliesTo}) => run !== null && appliesTo(branch, live))?.run ?? otherwise;
+}
+
+/** What the data directory of a new container of the branch begins with; live's begins empty. */
+export function dataPolicyOf(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+): DataPolicy {
+  if (live) return 'empty';
+  return rules.findLast(({data, appliesTo}) => data !== null && appliesTo(branch, live))?.data ?? 'empty';
 }
 
 /** The values themselves. Throws SECRET_UNAVAILABLE with the name and the source, never with a value. */

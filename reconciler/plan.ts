@@ -16,7 +16,11 @@ export interface DesiredDigests {
 }
 
 /** Why the controller itself paused a schedule; it releases only what it paused. */
-export const pauseReasons = {branchMissing: 'branch_missing', restored: 'restored_without_branch'} as const;
+export const pauseReasons = {
+  branchMissing: 'branch_missing',
+  restored: 'restored_without_branch',
+  restoring: 'restoring_data',
+} as const;
 
 /**
  * The steps from what is to what should be, in the order in which they must be taken: environment,
@@ -36,7 +40,12 @@ export function planBranch(
     // The old schedule goes on; a container that never had a good commit stays held.
     return observation.record.applied === null ? [] : [...lifecycle, ...planRelease(observation)];
   }
-  return [...lifecycle, ...planContent(observation, desired, digests, policy), ...planRelease(observation)];
+  return [
+    ...lifecycle,
+    ...planContent(observation, desired, digests, policy),
+    ...planEntries(observation),
+    ...planRelease(observation),
+  ];
 }
 
 /** True where a container that was in sync is so no longer: the plan must be made anew. */
@@ -79,7 +88,7 @@ function planAbsent(
       ? [{kind: 'forget_branch', reason, summary: `Forget ${record.branch}: ${why}`}]
       : [];
   }
-  if (record.live) return [];
+  if (record.live) return record.restore === null ? [] : [restoreData(record)];
   if (record.restored) {
     return runtime?.schedule.state === 'running'
       ? [{kind: 'pause_schedule', reason: pauseReasons.restored, summary: `Pause ${record.branch}: ${why}`}]
@@ -128,9 +137,10 @@ const absentWords = {
 function planLifecycle({record, container}: Observation, desired: 'served' | 'invalid'): Action[] {
   if (container === null) {
     if (desired === 'invalid') return [];
+    const reason = record.applied === null ? 'branch_new' : 'container_gone';
     return [
-      {kind: 'create_container', reason: 'branch_new', summary: `Create a container for ${record.branch}`},
-      {kind: 'start_container', reason: 'branch_new', summary: 'Start it, held'},
+      {kind: 'create_container', reason, summary: `Create a container for ${record.branch}`},
+      {kind: 'start_container', reason, summary: 'Start it, held'},
     ];
   }
   const actions: Action[] = [];
@@ -141,6 +151,7 @@ function planLifecycle({record, container}: Observation, desired: 'served' | 'in
       summary: `Take the container of ${record.branch} out of the trash`,
     });
   }
+  if (record.restore !== null) return [...actions, restoreData(record)];
   if (container.state !== 'running') {
     const reason = container.state === 'failed' ? 'runtime_died' : 'not_running';
     actions.push({kind: 'start_container', reason, summary: `Start the container of ${record.branch}`});
@@ -148,8 +159,14 @@ function planLifecycle({record, container}: Observation, desired: 'served' | 'in
   return actions;
 }
 
+function restoreData({branch, restore}: BranchRecord): Action {
+  const from =
+    restore?.backup == null ? 'Go on without a backup of' : `Put back the data of ${restore.backup} to`;
+  return {kind: 'restore_data', reason: 'asked_for', summary: `${from} ${branch}`};
+}
+
 function planContent(
-  {record, runtime}: Observation,
+  {record, runtime, pending}: Observation,
   desired: Extract<Desired, {kind: 'served'}>,
   digests: DesiredDigests | null,
   policy: PlanPolicy,
@@ -176,6 +193,15 @@ function planContent(
   return [
     ...actions,
     ...planScripts({record, runtime}, desired, digests, policy),
+    ...(pending.data
+      ? [
+          {
+            kind: 'fill_data' as const,
+            reason: 'data_policy',
+            summary: `Fill the data directory of ${record.branch}`,
+          },
+        ]
+      : []),
     ...planCrontabs({record, runtime}, desired, policy),
   ];
 }
@@ -223,6 +249,12 @@ function planCrontabs(
       : `Put the crontab of ${user}`;
     return [{kind: 'put_crontab', user, if_match: observedTag ?? '', reason, summary}];
   });
+}
+
+function planEntries({record, pending}: Observation): Action[] {
+  if (!pending.entries) return [];
+  const summary = `Put back the entries that were made by hand in ${record.branch}`;
+  return [{kind: 'restore_entries', reason: 'container_gone', summary}];
 }
 
 function planRelease({record, runtime}: Observation): Action[] {

@@ -1,5 +1,6 @@
 import {dirname, join} from 'node:path';
 import type {Hono} from 'hono';
+import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type Control, openControl} from './control/control.ts';
 import {type CronService, openCron} from './cron/service.ts';
@@ -24,6 +25,8 @@ export interface Services {
   readonly workspace: Workspace;
   /** Opened at its first use. */
   readonly storage: () => Promise<StorageService>;
+  /** Runs a file of the workspace in the data directory. */
+  readonly seed: (request: SeedRequest) => Promise<SeedResult>;
 }
 
 /** Most containers never notify anybody; the kit and its database are opened at the first request. */
@@ -91,6 +94,10 @@ export async function openServices(
         }),
       );
       return storage;
+    },
+    async seed(request) {
+      const {runSeed} = await import('./control/seed.ts');
+      return runSeed(request, {workspace: flags.workspace, home: flags.home, clock, ...environment()});
     },
     workspace: await openWorkspace({
       directory: flags.workspace,

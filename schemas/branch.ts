@@ -62,6 +62,10 @@ export const branchSchema = z
     revision: z.string().nullable().meta({description: 'Newest commit that was seen.'}),
     observed_revision: z.string().nullable().meta({description: 'Commit that is applied.'}),
     conditions: z.array(conditionSchema),
+    notices: z
+      .array(z.string())
+      .default([])
+      .meta({description: 'What people should know although the branch may be ready; sentences.'}),
     container: containerViewSchema.nullable(),
     next_run: nextRunSchema.nullable(),
     last_run: lastRunSchema.nullable(),

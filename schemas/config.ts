@@ -38,6 +38,10 @@ const variableName = z
 
 const previewRun = z.enum(['all', 'changed', 'none']);
 
+const dataPolicy = z
+  .string()
+  .regex(/^(?:empty|copy|seed:.{1,1000})$/, 'write empty, copy or seed:<file of the branch>');
+
 const environmentSchema = z
   .strictObject({
     branches: z
@@ -59,6 +63,10 @@ const environmentSchema = z
     run: previewRun
       .optional()
       .meta({description: 'What previews among these branches run; wins over previews.run.'}),
+    data: dataPolicy.optional().meta({
+      description:
+        'What the data directory of a new preview among these branches begins with: `empty`, `copy` of what live has, or `seed:<file of the branch>`, which fills it.',
+    }),
     secrets: z
       .record(variableName, secretSourceSchema)
       .default({})
@@ -170,6 +178,18 @@ export const configSchema = z
       .max(10_000)
       .default(10_000)
       .meta({description: 'Jobs that one crontab may hold, managed entries among them.'}),
+    backups: z
+      .strictObject({
+        directory: z.string().min(1).optional().meta({
+          description: 'Where backups go; `backups` in the state directory unless given.',
+        }),
+        keep: z.int().min(1).max(1000).default(7).meta({description: 'Backups of each branch that stay.'}),
+        interval: durationSchema
+          .default(86_400_000)
+          .meta({description: 'Between two backups of the live branch.'}),
+      })
+      .prefault({})
+      .meta({description: 'Copies of the data directory of the live branch.'}),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),
     undo_window: durationSchema

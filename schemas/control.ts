@@ -9,6 +9,9 @@ import {scriptMountSchema} from './script-settings.ts';
  *   PUT  /api/v1/control/environment  EnvironmentChange -> ControlState
  *   POST /api/v1/control/workspace    change set, see `runtime/workspace/change-set.ts` -> {tree}
  *   POST /api/v1/control/jobs/stop    {grace_ms, reason}: no job starts any more, running ones end as interrupted
+ *   GET  /api/v1/control/data         -> tar archive of the data directory, see `runtime/storage/data-archive.ts`
+ *   PUT  /api/v1/control/data         such an archive; it takes the place of what is there
+ *   POST /api/v1/control/seed         SeedRequest -> SeedResult
  *   GET  /api/v1/control/events       SSE, one `ControlEvent` per `data:` line
  *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}; 409 BLOBS_MISSING names what to send
  *   POST /api/v1/exec/deployments/rollback  {commit} or {digest} of a kept version -> {digest, files}

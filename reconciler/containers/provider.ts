@@ -14,8 +14,11 @@ export interface ContainerProvider {
    * name: a container of the same name that already exists is returned as it is.
    */
   create(request: CreateRequest): Promise<Container>;
-  /** Starts the runtime and resolves when it answers. Starting a running container does nothing. */
-  start(id: string, options?: {signal?: AbortSignal}): Promise<Container>;
+  /**
+   * Starts the runtime and resolves when it answers. Starting a running container does nothing. Where the data
+   * directory is gone, `makeData` makes an empty one; without it this throws DATA_LOST.
+   */
+  start(id: string, options?: {signal?: AbortSignal; makeData?: boolean}): Promise<Container>;
   /**
    * Asks the runtime to stop, waits `graceMs` for its jobs, then ends every process of the container,
    * those in sessions of their own included. Stopping a stopped container does nothing.
@@ -80,6 +83,9 @@ export const labelNames = {
   branch: 'branchtab.branch',
   /** RFC 3339 instant at which the container went to the trash. */
   trashedAt: 'branchtab.trashed_at',
+  /** On a new container: what is to be put into it before anything runs there. */
+  fillData: 'branchtab.fill_data',
+  restoreEntries: 'branchtab.restore_entries',
   /** On a container that no branch owns: how far its making or removal has come. */
   standalone: 'branchtab.standalone',
 } as const;

@@ -31,6 +31,12 @@ async function setup(t: ExecutionContext, {trusted = false}: {trusted?: boolean}
     setEnvironment: async (change) => void done.push(change),
     applyChangeSet: async (body) => ({tree: await new Response(body).text()}),
     stopJobs: async (options) => void done.push(options),
+    packData: async () => new Blob(['archive']).stream(),
+    replaceData: async (body) => void done.push(await new Response(body).text()),
+    seed: async (request) => {
+      done.push(request);
+      return {exit_code: 0, output: ''};
+    },
     on(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

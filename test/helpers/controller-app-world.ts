@@ -35,6 +35,7 @@ export async function createControllerAppWorld(t: Teardown) {
   const controller = createController({
     repositories: [],
     provider: null,
+    data: null,
     records,
     archive: openRunArchive({directory: join(directory, 'runs')}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),

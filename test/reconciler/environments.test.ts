@@ -6,6 +6,7 @@ const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule =
   appliesTo: () => true,
   keep: false,
   run: null,
+  data: null,
   variables: {},
   secrets: {},
   ...given,

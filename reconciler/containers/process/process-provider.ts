@@ -4,6 +4,7 @@ import {readBootId} from '../../../runtime/platform/boot-id.ts';
 import {makeCgroup} from '../../../runtime/platform/cgroup.ts';
 import type {Clock} from '../../../runtime/platform/clock.ts';
 import {
+  kindOf,
   listNames,
   makeDirectory,
   moveDirectory,
@@ -179,12 +180,18 @@ class ProcessProvider implements ContainerProvider {
     return await creation;
   }
 
-  async start(id: string, {signal}: {signal?: AbortSignal} = {}): Promise<Container> {
+  async start(
+    id: string,
+    {signal, makeData = false}: {signal?: AbortSignal; makeData?: boolean} = {},
+  ): Promise<Container> {
     const entry = this.#known(id);
     return await entry.turn(async () => {
       if (this.#entries.get(id) !== entry) throw notFound(id);
       signal?.throwIfAborted();
-      if (!this.#isUp(entry)) await this.#start(entry, signal);
+      if (!this.#isUp(entry)) {
+        await requireData(entry, makeData);
+        await this.#start(entry, signal);
+      }
       return this.#view(entry);
     });
   }
@@ -566,6 +573,18 @@ class ProcessProvider implements ContainerProvider {
   #timestamp(): string {
     return new Date(this.#options.clock.now()).toISOString();
   }
+}
+
+/** A container that starts without the data it had would say nothing and begin anew. */
+async function requireData({record, paths}: Entry, makeData: boolean): Promise<void> {
+  if ((await kindOf(paths.data)) === 'directory') return;
+  if (!makeData) {
+    throw new AppError(
+      'DATA_LOST',
+      `The data directory of ${record.name} is gone: ${paths.data}. \`branchtab data restore\` brings a branch's back from its backup; make an empty one to begin anew.`,
+    );
+  }
+  await makeDirectory(paths.data, {mode: 0o755});
 }
 
 /** True when nothing of the container can be running, so that nothing has to be looked for. */
