@@ -41,7 +41,7 @@ const controller = createController({
   provider: null,
   data: null,
   records: await openRecordStore({directory: recordsDirectory, log}),
-  archive: openRunArchive({directory: `${recordsDirectory}-runs`}),
+  archive: openRunArchive({directory: `${recordsDirectory}-runs`, clock: systemClock}),
   client: () => {
     throw new Error('without a provider no container is asked');
   },

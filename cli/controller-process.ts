@@ -179,7 +179,7 @@ async function startLocked({
     repositories: sources,
     provider,
     records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
-    archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
+    archive: openRunArchive({directory: join(stateDirectory, 'runs'), clock}),
     data: createBranchData({
       backups: openBackupStore({directory: config.backups.directory ?? join(stateDirectory, 'backups')}),
       entries: openEntryMirror({directory: join(stateDirectory, 'entries')}),

@@ -154,7 +154,10 @@ function createProgram(
     );
 
   client(
-    program.command('runs').description('runs of a branch, newest first').argument('<branch>', 'name or key'),
+    program
+      .command('runs')
+      .description('runs of a branch, newest first; also of one that is gone, for 90 days')
+      .argument('<branch>', 'name or key'),
   )
     .option('--job <id or name>', 'only this job')
     .option('--user <name>', 'user whose jobs are shown', undefined)
@@ -168,6 +171,9 @@ function createProgram(
         'interrupted',
       ]),
     )
+    .option('--on <day>', 'only those of a day in UTC: 2026-11-17, yesterday, or tuesday for the last one')
+    .option('--since <time>', 'only those from this time on, RFC 3339 or a day')
+    .option('--until <time>', 'only those before this time')
     .option('--limit <n>', 'at most this many', '20')
     .action(async (branch, flags) =>
       finish(await (await import('./commands/runs.ts')).runs(branch, flags, environment, terminal)),

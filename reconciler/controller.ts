@@ -32,7 +32,7 @@ import {
   type RepositoryWatch,
   type WatchedRepository,
 } from './repository-watch.ts';
-import type {RunArchive} from './run-archive.ts';
+import {filterRuns, findArchived, type RunArchive, tendRunArchive, withFormer} from './run-archive.ts';
 import type {RuntimeClient} from './runtime-client.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
 
@@ -616,6 +616,9 @@ export function createController(options: ControllerOptions): Controller {
       .catch(() => {
         // It sleeps on the shutdown signal too.
       });
+    void tendRunArchive(archive, {clock, signal: shutdown.signal}).catch((error: unknown) => {
+      if (!shutdown.signal.aborted) log.error('old run records could not be removed', {error});
+    });
     void sweep().catch(() => {
       // The sweep sleeps on the shutdown signal: this is its ordinary end.
     });
@@ -752,19 +755,20 @@ export function createController(options: ControllerOptions): Controller {
       return view(record);
     },
     async runs(keyOrName, query) {
-      const archived = async (key: string) => filterRuns(await archive.read(key), query);
-      const record = records.get(keyOrName) ?? [...records.all()].find(({branch}) => branch === keyOrName);
-      if (record === undefined) {
-        const items = await archived(keyOrName);
-        if (items.length === 0) find(keyOrName);
-        return {items, next_cursor: null};
+      const named = [...records.all()].some(({branch}) => branch === keyOrName);
+      if (records.get(keyOrName) === undefined && !named) {
+        const archived = await findArchived(archive, keyOrName);
+        if (archived === null) find(keyOrName);
+        return {items: filterRuns(archived ?? [], query), next_cursor: null};
       }
+      const record = find(keyOrName);
+      const former = await archive.read(record.key);
       const {container} = observedOf(record.key);
-      if (container?.state !== 'running') return {items: await archived(record.key), next_cursor: null};
+      if (container?.state !== 'running') return {items: filterRuns(former, query), next_cursor: null};
       const {user = 'root', ...rest} = query;
-      return options
-        .client(container)
-        .runs(user, rest, {signal: AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)])});
+      const signal = AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)]);
+      const present = await options.client(container).runs(user, rest, {signal});
+      return present.next_cursor === null ? withFormer(present.items, former, {...query, user}) : present;
     },
     container(idOrKey) {
       const record = records.get(containerKeys.get(idOrKey) ?? idOrKey);
@@ -807,11 +811,4 @@ function historyEntry(
     message,
     duration_ms: nowMs - startedMs,
   };
-}
-
-function filterRuns(runs: readonly Run[], {entry, status, limit}: Readonly<Record<string, string>>): Run[] {
-  return runs
-    .filter((run) => entry === undefined || run.entry_id === entry || run.entry_name === entry)
-    .filter((run) => status === undefined || run.status === status)
-    .slice(0, limit === undefined ? 50 : Number(limit));
 }

@@ -107,6 +107,8 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
   t.deepEqual(Object.keys(document.paths).sort(), [
     '/api/v1/branches',
     '/api/v1/branches/{key}',
+    '/api/v1/branches/{key}/backups',
+    '/api/v1/branches/{key}/data/restore',
     '/api/v1/branches/{key}/environment',
     '/api/v1/branches/{key}/forget',
     '/api/v1/branches/{key}/reconcile',

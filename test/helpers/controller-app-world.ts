@@ -37,7 +37,7 @@ export async function createControllerAppWorld(t: Teardown) {
     provider: null,
     data: null,
     records,
-    archive: openRunArchive({directory: join(directory, 'runs')}),
+    archive: openRunArchive({directory: join(directory, 'runs'), clock}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
     checkScript: async () => [],
     scriptImports: async () => [],
