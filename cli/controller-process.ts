@@ -10,6 +10,7 @@ import {refuseFullHost} from '../reconciler/admission.ts';
 import {openBackupStore} from '../reconciler/backups.ts';
 import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
 import {rememberScriptIssues} from '../reconciler/branch-files.ts';
+import type {BranchLimits} from '../reconciler/branch-limits.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
@@ -39,7 +40,7 @@ import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
 import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
-import type {Config, EnvironmentConfig, RepositoryConfig} from '../schemas/config.ts';
+import type {Config, EnvironmentConfig, LimitsConfig, RepositoryConfig} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {branchScriptCheck} from './branch-script-check.ts';
@@ -163,6 +164,7 @@ async function startLocked({
     held_lines: [],
     smtp_url: await readSmtpUrl(config, environment),
     max_entries: config.max_entries,
+    limits: null,
   };
   const limits = {
     previewsPerRepository: config.limits.previews_per_repository,
@@ -365,7 +367,7 @@ async function openSources(
 }
 
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, keep, run, data, variables, secrets}, index) => {
+  return environments.map(({branches, keep, run, data, limits, variables, secrets}, index) => {
     const includes = createBranchFilter(branches);
     const onlyLive = branches.length === 1 && branches[0] === 'live';
     return {
@@ -373,11 +375,26 @@ function environmentRules(environments: readonly EnvironmentConfig[], name: stri
       appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
       keep,
       run: run ?? null,
+      limits: limits === undefined ? {} : branchLimits(limits),
       data: data === undefined ? null : dataPolicy(data),
       variables,
       secrets,
     };
   });
+}
+
+/** Without what the configuration leaves out. */
+function branchLimits(limits: LimitsConfig): Partial<BranchLimits> {
+  const named = {
+    cpus: limits.cpus,
+    memoryBytes: limits.memory,
+    diskBytes: limits.disk,
+    runsPerDay: limits.runs_per_day,
+    runTimeMs: limits.run_time,
+    longestRunTimeMs: limits.longest_run_time,
+    overlap: limits.overlap,
+  };
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
 }
 
 function dataPolicy(text: string): DataPolicy {

@@ -80,6 +80,7 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
         name: record.key,
         labels: {...labelsOf(record), ...(await pendingLabels(record, context))},
         timeZone: context.timeZone,
+        limits: served(step).resources,
       });
       record.container_id = container.id;
       return;
@@ -91,6 +92,9 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
       record.restored = false;
       return;
     }
+    case 'limit_container':
+      await provider.limit(containerOf(step).id, served(step).resources);
+      return;
     case 'start_container': {
       const id = record.container_id ?? containerOf(step).id;
       // A preview may begin anew; of live a person has to say so.

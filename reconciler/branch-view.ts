@@ -72,6 +72,7 @@ export function containerView(
     provider,
     level,
     state: containerState(container, schedule, phase),
+    unenforced: [...container.unenforced],
     urls: {cron: url('cron'), exec: url('exec'), pipe: url('pipe'), notifications: url('notifications')},
   };
 }

@@ -14,10 +14,18 @@ import {createAdmission, type PreviewLimits} from './admission.ts';
 import {type BranchData, type RunningBranch, restoreRequest} from './branch-data.ts';
 import {readCrontabs, type ScriptCheck, type ScriptImports} from './branch-files.ts';
 import {isBranchKey} from './branch-key.ts';
+import {limitNotices, resourceLimitsOf, runLimitsOf} from './branch-limits.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
-import {bindingsOf, dataPolicyOf, describeBinding, previewRunOf, resolveBindings} from './environments.ts';
+import {
+  bindingsOf,
+  dataPolicyOf,
+  describeBinding,
+  limitsOf,
+  previewRunOf,
+  resolveBindings,
+} from './environments.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
 import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, sentence, withCrash} from './outcome.ts';
@@ -189,13 +197,12 @@ export function createController(options: ControllerOptions): Controller {
     return branchView(record, {...facts, notices: noticesOf(record)}, context);
   };
 
-  const noticesOf = ({key, branch}: BranchRecord): string[] => {
+  const noticesOf = ({key, branch, live}: BranchRecord): string[] => {
     const problem = data?.problemOf(key) ?? null;
-    return problem === null
-      ? []
-      : [
-          `The data of ${branch} could not be backed up; it is tried again every ten minutes. ${sentence(problem)}`,
-        ];
+    const limits = limitNotices(branch, live, observed.get(key)?.runtime?.limits ?? []);
+    if (problem === null) return limits;
+    const notice = `The data of ${branch} could not be backed up; it is tried again every ten minutes.`;
+    return [`${notice} ${sentence(problem)}`, ...limits];
   };
 
   const find = (keyOrName: string): BranchRecord => {
@@ -283,10 +290,15 @@ export function createController(options: ControllerOptions): Controller {
     scriptImports: options.scriptImports,
     policy: options.policy,
     admit: admission.admit,
-    environmentOf: async (branch, files, signal) => ({
-      ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
-      settings: {...options.settings, held_lines: await heldLinesOf(branch, {files, watch, signal})},
-    }),
+    async environmentOf(branch, files, signal) {
+      const limits = limitsOf(watch.environments, branch);
+      const held_lines = await heldLinesOf(branch, {files, watch, signal});
+      return {
+        ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
+        settings: {...options.settings, limits: runLimitsOf(limits), held_lines},
+        resources: resourceLimitsOf(limits),
+      };
+    },
     findContainer: async ({container_id, key}) => {
       const all = await containers.list();
       return all.find(({id}) => id === container_id) ?? all.find(({name}) => name === key) ?? null;

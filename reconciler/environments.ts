@@ -3,6 +3,7 @@ import type {SecretSource} from '../schemas/config.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {DataPolicy} from './branch-data.ts';
+import {type BranchLimits, noLimits, previewLimits} from './branch-limits.ts';
 import type {PreviewRun} from './preview-holds.ts';
 
 /** One item of `environments` in the operator's configuration. */
@@ -14,6 +15,8 @@ export interface EnvironmentRule {
   readonly keep: boolean;
   /** What previews among these branches run; null leaves it to other rules. */
   readonly run: PreviewRun | null;
+  /** What is left out is left to other rules. */
+  readonly limits: Partial<BranchLimits>;
   /** What new previews among these branches begin with; null leaves it to other rules. */
   readonly data: DataPolicy | null;
   readonly variables: Readonly<Record<string, string>>;
@@ -58,6 +61,18 @@ export function dataPolicyOf(
 ): DataPolicy {
   if (live) return 'empty';
   return rules.findLast(({data, appliesTo}) => data !== null && appliesTo(branch, live))?.data ?? 'empty';
+}
+
+/** Previews are bounded by default; of live only what a rule says is more than told. */
+export function limitsOf(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+): {readonly limits: BranchLimits; readonly enforced: boolean} {
+  const said: Partial<BranchLimits> = {};
+  for (const {limits, appliesTo} of rules) if (appliesTo(branch, live)) Object.assign(said, limits);
+  const isSaid = Object.keys(said).length > 0;
+  if (!live) return {limits: {...previewLimits, ...said}, enforced: true};
+  return isSaid ? {limits: {...noLimits, ...said}, enforced: true} : {limits: previewLimits, enforced: false};
 }
 
 /** The values themselves. Throws SECRET_UNAVAILABLE with the name and the source, never with a value. */

@@ -1,6 +1,7 @@
 import type {ControlState} from '../schemas/control-state.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {BranchRecord} from './branch-record.ts';
+import type {ResourceLimits} from './containers/provider.ts';
 import type {Desired} from './desired.ts';
 import type {Observation} from './observation.ts';
 
@@ -35,7 +36,7 @@ export function planBranch(
   nowMs: number,
 ): Action[] {
   if (desired.kind === 'absent') return planAbsent(observation, desired, policy, nowMs);
-  const lifecycle = planLifecycle(observation, desired.kind);
+  const lifecycle = planLifecycle(observation, desired);
   if (desired.kind === 'invalid') {
     // The old schedule goes on; a container that never had a good commit stays held.
     return observation.record.applied === null ? [] : [...lifecycle, ...planRelease(observation)];
@@ -134,9 +135,12 @@ const absentWords = {
   hoody_removed: 'the branch has no .hoody directory any more',
 } as const;
 
-function planLifecycle({record, container}: Observation, desired: 'served' | 'invalid'): Action[] {
+function planLifecycle(
+  {record, container}: Observation,
+  desired: Exclude<Desired, {kind: 'absent'}>,
+): Action[] {
   if (container === null) {
-    if (desired === 'invalid') return [];
+    if (desired.kind === 'invalid') return [];
     const reason = record.applied === null ? 'branch_new' : 'container_gone';
     return [
       {kind: 'create_container', reason, summary: `Create a container for ${record.branch}`},
@@ -151,12 +155,20 @@ function planLifecycle({record, container}: Observation, desired: 'served' | 'in
       summary: `Take the container of ${record.branch} out of the trash`,
     });
   }
+  if (desired.kind === 'served' && hasOtherLimits(container.limits, desired.resources)) {
+    const summary = `Bound what ${record.branch} uses`;
+    actions.push({kind: 'limit_container', reason: 'limits_differ', summary});
+  }
   if (record.restore !== null) return [...actions, restoreData(record)];
   if (container.state !== 'running') {
     const reason = container.state === 'failed' ? 'runtime_died' : 'not_running';
     actions.push({kind: 'start_container', reason, summary: `Start the container of ${record.branch}`});
   }
   return actions;
+}
+
+function hasOtherLimits(now: ResourceLimits, wanted: ResourceLimits): boolean {
+  return now.cpus !== wanted.cpus || now.memoryBytes !== wanted.memoryBytes;
 }
 
 function restoreData({branch, restore}: BranchRecord): Action {

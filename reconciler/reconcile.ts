@@ -122,7 +122,9 @@ async function observe(
 /** Steps up to the next look at the world: a container that was just started must be observed before it is filled. */
 function nextSteps(plan: readonly Action[]): readonly Action[] {
   const lifecycle = plan.filter(({kind}) =>
-    ['create_container', 'restore_container', 'start_container', 'restore_data'].includes(kind),
+    ['create_container', 'restore_container', 'limit_container', 'start_container', 'restore_data'].includes(
+      kind,
+    ),
   );
   return lifecycle.length > 0 ? lifecycle : plan;
 }

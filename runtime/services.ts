@@ -71,6 +71,11 @@ export async function openServices(
     environment,
     jitterSeed: flags.container ?? '',
     heldLines: () => control.environment().settings.held_lines,
+    limits: () => control.environment().settings.limits,
+    async measureDisk() {
+      const {diskUsage} = await import('./platform/disk-usage.ts');
+      return (await diskUsage(flags.home)) + (await diskUsage(flags.workspace));
+    },
     maxEntries: () => control.environment().settings.max_entries,
     mail: {
       delivery() {

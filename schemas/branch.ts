@@ -37,6 +37,10 @@ export const containerViewSchema = z
     provider: z.string(),
     level: z.string(),
     state: containerStateSchema,
+    unenforced: z
+      .array(z.enum(['cpus', 'memory']))
+      .default([])
+      .meta({description: 'Limits that this host has no means to enforce.'}),
     urls: z.object({cron: z.string(), exec: z.string(), pipe: z.string(), notifications: z.string()}),
   })
   .meta({id: 'Container'});

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import {durationSchema} from './duration.ts';
 import type {Issue} from './issue.ts';
+import {sizeSchema} from './size.ts';
 import {parseYaml} from './yaml-file.ts';
 
 const branchGlobs = z.array(z.string().min(1).max(255)).min(1).max(100);
@@ -38,6 +39,30 @@ const variableName = z
 
 const previewRun = z.enum(['all', 'changed', 'none']);
 
+const limit = <T extends z.ZodType>(schema: T, description: string) =>
+  z
+    .union([schema, z.literal('none').transform(() => null)])
+    .optional()
+    .meta({description});
+
+const runDuration = durationSchema.refine((ms) => ms > 0, 'write a time as 30s, 10m or 2h, or none');
+
+/** What is left out stays as other items of `environments`, or the defaults, say. */
+const limitsSchema = z
+  .strictObject({
+    cpus: limit(z.number().min(0.01).max(1024), 'CPUs of all processes together; 0.5 for previews.'),
+    memory: limit(sizeSchema, 'Memory of all processes together; 512MB for previews.'),
+    disk: limit(sizeSchema, 'Data directory and workspace together; 1GB for previews.'),
+    runs_per_day: limit(z.int().min(0).max(1_000_000), 'Runs started in one day of UTC; 5000 for previews.'),
+    run_time: limit(runDuration, 'Of a run whose job does not ask for more; 10m for previews.'),
+    longest_run_time: limit(runDuration, 'What a job may ask for with timeout=; 1h for previews.'),
+    overlap: z.enum(['allow', 'forbid', 'never']).optional().meta({
+      description:
+        'Whether a run may begin while the one before goes on: `forbid` unless the job says otherwise (previews), `never` whatever it says.',
+    }),
+  })
+  .meta({id: 'Limits'});
+
 const dataPolicy = z
   .string()
   .regex(/^(?:empty|copy|seed:.{1,1000})$/, 'write empty, copy or seed:<file of the branch>');
@@ -67,6 +92,7 @@ const environmentSchema = z
       description:
         'What the data directory of a new preview among these branches begins with: `empty`, `copy` of what live has, or `seed:<file of the branch>`, which fills it.',
     }),
+    limits: limitsSchema.optional().meta({description: 'What these branches may use; `none` for no bound.'}),
     secrets: z
       .record(variableName, secretSourceSchema)
       .default({})
@@ -208,6 +234,7 @@ export const configSchema = z
   .meta({id: 'Config', title: 'branchtab.yaml'});
 
 export type Config = z.infer<typeof configSchema>;
+export type LimitsConfig = z.infer<typeof limitsSchema>;
 export type EnvironmentConfig = z.infer<typeof environmentSchema>;
 export type RepositoryConfig = z.infer<typeof repositorySchema>;
 

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import {runLimitsSchema} from './limits.ts';
 import {scriptMountSchema} from './script-settings.ts';
 
 /**
@@ -38,6 +39,7 @@ export const containerSettingsSchema = z.object({
     .nullable()
     .meta({description: 'Server that mails what jobs of a crontab with MAILTO write.'}),
   max_entries: z.int().min(0).max(10_000).meta({description: 'Jobs that one crontab may hold.'}),
+  limits: runLimitsSchema.nullable().default(null),
   held_lines: z
     .union([z.literal('all'), z.array(z.string().max(32_768)).max(10_000)])
     .default([])
@@ -47,7 +49,12 @@ export const containerSettingsSchema = z.object({
 });
 export type ContainerSettings = z.infer<typeof containerSettingsSchema>;
 
-export const plainSettings: ContainerSettings = {smtp_url: null, max_entries: 10_000, held_lines: []};
+export const plainSettings: ContainerSettings = {
+  smtp_url: null,
+  max_entries: 10_000,
+  limits: null,
+  held_lines: [],
+};
 
 /** How a line is named where it is held. */
 export function heldLine(user: string, rule: string): string {
@@ -70,9 +77,17 @@ export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
 export function environmentText({
   variables,
   secrets,
-  settings: {smtp_url, max_entries, held_lines},
+  settings: {smtp_url, max_entries, limits, held_lines},
 }: Omit<EnvironmentChange, 'revision'>): string {
-  return JSON.stringify([sortedPairs(variables), sortedPairs(secrets), smtp_url, max_entries, held_lines]);
+  const bounds = limits === null ? null : Object.entries(limits).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([
+    sortedPairs(variables),
+    sortedPairs(secrets),
+    smtp_url,
+    max_entries,
+    bounds,
+    held_lines,
+  ]);
 }
 
 function sortedPairs(record: Readonly<Record<string, string>>): [string, string][] {

@@ -10,6 +10,7 @@ export const actionSchema = z
   .discriminatedUnion('kind', [
     z.object({kind: z.literal('create_container'), ...base}),
     z.object({kind: z.literal('restore_container'), ...base}),
+    z.object({kind: z.literal('limit_container'), ...base}),
     z.object({kind: z.literal('start_container'), ...base}),
     z.object({kind: z.literal('restore_data'), ...base}),
     z.object({kind: z.literal('put_environment'), ...base}),

@@ -26,6 +26,11 @@ export interface ContainerProvider {
   stop(id: string, options: {graceMs: number; reason: string}): Promise<void>;
   /** Stops without grace and removes all files. Removing an unknown id does nothing. */
   remove(id: string): Promise<void>;
+  /**
+   * Bounds what all processes of the container use together, from now on and at every start. What the provider
+   * cannot bound here is in `unenforced` of the container.
+   */
+  limit(id: string, limits: ResourceLimits): Promise<Container>;
   /** Merges labels; a null value removes the label. Durable before it resolves. */
   label(id: string, labels: Readonly<Record<string, string | null>>): Promise<Container>;
 
@@ -48,6 +53,14 @@ export interface CreateRequest {
   readonly from?: string;
   /** IANA zone of schedules; UTC unless given. */
   readonly timeZone?: string;
+  /** No bounds unless given. */
+  readonly limits?: ResourceLimits;
+}
+
+/** Of all processes of a container together; null for no bound. */
+export interface ResourceLimits {
+  readonly cpus: number | null;
+  readonly memoryBytes: number | null;
 }
 
 export interface Container {
@@ -63,6 +76,9 @@ export interface Container {
   /** Where the container's own processes reach its kits, for example `http://127.80.1.2:41234`; null while not running. */
   readonly kitUrl: string | null;
   readonly runtimeVersion: string | null;
+  readonly limits: ResourceLimits;
+  /** Limits that hold for nobody: this host gives no means for them. Known once it has been started. */
+  readonly unenforced: readonly ('cpus' | 'memory')[];
 }
 
 export interface Snapshot {

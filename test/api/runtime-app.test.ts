@@ -22,6 +22,7 @@ async function setup(t: ExecutionContext, {trusted = false}: {trusted?: boolean}
     deployment: {digest: null},
     crontabs: {},
     running_jobs: 0,
+    limits: [],
     next_run: null,
     last_run: null,
   };

@@ -1,5 +1,5 @@
 import {existsSync} from 'node:fs';
-import {chmod, mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import anyTest, {type ExecutionContext, type TestFn} from 'ava';
 import type {Container, ContainerEvent, ContainerProvider} from '../../reconciler/containers/provider.ts';
 import {AppError} from '../../schemas/errors.ts';
@@ -23,6 +23,10 @@ export interface ContractOptions {
   /** Why the implementation cannot be tested here; null when it can. */
   readonly skipReason: string | null;
 }
+
+/** Marked as runtimes mark their jobs, so that these go first; answers the shell's word for a child that was killed. */
+const eatMemory =
+  '(echo 500 >/proc/self/oom_score_adj; exec dd bs=500M count=1 if=/dev/zero of=/dev/null); echo $?';
 
 const noGrace = {graceMs: 0, reason: 'test'};
 
@@ -315,6 +319,53 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     }
     t.is((await provider.list()).length, 1);
   });
+
+  test(
+    title('a container is held to its memory, and its runtime outlives the job that took too much'),
+    async (t) => {
+      const {provider} = await setup(t);
+      const limits = {cpus: null, memoryBytes: 256 * 1024 ** 2};
+      const {id} = await provider.create({name: 'main-1', labels: {}, limits});
+      const container = await provider.start(id);
+      t.deepEqual(container.limits, limits);
+      if (container.unenforced.includes('memory')) {
+        t.log('this host has no means to bound memory');
+        return;
+      }
+      t.is(await overSocket(container, '/run', eatMemory), '137\n');
+      t.is(await overSocket(container, '/health'), 'ok');
+      await provider.limit(id, {cpus: null, memoryBytes: null});
+      t.is(await overSocket(container, '/run', eatMemory), '0\n');
+    },
+  );
+
+  test(title('limits of a container that runs are set without a restart, and last'), async (t) => {
+    const world = await setup(t);
+    const container = await started(world.provider);
+    t.deepEqual(container.limits, {cpus: null, memoryBytes: null});
+    const mark = await overSocket(container, '/run', 'cat boot-mark');
+    const limits = {cpus: 0.5, memoryBytes: 256 * 1024 ** 2};
+    const limited = await world.provider.limit(container.id, limits);
+    t.deepEqual(limited.limits, limits);
+    t.is(await overSocket(container, '/run', 'cat boot-mark'), mark);
+    t.deepEqual((await (await world.reopen()).list())[0]?.limits, limits);
+    if (!limited.unenforced.includes('memory')) t.is(await overSocket(container, '/run', eatMemory), '137\n');
+    await world.provider.stop(container.id, noGrace);
+    t.deepEqual((await world.provider.start(container.id)).unenforced, limited.unenforced);
+  });
+
+  test(
+    title('a container whose data are gone does not start, unless an empty beginning is asked for'),
+    async (t) => {
+      const {provider, directories} = await setup(t);
+      const {id} = await started(provider);
+      await provider.stop(id, noGrace);
+      await rm(directories(id).data, {recursive: true});
+      await t.throwsAsync(provider.start(id), {code: 'DATA_LOST'});
+      t.not((await provider.list())[0]?.state, 'running');
+      t.is((await provider.start(id, {makeData: true})).state, 'running');
+    },
+  );
 
   test(title('the environment of a runtime holds nothing of its controller'), async (t) => {
     const {provider} = await setup(t);

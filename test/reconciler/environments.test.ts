@@ -7,6 +7,7 @@ const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule =
   keep: false,
   run: null,
   data: null,
+  limits: {},
   variables: {},
   secrets: {},
   ...given,

@@ -15,6 +15,7 @@ const served: Desired = {
   variables: {},
   secrets: {},
   settings: plainSettings,
+  resources: {cpus: null, memoryBytes: null},
   crontabs: [{file: '.hoody/crontab', user: 'root', text: '', sha256: 'text-a'}],
   scripts: [],
   mounts: [],

@@ -11,12 +11,20 @@ import {
   realDirectory,
 } from '../../../runtime/platform/directories.ts';
 import {isErrno, syncDirectory, writeFileDurably} from '../../../runtime/platform/durable-file.ts';
+import {type LimitGroup, setLimitGroups} from '../../../runtime/platform/limit-groups.ts';
 import type {Log} from '../../../runtime/platform/log.ts';
 import {ensurePrivateDirectory} from '../../../runtime/platform/private-directory.ts';
 import {isRunning, type ProcessIdentity} from '../../../runtime/platform/processes.ts';
 import {removeTree} from '../../../runtime/platform/tree-removal.ts';
 import {AppError} from '../../../schemas/errors.ts';
-import type {Container, ContainerEvent, ContainerProvider, CreateRequest, Snapshot} from '../provider.ts';
+import type {
+  Container,
+  ContainerEvent,
+  ContainerProvider,
+  CreateRequest,
+  ResourceLimits,
+  Snapshot,
+} from '../provider.ts';
 import {type ContainerPaths, containerPaths} from './container-paths.ts';
 import {
   askToStop,
@@ -24,6 +32,7 @@ import {
   endProcesses,
   freezeProcesses,
   leaveCgroup,
+  moveIntoGroups,
   type ProcessScope,
   thawProcesses,
 } from './container-processes.ts';
@@ -245,6 +254,23 @@ class ProcessProvider implements ContainerProvider {
     await removeTree(removing);
   }
 
+  async limit(id: string, {cpus, memoryBytes}: ResourceLimits): Promise<Container> {
+    const entry = this.#known(id);
+    return await entry.turn(async () => {
+      if (this.#entries.get(id) !== entry) throw notFound(id);
+      await this.#save(entry, {limits: {cpus, memory_bytes: memoryBytes}});
+      if (this.#isUp(entry)) {
+        const groups = await setLimitGroups(`branchtab-${id}`, {cpus, memoryBytes});
+        await this.#save(entry, {
+          limit_groups: groups,
+          ...(entry.record.cgroup === null ? {} : {cgroup: await this.#ownCgroup(id, groups)}),
+        });
+        await moveIntoGroups(this.#scope(entry), groups);
+      }
+      return this.#view(entry);
+    });
+  }
+
   async label(id: string, labels: Readonly<Record<string, string | null>>): Promise<Container> {
     const entry = this.#known(id);
     return await entry.turn(async () => {
@@ -310,7 +336,7 @@ class ProcessProvider implements ContainerProvider {
     this.#remember(record);
   }
 
-  async #make({name, labels, from, timeZone = 'UTC'}: CreateRequest): Promise<Container> {
+  async #make({name, labels, from, timeZone = 'UTC', limits}: CreateRequest): Promise<Container> {
     const id = randomBytes(12).toString('hex');
     const paths = this.#paths(id);
     const record: ContainerRecord = {
@@ -325,6 +351,8 @@ class ProcessProvider implements ContainerProvider {
       control_socket: paths.controlSocket,
       boot_mark: '',
       cgroup: null,
+      limits: {cpus: limits?.cpus ?? null, memory_bytes: limits?.memoryBytes ?? null},
+      limit_groups: [],
       frozen: false,
       process: null,
     };
@@ -361,6 +389,7 @@ class ProcessProvider implements ContainerProvider {
     const starting = new AbortController();
     entry.starting = starting;
     try {
+      const groups = await this.#makeLimitGroups(record);
       // Written before the runtime is: a crash in between leaves processes that the next start or stop looks for.
       await this.#save(entry, {
         wanted: 'running',
@@ -368,7 +397,8 @@ class ProcessProvider implements ContainerProvider {
         level: this.level,
         control_socket: paths.controlSocket,
         // A sandbox has its pid namespace, which nothing leaves.
-        cgroup: this.#sandbox === null ? await makeCgroup(`branchtab-${record.id}`) : null,
+        cgroup: this.#sandbox === null ? await this.#ownCgroup(record.id, groups) : null,
+        limit_groups: groups,
         boot_mark: again ? record.boot_mark : `${marks}-${randomBytes(8).toString('hex')}`,
       });
       const started = await startRuntime({
@@ -407,6 +437,17 @@ class ProcessProvider implements ContainerProvider {
     } finally {
       entry.starting = null;
     }
+  }
+
+  /** Of version 2 there is one for each process: that of the limits, where there are some. */
+  async #ownCgroup(id: string, groups: readonly LimitGroup[]): Promise<string | null> {
+    return groups.find(({version}) => version === 2)?.directory ?? (await makeCgroup(`branchtab-${id}`));
+  }
+
+  async #makeLimitGroups({id, limits}: ContainerRecord): Promise<LimitGroup[]> {
+    if (limits.cpus === null && limits.memory_bytes === null) return [];
+    const {cpus, memory_bytes: memoryBytes} = limits;
+    return await setLimitGroups(`branchtab-${id}`, {cpus, memoryBytes});
   }
 
   async #prepareDirectories({record, paths}: Entry): Promise<void> {
@@ -548,6 +589,8 @@ class ProcessProvider implements ContainerProvider {
   async #endAll(entry: Entry, scope = this.#scope(entry)): Promise<void> {
     await endProcesses(scope, this.#options.clock);
     await leaveCgroup(scope, this.#options.clock);
+    for (const {directory} of entry.record.limit_groups)
+      await leaveCgroup({...scope, cgroup: directory}, this.#options.clock);
   }
 
   #view(entry: Entry): Container {
@@ -563,6 +606,8 @@ class ProcessProvider implements ContainerProvider {
       controlSocket: record.control_socket,
       kitUrl: up ? (record.process?.kit_url ?? null) : null,
       runtimeVersion: record.process?.runtime_version ?? null,
+      limits: {cpus: record.limits.cpus, memoryBytes: record.limits.memory_bytes},
+      unenforced: up ? unenforced(record) : [],
     };
   }
 
@@ -573,6 +618,14 @@ class ProcessProvider implements ContainerProvider {
   #timestamp(): string {
     return new Date(this.#options.clock.now()).toISOString();
   }
+}
+
+function unenforced({limits, limit_groups}: ContainerRecord): Container['unenforced'] {
+  const wanted = [
+    ...(limits.cpus === null ? [] : ['cpus' as const]),
+    ...(limits.memory_bytes === null ? [] : ['memory' as const]),
+  ];
+  return wanted.filter((limit) => !limit_groups.some(({bounds}) => bounds.includes(limit)));
 }
 
 /** A container that starts without the data it had would say nothing and begin anew. */

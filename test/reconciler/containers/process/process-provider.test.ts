@@ -281,3 +281,25 @@ test('1,000 containers are read at start', async (t) => {
   const provider = await world.reopen();
   t.is((await provider.list()).length, 1_001);
 });
+
+test('every process of a bounded container is in its cgroups, and they are gone with it', async (t) => {
+  const {provider, stateDirectory} = await processWorld(t, 'plain');
+  const {id} = await provider.create({name: 'main-1', labels: {}, limits: {cpus: 0.5, memoryBytes: 2 ** 28}});
+  const container = await provider.start(id);
+  if (container.unenforced.length > 0) {
+    t.log(`this host has no means to bound ${container.unenforced.join(' and ')}`);
+    t.pass();
+    return;
+  }
+  const record = JSON.parse(await readFile(join(stateDirectory, 'containers', id, 'container.json'), 'utf8'));
+  const groups = record.limit_groups as {directory: string; version: 1 | 2; bounds: string[]}[];
+  const cpu = groups.find(({bounds}) => bounds.includes('cpus'));
+  const quota = cpu?.version === 2 ? 'cpu.max' : 'cpu.cfs_quota_us';
+  t.regex(await readFile(join(cpu?.directory ?? '', quota), 'utf8'), /^50000( 100000)?\n$/);
+  const child = await overSocket(container, '/run', 'echo $$');
+  const members = (await readFile(join(cpu?.directory ?? '', 'cgroup.procs'), 'utf8')).split('\n');
+  t.true(members.includes(String(record.process.runtime.pid)));
+  t.regex(child, /^\d+\n$/);
+  await provider.remove(id);
+  for (const {directory} of groups) t.false(existsSync(directory), directory);
+});
