@@ -53,6 +53,14 @@ export function branchNotices(branches: readonly Branch[], paint: Paint): string
     .join('');
 }
 
+/** What the host cannot do for containers, a line each; empty where it can do all of it. */
+export function hostNotices(branches: readonly Branch[], paint: Paint): string {
+  const unenforced = [...new Set(branches.flatMap(({container}) => container?.unenforced ?? []))].sort();
+  if (unenforced.length === 0) return '';
+  const names = unenforced.map((limit) => `limits.${limit}`).join(' and ');
+  return `${paint.yellow('this host')} gives Branchtab no cgroup to divide: ${names} of branches ${unenforced.length === 1 ? 'is' : 'are'} not enforced. See docs/environments.md.\n`;
+}
+
 function commitCell({revision, observed_revision}: Branch): string {
   const observed = observed_revision?.slice(0, 8) ?? '-';
   return revision === null || revision === observed_revision

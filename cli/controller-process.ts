@@ -373,6 +373,7 @@ function environmentRules(environments: readonly EnvironmentConfig[], name: stri
     return {
       place: `${name}[${index}]`,
       appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+      onlyLive,
       keep,
       run: run ?? null,
       limits: limits === undefined ? {} : branchLimits(limits),

@@ -11,6 +11,8 @@ export interface EnvironmentRule {
   /** Where it stands in the configuration, for people. */
   readonly place: string;
   readonly appliesTo: (branch: string, live: boolean) => boolean;
+  /** It is for the live branch and no other. */
+  readonly onlyLive: boolean;
   /** These branches stay when they are merged. */
   readonly keep: boolean;
   /** What previews among these branches run; null leaves it to other rules. */
@@ -63,16 +65,21 @@ export function dataPolicyOf(
   return rules.findLast(({data, appliesTo}) => data !== null && appliesTo(branch, live))?.data ?? 'empty';
 }
 
-/** Previews are bounded by default; of live only what a rule says is more than told. */
+/**
+ * Previews are bounded by default. Live is bounded by rules that are for live alone; what others say, and what
+ * previews have by default, is only told of live.
+ */
 export function limitsOf(
   rules: readonly EnvironmentRule[],
   {branch, live}: {branch: string; live: boolean},
 ): {readonly limits: BranchLimits; readonly enforced: boolean} {
-  const said: Partial<BranchLimits> = {};
-  for (const {limits, appliesTo} of rules) if (appliesTo(branch, live)) Object.assign(said, limits);
-  const isSaid = Object.keys(said).length > 0;
-  if (!live) return {limits: {...previewLimits, ...said}, enforced: true};
-  return isSaid ? {limits: {...noLimits, ...said}, enforced: true} : {limits: previewLimits, enforced: false};
+  const saidBy = (some: readonly EnvironmentRule[]): Partial<BranchLimits> =>
+    Object.assign({}, ...some.map(({limits}) => limits));
+  const applying = rules.filter(({appliesTo}) => appliesTo(branch, live));
+  const forLive = saidBy(applying.filter(({onlyLive}) => onlyLive));
+  return live && Object.keys(forLive).length > 0
+    ? {limits: {...noLimits, ...forLive}, enforced: true}
+    : {limits: {...previewLimits, ...saidBy(applying)}, enforced: !live};
 }
 
 /** The values themselves. Throws SECRET_UNAVAILABLE with the name and the source, never with a value. */

@@ -1,6 +1,6 @@
 import {systemClock} from '../../runtime/platform/clock.ts';
 import type {Branch} from '../../schemas/branch.ts';
-import {branchNotices, branchTable, problems} from '../branch-table.ts';
+import {branchNotices, branchTable, hostNotices, problems} from '../branch-table.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {eventsUntilInterrupt} from '../events.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
@@ -30,7 +30,8 @@ export async function status(
     const text =
       repositoryNotices(await client.repositories(), terminal.paint) +
       problems(branches, terminal.paint) +
-      branchNotices(branches, terminal.paint);
+      branchNotices(branches, terminal.paint) +
+      hostNotices(branches, terminal.paint);
     if (text !== '') terminal.out(`\n${text}`);
   };
   let branches = await read();

@@ -7,7 +7,7 @@ import {createLog, type Log} from '../../runtime/platform/log.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import {formatDuration} from '../../schemas/duration.ts';
 import {AppError} from '../../schemas/errors.ts';
-import {branchNotices, branchTable, problems} from '../branch-table.ts';
+import {branchNotices, branchTable, hostNotices, problems} from '../branch-table.ts';
 import {type ControllerProcess, startControllerProcess} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {repositoryNotices} from '../repository-notices.ts';
@@ -159,7 +159,8 @@ function notices(controller: Controller, terminal: Terminal): string {
   const text =
     repositoryNotices(controller.repositories(), terminal.paint) +
     problems(controller.branches(), terminal.paint) +
-    branchNotices(controller.branches(), terminal.paint);
+    branchNotices(controller.branches(), terminal.paint) +
+    hostNotices(controller.branches(), terminal.paint);
   return text === '' ? '' : `\n${text}`;
 }
 
