@@ -3,6 +3,7 @@ import {streamSSE} from 'hono/streaming';
 import * as z from 'zod';
 import type {ContainerService} from '../reconciler/container-service.ts';
 import type {BranchChange, Controller} from '../reconciler/controller.ts';
+import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema} from '../schemas/branch.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
@@ -15,6 +16,7 @@ import {containerRoutes} from './container-routes.ts';
 import {errors, json, keyParameter, refuseInvalid} from './controller-openapi.ts';
 import {dataRoutes} from './data-routes.ts';
 import {errorResponse} from './errors.ts';
+import {tokenRoutes} from './token-routes.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
 
@@ -22,6 +24,7 @@ const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'})
 export function createControllerApp({
   controller,
   containers,
+  tokens,
   auth,
   version,
   baseUrl,
@@ -30,6 +33,7 @@ export function createControllerApp({
 }: {
   controller: Controller;
   containers: ContainerService;
+  tokens: UserTokens;
   auth: Auth;
   version: string;
   baseUrl: () => string;
@@ -55,6 +59,12 @@ export function createControllerApp({
 
   app.use(async (c, next) => {
     if (!auth.accepts(c.req.raw.headers)) {
+      const user = auth.userOf(c.req.header('authorization') ?? '');
+      if (user !== null)
+        throw new AppError(
+          'FORBIDDEN',
+          `This token is for the crontab of ${user} in containers; the controller's own API needs the token of <state>/token`,
+        );
       if (c.req.path === '/') return c.text('Open the login link that `branchtab login` prints.\n', 401);
       throw new AppError(
         'UNAUTHENTICATED',
@@ -261,6 +271,7 @@ export function createControllerApp({
 
   app.route('/', containerRoutes(containers));
   app.route('/', dataRoutes(controller));
+  app.route('/', tokenRoutes(tokens));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;

@@ -22,6 +22,7 @@ import {type EnvironmentList, environmentListSchema} from '../schemas/environmen
 import {AppError} from '../schemas/errors.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
+import {type CreatedToken, createdTokenSchema, type TokenView, tokenListSchema} from '../schemas/token.ts';
 import {answeredError} from './answered-error.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
 
@@ -41,6 +42,9 @@ export interface ControllerClient {
   backups(keyOrName: string): Promise<BackupList>;
   backupData(keyOrName: string): Promise<Backup>;
   restoreData(keyOrName: string, request: RestoreData): Promise<Branch>;
+  tokens(): Promise<TokenView[]>;
+  createToken(user: string): Promise<CreatedToken>;
+  revokeToken(id: string): Promise<void>;
   createLoginLink(): Promise<string>;
   containers(): Promise<ContainerItem[]>;
   createContainer(request: CreateContainer): Promise<ContainerItem>;
@@ -100,6 +104,11 @@ export function createControllerClient({url, token}: {url: string; token: string
     backupData: (keyOrName) => call(backupSchema, 'POST', `${branchPath(keyOrName)}/backups`, {timeoutMs}),
     restoreData: (keyOrName, body) =>
       call(branchSchema, 'POST', `${branchPath(keyOrName)}/data/restore`, {body, timeoutMs}),
+    tokens: async () => (await call(tokenListSchema, 'GET', '/api/v1/tokens')).items,
+    createToken: (user) => call(createdTokenSchema, 'POST', '/api/v1/tokens', {body: {user}}),
+    async revokeToken(id) {
+      await call(deletedSchema, 'DELETE', `/api/v1/tokens/${encodeURIComponent(id)}`);
+    },
     createLoginLink: async () => (await call(z.object({url: z.string()}), 'POST', '/api/v1/login-codes')).url,
     containers: async () => (await call(containerListSchema, 'GET', '/api/v1/containers')).items,
     createContainer: (body) => call(containerItemSchema, 'POST', '/api/v1/containers', {body, timeoutMs}),

@@ -1,6 +1,6 @@
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Log} from '../runtime/platform/log.ts';
-import {KIT_HEADER, type Kit} from '../schemas/control.ts';
+import {KIT_HEADER, type Kit, USER_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {kitAddress} from './kit-address.ts';
 import {refuseOldReceiver} from './pipe-old-receiver.ts';
@@ -13,6 +13,8 @@ export interface GatewayOptions {
   readonly kitDomains: readonly string[];
   /** True where an Authorization header carries one of the controller's own tokens. */
   readonly isOwnAuthorization: (header: string) => boolean;
+  /** The user whose token an Authorization header carries; null for any other header. */
+  readonly userOf: (header: string) => string | null;
   /** Cookies of the controller; containers never see them. */
   readonly ownCookie: string;
   readonly log: Log;
@@ -37,12 +39,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     try {
       if (address === null || !address.path.startsWith('/')) throw noSuchAddress();
       const {path, kit} = address;
-      if (address.guessable && !options.isOwnAuthorization(incoming.headers.authorization ?? ''))
+      const authorization = incoming.headers.authorization ?? '';
+      const user = options.userOf(authorization);
+      if (user !== null && kit !== 'cron') throw onlyCron(user);
+      if (address.guessable && user === null && !options.isOwnAuthorization(authorization))
         throw tokenNeeded();
       const socketPath = options.socketOf(address.container);
       if (socketPath === null) throw noSuchContainer();
       if (kit === 'pipe') refuseOldReceiver(incoming, path);
-      forward({incoming, outgoing, socketPath, path, kit}, options);
+      forward({incoming, outgoing, socketPath, path, kit, user}, options);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       refuse(outgoing, error);
@@ -65,6 +70,13 @@ function tokenNeeded(): AppError {
   );
 }
 
+function onlyCron(user: string): AppError {
+  return new AppError(
+    'FORBIDDEN',
+    `This token is for the crontab of ${user}; it opens the cron service and no other.`,
+  );
+}
+
 function noSuchContainer(): AppError {
   return new AppError(
     'CONTAINER_NOT_FOUND',
@@ -78,9 +90,11 @@ interface Exchange {
   readonly socketPath: string;
   readonly path: string;
   readonly kit: Kit;
+  /** Whose token came with the request. */
+  readonly user: string | null;
 }
 
-function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options: GatewayOptions): void {
+function forward({incoming, outgoing, socketPath, path, kit, user}: Exchange, options: GatewayOptions): void {
   relay({
     incoming,
     outgoing,
@@ -90,6 +104,7 @@ function forward({incoming, outgoing, socketPath, path, kit}: Exchange, options:
       ...requestHeaders(incoming, options),
       KIT_HEADER,
       kit,
+      ...(user === null ? [] : [USER_HEADER, user]),
       'X-Forwarded-For',
       incoming.socket.remoteAddress ?? '',
     ],
@@ -120,13 +135,13 @@ function refuse(outgoing: ServerResponse, error: AppError, headers: Record<strin
 
 function requestHeaders(
   incoming: IncomingMessage,
-  {isOwnAuthorization, ownCookie}: GatewayOptions,
+  {isOwnAuthorization, userOf, ownCookie}: GatewayOptions,
 ): string[] {
   return headerPairs(incoming.rawHeaders).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
     if (hopByHopHeaders.has(lower) || lower === 'content-length') return [];
-    if (lower === KIT_HEADER || lower.startsWith('x-forwarded-')) return [];
-    if (lower === 'authorization' && isOwnAuthorization(value)) return [];
+    if (lower === KIT_HEADER || lower === USER_HEADER || lower.startsWith('x-forwarded-')) return [];
+    if (lower === 'authorization' && (isOwnAuthorization(value) || userOf(value) !== null)) return [];
     if (lower === 'cookie') {
       const cookies = value.split(/;\s*/).filter((cookie) => !cookie.startsWith(`${ownCookie}=`));
       return cookies.length === 0 ? [] : [name, cookies.join('; ')];

@@ -25,6 +25,7 @@ import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
 import {createStandaloneContainers} from '../reconciler/standalone-containers.ts';
+import {openUserTokens} from '../reconciler/user-tokens.ts';
 import {createScriptInspector} from '../runtime/exec/script-inspector.ts';
 import {isSmtpUrl} from '../runtime/flags.ts';
 import {ownCommand} from '../runtime/platform/child-process.ts';
@@ -156,7 +157,16 @@ async function startLocked({
   const sources = await openSources(config, {stateDirectory, environment, log});
   const provider = await openProvider(config, {stateDirectory, environment, log});
   requireIsolation(config, sources, provider);
-  const auth = createAuth({token: await readOrCreateToken(stateDirectory), now: () => clock.now()});
+  const tokens = await openUserTokens({
+    path: join(stateDirectory, 'tokens.json'),
+    users: config.users.map(({name}) => name),
+    nowMs: () => clock.now(),
+  });
+  const auth = createAuth({
+    token: await readOrCreateToken(stateDirectory),
+    userOfToken: tokens.userOf,
+    now: () => clock.now(),
+  });
   let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
   let ready = false;
   const client = ({controlSocket}: Container) => createRuntimeClient({socketPath: controlSocket});
@@ -165,6 +175,7 @@ async function startLocked({
     smtp_url: await readSmtpUrl(config, environment),
     max_entries: config.max_entries,
     limits: null,
+    users: config.users,
   };
   const limits = {
     previewsPerRepository: config.limits.previews_per_repository,
@@ -229,6 +240,7 @@ async function startLocked({
   const app = createControllerApp({
     controller,
     containers,
+    tokens,
     auth,
     version,
     baseUrl: () => baseUrl,
@@ -241,6 +253,7 @@ async function startLocked({
       (controller.container(idOrName) ?? standalone.find(idOrName))?.controlSocket ?? null,
     kitDomains,
     isOwnAuthorization: (header) => auth.acceptsAuthorization(header),
+    userOf: (header) => auth.userOf(header),
     ownCookie: sessionCookie,
     log,
   });

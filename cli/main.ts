@@ -20,6 +20,8 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
   CONTAINER_NOT_FOUND: exitCodes.notFound,
   SNAPSHOT_NOT_FOUND: exitCodes.notFound,
   BACKUP_NOT_FOUND: exitCodes.notFound,
+  TOKEN_NOT_FOUND: exitCodes.notFound,
+  USER_NOT_FOUND: exitCodes.notFound,
   INVALID_NAME: exitCodes.usage,
 };
 
@@ -265,6 +267,26 @@ function createProgram(
 
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
+
+  const tokens = program
+    .command('tokens')
+    .description('tokens that open the crontabs of one user and nothing else');
+  client(
+    tokens
+      .command('create')
+      .description('make one for a user of branchtab.yaml and print it, once')
+      .argument('<user>', 'name'),
+  ).action(async (user, flags) =>
+    finish(await (await import('./commands/tokens.ts')).createToken(user, flags, environment, terminal)),
+  );
+  client(tokens.command('list').description('whose there are; the tokens themselves are not kept')).action(
+    async (flags) =>
+      finish(await (await import('./commands/tokens.ts')).listTokens(flags, environment, terminal)),
+  );
+  client(tokens.command('revoke').description('void one').argument('<token>', 'its id')).action(
+    async (id, flags) =>
+      finish(await (await import('./commands/tokens.ts')).revokeToken(id, flags, environment, terminal)),
+  );
 
   client(
     program

@@ -68,6 +68,7 @@ export async function openServices(
     log,
     defaultTimeZone: flags.timeZone,
     users: flags.users,
+    configuredUsers: () => control.environment().settings.users,
     environment,
     jitterSeed: flags.container ?? '',
     heldLines: () => control.environment().settings.held_lines,

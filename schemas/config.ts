@@ -2,6 +2,7 @@ import * as z from 'zod';
 import {durationSchema} from './duration.ts';
 import type {Issue} from './issue.ts';
 import {sizeSchema} from './size.ts';
+import {userNamePattern} from './user-name.ts';
 import {parseYaml} from './yaml-file.ts';
 
 const branchGlobs = z.array(z.string().min(1).max(255)).min(1).max(100);
@@ -62,6 +63,10 @@ const limitsSchema = z
     }),
   })
   .meta({id: 'Limits'});
+
+const userName = z
+  .string()
+  .regex(userNamePattern, 'a name has 1 to 32 letters, digits, _, . or - and does not begin with -');
 
 const dataPolicy = z
   .string()
@@ -204,6 +209,26 @@ export const configSchema = z
       .max(10_000)
       .default(10_000)
       .meta({description: 'Jobs that one crontab may hold, managed entries among them.'}),
+    users: z
+      .array(
+        z.union([
+          userName.transform((name) => ({name, account: null})),
+          z.strictObject({
+            name: userName,
+            account: userName.nullable().default(null).meta({
+              description: 'System user as whom the jobs run; the one of that name unless given.',
+            }),
+          }),
+        ]),
+      )
+      .max(1000)
+      .default([])
+      .refine((users) => new Set(users.map(({name}) => name)).size === users.length, 'a name stands twice')
+      .refine(
+        (users) => users.every(({name}) => name !== 'root' && name !== 'me'),
+        'root and me are no names of people',
+      )
+      .meta({description: 'People with crontabs of their own, beside root.'}),
     backups: z
       .strictObject({
         directory: z.string().min(1).optional().meta({

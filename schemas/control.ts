@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import {runLimitsSchema} from './limits.ts';
 import {scriptMountSchema} from './script-settings.ts';
+import {userNamePattern} from './user-name.ts';
 
 /**
  * The runtime's control routes. They answer only on the controller's socket, under `/api/v1/control`:
@@ -31,6 +32,15 @@ export const scheduleChangeSchema = z.object({
 });
 export type ScheduleChange = z.infer<typeof scheduleChangeSchema>;
 
+/** A person or a role with a crontab of its own, and the system user as whom its jobs run. */
+export const containerUserSchema = z.object({
+  name: z.string().regex(userNamePattern),
+  account: z.string().max(32).nullable().meta({
+    description: 'Null for the system user of that name, where there is one, else the runtime itself.',
+  }),
+});
+export type ContainerUser = z.infer<typeof containerUserSchema>;
+
 /** What the operator gives to a container beside variables. */
 export const containerSettingsSchema = z.object({
   smtp_url: z
@@ -40,6 +50,7 @@ export const containerSettingsSchema = z.object({
     .meta({description: 'Server that mails what jobs of a crontab with MAILTO write.'}),
   max_entries: z.int().min(0).max(10_000).meta({description: 'Jobs that one crontab may hold.'}),
   limits: runLimitsSchema.nullable().default(null),
+  users: z.array(containerUserSchema).max(1000).default([]),
   held_lines: z
     .union([z.literal('all'), z.array(z.string().max(32_768)).max(10_000)])
     .default([])
@@ -53,6 +64,7 @@ export const plainSettings: ContainerSettings = {
   smtp_url: null,
   max_entries: 10_000,
   limits: null,
+  users: [],
   held_lines: [],
 };
 
@@ -77,7 +89,7 @@ export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
 export function environmentText({
   variables,
   secrets,
-  settings: {smtp_url, max_entries, limits, held_lines},
+  settings: {smtp_url, max_entries, limits, users, held_lines},
 }: Omit<EnvironmentChange, 'revision'>): string {
   const bounds = limits === null ? null : Object.entries(limits).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify([
@@ -86,6 +98,7 @@ export function environmentText({
     smtp_url,
     max_entries,
     bounds,
+    users.map(({name, account}) => [name, account]),
     held_lines,
   ]);
 }
@@ -144,6 +157,9 @@ export type Rollback = {readonly commit: string} | {readonly digest: string};
 
 /** Counts breaking changes of the control routes; a controller refuses a runtime with a newer one. */
 export const CONTROL_API_VERSION = 1;
+
+/** Header by which the gateway names the user whose token came with a request; believed on the controller's socket only. */
+export const USER_HEADER = 'x-branchtab-user';
 
 /** Header by which the gateway names the kit that shall answer; believed on the controller's socket only. */
 export const KIT_HEADER = 'x-branchtab-kit';

@@ -1,5 +1,10 @@
 import {join} from 'node:path';
-import {type ContainerSettings, heldLine, type ScheduleState} from '../../schemas/control.ts';
+import {
+  type ContainerSettings,
+  type ContainerUser,
+  heldLine,
+  type ScheduleState,
+} from '../../schemas/control.ts';
 import type {ControlEvent, ControlState, LastRun} from '../../schemas/control-state.ts';
 import type {
   CreateEntry,
@@ -63,6 +68,8 @@ export interface CronOptions {
   readonly defaultTimeZone: string;
   /** Names that have a crontab beside `root` and, where we are root, the system users. */
   readonly users: readonly string[];
+  /** Further ones; asked each time. */
+  readonly configuredUsers?: () => readonly ContainerUser[];
   readonly environment: JobEnvironment;
   /** Raw lines that do not run by themselves; asked with each run. None unless given. */
   readonly heldLines?: () => ContainerSettings['held_lines'];
@@ -169,7 +176,8 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     maxBytes: options.maxRecordBytes ?? 64 * 1024 * 1024,
   });
   const recorder = createRunRecorder({clock, log, runs});
-  const users = createCronUsers(options.users);
+  const named = options.users.map((name) => ({name, account: null}));
+  const users = createCronUsers(() => [...named, ...(options.configuredUsers?.() ?? [])]);
   const zones = createZones(options.defaultTimeZone);
   const listeners = new Set<(event: ControlEvent) => void>();
   const stopped = new AbortController();

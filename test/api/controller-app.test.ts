@@ -123,6 +123,8 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/repositories',
     '/api/v1/snapshots',
     '/api/v1/snapshots/{name}',
+    '/api/v1/tokens',
+    '/api/v1/tokens/{id}',
   ]);
   t.truthy(document.components.schemas.Branch);
 });
