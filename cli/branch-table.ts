@@ -1,6 +1,8 @@
-import type {Branch} from '../schemas/branch.ts';
+import type {Branch, ContainerView} from '../schemas/branch.ts';
 import {formatDuration} from '../schemas/duration.ts';
 import {formatTable, type Paint, printable} from './terminal.ts';
+
+type Gap = ContainerView['gaps'][number];
 
 const headings = ['BRANCH', 'COMMIT', 'CONTAINER', 'STATE', 'NEXT RUN', 'LAST RUN'];
 
@@ -55,6 +57,27 @@ export function branchNotices(branches: readonly Branch[], paint: Paint): string
 
 /** What the host cannot do for containers, a line each; empty where it can do all of it. */
 export function hostNotices(branches: readonly Branch[], paint: Paint): string {
+  return gapNotice(branches, paint) + unenforcedNotice(branches, paint);
+}
+
+const gapWords: Readonly<Record<Gap, string>> = {
+  files_of_others: 'files of others',
+  processes_of_others: 'processes of others',
+  sockets_of_others: "other containers' sockets",
+  state_directory: 'the state directory with the token',
+  git_credentials: 'git credentials',
+  host_network: 'the network of this host',
+};
+
+/** The network alone is what every level leaves open; more than that is worth a line. */
+function gapNotice(branches: readonly Branch[], paint: Paint): string {
+  const gaps = [...new Set(branches.flatMap(({container}) => container?.gaps ?? []))];
+  if (gaps.length <= 1) return '';
+  const level = branches.find(({container}) => container !== null)?.container?.level ?? '';
+  return `${paint.yellow(`level ${level}`)} does not keep from jobs: ${gaps.map((gap) => gapWords[gap]).join(', ')}. See docs/security.md.\n`;
+}
+
+function unenforcedNotice(branches: readonly Branch[], paint: Paint): string {
   const unenforced = [...new Set(branches.flatMap(({container}) => container?.unenforced ?? []))].sort();
   if (unenforced.length === 0) return '';
   const names = unenforced.map((limit) => `limits.${limit}`).join(' and ');

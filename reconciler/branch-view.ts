@@ -1,12 +1,13 @@
 import type {Branch, ContainerState, ContainerView} from '../schemas/branch.ts';
 import type {ScheduleState} from '../schemas/control.ts';
 import type {BranchRecord} from './branch-record.ts';
-import type {Container} from './containers/provider.ts';
+import type {Container, Reach} from './containers/provider.ts';
 
 export interface ViewContext {
   readonly baseUrl: string;
   readonly provider: string;
   readonly level: string;
+  readonly gaps: readonly Reach[];
 }
 
 /** A step of the container's life that is being taken right now and that the provider cannot show. */
@@ -63,7 +64,7 @@ export interface ContainerFacts {
 /** A container as the API shows it, of a branch or not. */
 export function containerView(
   {container, schedule, phase}: ContainerFacts,
-  {baseUrl, provider, level}: ViewContext,
+  {baseUrl, provider, level, gaps}: ViewContext,
 ): ContainerView {
   const url = (kit: string) => kitUrl(baseUrl, container.id, kit);
   return {
@@ -72,6 +73,7 @@ export function containerView(
     provider,
     level,
     state: containerState(container, schedule, phase),
+    gaps: [...gaps],
     unenforced: [...container.unenforced],
     urls: {cron: url('cron'), exec: url('exec'), pipe: url('pipe'), notifications: url('notifications')},
   };

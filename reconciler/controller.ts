@@ -192,6 +192,7 @@ export function createController(options: ControllerOptions): Controller {
       baseUrl: options.baseUrl(),
       provider: provider?.name ?? 'none',
       level: provider?.level ?? 'none',
+      gaps: provider?.gaps ?? [],
     };
     const facts = {container, schedule: runtime?.schedule.state ?? null, phase};
     return branchView(record, {...facts, notices: noticesOf(record)}, context);

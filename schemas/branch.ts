@@ -30,6 +30,16 @@ export const containerStateSchema = z.enum([
 ]);
 export type ContainerState = z.infer<typeof containerStateSchema>;
 
+/** Things that belong to others than the branch. */
+export const reachSchema = z.enum([
+  'files_of_others',
+  'processes_of_others',
+  'sockets_of_others',
+  'state_directory',
+  'git_credentials',
+  'host_network',
+]);
+
 export const containerViewSchema = z
   .object({
     id: z.string().meta({example: 'ctr_5f0c2b9e1a7d4c3b8e6f0a12'}),
@@ -37,6 +47,10 @@ export const containerViewSchema = z
     provider: z.string(),
     level: z.string(),
     state: containerStateSchema,
+    gaps: z
+      .array(reachSchema)
+      .default([])
+      .meta({description: 'What this level does not keep from jobs of the branch.'}),
     unenforced: z
       .array(z.enum(['cpus', 'memory']))
       .default([])

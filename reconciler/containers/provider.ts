@@ -1,3 +1,6 @@
+import type * as z from 'zod';
+import type {reachSchema} from '../../schemas/branch.ts';
+
 /**
  * The port between the controller and whatever runs containers. `test/contract/container-provider.ts` is its
  * meaning in executable form; every provider passes it at every level.
@@ -6,6 +9,8 @@ export interface ContainerProvider {
   readonly name: 'process' | 'docker' | 'incus';
   /** How well containers are kept apart, for example `sandbox` or `plain`; shown in status and plan. */
   readonly level: string;
+  /** What this level does not keep from jobs; everything else in `Reach` is kept from them. See docs/security.md. */
+  readonly gaps: readonly Reach[];
 
   /** Every container that carries our labels in this state directory, running or not. */
   list(): Promise<Container[]>;
@@ -44,6 +49,9 @@ export interface ContainerProvider {
   /** Releases timers and watchers of the provider itself; containers go on. */
   close(): Promise<void>;
 }
+
+/** What a job must not reach, as far as the level of its container can promise that. */
+export type Reach = z.infer<typeof reachSchema>;
 
 export interface CreateRequest {
   /** Also the branch key: `[a-z0-9-]+`, at most 49 characters. */

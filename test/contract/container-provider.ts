@@ -1,7 +1,13 @@
 import {existsSync} from 'node:fs';
 import {chmod, mkdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
+import {dirname} from 'node:path';
 import anyTest, {type ExecutionContext, type TestFn} from 'ava';
-import type {Container, ContainerEvent, ContainerProvider} from '../../reconciler/containers/provider.ts';
+import type {
+  Container,
+  ContainerEvent,
+  ContainerProvider,
+  Reach,
+} from '../../reconciler/containers/provider.ts';
 import {AppError} from '../../schemas/errors.ts';
 
 /** One test's own world: a state directory with a provider on it, torn down afterwards. */
@@ -13,6 +19,8 @@ export interface ProviderWorld {
   startInProcessThatIsKilled(name: string): Promise<void>;
   /** The container's directories as the host sees them. */
   directories(id: string): {readonly data: string; readonly workspace: string};
+  /** Files of the host that no container has: of the state directory and of the person who runs the controller. */
+  readonly outside: {readonly state: string; readonly credentials: string};
   /** True while a process carries `text` in its command line. */
   runs(text: string): Promise<boolean>;
 }
@@ -364,6 +372,48 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
       await t.throwsAsync(provider.start(id), {code: 'DATA_LOST'});
       t.not((await provider.list())[0]?.state, 'running');
       t.is((await provider.start(id, {makeData: true})).state, 'running');
+    },
+  );
+
+  // What a level does not promise is in its gaps, in docs/security.md and in the status.
+  test(
+    title(
+      "S35: a job cannot reach what its level keeps from it: others' files, processes, sockets, the state, git credentials",
+    ),
+    async (t) => {
+      const {provider, directories, outside} = await setup(t);
+      const [mine, other] = [await started(provider, 'mine'), await started(provider, 'other')];
+      await overSocket(other, '/run', 'echo secret-of-other >secret');
+      await overSocket(other, '/spawn', 'exec sleep 1000');
+      const run = (command: string) => overSocket(mine, '/run', `{ ${command}; } 2>&1 && echo reached`);
+      const attempts: Record<Exclude<Reach, 'host_network'>, string[]> = {
+        files_of_others: [
+          `grep secret-of-other ${directories(other.id).data}/secret`,
+          `ls ${directories(other.id).workspace}`,
+          `touch ${directories(other.id).data}/evil`,
+        ],
+        processes_of_others: [
+          `grep -l BRANCHTAB_CONTAINER=${other.id} /proc/[0-9]*/environ`,
+          `ls -l /proc/[0-9]*/cwd | grep ${other.id}`,
+        ],
+        sockets_of_others: [
+          `curl -sS --unix-socket ${other.controlSocket} http://runtime/health`,
+          `curl -sS --unix-socket ${mine.controlSocket} http://runtime/health`,
+        ],
+        state_directory: [`cat ${outside.state}`, `ls ${dirname(outside.state)}`],
+        git_credentials: [`cat ${outside.credentials}`, 'env | grep -E "^(GIT_|SSH_)"'],
+      };
+      for (const [what, commands] of Object.entries(attempts)) {
+        if ((provider.gaps as readonly string[]).includes(what)) continue;
+        for (const command of commands) t.notRegex(await run(command), /reached/, command);
+      }
+      // The attempts themselves are sound: of its own each of them succeeds.
+      t.regex(await run('cat boot-mark'), /reached/);
+      t.regex(
+        await run(`grep -l BRANCHTAB_CONTAINER=${mine.id} /proc/[0-9]*/environ | head -n 1 | grep .`),
+        /reached/,
+      );
+      t.false(existsSync(`${directories(other.id).data}/evil`) && !provider.gaps.includes('files_of_others'));
     },
   );
 

@@ -16,12 +16,14 @@ import type {Log} from '../../../runtime/platform/log.ts';
 import {ensurePrivateDirectory} from '../../../runtime/platform/private-directory.ts';
 import {isRunning, type ProcessIdentity} from '../../../runtime/platform/processes.ts';
 import {removeTree} from '../../../runtime/platform/tree-removal.ts';
+import {reachSchema} from '../../../schemas/branch.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import type {
   Container,
   ContainerEvent,
   ContainerProvider,
   CreateRequest,
+  Reach,
   ResourceLimits,
   Snapshot,
 } from '../provider.ts';
@@ -123,6 +125,7 @@ async function chooseSandbox(
 class ProcessProvider implements ContainerProvider {
   readonly name = 'process';
   readonly level: 'sandbox' | 'plain';
+  readonly gaps: readonly Reach[];
   readonly #options: ProcessProviderOptions;
   readonly #sandbox: Sandbox | null;
   readonly #bootId: string;
@@ -143,6 +146,7 @@ class ProcessProvider implements ContainerProvider {
     this.#options = options;
     this.#sandbox = sandbox;
     this.level = sandbox === null ? 'plain' : 'sandbox';
+    this.gaps = sandbox === null ? reachSchema.options : ['host_network'];
     this.#bootId = bootId;
     this.#containersDirectory = join(options.stateDirectory, 'containers');
     this.#snapshots = {directory: join(options.stateDirectory, 'snapshots'), turn: oneAtATime()};
