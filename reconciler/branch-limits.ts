@@ -59,21 +59,31 @@ export function runLimitsOf({limits, enforced}: {limits: BranchLimits; enforced:
   };
 }
 
-/** What people should know of limits that a branch has reached, a sentence each. */
-export function limitNotices(branch: string, live: boolean, uses: readonly LimitUse[]): string[] {
-  return uses.map(({limit, most, used, refused}) => {
-    const [does, bound] = words[limit](used, most);
+/** What people should know of limits that a branch has reached, a sentence or two each. */
+export function limitNotices(live: boolean, uses: readonly LimitUse[]): string[] {
+  return uses.map((use) => {
+    const {limit, most, used, refused} = use;
+    const bound = boundWords[limit](most);
     if (live && refused === 0)
-      return `${branch} ${does}, more than the ${bound} that a preview may. Nothing is refused; limits in environments of branchtab.yaml would bound it.`;
-    const count = limit === 'run_time' ? `${refused} were ended` : `${refused} runs did not happen`;
-    return `${branch} ${does}, and limits.${limit} is ${bound}: ${count} today. Raise it in environments of branchtab.yaml.`;
+      return `${useWords[limit](used)}, more than the ${bound} that a preview may (limits.${limit}). Nothing is refused; an item of environments for live alone would bound it.`;
+    const effect =
+      limit === 'run_time'
+        ? `${runs(refused)} ended at that today`
+        : `no run begins ${limit === 'disk' ? 'while there is more' : 'before midnight UTC'}, and ${runs(refused)} refused today`;
+    return `limits.${limit} is ${bound}, and it is reached: ${effect}. Raise it in environments of branchtab.yaml.`;
   });
 }
 
-const words: Readonly<
-  Record<LimitUse['limit'], (used: number, most: number) => [does: string, bound: string]>
-> = {
-  runs_per_day: (used, most) => [`started ${used} runs today`, String(most)],
-  run_time: (used, most) => [`had ${used} long runs today`, formatDuration(most)],
-  disk: (used, most) => [`takes ${formatSize(used)} of disk`, formatSize(most)],
+const runs = (count: number) => (count === 1 ? '1 run was' : `${count} runs were`);
+
+const boundWords: Readonly<Record<LimitUse['limit'], (most: number) => string>> = {
+  runs_per_day: String,
+  run_time: formatDuration,
+  disk: formatSize,
+};
+
+const useWords: Readonly<Record<LimitUse['limit'], (used: number) => string>> = {
+  runs_per_day: (used) => `${runs(used)} started today`,
+  run_time: (used) => `${runs(used)} long today`,
+  disk: (used) => `Data directory and workspace take ${formatSize(used)}`,
 };

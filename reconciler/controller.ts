@@ -200,7 +200,7 @@ export function createController(options: ControllerOptions): Controller {
 
   const noticesOf = ({key, branch, live}: BranchRecord): string[] => {
     const problem = data?.problemOf(key) ?? null;
-    const limits = limitNotices(branch, live, observed.get(key)?.runtime?.limits ?? []);
+    const limits = limitNotices(live, observed.get(key)?.runtime?.limits ?? []);
     if (problem === null) return limits;
     const notice = `The data of ${branch} could not be backed up; it is tried again every ten minutes.`;
     return [`${notice} ${sentence(problem)}`, ...limits];

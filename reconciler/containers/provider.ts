@@ -59,6 +59,8 @@ export interface CreateRequest {
   readonly labels: Readonly<Record<string, string>>;
   /** Name of a snapshot; none gives empty files. */
   readonly from?: string;
+  /** True to begin with the data directory of the snapshot, too. */
+  readonly withData?: boolean;
   /** IANA zone of schedules; UTC unless given. */
   readonly timeZone?: string;
   /** No bounds unless given. */

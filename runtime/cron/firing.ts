@@ -9,7 +9,7 @@ import {type Entry, isExpired, runId} from './entry.ts';
 import type {GivenEnvironment, JobRunner} from './job-runner.ts';
 import type {PauseStore} from './pause-store.ts';
 import type {Retries} from './retries.ts';
-import {type JobLimits, limitSentences} from './run-limits.ts';
+import {type JobLimits, type LimitReason, limitSentences} from './run-limits.ts';
 import type {RunClaim, RunStore} from './run-store.ts';
 import {type DueRun, makeUp} from './scheduler.ts';
 import type {Zones} from './zones.ts';
@@ -87,7 +87,7 @@ export function createFiring({
   }
 
   /** Of a run that would begin beside others that begin with it. */
-  function refused(beside: number): string | null {
+  function refused(beside: number): LimitReason | null {
     const reason = limits.refusal(beside);
     if (reason !== null) limits.noteRefused(reason);
     return reason;
@@ -230,7 +230,7 @@ export function createFiring({
       if (hasOverdue) fireOverdue();
     },
     runNow(entry) {
-      const limit = limits.refusal();
+      const limit = refused(0);
       if (limit !== null) throw new AppError('LIMIT_REACHED', `It does not run: ${limitSentences[limit]}.`);
       const overlaps = limits.overlapOf(entry.job.options) === 'forbid' && runner.isRunning(entry.id);
       const claim = {

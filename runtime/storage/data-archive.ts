@@ -20,6 +20,7 @@ import {
 } from '../platform/files.ts';
 import {createHelperProcess} from '../platform/helper-process.ts';
 import {ownUserId} from '../platform/system-users.ts';
+import {removeTree} from '../platform/tree-removal.ts';
 import type {SqliteRequest} from './sqlite-process.ts';
 import {readTar, type TarMember, TarProblem, tarEnd, tarFill, tarHead} from './tar.ts';
 
@@ -80,31 +81,39 @@ export function createDataArchive({
       }
     },
     async replace(body) {
-      for (const name of await leftovers()) await rm(join(root, name), {recursive: true, force: true});
+      for (const name of await leftovers()) await removeTree(join(root, name));
       const id = randomBytes(6).toString('hex');
       const unpacked = join(root, `${workPrefix}unpacked-${id}`);
       const replaced = join(root, `${workPrefix}replaced-${id}`);
       const reader = new ByteReader(body);
+      let directories: readonly TarMember[];
       try {
         await mkdir(unpacked, {mode: 0o700});
-        await unpack(reader, unpacked);
+        directories = await unpack(reader, unpacked);
       } catch (error) {
         await reader.cancel();
-        await rm(unpacked, {recursive: true, force: true});
-        throw error instanceof TarProblem
-          ? new AppError('INVALID_BODY', `The archive holds ${error.message}. Nothing was changed.`, {
-              cause: error,
-            })
-          : error;
+        await removeTree(unpacked);
+        throw refusalOf(error);
       }
       await mkdir(replaced, {mode: 0o700});
       for (const name of await readdir(root))
-        if (!name.startsWith(workPrefix)) await rename(join(root, name), join(replaced, name));
+        if (!name.startsWith(workPrefix)) await moveAway(join(root, name), join(replaced, name));
       for (const name of await readdir(unpacked)) await rename(join(unpacked, name), join(root, name));
+      // Deepest first: what came into a directory changed its time, and it may be one to read only.
+      for (const member of directories.toReversed()) await setAttributes(join(root, member.path), member);
       await syncDirectory(root);
-      for (const name of await leftovers()) await rm(join(root, name), {recursive: true, force: true});
+      for (const name of await leftovers()) await removeTree(join(root, name));
     },
   };
+}
+
+/** What is wrong with the archive itself is its sender's to mend. */
+function refusalOf(cause: unknown): unknown {
+  if (isErrno(cause, 'ENAMETOOLONG'))
+    return new AppError('INVALID_BODY', 'A name in the archive is too long. Nothing was changed.', {cause});
+  return cause instanceof TarProblem
+    ? new AppError('INVALID_BODY', `The archive holds ${cause.message}. Nothing was changed.`, {cause})
+    : cause;
 }
 
 class Packer {
@@ -240,8 +249,17 @@ async function startsWithMagic(path: string): Promise<boolean> {
   }
 }
 
-/** Into an empty directory. A member needs its directory before it, and none comes twice: no link is ever followed. */
-async function unpack(reader: ByteReader, target: string): Promise<void> {
+/** A directory that may not be written is one that may not be moved, either; it is removed soon. */
+async function moveAway(from: string, to: string): Promise<void> {
+  if ((await lstat(from)).isDirectory()) await chmod(from, 0o700);
+  await rename(from, to);
+}
+
+/**
+ * Into an empty directory. A member needs its directory before it, and none comes twice: no link is ever followed.
+ * Answers the directories, whose attributes are still to be set.
+ */
+async function unpack(reader: ByteReader, target: string): Promise<TarMember[]> {
   const directories = new Map<string, TarMember | null>([['.', null]]);
   const made = new Set<string>();
   let isComplete = false;
@@ -268,9 +286,7 @@ async function unpack(reader: ByteReader, target: string): Promise<void> {
   }
   await reader.end();
   if (!isComplete) throw new TarProblem('no manifest at its end');
-  // Deepest first: what comes into a directory changes its time, and may need its permission.
-  for (const [path, member] of [...directories].reverse())
-    if (member !== null) await setAttributes(join(target, path), member);
+  return [...directories.values()].filter((member) => member !== null);
 }
 
 async function writeContent(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {

@@ -274,33 +274,40 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     t.is(await overSocket(again, '/run', 'cat boot-mark'), bootMark);
   });
 
-  test(title('a clone has the workspace of its snapshot and an empty data directory'), async (t) => {
-    const {provider, directories} = await setup(t);
-    const container = await started(provider);
-    const {workspace, data} = directories(container.id);
-    await mkdir(`${workspace}/bin`);
-    await writeFile(`${workspace}/bin/tool`, '#!/bin/sh\n');
-    await chmod(`${workspace}/bin/tool`, 0o755);
-    await symlink('bin/tool', `${workspace}/link`);
-    await writeFile(`${data}/events.db`, 'rows');
+  test(
+    title(
+      'a clone has the workspace of its snapshot and an empty data directory, unless its data are asked for',
+    ),
+    async (t) => {
+      const {provider, directories} = await setup(t);
+      const container = await started(provider);
+      const {workspace, data} = directories(container.id);
+      await mkdir(`${workspace}/bin`);
+      await writeFile(`${workspace}/bin/tool`, '#!/bin/sh\n');
+      await chmod(`${workspace}/bin/tool`, 0o755);
+      await symlink('bin/tool', `${workspace}/link`);
+      await writeFile(`${data}/events.db`, 'rows');
 
-    const snapshot = await provider.snapshot(container.id, 'main-snapshot');
-    t.is(await overSocket(container, '/health'), 'ok');
-    t.deepEqual(await provider.listSnapshots(), [snapshot]);
+      const snapshot = await provider.snapshot(container.id, 'main-snapshot');
+      t.is(await overSocket(container, '/health'), 'ok');
+      t.deepEqual(await provider.listSnapshots(), [snapshot]);
 
-    const clone = await provider.create({name: 'clone', labels: {}, from: 'main-snapshot'});
-    const copy = directories(clone.id);
-    t.is(await readFile(`${copy.workspace}/link`, 'utf8'), '#!/bin/sh\n');
-    t.is((await Bun.file(`${copy.workspace}/bin/tool`).stat()).mode & 0o777, 0o755);
-    t.false(existsSync(`${copy.data}/events.db`));
-    t.is((await provider.start(clone.id)).state, 'running');
+      const clone = await provider.create({name: 'clone', labels: {}, from: 'main-snapshot'});
+      const copy = directories(clone.id);
+      t.is(await readFile(`${copy.workspace}/link`, 'utf8'), '#!/bin/sh\n');
+      t.is((await Bun.file(`${copy.workspace}/bin/tool`).stat()).mode & 0o777, 0o755);
+      t.false(existsSync(`${copy.data}/events.db`));
+      const whole = await provider.create({name: 'whole', labels: {}, from: 'main-snapshot', withData: true});
+      t.is(await readFile(`${directories(whole.id).data}/events.db`, 'utf8'), 'rows');
+      t.is((await provider.start(clone.id)).state, 'running');
 
-    await provider.removeSnapshot('main-snapshot');
-    t.deepEqual(await provider.listSnapshots(), []);
-    await t.throwsAsync(provider.create({name: 'other', labels: {}, from: 'main-snapshot'}), {
-      code: 'SNAPSHOT_NOT_FOUND',
-    });
-  });
+      await provider.removeSnapshot('main-snapshot');
+      t.deepEqual(await provider.listSnapshots(), []);
+      await t.throwsAsync(provider.create({name: 'other', labels: {}, from: 'main-snapshot'}), {
+        code: 'SNAPSHOT_NOT_FOUND',
+      });
+    },
+  );
 
   test(title('a snapshot replaces an older one of its name'), async (t) => {
     const {provider, directories} = await setup(t);

@@ -57,9 +57,12 @@ test('runs, time and disk of a preview are bounded and told with the key to chan
   await controller.until('p', ({notices}) => notices.length > 0);
   const {stdout, code} = await world.run('status');
   t.is(code, 0);
-  t.regex(stdout, /p p started 1 runs today, and limits\.runs_per_day is 1/);
-  t.regex(stdout, /slow\/a slow\/a had 1 long runs today, and limits\.run_time is 1 s: 1 were ended/);
-  t.regex(stdout, /main main started 2 runs today, more than the 1 that a preview may\. Nothing is refused/);
+  t.regex(stdout, /^p limits\.runs_per_day is 1, and it is reached: .* 1 run was refused today\. Raise it/m);
+  t.regex(stdout, /^slow\/a limits\.run_time is 1 s, and it is reached: 1 run was ended at that today/m);
+  t.regex(
+    stdout,
+    /^main 2 runs were started today, more than the 1 that a preview may .*Nothing is refused/m,
+  );
 });
 
 test('a preview is held to half a CPU and 512 MB where the host can do that, live to nothing, and a change reaches both', async (t) => {

@@ -47,6 +47,7 @@ import {
   deleteSnapshot,
   readSnapshots,
   recoverSnapshots,
+  restoreData,
   restoreWorkspace,
   type SnapshotStore,
   saveSnapshot,
@@ -340,7 +341,14 @@ class ProcessProvider implements ContainerProvider {
     this.#remember(record);
   }
 
-  async #make({name, labels, from, timeZone = 'UTC', limits}: CreateRequest): Promise<Container> {
+  async #make({
+    name,
+    labels,
+    from,
+    withData = false,
+    timeZone = 'UTC',
+    limits,
+  }: CreateRequest): Promise<Container> {
     const id = randomBytes(12).toString('hex');
     const paths = this.#paths(id);
     const record: ContainerRecord = {
@@ -370,6 +378,7 @@ class ProcessProvider implements ContainerProvider {
       if (from !== undefined) {
         const files = {workspace: made(paths.workspace), workspaceRecord: made(paths.workspaceRecord)};
         await restoreWorkspace(this.#snapshots, from, files);
+        if (withData) await restoreData(this.#snapshots, from, made(paths.data));
       }
       await writeRecord(making, record);
       await moveDirectory(making, paths.directory);
