@@ -536,6 +536,8 @@ export function createController(options: ControllerOptions): Controller {
     if (container?.state !== 'running' || record === undefined) return;
     try {
       const runtime = await options.client(container).state({signal: shutdown.signal});
+      // Limits that are reached make no event.
+      observedOf(key).runtime = runtime;
       if (hasDrifted(record, runtime)) queue.add(key);
     } catch {
       // Whatever keeps it from answering, a full look finds out and reports it.

@@ -1,3 +1,4 @@
+import {AppError} from '../../schemas/errors.ts';
 import {isConfirmed} from '../confirmation.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
@@ -61,7 +62,12 @@ export async function restoreData(
 ): Promise<ExitCode> {
   const client = await connect(flags, environment);
   const {key, branch: name} = await client.branch(branch);
-  if (flags.yes !== true && flags.json !== true && terminal.isTty) {
+  if (flags.yes !== true) {
+    if (!process.stdin.isTTY)
+      throw new AppError(
+        'CONFIG_INVALID',
+        'restore replaces what is in the data directory: confirm it with --yes.',
+      );
     terminal.err(`This stops the jobs of ${printable(name)} and replaces what is in its data directory.\n`);
     if (!(await isConfirmed('restore'))) return exitCodes.failed;
   }

@@ -152,7 +152,7 @@ test('a live container that is gone is not made anew until a person says so; dat
   t.is(status.code, 5);
   t.regex(status.stdout, /branchtab data restore main/);
 
-  const restored = await world.run('data', 'restore', 'main', '--json');
+  const restored = await world.run('data', 'restore', 'main', '--json', '--yes');
   t.is(restored.code, 0, restored.stderr);
   const back = await second.until('main', active(commit));
   t.is(await readFile(join(directoryOf(world, back), 'data', 'ledger'), 'utf8'), '42');
@@ -172,6 +172,7 @@ test('where data are lost and there is no backup, a person can begin anew', asyn
 
   const second = await up(world);
   await second.until('main', (now) => reasonOf(now) === 'data_lost');
+  t.is((await world.run('data', 'restore', 'main')).code, 2);
   const none = await world.run('data', 'restore', 'main', '--yes');
   t.is(none.code, 1);
   t.regex(none.stderr, /no backup of main/);
