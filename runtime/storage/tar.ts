@@ -113,6 +113,8 @@ function readHead(block: Uint8Array, extension: ReadonlyMap<string, string>): Ta
   const names = path.split('/');
   if (path.includes('\0') || names.some((name) => name === '' || name === '.' || name === '..'))
     throw new TarProblem(`the path ${JSON.stringify(path.slice(0, 200))}`);
+  const target = kind === 'link' ? (extension.get('linkpath') ?? fieldText(block, 157, 100)) : '';
+  if (kind === 'link' && (target === '' || target.includes('\0'))) throw new TarProblem('a link to nowhere');
   return {
     path,
     kind,
@@ -121,7 +123,7 @@ function readHead(block: Uint8Array, extension: ReadonlyMap<string, string>): Ta
     gid: number('gid', 116, 8),
     size: kind === 'file' ? number('size', 124, 12) : 0,
     modifiedMs: octal(block, 136, 12) * 1000,
-    target: kind === 'link' ? (extension.get('linkpath') ?? fieldText(block, 157, 100)) : '',
+    target,
   };
 }
 

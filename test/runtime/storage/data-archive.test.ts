@@ -149,6 +149,7 @@ for (const {title, parts} of [
   {title: 'more after its end', parts: [...complete, ...file('x')]},
   {title: 'a damaged head', parts: [tarHead(plain).fill(0x41, 0, 10), ...complete]},
   {title: 'a name that no file system takes', parts: [...file('x'.repeat(300)), ...complete]},
+  {title: 'a link to nowhere', parts: [...link('x', ''), ...complete]},
   {title: 'a device', parts: [deviceHead(), ...complete]},
 ]) {
   test(`an archive with ${title} is refused, and everything stays as it was`, async (t) => {

@@ -19,7 +19,7 @@ import {createLog} from '../../../../runtime/platform/log.ts';
 import {signalProcess} from '../../../../runtime/platform/processes.ts';
 import {overSocket, until} from '../../../contract/container-provider.ts';
 import {levelSkipReason} from '../../../helpers/level-available.ts';
-import {processWorld} from '../../../helpers/process-provider-world.ts';
+import {installStub, processWorld} from '../../../helpers/process-provider-world.ts';
 
 const test = ((await levelSkipReason('plain')) === null ? anyTest : anyTest.skip) as TestFn;
 
@@ -302,4 +302,16 @@ test('every process of a bounded container is in its cgroups, and they are gone 
   t.regex(child, /^\d+\n$/);
   await provider.remove(id);
   for (const {directory} of groups) t.false(existsSync(directory), directory);
+});
+
+test('a container that is started by a newer version has the data it had', async (t) => {
+  const {provider, open, options} = await processWorld(t, 'plain');
+  const {id} = await provider.create({name: 'main-1', labels: {}});
+  const before = await provider.start(id);
+  await overSocket(before, '/run', 'echo kept >file');
+  const newer = await open(await installStub(join(options.stateDirectory, '../newer')));
+  await newer.stop(id, {graceMs: 0, reason: 'upgrade'});
+  const after = await newer.start(id);
+  t.is(await overSocket(after, '/run', 'cat file'), 'kept\n');
+  t.regex(await overSocket(after, '/run', 'tr "\\0" " " </proc/$PPID/cmdline'), /\/newer\//);
 });
