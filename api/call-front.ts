@@ -45,8 +45,9 @@ export function createCallFront(options: CallFrontOptions): CallFront {
     const kitHeader = trusted ? headerOf(incoming, KIT_HEADER) : null;
     const selection = selectKit({host, kitHeader, path});
     if (selection.part !== 'exec' || selection.prefixed) return null;
-    if (!trusted) refuseMisdirected(new Headers({host}), allowedHosts);
+    if (!trusted) refuseMisdirected(host, allowedHosts);
     const {socket} = incoming;
+    const forwardedFor = kitHeader === null ? null : headerOf(incoming, 'x-forwarded-for');
     const request = {
       method: incoming.method ?? 'GET',
       headers: incoming.rawHeaders,
@@ -56,7 +57,7 @@ export function createCallFront(options: CallFrontOptions): CallFront {
       request,
       path,
       target,
-      clientIp: socket.remoteAddress ?? '',
+      clientIp: forwardedFor ?? socket.remoteAddress ?? '',
       findRun: () => options.findRun(peerOf(socket)),
     };
   }
@@ -76,8 +77,9 @@ export function createCallFront(options: CallFrontOptions): CallFront {
       try {
         const call = callOf(incoming);
         if (call === null) throw new AppError('NOT_FOUND', 'No websocket is taken here.');
-        refuseForeign(new Headers(pairsOf(incoming)));
-        void exec.websockets.connect(call, socket);
+        // The gateway has decided already, and it alone reaches the controller's socket.
+        if (!trusted) refuseForeign(new Headers(pairsOf(incoming)));
+        void exec.websockets.connect(call, {...socket, answer: () => sinkOf(socket.plainly())});
       } catch (error) {
         socket.refuse(asAppError(error));
       }
@@ -102,12 +104,19 @@ function hasBody({headers}: IncomingMessage): boolean {
 }
 
 function sinkOf(outgoing: ServerResponse): AnswerSink {
+  let whenRoom = () => {};
   return {
     head: (status, headers) => void outgoing.writeHead(status, [...headers]),
-    write: (chunk) => outgoing.write(chunk),
-    end: () => void outgoing.end(),
+    write(chunk) {
+      if (outgoing.write(chunk)) return true;
+      outgoing.once('drain', whenRoom);
+      return false;
+    },
+    end: (last) => void outgoing.end(last),
     destroy: () => void outgoing.destroy(),
-    onDrain: (listener) => void outgoing.on('drain', listener),
+    onDrain(listener) {
+      whenRoom = listener;
+    },
     onLeave(listener) {
       outgoing.once('close', () => {
         if (!outgoing.writableFinished) listener();

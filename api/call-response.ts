@@ -65,7 +65,8 @@ function createResponseSink(left: AbortSignal): ResponseSink {
       controller?.enqueue(chunk.slice());
       return (controller?.desiredSize ?? 0) > 0;
     },
-    end() {
+    end(last) {
+      if (last !== undefined && last.length > 0 && !isOver) controller?.enqueue(last.slice());
       if (!isOver) controller?.close();
       over();
     },

@@ -4,6 +4,8 @@ import type {Clock} from '../runtime/platform/clock.ts';
 import {
   type EnvironmentChange,
   environmentChangeSchema,
+  type LeaseChange,
+  leaseChangeSchema,
   type ScheduleChange,
   scheduleChangeSchema,
 } from '../schemas/control.ts';
@@ -16,6 +18,7 @@ import {readJsonBody} from './json-body.ts';
 export interface ControlPort {
   state(): ControlState;
   setSchedule(change: ScheduleChange): Promise<void>;
+  setLease(change: LeaseChange): Promise<void>;
   setEnvironment(change: EnvironmentChange): Promise<void>;
   applyChangeSet(body: ReadableStream<Uint8Array>): Promise<{tree: string}>;
   /** Starts no more jobs and ends the running ones within `graceMs`. */
@@ -50,6 +53,11 @@ export function controlRoutes(control: ControlPort, {clock}: {clock: Clock}): Ho
 
   app.put('/schedule', async (c) => {
     await control.setSchedule(scheduleChangeSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes)));
+    return c.json(control.state());
+  });
+
+  app.put('/lease', async (c) => {
+    await control.setLease(leaseChangeSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes)));
     return c.json(control.state());
   });
 

@@ -19,6 +19,7 @@ import {errorResponse} from './errors.ts';
 import {tokenRoutes} from './token-routes.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
+const adoptedSchema = z.object({adopted: z.int()}).meta({id: 'Adopted'});
 
 /** The controller's HTTP API. Host and Origin are checked before this app; tokens here. */
 export function createControllerApp({
@@ -172,6 +173,17 @@ export function createControllerApp({
     }),
     async (c) =>
       c.json(await controller.release(c.req.valid('param').key, c.req.valid('query').job ?? null), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/v1/adopt',
+      responses: {
+        200: json(adoptedSchema, 'Containers whose records were lost belong to their branches again.'),
+        ...errors(401),
+      },
+    }),
+    async (c) => c.json({adopted: await controller.adopt()}, 200),
   );
   app.openapi(
     createRoute({

@@ -36,6 +36,7 @@ export interface ControllerClient {
   reconcileAll(options: {confirmDeletions: boolean}): Promise<string>;
   restore(keyOrName: string): Promise<Branch>;
   release(keyOrName: string, job: string | null): Promise<Branch>;
+  adopt(): Promise<{adopted: number}>;
   forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
@@ -91,6 +92,7 @@ export function createControllerClient({url, token}: {url: string; token: string
         'POST',
         `${branchPath(keyOrName)}/release${job === null ? '' : `?job=${encodeURIComponent(job)}`}`,
       ),
+    adopt: () => call(z.object({adopted: z.int()}), 'POST', '/api/v1/adopt'),
     forget: async (keyOrName) => {
       await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, {
         signal: AbortSignal.timeout(longRequestTimeoutMs),

@@ -1,4 +1,5 @@
 import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
 import type {Kit} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {refuseForeign, refuseMisdirected} from './host-guard.ts';
@@ -7,9 +8,15 @@ import {kitAddress} from './kit-address.ts';
 /** Kits that are made to be called by pages of other sites; their own rules decide there. */
 const openKits: ReadonlySet<Kit> = new Set(['exec', 'pipe']);
 
+/** Both are true where the request was refused and answered. */
+export interface ControllerGuard {
+  intercept(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
+  upgrade(incoming: IncomingMessage, socket: UpgradeSocket): boolean;
+}
+
 /**
- * The first check of every request to the controller. True where it was refused and answered. Of `kitDomains` only
- * the hosts of kits are ours, and those only for kits.
+ * The first check of every request to the controller. Of `kitDomains` only the hosts of kits are ours, and those
+ * only for kits.
  */
 export function createControllerGuard({
   allowedHosts,
@@ -17,8 +24,8 @@ export function createControllerGuard({
 }: {
   allowedHosts: readonly string[];
   kitDomains: readonly string[];
-}) {
-  return (incoming: IncomingMessage, outgoing: ServerResponse): boolean => {
+}): ControllerGuard {
+  function refusal(incoming: IncomingMessage): AppError | null {
     const headers = new Headers();
     for (const name of ['host', 'origin', 'sec-fetch-site'] as const) {
       const value = incoming.headers[name];
@@ -27,14 +34,28 @@ export function createControllerGuard({
     try {
       const host = headers.get('host') ?? '';
       const address = kitAddress({host, target: incoming.url ?? ''}, kitDomains);
-      if (address?.byHost !== true) refuseMisdirected(headers, allowedHosts);
+      if (address?.byHost !== true) refuseMisdirected(headers.get('host'), allowedHosts);
       if (address === null || !openKits.has(address.kit)) refuseForeign(headers);
-      return false;
+      return null;
     } catch (error) {
-      if (!(error instanceof AppError)) throw error;
+      if (error instanceof AppError) return error;
+      throw error;
+    }
+  }
+
+  return {
+    intercept(incoming, outgoing) {
+      const error = refusal(incoming);
+      if (error === null) return false;
       outgoing.writeHead(error.status, {'Content-Type': 'application/json', Connection: 'close'});
       outgoing.end(JSON.stringify(error.toBody()));
       return true;
-    }
+    },
+    upgrade(incoming, socket) {
+      const error = refusal(incoming);
+      if (error === null) return false;
+      socket.refuse(error);
+      return true;
+    },
   };
 }

@@ -22,23 +22,18 @@ import {
 } from '../schemas/cron-run-api.ts';
 import {crontabWarningSchema} from '../schemas/crontab/warning.ts';
 import {runCallSchema, runListSchema, runSchema, runStatusSchema} from '../schemas/run.ts';
-import {type Json, openApiDocument, printOpenApi, type Route} from './openapi-document.ts';
+import {
+  healthOf,
+  type Json,
+  openApiDocument,
+  ownRoutes,
+  printOpenApi,
+  type Route,
+} from './openapi-document.ts';
 
 const instant = z.string().meta({format: 'date-time'});
 const deletedSchema = z.object({deleted: z.literal(true)}).meta({id: 'Deleted'});
-const healthSchema = z
-  .object({
-    status: z.literal('ok'),
-    service: z.literal('cron'),
-    started: z.string(),
-    pid: z.int(),
-    ip: z.string(),
-    fds: z.int().nullable(),
-    built: z.string().nullable(),
-    user_agent: z.string().nullable(),
-    memory: z.object({rss: z.int(), heap: z.int().nullable()}).nullable(),
-  })
-  .meta({id: 'Health'});
+const healthSchema = healthOf({id: 'Health', service: z.literal('cron'), agent: 'user_agent'});
 const pages = {
   page: {schema: z.int().min(1).default(1), description: 'Counted from 1.'},
   limit: {schema: z.int().min(1).max(200).default(50), description: 'Items per page.'},
@@ -242,27 +237,7 @@ export const cronRouteTable: readonly Route[] = [
     answer: {types: ['text/plain']},
     errors: [],
   },
-  {
-    method: 'get',
-    path: '/health',
-    summary: 'Whether the kit answers',
-    answer: {schema: healthSchema},
-    errors: [],
-  },
-  {
-    method: 'get',
-    path: '/openapi.json',
-    summary: 'This document',
-    answer: {types: ['application/json']},
-    errors: [],
-  },
-  {
-    method: 'get',
-    path: '/openapi.yaml',
-    summary: 'This document',
-    answer: {types: ['application/yaml']},
-    errors: [],
-  },
+  ...ownRoutes(healthSchema),
 ];
 
 /** The OpenAPI 3.1 document of the cron kit. */

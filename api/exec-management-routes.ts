@@ -53,12 +53,14 @@ function validateRoutes(exec: ExecService): Hono {
     const {validate} = await exec.management();
     return c.json(await validate.script(await body(c, validateRequestSchema)));
   });
-  for (const path of ['/validate/syntax', '/validate/typescript']) {
-    app.post(path, async (c) => {
-      const {validate} = await exec.management();
-      return c.json(await validate.syntax(await body(c, validateRequestSchema)));
-    });
-  }
+  app.post('/validate/syntax', async (c) => {
+    const {validate} = await exec.management();
+    return c.json(await validate.syntax(await body(c, validateRequestSchema)));
+  });
+  app.post('/validate/typescript', async (c) => {
+    const {validate} = await exec.management();
+    return c.json(await validate.typescript(await body(c, validateRequestSchema)));
+  });
   app.post('/validate/dependencies', async (c) => {
     const {validate} = await exec.management();
     return c.json(await validate.dependencies(await body(c, validateRequestSchema)));

@@ -16,6 +16,7 @@ import {
   syntaxReportSchema,
   testedRoutesSchema,
   testRoutesSchema,
+  typescriptReportSchema,
   updateCommentsSchema,
   updatedCommentsSchema,
   validateRequestSchema,
@@ -34,6 +35,7 @@ import {
   scriptSchema,
   scriptTreeSchema,
   treeRequestSchema,
+  typeReportSchema,
   writeScriptSchema,
   writtenScriptSchema,
 } from '../schemas/exec-scripts.ts';
@@ -44,21 +46,17 @@ import {
   executionStatusSchema,
 } from '../schemas/execution.ts';
 import {issueSchema} from '../schemas/issue.ts';
-import {type Json, openApiDocument, type Parameter, printOpenApi, type Route} from './openapi-document.ts';
+import {
+  healthOf,
+  type Json,
+  openApiDocument,
+  ownRoutes,
+  type Parameter,
+  printOpenApi,
+  type Route,
+} from './openapi-document.ts';
 
-const health = z
-  .object({
-    status: z.literal('ok'),
-    service: z.string(),
-    started: z.string(),
-    pid: z.int(),
-    ip: z.string(),
-    fds: z.int().nullable(),
-    built: z.string().nullable(),
-    userAgent: z.string().nullable(),
-    memory: z.object({rss: z.int(), heap: z.int().nullable()}).nullable(),
-  })
-  .meta({id: 'ExecHealth'});
+const health = healthOf({id: 'ExecHealth', service: z.string(), agent: 'userAgent'});
 const versions = z.object({deployments: z.array(deploymentVersionSchema)}).meta({id: 'DeploymentList'});
 
 const text = (description: string, required?: true): Parameter => ({
@@ -128,10 +126,8 @@ const filters = Object.fromEntries(
 
 /** Every route below `/api/v1/exec`; a test compares it with what is served. */
 export const execRouteTable: readonly Route[] = [
-  get('/health', 'Whether the kit answers', health),
+  ...ownRoutes(health),
   get('/list', 'The deployments of the container: one', operations.execIdsSchema),
-  get('/openapi.json', 'This document', undefined),
-  get('/openapi.yaml', 'This document as YAML', undefined, {types: ['application/yaml']}),
 
   post('/scripts/write', 'Write one script', writeScriptSchema, writtenScriptSchema, {
     errors: ['SCRIPT_INVALID', 'SCRIPT_EXISTS', 'SCRIPT_NOT_FOUND', 'PATH_EXCLUDED', 'DEPENDENCIES_FAILED'],
@@ -182,7 +178,12 @@ export const execRouteTable: readonly Route[] = [
     validationReportSchema,
   ),
   post('/validate/syntax', 'Whether a text parses', validateRequestSchema, syntaxReportSchema),
-  post('/validate/typescript', 'The same; types are not checked', validateRequestSchema, syntaxReportSchema),
+  post(
+    '/validate/typescript',
+    'The same, and the types where the packages of the scripts bring `typescript`',
+    validateRequestSchema,
+    typescriptReportSchema,
+  ),
   post(
     '/validate/dependencies',
     'What a text imports, and whether it is here',
@@ -272,6 +273,9 @@ export const execRouteTable: readonly Route[] = [
       status: {schema: executionStatusSchema, description: 'How the call ended.'},
       commit: text('The commit that was applied.'),
       run: text('The run of a job that made the calls.'),
+      search: text(
+        'Only calls whose output or error holds this text, in either case. A page may be short while `next_cursor` leads on.',
+      ),
       since: text('Started at or after, RFC 3339.'),
       until: text('Started before, RFC 3339.'),
       cursor: text('`next_cursor` of the page before.'),
@@ -303,7 +307,7 @@ export const execRouteTable: readonly Route[] = [
       confirm,
     },
     answer: {schema: operations.clearedLogsSchema},
-    errors: ['INVALID_QUERY', 'CONFIRM_REQUIRED', 'LOG_NOT_FOUND'],
+    errors: ['INVALID_QUERY', 'CONFIRM_REQUIRED', 'LOG_NOT_FOUND', 'NOT_IMPLEMENTED'],
   },
 
   get('/schedules/list', 'Scripts that say when they run', operations.scheduleListSchema),
@@ -408,6 +412,7 @@ export function execOpenApi(): Json {
       deploymentVersionSchema,
       listedScriptSchema,
       scriptNodeSchema,
+      typeReportSchema,
       issueSchema,
       executionEventSchema,
       operations.activeCallSchema,

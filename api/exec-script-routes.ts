@@ -3,7 +3,7 @@ import type {ExecService} from '../runtime/exec/service.ts';
 import {AppError} from '../schemas/errors.ts';
 import {scriptPathSchema} from '../schemas/exec-api.ts';
 import {moveScriptSchema, treeRequestSchema, writeScriptSchema} from '../schemas/exec-scripts.ts';
-import {readListQuery} from './exec-query.ts';
+import {readListQuery, readOptionalFlag} from './exec-query.ts';
 import {readJsonBody} from './json-body.ts';
 
 const maxScriptBodyBytes = 16 * 1024 * 1024;
@@ -56,11 +56,17 @@ function scriptPath(c: Context): string {
   );
 }
 
-/** Query parameters of the same names win over the body's. */
-function withQuery(body: unknown, {path, ...query}: Record<string, string>): unknown {
+/** Query parameters of the same names win over the body's. Throws AppError INVALID_QUERY. */
+function withQuery(body: unknown, query: Record<string, string>): unknown {
   if (typeof body !== 'object' || body === null) return body;
-  const flags = (['validate', 'ifNotExists', 'createDirs'] as const).flatMap((name) =>
-    query[name] === undefined ? [] : [[name, query[name] === 'true'] as const],
-  );
-  return {...body, ...(path === undefined ? {} : {path}), ...Object.fromEntries(flags)};
+  const names = ['path', 'execId', 'exec_id', 'subdomain'].filter((name) => query[name] !== undefined);
+  const flags = ['validate', 'ifNotExists', 'createDirs', 'typecheck'].flatMap((name) => {
+    const value = readOptionalFlag(query, name);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return {
+    ...body,
+    ...Object.fromEntries(names.map((name) => [name, query[name]])),
+    ...Object.fromEntries(flags),
+  };
 }

@@ -7,6 +7,7 @@ import {readCount, readInstant} from './cron-query.ts';
 
 const maxLimit = 200;
 const defaultLimit = 50;
+const maxSearchLength = 1000;
 
 /** The records of calls, with paths below `/api/v1/exec/executions`. */
 export function executionRoutes(exec: Pick<ExecService, 'executions'>): Hono {
@@ -15,18 +16,18 @@ export function executionRoutes(exec: Pick<ExecService, 'executions'>): Hono {
   app.get('/', async (c) => {
     const executions = await exec.executions();
     const query = c.req.query();
-    return c.json(
-      executions.list({
-        script: query.script ?? null,
-        status: readStatus(query.status),
-        commit: query.commit ?? null,
-        runId: query.run ?? null,
-        sinceMs: readInstant(query, 'since'),
-        untilMs: readInstant(query, 'until'),
-        cursor: query.cursor ?? null,
-        limit: readCount(query, 'limit', defaultLimit, maxLimit),
-      }),
-    );
+    const wanted = {
+      script: query.script ?? null,
+      status: readStatus(query.status),
+      commit: query.commit ?? null,
+      runId: query.run ?? null,
+      sinceMs: readInstant(query, 'since'),
+      untilMs: readInstant(query, 'until'),
+      cursor: query.cursor ?? null,
+      limit: readCount(query, 'limit', defaultLimit, maxLimit),
+    };
+    const search = readSearch(query.search);
+    return c.json(await (search === null ? executions.list(wanted) : executions.search({...wanted, search})));
   });
 
   app.get('/follow', async (c) => {
@@ -46,6 +47,13 @@ export function executionRoutes(exec: Pick<ExecService, 'executions'>): Hono {
   });
 
   return app;
+}
+
+/** Throws INVALID_QUERY. */
+function readSearch(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  if (text !== '' && text.length <= maxSearchLength) return text;
+  throw new AppError('INVALID_QUERY', `search is a text of 1 to ${maxSearchLength} characters.`);
 }
 
 /** Throws INVALID_QUERY. */

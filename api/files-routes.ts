@@ -1,10 +1,14 @@
 import {type Context, Hono} from 'hono';
 import type {DataFiles, OpenedFile} from '../runtime/storage/data-files.ts';
+import type {LineRange} from '../runtime/storage/line-range.ts';
 import {AppError} from '../schemas/errors.ts';
 import {parseRange} from './byte-range.ts';
 import {readOptionalFlag} from './exec-query.ts';
+import {readBytes} from './json-body.ts';
 
 const mostListed = 10_000;
+/** What is added to a file is held in memory first, so that it goes in at once. */
+const maxPartBytes = 16 * 1024 * 1024;
 
 /** Types that no browser runs as a page. */
 const contentTypes: Readonly<Record<string, string>> = {
@@ -20,15 +24,32 @@ export function filesRoutes(files: DataFiles): Hono {
   const app = new Hono();
 
   app.get('/*', async (c) => {
+    refuseHistory(c);
     const path = pathOf(c);
+    if (readFlag(c, 'stat')) return c.json(await files.stat(path));
     const wantsList = readOptionalFlag(c.req.query(), 'list') ?? false;
     const opened = wantsList ? 'directory' : await files.open(path);
     if (opened === 'directory') return c.json(await files.list(path, {limit: mostListed}));
-    return fileResponse(c, path, opened);
+    const lines = readLines(c);
+    if (lines === null) return fileResponse(c, path, opened);
+    const headers = {'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff'};
+    return new Response(opened.lines(lines), {headers});
   });
 
   app.put('/*', async (c) => {
-    const written = await files.write(pathOf(c), c.req.raw.body ?? noBytes());
+    const path = pathOf(c);
+    const written = readFlag(c, 'append')
+      ? await files.append(path, await readBytes(c.req.raw, maxPartBytes))
+      : await files.write(path, c.req.raw.body ?? noBytes());
+    return c.json(written, written.created ? 201 : 200);
+  });
+
+  app.patch('/*', async (c) => {
+    const path = pathOf(c);
+    const position = readPosition(c.req.header('x-update-range'));
+    const bytes = await readBytes(c.req.raw, maxPartBytes);
+    const written =
+      position === null ? await files.append(path, bytes) : await files.overwrite(path, bytes, position);
     return c.json(written, written.created ? 201 : 200);
   });
 
@@ -38,7 +59,54 @@ export function filesRoutes(files: DataFiles): Hono {
     return c.json({path, deleted: true});
   });
 
+  app.post('/*', () => {
+    throw new AppError(
+      'NOT_IMPLEMENTED',
+      'Files are written with PUT and PATCH and removed with DELETE here; a job moves and copies them.',
+    );
+  });
+
   return app;
+}
+
+/** `?stat` says the same as `?stat=true`. Throws AppError INVALID_QUERY. */
+function readFlag(c: Context, name: string): boolean {
+  return c.req.query(name) === '' || (readOptionalFlag(c.req.query(), name) ?? false);
+}
+
+/** Null where the whole file is wanted. Throws AppError INVALID_QUERY. */
+function readLines(c: Context): LineRange | null {
+  const text = c.req.query('lines');
+  if (text === undefined) return null;
+  const [, from, dash, to] = /^(\d{1,12})(?:(-)(\d{1,12})?)?$/.exec(text) ?? [];
+  const first = Number(from ?? 0);
+  const last = dash === undefined ? first : Number(to ?? Number.MAX_SAFE_INTEGER);
+  if (first >= 1 && last >= first) return {first, last};
+  throw new AppError(
+    'INVALID_QUERY',
+    'The query parameter `lines` names lines from 1 on, for example lines=10-50, lines=10- or lines=10.',
+  );
+}
+
+/** Where a part goes; null for the end. Throws AppError INVALID_QUERY. */
+function readPosition(range: string | undefined): number | null {
+  if (range === 'append') return null;
+  const from = /^bytes=(\d{1,15})-\d{0,15}$/.exec(range ?? '')?.[1];
+  if (from !== undefined) return Number(from);
+  throw new AppError(
+    'INVALID_QUERY',
+    'PATCH writes a part of a file. Say where with `X-Update-Range: append`, or `bytes=100-` for byte 100 and on.',
+  );
+}
+
+/** An answer with the present bytes would be the wrong one. */
+function refuseHistory(c: Context): void {
+  const asked = ['history', 'revision', 'at', 'diff'].find((name) => c.req.query(name) !== undefined);
+  if (asked === undefined) return;
+  throw new AppError(
+    'NOT_IMPLEMENTED',
+    `Former versions of files are not kept here, so there is no \`${asked}\`. Files of the branch have theirs in git.`,
+  );
 }
 
 function fileResponse(c: Context, path: string, file: OpenedFile): Response {

@@ -1,10 +1,12 @@
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Log} from '../runtime/platform/log.ts';
+import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
 import {KIT_HEADER, type Kit, USER_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {hopByHopHeaders} from '../schemas/hop-by-hop.ts';
 import {kitAddress} from './kit-address.ts';
 import {refuseOldReceiver} from './pipe-old-receiver.ts';
-import {headerPairs, hopByHopHeaders, relay} from './stream-relay.ts';
+import {headerPairs, relay, relayUpgrade} from './stream-relay.ts';
 
 export interface GatewayOptions {
   /** Socket of the container with this id or name; null when there is none or it is in the trash. */
@@ -20,8 +22,12 @@ export interface GatewayOptions {
   readonly log: Log;
 }
 
-/** Handles the addresses of kits, by host or below `/c/`, and answers true; false leaves the request to others. */
-export type Gateway = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+export interface Gateway {
+  /** Handles the addresses of kits, by host or below `/c/`, and answers true; false leaves the request to others. */
+  intercept(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
+  /** Connects a websocket with a script of a container; whatever else asks for one is refused. */
+  upgrade(incoming: IncomingMessage, socket: UpgradeSocket): void;
+}
 
 /** Pages of a container run without the controller's origin: they can neither read its API nor its cookies. */
 const sandboxPolicy = 'sandbox allow-scripts allow-forms allow-popups allow-downloads';
@@ -32,28 +38,61 @@ const sandboxPolicy = 'sandbox allow-scripts allow-forms allow-popups allow-down
  * off here too.
  */
 export function createGateway(options: GatewayOptions): Gateway {
-  return (incoming, outgoing) => {
-    const target = incoming.url ?? '/';
-    const address = kitAddress({host: incoming.headers.host ?? '', target}, options.kitDomains);
-    if (address === null && !target.startsWith('/c/')) return false;
-    try {
-      if (address === null || !address.path.startsWith('/')) throw noSuchAddress();
-      const {path, kit} = address;
-      const authorization = incoming.headers.authorization ?? '';
-      const user = options.userOf(authorization);
-      if (user !== null && kit !== 'cron') throw onlyCron(user);
-      if (address.guessable && user === null && !options.isOwnAuthorization(authorization))
-        throw tokenNeeded();
-      const socketPath = options.socketOf(address.container);
-      if (socketPath === null) throw noSuchContainer();
-      if (kit === 'pipe') refuseOldReceiver(incoming, path);
-      forward({incoming, outgoing, socketPath, path, kit, user}, options);
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      refuse(outgoing, error);
-    }
-    return true;
+  return {
+    intercept(incoming, outgoing) {
+      try {
+        const destination = destinationOf(incoming, options);
+        if (destination === null) return false;
+        if (destination.kit === 'pipe') refuseOldReceiver(incoming, destination.path);
+        forward({incoming, outgoing, ...destination}, options);
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        refuse(outgoing, error);
+      }
+      return true;
+    },
+    upgrade(incoming, socket) {
+      try {
+        const destination = destinationOf(incoming, options);
+        if (destination?.kit !== 'exec') throw noWebsocketHere();
+        forwardUpgrade({incoming, socket, ...destination}, options);
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        socket.refuse(error);
+      }
+    },
   };
+}
+
+interface Destination {
+  readonly socketPath: string;
+  readonly path: string;
+  readonly kit: Kit;
+  /** Whose token came with the request. */
+  readonly user: string | null;
+}
+
+/** Null for what is no address of a kit. Throws for one that leads nowhere, or that is not for everybody. */
+function destinationOf(incoming: IncomingMessage, options: GatewayOptions): Destination | null {
+  const target = incoming.url ?? '/';
+  const address = kitAddress({host: incoming.headers.host ?? '', target}, options.kitDomains);
+  if (address === null && !target.startsWith('/c/')) return null;
+  if (address === null || !address.path.startsWith('/')) throw noSuchAddress();
+  const {path, kit} = address;
+  const authorization = incoming.headers.authorization ?? '';
+  const user = options.userOf(authorization);
+  if (user !== null && kit !== 'cron') throw onlyCron(user);
+  if (address.guessable && user === null && !options.isOwnAuthorization(authorization)) throw tokenNeeded();
+  const socketPath = options.socketOf(address.container);
+  if (socketPath === null) throw noSuchContainer();
+  return {socketPath, path, kit, user};
+}
+
+function noWebsocketHere(): AppError {
+  return new AppError(
+    'NOT_FOUND',
+    'No websocket is taken here. Those of scripts lie below /c/<24 hex digits>/exec/.',
+  );
 }
 
 function noSuchAddress(): AppError {
@@ -84,14 +123,16 @@ function noSuchContainer(): AppError {
   );
 }
 
-interface Exchange {
+function containerUnavailable(): AppError {
+  return new AppError(
+    'CONTAINER_UNAVAILABLE',
+    'The container does not answer right now; it may be starting. Try again in a second',
+  );
+}
+
+interface Exchange extends Destination {
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
-  readonly socketPath: string;
-  readonly path: string;
-  readonly kit: Kit;
-  /** Whose token came with the request. */
-  readonly user: string | null;
 }
 
 function forward({incoming, outgoing, socketPath, path, kit, user}: Exchange, options: GatewayOptions): void {
@@ -100,26 +141,38 @@ function forward({incoming, outgoing, socketPath, path, kit, user}: Exchange, op
     outgoing,
     socketPath,
     path,
-    headers: [
-      ...requestHeaders(incoming, options),
-      KIT_HEADER,
-      kit,
-      ...(user === null ? [] : [USER_HEADER, user]),
-      'X-Forwarded-For',
-      incoming.socket.remoteAddress ?? '',
-    ],
+    headers: requestHeaders(incoming, {kit, user}, options),
     responseHeaders,
     answersEarly: kit === 'pipe',
     onUnreachable(error) {
       options.log.warn('a container did not answer', {error});
-      refuse(
-        outgoing,
-        new AppError(
-          'CONTAINER_UNAVAILABLE',
-          'The container does not answer right now; it may be starting. Try again in a second',
-        ),
-        {'Retry-After': '1'},
-      );
+      refuse(outgoing, containerUnavailable(), {'Retry-After': '1'});
+    },
+  });
+}
+
+interface Upgrade extends Destination {
+  readonly incoming: IncomingMessage;
+  readonly socket: UpgradeSocket;
+}
+
+/**
+ * Pages of a container have no origin of their own here, so every origin may connect: that the address is known is
+ * what lets somebody in, and no cookie of ours goes along.
+ */
+function forwardUpgrade(
+  {incoming, socket, socketPath, path, kit, user}: Upgrade,
+  options: GatewayOptions,
+): void {
+  relayUpgrade({
+    socket,
+    socketPath,
+    path,
+    headers: requestHeaders(incoming, {kit, user}, options),
+    responseHeaders,
+    onUnreachable(error) {
+      options.log.warn('a container did not answer', {error});
+      socket.refuse(containerUnavailable());
     },
   });
 }
@@ -135,9 +188,10 @@ function refuse(outgoing: ServerResponse, error: AppError, headers: Record<strin
 
 function requestHeaders(
   incoming: IncomingMessage,
+  {kit, user}: Pick<Destination, 'kit' | 'user'>,
   {isOwnAuthorization, userOf, ownCookie}: GatewayOptions,
 ): string[] {
-  return headerPairs(incoming.rawHeaders).flatMap(([name, value]) => {
+  const passed = headerPairs(incoming.rawHeaders).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
     if (hopByHopHeaders.has(lower) || lower === 'content-length') return [];
     if (lower === KIT_HEADER || lower === USER_HEADER || lower.startsWith('x-forwarded-')) return [];
@@ -148,6 +202,14 @@ function requestHeaders(
     }
     return [name, value];
   });
+  return [
+    ...passed,
+    KIT_HEADER,
+    kit,
+    ...(user === null ? [] : [USER_HEADER, user]),
+    'X-Forwarded-For',
+    incoming.socket.remoteAddress ?? '',
+  ];
 }
 
 function responseHeaders(answer: IncomingMessage): string[] {

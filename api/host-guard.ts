@@ -3,14 +3,15 @@ import {AppError} from '../schemas/errors.ts';
 /**
  * Refuses a request whose Host is not one of ours, so that a foreign name that resolves to this address
  * (DNS rebinding) reaches nothing. Ours are IP literals, `localhost`, `*.localhost`, `hoody-*` and `allowedHosts`
- * (exact names, or `*.example.org` for everything below). Throws AppError MISDIRECTED_HOST.
+ * (exact names, or `*.example.org` for everything below). `host` is the header, null where there is none. Throws
+ * AppError MISDIRECTED_HOST.
  */
-export function refuseMisdirected(headers: Headers, allowedHosts: readonly string[]): void {
-  const name = hostName(headers.get('host') ?? '');
+export function refuseMisdirected(host: string | null, allowedHosts: readonly string[]): void {
+  const name = hostName(host ?? '');
   if (name !== null && isOurs(name, allowedHosts)) return;
   throw new AppError(
     'MISDIRECTED_HOST',
-    `This listener does not serve the host ${JSON.stringify(headers.get('host') ?? '')}. Use its address, localhost or a configured name.`,
+    `This listener does not serve the host ${JSON.stringify(host ?? '')}. Use its address, localhost or a configured name.`,
   );
 }
 

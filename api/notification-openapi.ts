@@ -13,21 +13,16 @@ import {
   pushBodySchema,
   urgencySchema,
 } from '../schemas/notification.ts';
-import {type Json, openApiDocument, printOpenApi, type Route} from './openapi-document.ts';
+import {
+  healthOf,
+  type Json,
+  openApiDocument,
+  ownRoutes,
+  printOpenApi,
+  type Route,
+} from './openapi-document.ts';
 
-const healthSchema = z
-  .object({
-    status: z.literal('ok'),
-    service: z.literal('notifications'),
-    started: z.string(),
-    pid: z.int(),
-    ip: z.string(),
-    fds: z.int().nullable(),
-    built: z.string().nullable(),
-    userAgent: z.string().nullable(),
-    memory: z.object({rss: z.int(), heap: z.int().nullable()}).nullable(),
-  })
-  .meta({id: 'Health'});
+const healthSchema = healthOf({id: 'Health', service: z.literal('notifications'), agent: 'userAgent'});
 
 const push = {
   message: {
@@ -125,27 +120,7 @@ export const notificationRouteTable: readonly Route[] = [
     answer: {schema: dismissedSchema},
     errors: ['INVALID_NAME', ...body, 'STATE_UNREADABLE'],
   },
-  {
-    method: 'get',
-    path: '/health',
-    summary: 'Whether the kit answers',
-    answer: {schema: healthSchema},
-    errors: [],
-  },
-  {
-    method: 'get',
-    path: '/openapi.json',
-    summary: 'This document',
-    answer: {types: ['application/json']},
-    errors: [],
-  },
-  {
-    method: 'get',
-    path: '/openapi.yaml',
-    summary: 'This document',
-    answer: {types: ['application/yaml']},
-    errors: [],
-  },
+  ...ownRoutes(healthSchema),
   {
     method: 'get',
     path: '/{displays}',

@@ -41,6 +41,33 @@ const errorSchema = z
   .object({code: z.string(), message: z.string(), details: z.unknown()})
   .meta({id: 'Error', description: 'Texts may change, codes may not.'});
 
+/** The answer to `GET /health`, whose last field each public API spells in its own way. */
+export function healthOf<Agent extends string>(kit: {id: string; service: z.ZodType<string>; agent: Agent}) {
+  return z
+    .object({
+      status: z.literal('ok'),
+      service: kit.service,
+      started: z.string(),
+      pid: z.int(),
+      ip: z.string(),
+      fds: z.int().nullable(),
+      built: z.string().nullable(),
+      [kit.agent]: z.string().nullable(),
+      memory: z.object({rss: z.int(), heap: z.int().nullable()}).nullable(),
+    })
+    .meta({id: kit.id});
+}
+
+/** What every kit answers about itself. */
+export function ownRoutes(health: z.ZodType): Route[] {
+  const about = {method: 'get', errors: []} as const;
+  return [
+    {...about, path: '/health', summary: 'Whether the kit answers', answer: {schema: health}},
+    {...about, path: '/openapi.json', summary: 'This document', answer: {types: ['application/json']}},
+    {...about, path: '/openapi.yaml', summary: 'This document', answer: {types: ['application/yaml']}},
+  ];
+}
+
 /** An OpenAPI 3.1 document. Shapes come from the schemas that the routes read and answer with. */
 export function openApiDocument({title, description, prefix, routes, furtherSchemas}: KitDescription): Json {
   const named = [...new Set([errorSchema, ...furtherSchemas, ...routes.flatMap(namedSchemas)])];

@@ -36,8 +36,8 @@ export function createPipeAnswers(frameOf: (bytes: Uint8Array) => Frame): PipeAn
   ): void {
     const bytes = Buffer.from(body);
     const sink = respond({status, fields, lengthBytes: bytes.length});
-    if (bytes.length > 0 && !isHead) sink.write(frameOf(bytes));
-    sink.end();
+    if (bytes.length > 0 && !isHead) sink.end(frameOf(bytes));
+    else sink.end();
   }
 
   return {

@@ -2,10 +2,11 @@ import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Log} from '../runtime/platform/log.ts';
 import {KIT_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {hopByHopHeaders} from '../schemas/hop-by-hop.ts';
 import {refuseMisdirected} from './host-guard.ts';
 import {selectKit} from './kit-selection.ts';
 import {refuseOldReceiver} from './pipe-old-receiver.ts';
-import {headerPairs, hopByHopHeaders, relay} from './stream-relay.ts';
+import {headerPairs, relay} from './stream-relay.ts';
 
 /**
  * Takes the requests for the pipe kit out of a listener of all kits and passes them to the kit's own socket, where
@@ -34,7 +35,7 @@ export function createPipeFront({
     });
     if (part !== 'pipe') return false;
     try {
-      if (!trusted) refuseMisdirected(new Headers({host}), allowedHosts);
+      if (!trusted) refuseMisdirected(host, allowedHosts);
       refuseOldReceiver(incoming, target);
     } catch (error) {
       refuse(outgoing, error, log);

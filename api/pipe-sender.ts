@@ -39,19 +39,20 @@ export function createSender({
       notes: senderNotes(fields),
     },
     accept(transferId) {
-      const sink = answers.stream(
-        exchange,
-        [
-          ['Content-Type', asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8'],
-          ['X-Content-Type-Options', 'nosniff'],
-          ['X-Hoody-Pipe-Transfer-Id', transferId],
-          ['Access-Control-Expose-Headers', 'X-Hoody-Pipe-Transfer-Id'],
-          ['X-Accel-Buffering', 'no'],
-          ['Cache-Control', 'no-store'],
-        ],
-        null,
-      );
-      log = createSenderLog(sink, frameOf);
+      const open = () =>
+        answers.stream(
+          exchange,
+          [
+            ['Content-Type', asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8'],
+            ['X-Content-Type-Options', 'nosniff'],
+            ['X-Hoody-Pipe-Transfer-Id', transferId],
+            ['Access-Control-Expose-Headers', 'X-Hoody-Pipe-Transfer-Id'],
+            ['X-Accel-Buffering', 'no'],
+            ['Cache-Control', 'no-store'],
+          ],
+          null,
+        );
+      log = createSenderLog(open, frameOf);
     },
     say: (entry) => log?.write(print(entry)),
     close: () => log?.end(),
@@ -73,23 +74,44 @@ interface SenderLog {
 /** Who does not read its log loses lines of it, not our memory. */
 const maxUnreadBytes = 256 * 1024;
 
-/** Lines of one moment go out together, after what they tell of: bytes for receivers do not wait for them. */
-function createSenderLog(sink: ByteSink, frameOf: (bytes: Uint8Array) => Frame): SenderLog {
+/**
+ * Lines of one moment go out together, the first ones with the head, after what they tell of: bytes for receivers do
+ * not wait for them. `open` begins the answer.
+ */
+function createSenderLog(open: () => ByteSink, frameOf: (bytes: Uint8Array) => Frame): SenderLog {
   let text = '';
+  let sink: ByteSink | null = null;
+  let isDue = false;
 
-  function flush(): void {
-    if (text !== '' && sink.pendingBytes < maxUnreadBytes) sink.write(frameOf(Buffer.from(text)));
+  function takeLines(to: ByteSink): Frame | null {
+    const lines = text;
     text = '';
+    return lines !== '' && to.pendingBytes < maxUnreadBytes ? frameOf(Buffer.from(lines)) : null;
   }
 
+  function flush(): void {
+    isDue = false;
+    sink ??= open();
+    const lines = takeLines(sink);
+    if (lines !== null) sink.write(lines);
+  }
+
+  function flushSoon(): void {
+    if (!isDue) queueMicrotask(flush);
+    isDue = true;
+  }
+
+  flushSoon();
   return {
     write(line) {
-      if (text === '') queueMicrotask(flush);
       text += line;
+      flushSoon();
     },
     end() {
-      flush();
-      sink.end();
+      sink ??= open();
+      const lines = takeLines(sink);
+      if (lines === null) sink.end();
+      else sink.end(lines);
     },
   };
 }

@@ -124,7 +124,7 @@ export function createRuntimeApp({
 
   async function answer(request: Request, {clientIp, target}: Caller): Promise<Response> {
     const {headers} = request;
-    if (!trusted) refuseMisdirected(headers, allowedHosts);
+    if (!trusted) refuseMisdirected(headers.get('host'), allowedHosts);
     const path = target.split('?', 1)[0] ?? '/';
     const kitHeader = trusted ? headers.get(KIT_HEADER) : null;
     const selection = selectKit({host: headers.get('host') ?? '', kitHeader, path});

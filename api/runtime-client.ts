@@ -51,6 +51,8 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
     state: async ({signal}) => state(await send('GET', '/api/v1/control', {signal: limited(signal)})),
     setSchedule: async (change, options) =>
       state(await sendJson('PUT', '/api/v1/control/schedule', change, options)),
+    setLease: async (change, options) =>
+      state(await sendJson('PUT', '/api/v1/control/lease', change, options)),
     setEnvironment: async (change, options) =>
       state(await sendJson('PUT', '/api/v1/control/environment', change, options)),
     async syncWorkspace(changes, options) {

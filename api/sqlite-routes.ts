@@ -4,6 +4,7 @@ import {AppError} from '../schemas/errors.ts';
 import {transactionSchema} from '../schemas/storage-api.ts';
 import {readOptionalFlag} from './exec-query.ts';
 import {readJsonBody} from './json-body.ts';
+import {keyRoutes, readKeyTable} from './key-routes.ts';
 
 const maxTransactionBytes = 64 * 1024 * 1024;
 const maxSqlCharacters = 1024 * 1024;
@@ -21,6 +22,16 @@ export function sqliteRoutes(databases: Databases): Hono {
     const create = readOptionalFlag(c.req.query(), 'create_db_if_missing') ?? false;
     return c.json(await databases.transaction(nameOf(c), transaction, {create}));
   });
+
+  app.post('/db/create', async (c) => {
+    const query = c.req.query();
+    const named = readKeyTable(query.kv_table);
+    const table = (readOptionalFlag(query, 'init_kv') ?? named !== null) ? (named ?? 'kv_store') : null;
+    const created = await databases.create(databaseName(query.path, 'path'), {table});
+    return c.json(created, created.created ? 201 : 200);
+  });
+
+  app.route('/kv', keyRoutes(databases, nameOf));
 
   app.get('/download', async (c) => {
     const name = nameOf(c);
@@ -49,9 +60,17 @@ export function sqliteRoutes(databases: Databases): Hono {
 }
 
 function nameOf(c: Context): string {
-  const name = c.req.query('db');
-  if (name !== undefined && name !== '') return name;
-  throw new AppError('INVALID_QUERY', 'The query parameter `db` names a database, for example db=events.db.');
+  return databaseName(c.req.query('db'), 'db');
+}
+
+/** The directory of databases of the public API is the data directory here. Throws AppError INVALID_QUERY. */
+function databaseName(text: string | undefined, parameter: string): string {
+  const name = text?.replace(/^(?:\.\/|\/hoody\/databases\/)/, '') ?? '';
+  if (name !== '') return name;
+  throw new AppError(
+    'INVALID_QUERY',
+    `The query parameter \`${parameter}\` names a database, for example ${parameter}=events.db.`,
+  );
 }
 
 /** `sql` as it is, or base64url of it: a text without any blank is no query but may be an encoded one. */

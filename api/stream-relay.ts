@@ -1,5 +1,6 @@
 import {type ClientRequest, type IncomingMessage, request, type ServerResponse} from 'node:http';
 import {pipeline} from 'node:stream';
+import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
 
 /** A request on its way to a unix socket, and its answer on the way back. */
 export interface Relayed {
@@ -18,19 +19,6 @@ export interface Relayed {
   /** Nobody answered; nothing has been sent to the client yet. */
   readonly onUnreachable: (error: Error) => void;
 }
-
-/** RFC 9110 section 7.6.1: these speak of one connection and are not passed on. */
-export const hopByHopHeaders: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 /** Streams bodies both ways with back-pressure. An answer that breaks off, and a client that leaves, break the other side off. */
 export function relay(relayed: Relayed): void {
@@ -68,6 +56,52 @@ export function relay(relayed: Relayed): void {
   pipeline(incoming, upstream, () => {
     // Either side's end is handled by the listeners above.
   });
+}
+
+/** A request for a websocket on its way to a unix socket. */
+export interface RelayedUpgrade extends Pick<Relayed, 'socketPath' | 'path' | 'headers' | 'responseHeaders'> {
+  readonly socket: UpgradeSocket;
+  /** Nobody answered; nothing has been sent to the client yet. */
+  readonly onUnreachable: (error: Error) => void;
+}
+
+/**
+ * Joins a client with the websocket that the other side opens for it. Before that nothing but the request reaches
+ * the other side: what a client sends at once could be read as another request there. An answer without a
+ * websocket is passed on, and the connection ends with it.
+ */
+export function relayUpgrade(relayed: RelayedUpgrade): void {
+  const {socket, socketPath, path, headers, responseHeaders} = relayed;
+  let isAnswered = false;
+  const upstream = request({
+    agent: false,
+    socketPath,
+    path,
+    method: 'GET',
+    headers: [...headers, 'Connection', 'Upgrade', 'Upgrade', 'websocket'],
+  });
+  upstream.on('upgrade', (answer, other, early) => {
+    isAnswered = true;
+    const lines = headerPairs(responseHeaders(answer)).map(([name, value]) => `${name}: ${value}\r\n`);
+    const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${lines.join('')}\r\n`;
+    void socket.joinWith(other, Buffer.concat([Buffer.from(head, 'latin1'), early]));
+  });
+  upstream.on('response', (answer) => {
+    isAnswered = true;
+    const outgoing = socket.plainly();
+    outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer));
+    pipeline(answer, outgoing, (error) => {
+      // A cut answer must not look complete to the client.
+      if (error) outgoing.destroy();
+    });
+  });
+  upstream.on('error', (error) => {
+    if (!isAnswered) relayed.onUnreachable(error);
+  });
+  socket.onLeave(() => {
+    if (!isAnswered) upstream.destroy();
+  });
+  upstream.end();
 }
 
 /** How the body is delimited, said anew whatever the method is: bytes that no header announces would be read as a second request. */

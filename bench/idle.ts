@@ -35,7 +35,7 @@ export const idleBench: Bench = {
       'README.md': 'idle\n',
     }));
     const world = await createControllerWorld({teardown});
-    const controller = await world.up('--repo', git.path);
+    const controller = await world.up('--repo', git.path, '--yes');
     progress(`starting ${runtimes} runtimes`);
     for (const name of names)
       await controller.until(

@@ -45,7 +45,7 @@ export const pushBench: Bench = {
 
     const world = await createControllerWorld({teardown});
     const startedMs = Date.now();
-    const controller = await world.up('--repo', push.origin.path);
+    const controller = await world.up('--repo', push.origin.path, '--yes');
     progress('starting 100 containers');
     await untilAllReady(controller, narrowBranches + wideBranches);
     const allReadyMs = Date.now() - startedMs;

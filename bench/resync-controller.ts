@@ -1,6 +1,7 @@
 /** `bun resync-controller.ts <repository> <records> <passes>`: a controller without containers, driven by `resync.ts`. */
 import {setImmediate} from 'node:timers/promises';
 import {createController} from '../reconciler/controller.ts';
+import {openFirstContacts} from '../reconciler/first-contact.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
 import {openLocalSource} from '../reconciler/sources/git-local.ts';
@@ -22,6 +23,7 @@ const print = (line: ResyncLine) => console.log(JSON.stringify(line));
 
 const source = await openLocalSource({path: repository, environment: process.env, clock: systemClock, log});
 let announceChange = () => {};
+const records = await openRecordStore({directory: recordsDirectory, log});
 const controller = createController({
   repositories: [
     {
@@ -36,11 +38,18 @@ const controller = createController({
       includes: () => true,
       live: null,
       environments: [],
+      ownership: null,
     },
   ],
   provider: null,
   data: null,
-  records: await openRecordStore({directory: recordsDirectory, log}),
+  records,
+  contacts: openFirstContacts({
+    directory: `${recordsDirectory}-repositories`,
+    records,
+    runUnasked: true,
+    clock: systemClock,
+  }),
   archive: openRunArchive({directory: `${recordsDirectory}-runs`, clock: systemClock}),
   client: () => {
     throw new Error('without a provider no container is asked');
@@ -56,7 +65,7 @@ const controller = createController({
   previewRun: 'all',
   limits: {previewsPerRepository: 10_000, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
   room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
-  policy: {undoWindowMs: day, drift: 'revert'},
+  policy: {undoWindowMs: day, drift: 'revert', leaseMs: null},
   timeZone: 'UTC',
   concurrency: 8,
   pollIntervalMs: day,

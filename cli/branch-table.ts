@@ -24,34 +24,34 @@ export function branchTable(
   return formatTable([headings.map((heading) => paint.bold(heading)), ...rows], {columns});
 }
 
-/** Reasons why branches are not ready, one block each; empty when all are. */
+/** Reasons why branches are not ready, and notices, one block each; empty where there is nothing to say. */
 export function problems(branches: readonly Branch[], paint: Paint): string {
   return branches
     .flatMap((branch) => {
+      const notices = branch.notices.map(
+        (notice) => `${paint.yellow(printable(branch.branch))} notice\n  ${printable(notice)}\n`,
+      );
       const stalled = branch.conditions.find(({type, status}) => type === 'Stalled' && status === 'True');
       const ready = branch.conditions.find(({type}) => type === 'Ready');
       if (
         stalled === undefined &&
-        (ready === undefined || ready.status === 'True' || ['progressing', 'trashed'].includes(ready.reason))
+        (ready === undefined ||
+          ready.status === 'True' ||
+          // Of the latter two one line for each repository says it all.
+          ['progressing', 'trashed', 'first_contact', 'read_only'].includes(ready.reason))
       )
-        return [];
+        return notices;
       const lines = (stalled?.issues ?? []).map(
         (issue) =>
           `  ${issue.file}:${issue.line}:${issue.column} ${issue.code}: ${printable(issue.message)}\n`,
       );
       const message =
         lines.length === 0 ? `  ${printable((stalled ?? ready)?.message ?? '')}\n` : lines.join('');
-      return [`${paint.red(printable(branch.branch))} ${stalled?.reason ?? ready?.reason ?? ''}\n${message}`];
+      return [
+        `${paint.red(printable(branch.branch))} ${stalled?.reason ?? ready?.reason ?? ''}\n${message}`,
+        ...notices,
+      ];
     })
-    .join('');
-}
-
-/** What people should know of branches beyond that, a line each. */
-export function branchNotices(branches: readonly Branch[], paint: Paint): string {
-  return branches
-    .flatMap(({branch, notices}) =>
-      notices.map((notice) => `${paint.yellow(printable(branch))} ${printable(notice)}\n`),
-    )
     .join('');
 }
 
@@ -95,12 +95,20 @@ function stateCell(branch: Branch, paint: Paint): string {
   const is = (type: string) =>
     branch.conditions.some((condition) => condition.type === type && condition.status === 'True');
   const state = branch.container?.state ?? 'no container';
+  if (isReason(branch, 'first_contact')) return paint.dim('paused');
   if (is('Stalled')) return paint.red(`${state}, stalled`);
-  const ready = branch.conditions.find(({type}) => type === 'Ready');
-  if (ready?.reason === 'trashed') return paint.dim('trash');
+  if (isReason(branch, 'trashed')) return paint.dim('trash');
   if (is('Reconciling'))
-    return paint.yellow(ready?.status === 'False' ? `${state}, retrying` : `${state}, applying`);
+    return paint.yellow(isFalse(branch, 'Ready') ? `${state}, retrying` : `${state}, applying`);
   return is('Ready') ? paint.green(state) : paint.yellow(state);
+}
+
+function isFalse(branch: Branch, type: 'Ready'): boolean {
+  return branch.conditions.some((condition) => condition.type === type && condition.status === 'False');
+}
+
+function isReason(branch: Branch, reason: string): boolean {
+  return branch.conditions.some((condition) => condition.type === 'Ready' && condition.reason === reason);
 }
 
 function nextCell({next_run}: Branch, nowMs: number): string {

@@ -17,6 +17,7 @@ import type {Container, ContainerProvider} from '../reconciler/containers/provid
 import {type Controller, createController} from '../reconciler/controller.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
+import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import type {WatchedRepository} from '../reconciler/repository-watch.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
@@ -51,7 +52,9 @@ import {
   removeControllerFile,
   writeControllerFile,
 } from './controller-file.ts';
+import type {FirstMeeting} from './first-contact-question.ts';
 import {installOwnRuntime} from './own-runtime.ts';
+import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
 import type {Environment, Settings} from './settings.ts';
 import {version} from './version.ts';
@@ -73,22 +76,44 @@ const rememberedScripts = 20_000;
 /** How long open requests may take when the controller stops. */
 const closeGraceMs = 500;
 
-/** Puts a controller together from its settings and starts it. Throws AppError before anything was changed where it cannot. */
+export interface FirstContactPolicy {
+  /** Run all of a repository that was never met, unasked. */
+  readonly runAll: boolean;
+  /** Asked before anything is changed; false where a person does not want it. */
+  readonly agree: (meetings: readonly FirstMeeting[]) => Promise<boolean>;
+}
+
+/** Puts a controller together from its settings and starts it. Null where it is not wanted after all. Throws AppError before anything was changed where it cannot. */
 export async function startControllerProcess({
   settings,
   environment,
   log,
+  firstContact,
+  takeOver,
 }: {
   settings: Settings;
   environment: Environment;
   log: Log;
-}): Promise<ControllerProcess> {
+  firstContact: FirstContactPolicy;
+  /** Take repositories that belong to other controllers. */
+  takeOver: boolean;
+}): Promise<ControllerProcess | null> {
   const unsupported = unsupportedReason(thisHost());
   if (unsupported !== null) throw new AppError('UNSUPPORTED_PLATFORM', unsupported);
   const {config, stateDirectory} = settings;
   const lock = await lockState(stateDirectory);
   try {
-    return await startLocked({config, stateDirectory, environment, log, lock});
+    const running = await startLocked({
+      config,
+      stateDirectory,
+      environment,
+      log,
+      lock,
+      firstContact,
+      takeOver,
+    });
+    if (running === null) lock.release();
+    return running;
   } catch (error) {
     lock.release();
     throw error;
@@ -139,13 +164,17 @@ async function startLocked({
   environment,
   log,
   lock,
+  firstContact,
+  takeOver,
 }: {
   config: Config;
   stateDirectory: string;
   environment: Environment;
   log: Log;
   lock: ExclusiveLock;
-}): Promise<ControllerProcess> {
+  firstContact: FirstContactPolicy;
+  takeOver: boolean;
+}): Promise<ControllerProcess | null> {
   const clock = systemClock;
   const address = parseListenAddress(config.listen);
   if (address.kind === 'unix') {
@@ -155,8 +184,29 @@ async function startLocked({
     );
   }
   const sources = await openSources(config, {stateDirectory, environment, log});
+  const records = await openRecordStore({directory: join(stateDirectory, 'branches'), log});
+  const contacts = openFirstContacts({
+    directory: join(stateDirectory, 'repositories'),
+    records,
+    runUnasked: firstContact.runAll,
+    clock,
+  });
   const provider = await openProvider(config, {stateDirectory, environment, log});
   requireIsolation(config, sources, provider);
+  if (!firstContact.runAll) {
+    const strangers = await contacts.strangers(await provider.list(), sources);
+    const unknown = sources.filter(({source}) => !strangers.has(source.repository));
+    const agreed = await firstContact.agree(await newRepositories(unknown, {contacts, takeOver, log}));
+    if (!agreed) {
+      await provider.close();
+      await Promise.all(sources.map(({source}) => source.close()));
+      return null;
+    }
+  }
+  for (const {ownership} of sources) {
+    const replaced = (await ownership?.claim({takeOver})) ?? [];
+    for (const former of replaced) await pauseFormerOwner(former, log);
+  }
   const tokens = await openUserTokens({
     path: join(stateDirectory, 'tokens.json'),
     users: config.users.map(({name}) => name),
@@ -191,7 +241,8 @@ async function startLocked({
   const controller = createController({
     repositories: sources,
     provider,
-    records: await openRecordStore({directory: join(stateDirectory, 'branches'), log}),
+    records,
+    contacts,
     archive: openRunArchive({directory: join(stateDirectory, 'runs'), clock}),
     data: createBranchData({
       backups: openBackupStore({directory: config.backups.directory ?? join(stateDirectory, 'backups')}),
@@ -216,7 +267,7 @@ async function startLocked({
     readSecret: (source) => readSecret(source, environment),
     previewRun: config.previews.run,
     settings: containerSettings,
-    policy: {undoWindowMs: config.undo_window, drift: config.drift},
+    policy: {undoWindowMs: config.undo_window, drift: config.drift, leaseMs: config.previews.lease || null},
     timeZone: config.timezone,
     concurrency: config.concurrency,
     pollIntervalMs: config.poll_interval,
@@ -262,7 +313,11 @@ async function startLocked({
     kitDomains,
   });
   const server: HttpServer = await serveHttp(address, async (request) => app.fetch(request), {
-    intercept: (incoming, outgoing) => guard(incoming, outgoing) || gateway(incoming, outgoing),
+    intercept: (incoming, outgoing) =>
+      guard.intercept(incoming, outgoing) || gateway.intercept(incoming, outgoing),
+    upgrade(incoming, socket) {
+      if (!guard.upgrade(incoming, socket)) gateway.upgrade(incoming, socket);
+    },
   });
   baseUrl = config.public_url === undefined ? server.url : baseUrl;
   try {
@@ -295,7 +350,10 @@ async function startLocked({
       await standalone.close();
       await controller.stop();
       await server.close({graceMs: closeGraceMs});
-      if (stopContainers) await stopAll(provider, config.stop_grace);
+      if (stopContainers) {
+        await stopAll(provider, config.stop_grace);
+        for (const {ownership} of sources) await ownership?.release();
+      }
       lock.release();
     },
   };
@@ -374,13 +432,46 @@ async function openSources(
         ...environmentRules(config.environments, 'environments'),
         ...environmentRules(repository.environments, `environments of ${source.repository}`),
       ],
+      ownership: await openOwnership(source, {
+        ...options,
+        withRef: config.owner_ref,
+        processOf: processWords,
+      }),
     });
   }
   return opened;
 }
 
+/** Of the repositories that are ours to have, those that were never met and are too large to be run unasked. */
+async function newRepositories(
+  repositories: readonly WatchedRepository[],
+  {contacts, takeOver, log}: {contacts: FirstContacts; takeOver: boolean; log: Log},
+): Promise<FirstMeeting[]> {
+  const {signal} = new AbortController();
+  const meetings: FirstMeeting[] = [];
+  for (const repository of repositories) {
+    const {source, ownership} = repository;
+    if (await contacts.isMet(source.repository)) continue;
+    if (!takeOver && ((await ownership?.obstacle({everywhere: true})) ?? null) !== null) continue;
+    const census = await takeCensus(repository, {signal}).catch((error: unknown) => {
+      // The loop says so, and meets the repository when it can be read.
+      log.warn('a repository that is new here cannot be read', {repository: source.repository, error});
+      return null;
+    });
+    if (census !== null && census.branches.length > mostUnasked) meetings.push({census, source});
+  }
+  return meetings;
+}
+
+/** The controller on a state directory of this machine, for people. */
+async function processWords(stateDirectory: string): Promise<string | null> {
+  const owner = await stateOwner(stateDirectory);
+  if (owner === null || (await exclusiveLockHolder(lockPath(stateDirectory))) === null) return null;
+  return `pid ${owner.pid}${owner.url === null ? '' : ` at ${owner.url}`}`;
+}
+
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, keep, run, data, limits, variables, secrets}, index) => {
+  return environments.map(({branches, keep, run, data, limits, idle, variables, secrets}, index) => {
     const includes = createBranchFilter(branches);
     const onlyLive = branches.length === 1 && branches[0] === 'live';
     return {
@@ -391,6 +482,7 @@ function environmentRules(environments: readonly EnvironmentConfig[], name: stri
       run: run ?? null,
       limits: limits === undefined ? {} : branchLimits(limits),
       data: data === undefined ? null : dataPolicy(data),
+      idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
       variables,
       secrets,
     };

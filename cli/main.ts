@@ -1,12 +1,10 @@
 #!/usr/bin/env bun
-import {dirname} from 'node:path';
-import {fileURLToPath} from 'node:url';
 import {Command, CommanderError, Option} from 'commander';
-import {isSingleFile} from '../runtime/platform/child-process.ts';
 import {AppError, type ErrorCode} from '../schemas/errors.ts';
 import {addContainerCommands} from './container-commands.ts';
 import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
+import {ownCheckout} from './own-checkout.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
 import {version} from './version.ts';
 
@@ -23,6 +21,7 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
   TOKEN_NOT_FOUND: exitCodes.notFound,
   USER_NOT_FOUND: exitCodes.notFound,
   INVALID_NAME: exitCodes.usage,
+  CONFIRMATION_NEEDED: exitCodes.usage,
 };
 
 const repeated = (value: string, former: string[] | undefined) => [...(former ?? []), value];
@@ -85,6 +84,11 @@ function createProgram(
       '--trust-branches',
       'run remote repositories without a sandbox: whoever can push can run commands as you',
     )
+    .option('--yes', 'run all branches of a repository that is new here, however many they are')
+    .option(
+      '--take-over',
+      'take repositories that belong to another controller, which changes nothing from then on',
+    )
     .addOption(options.config())
     .addOption(options.json())
     .action(async (flags) =>
@@ -106,7 +110,7 @@ function createProgram(
 
   program
     .command('init')
-    .description('write a first .hoody/crontab and script; commits nothing')
+    .description('write a first .hoody/crontab, script and branchtab.yaml; commits nothing')
     .addOption(options.repo())
     .addOption(options.json())
     .action(async (flags) =>
@@ -234,11 +238,19 @@ function createProgram(
   client(
     program
       .command('release')
-      .description('let jobs of a preview run that previews.run holds: one, or all of them')
+      .description('let a preview run that is paused, or jobs that previews.run holds: one, or all of them')
       .argument('<branch>', 'name or key')
       .argument('[job]', 'name of one job, or its whole line'),
   ).action(async (branch, job, flags) =>
     finish(await (await import('./commands/release.ts')).release(branch, job, flags, environment, terminal)),
+  );
+
+  client(
+    program
+      .command('adopt')
+      .description('take over containers whose records are lost; nothing is changed before'),
+  ).action(async (flags) =>
+    finish(await (await import('./commands/adopt.ts')).adopt(flags, environment, terminal)),
   );
 
   client(
@@ -366,14 +378,22 @@ async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = report(error, {json, terminal});
   }
+  await Promise.all([written(process.stdout), written(process.stderr)]);
   // A closed event stream or a reader of stdout that went away must not keep a finished command alive.
   process.exit();
 }
 
+/** Resolves when a slow reader has taken everything, or is gone. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('error', () => resolve());
+    stream.end(() => resolve());
+  });
+}
+
 /** `npm start` and `npm run branchtab` change into the checkout; paths mean what they mean to the caller. */
 function enterCallersDirectory(): void {
-  if (isSingleFile(Bun.main)) return;
-  const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
+  const checkout = ownCheckout();
   const caller = process.env.INIT_CWD;
   if (caller !== undefined && process.env.npm_lifecycle_event !== undefined && process.cwd() === checkout)
     process.chdir(caller);

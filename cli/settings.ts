@@ -89,8 +89,12 @@ async function stateDirectoryOf(config: Config, environment: Environment): Promi
     .update([...new Set(names)].sort().join('\n'))
     .digest('hex')
     .slice(0, 12);
-  const home = environment.XDG_STATE_HOME || join(homedir(), '.local', 'state');
-  return join(home, 'branchtab', hash);
+  return join(stateHome(environment), hash);
+}
+
+/** Where the state directories of this user are, and who has claimed which repository. */
+export function stateHome(environment: Environment): string {
+  return join(environment.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'branchtab');
 }
 
 async function canonicalName(repository: string, environment: Environment): Promise<string> {

@@ -138,6 +138,9 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
       record.applied = {...before, crontabs};
       return;
     }
+    case 'set_lease':
+      await context.client(containerOf(step)).setLease({duration_ms: action.duration_ms}, {signal});
+      return;
     case 'release_schedule':
       await context.client(containerOf(step)).setSchedule({state: 'running', reason: null}, {signal});
       return;

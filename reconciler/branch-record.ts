@@ -45,6 +45,16 @@ export const branchRecordSchema = z.object({
   /** The revision whose work is in the live branch. */
   merged: z.object({revision: z.string(), into: z.string(), commit: z.string()}).nullable().default(null),
   trashed_at: z.string().nullable(),
+  /**
+   * No job of it runs: nobody has pushed it for long, or it was there when the repository was met and nobody has
+   * asked for it yet. A push or a release ends it.
+   */
+  pause: z
+    .object({reason: z.enum(['first_contact', 'idle']), since: z.string()})
+    .nullable()
+    .default(null),
+  /** When a person released it last; counts as a push does. */
+  released_at: z.string().nullable().default(null),
   /** Jobs that run although the policy holds them. */
   released: z.object({all: z.boolean(), jobs: z.array(z.string())}).default({all: false, jobs: []}),
   /** A person wants its data back: of this backup, or with null what is left of them. */
@@ -81,6 +91,8 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     ahead: false,
     merged: null,
     trashed_at: null,
+    pause: null,
+    released_at: null,
     restored: false,
     released: {all: false, jobs: []},
     restore: null,

@@ -1,5 +1,6 @@
 import type {Branch, ContainerState, ContainerView} from '../schemas/branch.ts';
 import type {ScheduleState} from '../schemas/control.ts';
+import type {ControlState} from '../schemas/control-state.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Container, Reach} from './containers/provider.ts';
 
@@ -16,19 +17,11 @@ export type Phase = 'creating' | 'stopping' | null;
 /** The record as the API shows it. */
 export function branchView(
   record: BranchRecord,
-  {
-    container,
-    schedule,
-    phase,
-    notices,
-  }: {
-    container: Container | null;
-    schedule: ScheduleState | null;
-    phase: Phase;
-    notices: string[];
-  },
-  context: ViewContext,
+  {container, runtime, phase}: {container: Container | null; runtime: ControlState | null; phase: Phase},
+  {notices, ...context}: ViewContext & {notices: readonly string[]},
 ): Branch {
+  const schedule = shownSchedule(runtime);
+  const lease = leaseNotice(record, runtime);
   return {
     key: record.key,
     repository: record.repository,
@@ -38,7 +31,7 @@ export function branchView(
     revision: record.revision,
     observed_revision: record.applied?.revision ?? null,
     conditions: record.conditions,
-    notices,
+    notices: lease === null ? [...notices] : [...notices, lease],
     container: container === null ? null : containerView({container, schedule, phase}, context),
     next_run: container?.state === 'running' && schedule === 'running' ? record.next_run : null,
     last_run: record.last_run,
@@ -47,6 +40,19 @@ export function branchView(
     handled_request: record.handled_request,
     history: record.history,
   };
+}
+
+/** Without its lease a schedule is as good as paused. */
+function shownSchedule(runtime: ControlState | null): ScheduleState | null {
+  if (runtime === null) return null;
+  const {schedule, lease} = runtime;
+  return schedule.state === 'running' && lease?.expired === true ? 'paused' : schedule.state;
+}
+
+function leaseNotice({branch}: BranchRecord, runtime: ControlState | null): string | null {
+  return runtime?.lease?.expired === true
+    ? `The lease of ${branch} ran out: no job of it starts until the controller that has the repository renews it.`
+    : null;
 }
 
 /** Under `baseUrl`, where a kit of a container answers; the id in it is the capability. */

@@ -9,6 +9,7 @@ import type {ControlState} from '../schemas/control-state.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {RepositoryStatus} from '../schemas/repository.ts';
 import type {Run} from '../schemas/run.ts';
 import {createAdmission, type PreviewLimits} from './admission.ts';
 import {type BranchData, type RunningBranch, restoreRequest} from './branch-data.ts';
@@ -26,23 +27,22 @@ import {
   previewRunOf,
   resolveBindings,
 } from './environments.ts';
+import type {FirstContacts} from './first-contact.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
 import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, sentence, withCrash} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {hasJob, heldLines, type PreviewRun} from './preview-holds.ts';
+import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RecordStore} from './record-store.ts';
-import {
-  openRepositoryWatch,
-  type RepositoryStatus,
-  type RepositoryWatch,
-  type WatchedRepository,
-} from './repository-watch.ts';
+import {openRepositoryWatch, type RepositoryWatch, type WatchedRepository} from './repository-watch.ts';
 import {filterRuns, findArchived, type RunArchive, tendRunArchive, withFormer} from './run-archive.ts';
 import type {RuntimeClient} from './runtime-client.ts';
+import {standDown} from './stand-down.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
+import {createWriteGuard} from './write-guard.ts';
 
 export interface ControllerOptions {
   readonly repositories: readonly WatchedRepository[];
@@ -52,6 +52,7 @@ export interface ControllerOptions {
   readonly archive: RunArchive;
   /** Null where the provider is. */
   readonly data: BranchData | null;
+  readonly contacts: FirstContacts;
   readonly client: (container: Container) => RuntimeClient;
   readonly checkScript: ScriptCheck;
   readonly scriptImports: ScriptImports;
@@ -91,8 +92,13 @@ export interface Controller {
   reconcileAll(options: {confirmDeletions: boolean}): string;
   /** Takes a branch's container out of the trash. */
   restore(keyOrName: string): Promise<Branch>;
-  /** Lets held jobs of a preview run: one by its name or rule, or all of them. Throws ENTRY_NOT_FOUND. */
+  /**
+   * Lets a preview run that is paused; of one that is not, held jobs: one by its name or rule, or all of them. Throws
+   * ENTRY_NOT_FOUND, BRANCH_PAUSED where one job is asked for and all are paused.
+   */
   release(keyOrName: string, job: string | null): Promise<Branch>;
+  /** Takes over containers of repositories that it has no state of; answers how many. */
+  adopt(): Promise<number>;
   /** Removes a branch that git has lost, its container and its data, live or not. Throws BRANCH_PRESENT. */
   forget(keyOrName: string): Promise<void>;
   /** What the configuration gives to a branch: names and sources, no values. */
@@ -168,6 +174,32 @@ export function createController(options: ControllerOptions): Controller {
     room: options.room,
   });
 
+  const rulesOf = ({repository}: BranchRecord) => watches.get(repository)?.environments ?? [];
+  const previews = createPreviewUpkeep({
+    leaseMs: options.policy.leaseMs,
+    rulesOf,
+    isBlind: ({repository}) => watches.get(repository)?.status().error !== null,
+    client: options.client,
+    clock,
+  });
+
+  const ofRepository = (repository: string) =>
+    [...records.all()].filter((record) => record.repository === repository);
+
+  const guard = createWriteGuard({
+    repositories: options.repositories,
+    clock,
+    onLost(repository) {
+      log.error('a repository belongs to another controller; what runs of it here is paused', {repository});
+      const ours = ofRepository(repository);
+      const containers = ours.flatMap(({key}) => observedOf(key).container ?? []);
+      const running = containers.filter(({state}) => state === 'running');
+      void standDown(running, {client: options.client, log, signal: shutdown.signal}).then(() => {
+        for (const {key} of ours) queue.add(key);
+      });
+    },
+  });
+
   const observedOf = (key: string): Observed => {
     const known = observed.get(key);
     if (known !== undefined) return known;
@@ -194,16 +226,19 @@ export function createController(options: ControllerOptions): Controller {
       level: provider?.level ?? 'none',
       gaps: provider?.gaps ?? [],
     };
-    const facts = {container, schedule: runtime?.schedule.state ?? null, phase};
-    return branchView(record, {...facts, notices: noticesOf(record)}, context);
+    return branchView(record, {container, runtime, phase}, {...context, notices: noticesOf(record)});
   };
 
-  const noticesOf = ({key, branch, live}: BranchRecord): string[] => {
+  const noticesOf = (record: BranchRecord): string[] => {
+    const {key, branch, live} = record;
+    const idle = previews.notice(record);
     const problem = data?.problemOf(key) ?? null;
-    const limits = limitNotices(live, observed.get(key)?.runtime?.limits ?? []);
-    if (problem === null) return limits;
-    const notice = `The data of ${branch} could not be backed up; it is tried again every ten minutes.`;
-    return [`${notice} ${sentence(problem)}`, ...limits];
+    const backup = `The data of ${branch} could not be backed up; it is tried again every ten minutes.`;
+    return [
+      ...(idle === null ? [] : [idle]),
+      ...(problem === null ? [] : [`${backup} ${sentence(problem)}`]),
+      ...limitNotices(live, observed.get(key)?.runtime?.limits ?? []),
+    ];
   };
 
   const find = (keyOrName: string): BranchRecord => {
@@ -238,6 +273,7 @@ export function createController(options: ControllerOptions): Controller {
     const request = requests.get(key) ?? null;
     const signal = AbortSignal.any([queueSignal, shutdown.signal, AbortSignal.timeout(longestReconcileMs)]);
     const revision = record.revision;
+    previews.pause(record);
     try {
       const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider, data), signal);
       const state = observedOf(key);
@@ -289,7 +325,9 @@ export function createController(options: ControllerOptions): Controller {
     maxBlobBytes,
     checkScript: options.checkScript,
     scriptImports: options.scriptImports,
-    policy: options.policy,
+    policy: {...options.policy, leaseMs: previews.leaseMsOf(record)},
+    removalMs: previews.removalMs,
+    obstacle: () => guard.obstacle(record.repository),
     admit: admission.admit,
     async environmentOf(branch, files, signal) {
       const limits = limitsOf(watch.environments, branch);
@@ -321,7 +359,7 @@ export function createController(options: ControllerOptions): Controller {
   };
 
   const runOf = (record: BranchRecord): PreviewRun =>
-    previewRunOf(watches.get(record.repository)?.environments ?? [], record, options.previewRun);
+    previewRunOf(rulesOf(record), record, options.previewRun);
 
   const heldLinesOf = async (
     record: BranchRecord,
@@ -382,7 +420,7 @@ export function createController(options: ControllerOptions): Controller {
     request: string | null,
   ) => {
     const nowMs = clock.now();
-    record.plan = [];
+    record.plan = result.kind === 'read_only' ? [...result.plan] : [];
     record.conditions = conditions(result, record.conditions, nowMs);
     record.handled_request = request ?? record.handled_request;
     // Once for each commit: what is healed later says nothing about how fast the commit was.
@@ -515,13 +553,16 @@ export function createController(options: ControllerOptions): Controller {
     else queue.addAfter(key, retryDelayMs(state.crashes.count, options.random()));
   };
 
+  /** Often enough that no lease runs out between two looks. */
+  const sweepIntervalMs = Math.min(options.driftIntervalMs, (options.policy.leaseMs ?? Infinity) / 4);
+
   /** The safety net under the event streams: one cheap question to every running container, spread over the interval. */
   const sweep = async (): Promise<void> => {
     while (!shutdown.signal.aborted) {
       const keys = [...observed]
         .filter(([, {container}]) => container?.state === 'running')
         .map(([key]) => key);
-      const intervalMs = jitter(options.driftIntervalMs, options.random());
+      const intervalMs = jitter(sweepIntervalMs, options.random());
       if (keys.length === 0) await clock.sleep(intervalMs, {signal: shutdown.signal});
       for (const key of keys) {
         await clock.sleep(intervalMs / keys.length, {signal: shutdown.signal});
@@ -534,11 +575,14 @@ export function createController(options: ControllerOptions): Controller {
     const container = observed.get(key)?.container;
     const record = records.get(key);
     if (container?.state !== 'running' || record === undefined) return;
+    // What is not ours to change, or not watched any more, is not kept going either.
+    if (guard.known(record.repository) !== null || !watches.has(record.repository)) return;
     try {
       const runtime = await options.client(container).state({signal: shutdown.signal});
       // Limits that are reached make no event.
       observedOf(key).runtime = runtime;
-      if (hasDrifted(record, runtime)) queue.add(key);
+      const isDue = await previews.tend(record, {container, runtime}, {signal: shutdown.signal});
+      if (isDue || hasDrifted(record, runtime)) queue.add(key);
     } catch {
       // Whatever keeps it from answering, a full look finds out and reports it.
       queue.add(key);
@@ -581,7 +625,10 @@ export function createController(options: ControllerOptions): Controller {
 
   const start = async (): Promise<void> => {
     if (provider !== null) {
-      await adopt(await provider.list());
+      const containers = await provider.list();
+      const strangers = await options.contacts.strangers(containers, options.repositories);
+      for (const [repository, why] of strangers) guard.hold(repository, why);
+      await adopt(containers.filter(({labels}) => !strangers.has(labels[labelNames.repository] ?? '')));
       stopWatchingContainers = provider.watch(({id}) => onContainerExit(id));
     }
     for (const repository of options.repositories) {
@@ -593,6 +640,10 @@ export function createController(options: ControllerOptions): Controller {
         random: options.random,
         intervalMs: repository.source.kind === 'local' ? options.pollIntervalMs : options.fetchIntervalMs,
         signal: shutdown.signal,
+        async onFound(found) {
+          const name = repository.source.repository;
+          if ((await guard.obstacle(name)) === null) await options.contacts.meet(name, found);
+        },
         onLeaving: async (leaving) => {
           const late = clock.sleep(longestFarewellMs, {signal: shutdown.signal}).catch(() => {
             // The controller stops.
@@ -634,6 +685,9 @@ export function createController(options: ControllerOptions): Controller {
     void tendRunArchive(archive, {clock, signal: shutdown.signal}).catch((error: unknown) => {
       if (!shutdown.signal.aborted) log.error('old run records could not be removed', {error});
     });
+    void guard.watch({signal: shutdown.signal}).catch(() => {
+      // It sleeps on the shutdown signal too.
+    });
     void sweep().catch(() => {
       // The sweep sleeps on the shutdown signal: this is its ordinary end.
     });
@@ -652,7 +706,14 @@ export function createController(options: ControllerOptions): Controller {
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),
     branch: (keyOrName) => view(find(keyOrName)),
-    repositories: () => [...watches.values()].map((watch) => watch.status()),
+    repositories: () =>
+      [...watches].map(([repository, watch]) => ({
+        ...watch.status(),
+        read_only: guard.known(repository),
+        waiting: ofRepository(repository).filter(
+          ({pause, missing}) => pause?.reason === 'first_contact' && missing === null,
+        ).length,
+      })),
     reconcile(keyOrName) {
       const {key, repository} = find(keyOrName);
       const id = crypto.randomUUID();
@@ -677,6 +738,13 @@ export function createController(options: ControllerOptions): Controller {
     },
     async release(keyOrName, job) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
+      if (job !== null && record.pause !== null) {
+        throw new AppError(
+          'BRANCH_PAUSED',
+          `All of ${record.branch} is paused, not one job of it; let it run with: branchtab release ${record.branch}`,
+        );
+      }
       const {revision} = record;
       const watch = watches.get(record.repository);
       if (job !== null) {
@@ -690,17 +758,36 @@ export function createController(options: ControllerOptions): Controller {
           );
       }
       const {all, jobs} = record.released;
-      record.released = {
-        all: all || job === null,
-        jobs: job === null || jobs.includes(job) ? jobs : [...jobs, job],
-      };
+      // The end of a pause says nothing about the lines that a policy holds besides.
+      if (record.pause === null)
+        record.released = {
+          all: all || job === null,
+          jobs: job === null || jobs.includes(job) ? jobs : [...jobs, job],
+        };
+      record.pause = null;
+      record.released_at = new Date(clock.now()).toISOString();
       await records.save(record);
       queue.add(record.key, {first: true});
       await queue.settled([record.key]);
       return view(record);
     },
+    async adopt() {
+      const held = guard.held();
+      const containers = ((await provider?.list()) ?? []).filter(({labels}) =>
+        held.includes(labels[labelNames.repository] ?? ''),
+      );
+      await adopt(containers);
+      for (const repository of held) {
+        await options.contacts.meet(repository, []);
+        guard.letGo(repository);
+        void watches.get(repository)?.pass();
+        for (const {key, live} of ofRepository(repository)) queue.add(key, {first: live});
+      }
+      return containers.length;
+    },
     async forget(keyOrName) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
       if (provider === null || record.missing === null || !watches.has(record.repository)) {
         throw new AppError(
           'BRANCH_PRESENT',
@@ -719,10 +806,11 @@ export function createController(options: ControllerOptions): Controller {
     },
     environment(keyOrName) {
       const record = find(keyOrName);
-      return bindingsOf(watches.get(record.repository)?.environments ?? [], record).map(describeBinding);
+      return bindingsOf(rulesOf(record), record).map(describeBinding);
     },
     async restore(keyOrName) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
       if (provider === null || record.trashed_at === null || record.container_id === null) {
         throw new AppError(
           'NOTHING_TO_RESTORE',
@@ -731,7 +819,10 @@ export function createController(options: ControllerOptions): Controller {
       }
       await provider.label(record.container_id, {[labelNames.trashedAt]: null});
       record.trashed_at = null;
-      record.restored = true;
+      // Where git has the branch it is wanted again; else it waits for it.
+      record.restored = record.missing !== null;
+      record.pause = null;
+      record.released_at = new Date(clock.now()).toISOString();
       await provider.start(record.container_id);
       await records.save(record);
       queue.add(record.key, {first: true});
@@ -758,6 +849,7 @@ export function createController(options: ControllerOptions): Controller {
     },
     async restoreData(keyOrName, request) {
       const record = find(keyOrName);
+      await guard.require(record.repository);
       record.restore = await restoreRequest(record, request, (await data?.list(record.key)) ?? []);
       await records.save(record);
       queue.add(record.key, {first: true});
@@ -812,7 +904,14 @@ function historyEntry(
   nowMs: number,
 ): Reconciliation | null {
   if (taken.length === 0 && result.kind !== 'invalid') return null;
-  const outcomes = {synced: 'applied', invalid: 'stalled', missing: 'paused', failed: 'failed'} as const;
+  const outcomes = {
+    synced: 'applied',
+    invalid: 'stalled',
+    missing: 'paused',
+    paused: 'paused',
+    read_only: 'failed',
+    failed: 'failed',
+  } as const;
   const trashed = taken.some(({kind}) => kind === 'trash_container');
   const outcome = trashed ? 'trashed' : outcomes[result.kind];
   const message =

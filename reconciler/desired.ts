@@ -19,7 +19,11 @@ export type Desired =
       readonly mounts: readonly ScriptMount[];
     }
   | {readonly kind: 'invalid'; readonly revision: string; readonly issues: readonly Issue[]}
-  | {readonly kind: 'absent'; readonly reason: MissingCause | 'hoody_removed'; readonly proven: boolean};
+  | {
+      readonly kind: 'absent';
+      readonly reason: MissingCause | 'branch_idle' | 'hoody_removed';
+      readonly proven: boolean;
+    };
 
 /** What the operator gives to the branch's container. */
 export interface GivenEnvironment extends Omit<EnvironmentChange, 'revision'> {

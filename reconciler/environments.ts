@@ -4,6 +4,7 @@ import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {DataPolicy} from './branch-data.ts';
 import {type BranchLimits, noLimits, previewLimits} from './branch-limits.ts';
+import type {IdleLimits} from './idle.ts';
 import type {PreviewRun} from './preview-holds.ts';
 
 /** One item of `environments` in the operator's configuration. */
@@ -21,6 +22,8 @@ export interface EnvironmentRule {
   readonly limits: Partial<BranchLimits>;
   /** What new previews among these branches begin with; null leaves it to other rules. */
   readonly data: DataPolicy | null;
+  /** 0 for never; null leaves it to other rules. */
+  readonly idle: IdleLimits;
   readonly variables: Readonly<Record<string, string>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
 }
@@ -80,6 +83,27 @@ export function limitsOf(
   return live && Object.keys(forLive).length > 0
     ? {limits: {...noLimits, ...forLive}, enforced: true}
     : {limits: {...previewLimits, ...saidBy(applying)}, enforced: !live};
+}
+
+/** True where a branch is long-lived: it neither ends by itself nor needs a lease. */
+export function isKept(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+): boolean {
+  return live || rules.some(({keep, appliesTo}) => keep && appliesTo(branch, live));
+}
+
+/** How long a branch may go without a push; of several rules the last one with a say counts. */
+export function idleLimitsOf(
+  rules: readonly EnvironmentRule[],
+  branch: {branch: string; live: boolean},
+): IdleLimits {
+  if (isKept(rules, branch)) return {pauseAfterMs: null, removeAfterMs: null};
+  const lastOf = (limit: keyof IdleLimits) =>
+    rules.findLast((rule) => rule.idle[limit] !== null && rule.appliesTo(branch.branch, branch.live))?.idle[
+      limit
+    ] || null;
+  return {pauseAfterMs: lastOf('pauseAfterMs'), removeAfterMs: lastOf('removeAfterMs')};
 }
 
 /** The values themselves. Throws SECRET_UNAVAILABLE with the name and the source, never with a value. */

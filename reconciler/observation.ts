@@ -20,7 +20,7 @@ export type ObservedRef =
   /** The branch has no `.hoody/`, seen in a commit of its own. */
   | {readonly kind: 'without_hoody'; readonly commit: string}
   /** `proven`: two listings or a listing and a direct read agree, and the breaker allows it. */
-  | {readonly kind: 'missing'; readonly proven: boolean; readonly cause: MissingCause};
+  | {readonly kind: 'missing'; readonly proven: boolean; readonly cause: MissingCause | 'branch_idle'};
 
 /** Gone from git, no longer among the globs that the operator serves, or merged into the live branch. */
 export type MissingCause = 'branch_deleted' | 'branch_excluded' | 'branch_merged';

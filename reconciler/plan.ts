@@ -8,6 +8,8 @@ import type {Observation} from './observation.ts';
 export interface PlanPolicy {
   readonly undoWindowMs: number;
   readonly drift: 'revert' | 'report';
+  /** Of this branch; null where its container needs none. */
+  readonly leaseMs: number | null;
 }
 
 /** Digests that only the applying side can compute, handed in so that this file stays pure. */
@@ -16,11 +18,13 @@ export interface DesiredDigests {
   readonly deployment: string;
 }
 
-/** Why the controller itself paused a schedule; it releases only what it paused. */
+/** Why a controller paused a schedule; it releases only what such a one paused. */
 export const pauseReasons = {
   branchMissing: 'branch_missing',
   restored: 'restored_without_branch',
   restoring: 'restoring_data',
+  idle: 'idle',
+  takenOver: 'taken_over',
 } as const;
 
 /**
@@ -39,13 +43,16 @@ export function planBranch(
   const lifecycle = planLifecycle(observation, desired);
   if (desired.kind === 'invalid') {
     // The old schedule goes on; a container that never had a good commit stays held.
-    return observation.record.applied === null ? [] : [...lifecycle, ...planRelease(observation)];
+    return observation.record.applied === null
+      ? []
+      : [...lifecycle, ...planLease(observation, policy), ...planSchedule(observation)];
   }
   return [
     ...lifecycle,
     ...planContent(observation, desired, digests, policy),
     ...planEntries(observation),
-    ...planRelease(observation),
+    ...planLease(observation, policy),
+    ...planSchedule(observation),
   ];
 }
 
@@ -84,8 +91,7 @@ function planAbsent(
     return container === null ? [forget('forget_requested')] : [remove, forget('forget_requested')];
   }
   if (container === null) {
-    // A merged branch that git still lists is remembered, or it would come back as a new one.
-    return desired.proven && reason !== 'branch_merged'
+    return desired.proven && !isListed(reason)
       ? [{kind: 'forget_branch', reason, summary: `Forget ${record.branch}: ${why}`}]
       : [];
   }
@@ -102,7 +108,7 @@ function planAbsent(
       reason: 'undo_window_over',
       summary: `Remove the container of ${record.branch} for good`,
     };
-    return reason === 'branch_merged' ? [remove] : [remove, forget('undo_window_over')];
+    return isListed(reason) ? [remove] : [remove, forget('undo_window_over')];
   }
   if (!desired.proven) {
     return runtime?.schedule.state === 'running'
@@ -121,15 +127,21 @@ function planAbsent(
       reason,
       summary: `Remove the container of ${record.branch}: ${why}`,
     };
-    return reason === 'branch_merged' ? [remove] : [remove, forget(reason)];
+    return isListed(reason) ? [remove] : [remove, forget(reason)];
   }
   return [
     {kind: 'trash_container', reason, summary: `Move the container of ${record.branch} to the trash: ${why}`},
   ];
 }
 
+/** A branch that git still lists is remembered, or it would come back as a new one. */
+function isListed(reason: Extract<Desired, {kind: 'absent'}>['reason']): boolean {
+  return reason === 'branch_merged' || reason === 'branch_idle';
+}
+
 const absentWords = {
   branch_deleted: 'the branch is gone',
+  branch_idle: 'nobody has pushed it for long',
   branch_excluded: 'the branch is not among the branches to serve',
   branch_merged: 'the branch is merged',
   hoody_removed: 'the branch has no .hoody directory any more',
@@ -269,8 +281,32 @@ function planEntries({record, pending}: Observation): Action[] {
   return [{kind: 'restore_entries', reason: 'container_gone', summary}];
 }
 
-function planRelease({record, runtime}: Observation): Action[] {
+/** A lease before the schedule is released: nothing runs without it where it is needed. */
+function planLease({record, runtime}: Observation, {leaseMs}: PlanPolicy): Action[] {
+  const step = (reason: string, summary: string): Action[] => [
+    {kind: 'set_lease', duration_ms: leaseMs, reason, summary},
+  ];
+  if (runtime === null) return leaseMs === null ? [] : step('lease_missing', `Give ${record.branch} a lease`);
+  const {lease} = runtime;
+  // An older runtime knows no leases.
+  if (lease === undefined) return [];
+  if (leaseMs === null)
+    return lease === null ? [] : step('lease_not_needed', `Let ${record.branch} run without a lease`);
+  if (lease === null) return step('lease_missing', `Give ${record.branch} a lease`);
+  if (lease.expired) return step('lease_expired', `Renew the lease of ${record.branch}: it had run out`);
+  return lease.duration_ms === leaseMs
+    ? []
+    : step('lease_differs', `Give ${record.branch} a lease of another length`);
+}
+
+function planSchedule({record, runtime}: Observation): Action[] {
   const ours: readonly (string | null)[] = Object.values(pauseReasons);
+  if (record.pause !== null) {
+    const {state = 'held', reason = null} = runtime?.schedule ?? {};
+    if (state === 'paused' && (reason === pauseReasons.idle || !ours.includes(reason))) return [];
+    const summary = `Pause ${record.branch}: ${absentWords.branch_idle}`;
+    return [{kind: 'pause_schedule', reason: pauseReasons.idle, summary}];
+  }
   if (runtime === null || runtime.schedule.state === 'held') {
     return [{kind: 'release_schedule', reason: 'applied', summary: `Run the schedule of ${record.branch}`}];
   }

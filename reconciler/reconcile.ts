@@ -23,6 +23,10 @@ export interface ReconcileContext extends ApplyContext {
     signal: AbortSignal,
   ) => Promise<GivenEnvironment>;
   readonly log: Log;
+  /** When the container of a preview that is paused as idle goes; null where it stays. */
+  readonly removalMs: (record: BranchRecord) => number | null;
+  /** Why nothing may be changed now, in a sentence for people; null where it may. Asked before every step. */
+  readonly obstacle: () => Promise<string | null>;
   /** The branch's container as the provider knows it now. */
   readonly findContainer: (record: BranchRecord) => Promise<Container | null>;
   /** Told of every plan before its first step is taken. */
@@ -53,6 +57,8 @@ export async function reconcileBranch(
   signal: AbortSignal,
 ): Promise<Reconciled> {
   const taken: Action[] = [];
+  // Nothing is read, and no secret asked for, on behalf of a branch that waits to be asked for.
+  if (waitsForRelease(record)) return {result: {kind: 'paused', reason: 'first_contact', until: null}, taken};
   const ref = await observeRef(record, context, signal);
   // What is to go must not wait for a secret.
   const given =
@@ -63,12 +69,20 @@ export async function reconcileBranch(
     const observation = await observe(record, ref, context, signal);
     context.onObserved(observation);
     const plan = planBranch(observation, desired, digests, context.policy, context.clock.now());
+    const readOnly = async (): Promise<Reconciled | null> => {
+      const message = await context.obstacle();
+      return message === null ? null : {result: {kind: 'read_only', message, plan}, taken};
+    };
+    const refused = await readOnly();
+    if (refused !== null) return refused;
     context.onPlan(plan, desired);
     if (plan.length === 0) return {result: settle(observation, desired, digests, context), taken};
     const steps = nextSteps(plan);
     const fileChanges = await readFileChanges(steps, context, signal);
     for (const action of steps) {
       signal.throwIfAborted();
+      const lost = await readOnly();
+      if (lost !== null) return lost;
       await applyAction(action, {observation, desired, fileChanges, signal}, context);
       context.log.info('applied', {
         branch: record.branch,
@@ -86,6 +100,10 @@ export async function reconcileBranch(
   );
 }
 
+function waitsForRelease({pause, container_id, missing}: BranchRecord): boolean {
+  return pause?.reason === 'first_contact' && container_id === null && missing === null;
+}
+
 async function observeRef(
   record: BranchRecord,
   context: ReconcileContext,
@@ -93,6 +111,9 @@ async function observeRef(
 ): Promise<ObservedRef> {
   if (record.missing !== null)
     return {kind: 'missing', proven: record.missing.proven, cause: record.missing.cause};
+  const removalMs = context.removalMs(record);
+  if (removalMs !== null && context.clock.now() >= removalMs)
+    return {kind: 'missing', proven: true, cause: 'branch_idle'};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
   const {revision} = record;
@@ -143,7 +164,7 @@ function settle(
   observation: Observation,
   desired: Desired,
   digests: DesiredDigests | null,
-  {policy}: ReconcileContext,
+  {policy, removalMs}: ReconcileContext,
 ): Result | null {
   const {record, runtime} = observation;
   switch (desired.kind) {
@@ -165,6 +186,11 @@ function settle(
         deployment: digests?.deployment ?? null,
         crontabs,
       };
+      if (record.pause !== null) {
+        const untilMs = removalMs(record);
+        const until = untilMs === null ? null : new Date(untilMs).toISOString();
+        return {kind: 'paused', reason: record.pause.reason, until};
+      }
       // Only possible with `drift: report`; otherwise the plan would have named it.
       return {
         kind: 'synced',

@@ -3,10 +3,11 @@ import type {Log} from '../runtime/platform/log.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
-import type {EnvironmentRule} from './environments.ts';
+import {type EnvironmentRule, isKept} from './environments.ts';
 import {createMergeFinder} from './merges.ts';
 import type {MissingCause} from './observation.ts';
 import {jitter} from './outcome.ts';
+import type {Ownership} from './ownership.ts';
 import type {RefListing, Source} from './sources/source.ts';
 
 export interface WatchedRepository {
@@ -16,6 +17,8 @@ export interface WatchedRepository {
   readonly live: string | null;
   /** Later ones win. */
   readonly environments: readonly EnvironmentRule[];
+  /** Null where nobody else could have it. */
+  readonly ownership: Ownership | null;
 }
 
 /** One repository as the status shows it. */
@@ -57,6 +60,7 @@ export function openRepositoryWatch({
   intervalMs,
   signal,
   onChanged,
+  onFound = async () => {},
   onLeaving = async () => {},
 }: {
   repository: WatchedRepository;
@@ -68,13 +72,16 @@ export function openRepositoryWatch({
   signal: AbortSignal;
   /** The record is new or holds news: its branch must be reconciled. */
   onChanged: (record: BranchRecord) => void;
+  /** Told of the new branches of every listing, of none too, before any of them is reconciled. */
+  onFound?: (records: readonly BranchRecord[]) => Promise<void>;
   /** Resolves when these branches start no more runs, or when that takes too long. */
   onLeaving?: (records: readonly BranchRecord[]) => Promise<void>;
 }): RepositoryWatch {
   const records = new Map(known.map((record) => [record.branch, record]));
-  const isKept = (branch: string) =>
-    environments.some((rule) => rule.keep && rule.appliesTo(branch, branch === live));
-  const merges = createMergeFinder({source, isKept});
+  const merges = createMergeFinder({
+    source,
+    isKept: (branch) => isKept(environments, {branch, live: branch === live}),
+  });
   /** Branches that have no `.hoody/`, with the commit in which that was seen. */
   const withoutHoody = new Map<string, string>();
   let live = configuredLive ?? known.find((record) => record.live)?.branch ?? null;
@@ -142,7 +149,7 @@ export function openRepositoryWatch({
       await onLeaving(leaving);
     }
     for (const [record, commit] of known) if (!isMerged(record, listing)) present(record, commit);
-    if (unknown.size > 0) await discover(unknown);
+    await discover(unknown);
     if (!lookFirst || unknown.size > 0) await findMerges(listing, formerLive);
     await handleMissing(listing);
   };
@@ -170,6 +177,7 @@ export function openRepositoryWatch({
       record.revision = commit;
       record.seen_at = new Date(clock.now()).toISOString();
       record.active_ms = null;
+      record.pause = null;
     }
     record.missing = null;
     record.restored = false;
@@ -179,7 +187,8 @@ export function openRepositoryWatch({
   };
 
   const discover = async (unknown: ReadonlyMap<string, string>): Promise<void> => {
-    const withHoody = await source.hasHoody([...unknown.values()], {signal});
+    const found: BranchRecord[] = [];
+    const withHoody = unknown.size === 0 ? new Set() : await source.hasHoody([...unknown.values()], {signal});
     for (const [branch, commit] of await inOrder(unknown)) {
       if (!withHoody.has(commit)) {
         withoutHoody.set(branch, commit);
@@ -194,7 +203,11 @@ export function openRepositoryWatch({
       });
       record.revision = commit;
       record.seen_at = new Date(clock.now()).toISOString();
-      records.set(branch, record);
+      found.push(record);
+    }
+    await onFound(found);
+    for (const record of found) {
+      records.set(record.branch, record);
       onChanged(record);
     }
   };

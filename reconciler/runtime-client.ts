@@ -1,4 +1,4 @@
-import type {DeploymentInput, EnvironmentChange, ScheduleChange} from '../schemas/control.ts';
+import type {DeploymentInput, EnvironmentChange, LeaseChange, ScheduleChange} from '../schemas/control.ts';
 import type {ControlEvent, ControlState} from '../schemas/control-state.ts';
 import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import type {RunList} from '../schemas/run.ts';
@@ -7,6 +7,8 @@ import type {RunList} from '../schemas/run.ts';
 export interface RuntimeClient {
   state(options: RequestOptions): Promise<ControlState>;
   setSchedule(change: ScheduleChange, options: RequestOptions): Promise<ControlState>;
+  /** Counts from the moment at which the runtime gets it. */
+  setLease(change: LeaseChange, options: RequestOptions): Promise<ControlState>;
   setEnvironment(change: EnvironmentChange, options: RequestOptions): Promise<ControlState>;
   syncWorkspace(changes: WorkspaceChanges, options: RequestOptions): Promise<void>;
   deploy(deployment: DeploymentInput, options: RequestOptions): Promise<void>;

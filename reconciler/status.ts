@@ -1,5 +1,6 @@
 import type {Condition, Reconciliation} from '../schemas/branch.ts';
 import type {Issue} from '../schemas/issue.ts';
+import type {Action} from '../schemas/plan.ts';
 import type {Desired} from './desired.ts';
 import type {Observation} from './observation.ts';
 import {type Failure, sentence} from './outcome.ts';
@@ -23,9 +24,15 @@ export type Result =
         | 'live_without_hoody'
         | 'unwatched'
         | 'merged'
-        | 'merged_trashed';
+        | 'merged_trashed'
+        | 'idle_removed'
+        | 'idle_trashed';
       readonly until: string | null;
     }
+  /** In its repository, and yet no job of it runs. `until`: when its container goes. */
+  | {readonly kind: 'paused'; readonly reason: 'first_contact' | 'idle'; readonly until: string | null}
+  /** Another controller has the repository, or it is not known whether this one has. */
+  | {readonly kind: 'read_only'; readonly message: string; readonly plan: readonly Action[]}
   | {readonly kind: 'failed'; readonly failure: Failure; readonly serving: string | null};
 
 /** What the absence of a branch means for its container once the plan is carried out. */
@@ -34,8 +41,10 @@ export function missingResult(
   desired: Extract<Desired, {kind: 'absent'}>,
   undoWindowMs: number,
 ): Result | null {
-  if (container === null)
-    return desired.reason === 'branch_merged' ? {kind: 'missing', state: 'merged', until: null} : null;
+  if (container === null) {
+    const state = leftStates[desired.reason] ?? null;
+    return state === null ? null : {kind: 'missing', state, until: null};
+  }
   if (record.live) {
     return {
       kind: 'missing',
@@ -46,12 +55,21 @@ export function missingResult(
   if (record.restored) return {kind: 'missing', state: 'restored', until: null};
   if (record.trashed_at === null) return {kind: 'missing', state: 'paused', until: null};
   const until = new Date(Date.parse(record.trashed_at) + undoWindowMs).toISOString();
-  return {
-    kind: 'missing',
-    state: desired.reason === 'branch_merged' ? 'merged_trashed' : 'trashed',
-    until,
-  };
+  return {kind: 'missing', state: trashStates[desired.reason] ?? 'trashed', until};
 }
+
+type AbsentReason = Extract<Desired, {kind: 'absent'}>['reason'];
+type MissingState = Extract<Result, {kind: 'missing'}>['state'];
+
+/** What is said of a branch that git still lists, without its container and with that in the trash. */
+const leftStates: Partial<Record<AbsentReason, MissingState>> = {
+  branch_merged: 'merged',
+  branch_idle: 'idle_removed',
+};
+const trashStates: Partial<Record<AbsentReason, MissingState>> = {
+  branch_merged: 'merged_trashed',
+  branch_idle: 'idle_trashed',
+};
 
 /** All three conditions, always; a transition time moves only when the status does. */
 export function conditions(result: Result, before: readonly Condition[], nowMs: number): Condition[] {
@@ -116,6 +134,12 @@ function conditionValues(result: Result): ConditionValue[] {
       const {reason, message} = missingWords[result.state](result.until);
       return [ready('False', reason, message), idle, healthy];
     }
+    case 'paused': {
+      const {reason, message} = pausedWords[result.reason](result.until);
+      return [ready('False', reason, message), idle, healthy];
+    }
+    case 'read_only':
+      return [ready('False', 'read_only', result.message), idle, healthy];
     case 'failed': {
       const {failure} = result;
       const message = `${failure.message} ${serving(result.serving)}`;
@@ -179,6 +203,15 @@ const missingWords: Record<
     reason: 'merged',
     message: 'The branch is merged and has no container any more. A new commit on it makes one.',
   }),
+  idle_removed: () => ({
+    reason: 'idle_removed',
+    message:
+      'Nobody has pushed it for long, so it has no container any more. A new commit or branchtab release makes one.',
+  }),
+  idle_trashed: (until) => ({
+    reason: 'idle_removed',
+    message: `Nobody has pushed it for long. Its container is in the trash until ${until}; push a new commit to the branch or run: branchtab restore.`,
+  }),
   merged_trashed: (until) => ({
     reason: 'merged',
     message: `The branch is merged. Its container is in the trash until ${until}; push a new commit to the branch or run: branchtab restore.`,
@@ -187,6 +220,21 @@ const missingWords: Record<
     reason: 'restored_without_branch',
     message:
       'The container was restored, but its branch is gone or merged: the schedule stays paused until the branch is pushed again.',
+  }),
+};
+
+const pausedWords: Record<
+  Extract<Result, {kind: 'paused'}>['reason'],
+  (until: string | null) => {reason: string; message: string}
+> = {
+  first_contact: () => ({
+    reason: 'first_contact',
+    message:
+      'It was there before Branchtab came and waits: a new commit or branchtab release gives it a container.',
+  }),
+  idle: (until) => ({
+    reason: 'idle',
+    message: `Nobody has pushed it for long: its schedule is paused${until === null ? '' : `, and its container goes at ${until}`}. A new commit or branchtab release lets it run.`,
   }),
 };
 

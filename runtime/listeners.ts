@@ -100,8 +100,8 @@ export async function listen(
     fallbackPort: flags.fallbackPort,
     intercept: (incoming, outgoing) =>
       guard?.intercept(incoming, outgoing) === true ||
-      openPipes(incoming, outgoing) ||
-      openCalls.intercept(incoming, outgoing),
+      openCalls.intercept(incoming, outgoing) ||
+      openPipes(incoming, outgoing),
     upgrade(incoming, socket) {
       if (guard?.upgrade(incoming, socket) !== true) openCalls.upgrade(incoming, socket);
     },
@@ -110,7 +110,7 @@ export async function listen(
   const ownCalls = callFront(true);
   const ownPipes = pipeFront(true);
   const control = await serveHttp({kind: 'unix', path: controlSocket}, app(true).fetch, {
-    intercept: (incoming, outgoing) => ownPipes(incoming, outgoing) || ownCalls.intercept(incoming, outgoing),
+    intercept: (incoming, outgoing) => ownCalls.intercept(incoming, outgoing) || ownPipes(incoming, outgoing),
     upgrade: ownCalls.upgrade,
   });
   return [kits, control];
@@ -121,6 +121,7 @@ function controlPort({control, cron, exec, workspace, storage, seed}: Services):
     api_version: CONTROL_API_VERSION,
     runtime_version: packageJson.version,
     schedule: control.schedule(),
+    lease: control.lease(),
     environment: {revision: control.environment().revision, digest: control.environmentDigest()},
     workspace: {tree: workspace.tree()},
     deployment: {digest: exec.digest(), commit: exec.commit()},
@@ -128,10 +129,8 @@ function controlPort({control, cron, exec, workspace, storage, seed}: Services):
   });
   return {
     state,
-    async setSchedule(change) {
-      await control.setSchedule(change);
-      cron.setScheduleState(change.state);
-    },
+    setSchedule: (change) => control.setSchedule(change),
+    setLease: (change) => control.setLease(change),
     setEnvironment: (change) => control.setEnvironment(change),
     applyChangeSet: (body) => workspace.apply(body),
     stopJobs: (options) => cron.stop(options),

@@ -8,9 +8,10 @@ import {readTextIfPresent, writeFileDurably} from './platform/durable-file.ts';
 import {type ExclusiveLock, takeExclusiveLock} from './platform/exclusive-lock.ts';
 import {mkdir} from './platform/files.ts';
 import type {HttpServer} from './platform/http-server.ts';
+import {rememberLast} from './platform/lazily.ts';
 import {createLog, type Log, writeToStandardError} from './platform/log.ts';
 import {releaseMemory} from './platform/memory.ts';
-import {whenQuiet} from './quiet.ts';
+import {whenQuiet} from './platform/quiet.ts';
 import {openServices, type Services} from './services.ts';
 import {containerVariables} from './variables.ts';
 
@@ -54,7 +55,7 @@ async function serve(flags: RuntimeFlags): Promise<void> {
   let kitUrl: string | null = null;
   const hasKitNames = /\bhoody-exec\b/.test((await readTextIfPresent('/etc/hosts')) ?? '');
   const noteActivity = whenQuiet({clock, quietMs, act: releaseMemory});
-  const variablesOf = (given: Readonly<Record<string, string>>) =>
+  const variablesOf = rememberLast((given: Readonly<Record<string, string>>) =>
     containerVariables({
       given,
       path: process.env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -65,14 +66,16 @@ async function serve(flags: RuntimeFlags): Promise<void> {
       container: flags.container,
       kitUrl,
       hasKitNames: hasKitNames && flags.controlSocket !== null,
-    });
+    }),
+  );
   const services = await openServices(flags, {clock, log, variablesOf, noteActivity});
   const health = healthOf(clock);
   const pipe = await preparePipe(flags, {health, onUnused: noteActivity, clock, log});
   const servers = await listen(flags, services, {health, pipe, clock, log});
   const [kits] = servers;
   kitUrl = kits.url.startsWith('http:') ? kits.url : null;
-  services.cron.setScheduleState(services.control.schedule().state);
+  variablesOf.forget();
+  services.cron.setScheduleState(services.control.gate());
   services.cron.start({reboot: await isNewBoot(flags)});
   stopOnSignal(flags, services, {servers, pipe, lock, log});
   releaseMemoryWhenQuiet(services, noteActivity);

@@ -4,6 +4,7 @@ import {createPipeHandler} from '../api/pipe-handler.ts';
 import type {Health} from '../api/runtime-app.ts';
 import {openPipe} from './pipe/service.ts';
 import {printJson, printText} from './pipe/transfer-log.ts';
+import type {Duct} from './platform/byte-duct.ts';
 import {Frame} from './platform/byte-flow.ts';
 import type {Clock} from './platform/clock.ts';
 import {type Exchange, serveExchanges} from './platform/http-exchange.ts';
@@ -39,7 +40,12 @@ export async function startPipeKit({
   clock: Clock;
   log: Log;
 }): Promise<PipeKit> {
-  const pipe = openPipe({clock, randomId: () => randomBytes(12).toString('hex'), onUnused});
+  const pipe = openPipe({
+    clock,
+    randomId: () => randomBytes(12).toString('hex'),
+    duct: lazyDuct(log),
+    onUnused,
+  });
   const handler = (admit: (exchange: Exchange) => void) =>
     createPipeHandler({
       pipe,
@@ -60,9 +66,7 @@ export async function startPipeKit({
       ? null
       : await serveExchanges(
           address,
-          handler(({head}) =>
-            refuseMisdirected(new Headers({host: head.fields.get('host') ?? ''}), allowedHosts),
-          ),
+          handler(({head}) => refuseMisdirected(head.fields.get('host') ?? null, allowedHosts)),
         );
   return {
     url: open?.url ?? null,
@@ -70,5 +74,22 @@ export async function startPipeKit({
       await pipe.stop({graceMs});
       for (const server of [own, open]) server?.close();
     },
+  };
+}
+
+/** Most containers never see a transfer that is worth one; it is there soon after the first that asks. */
+function lazyDuct(log: Log): () => Duct | null {
+  let duct: Duct | null = null;
+  let isWanted = false;
+  return () => {
+    if (!isWanted) {
+      isWanted = true;
+      import('./platform/byte-duct.ts')
+        .then(({openDuct}) => {
+          duct = openDuct();
+        })
+        .catch((error: unknown) => log.warn('all bytes of pipes are copied', {error}));
+    }
+    return duct;
   };
 }

@@ -1,5 +1,6 @@
 import {dirname, join} from 'node:path';
 import type {Hono} from 'hono';
+import type {EnvironmentChange} from '../schemas/control.ts';
 import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type Control, openControl} from './control/control.ts';
@@ -10,6 +11,7 @@ import type {NotificationOptions, NotificationService} from './notifications/ser
 import {ownCommand} from './platform/child-process.ts';
 import type {Clock} from './platform/clock.ts';
 import {mkdir} from './platform/files.ts';
+import {rememberLast} from './platform/lazily.ts';
 import type {Log} from './platform/log.ts';
 import {smtpDelivery} from './platform/mail-delivery.ts';
 import {createSecretMask} from './platform/secret-mask.ts';
@@ -45,21 +47,27 @@ export async function openServices(
   }: {
     clock: Clock;
     log: Log;
-    variablesOf: (given: Readonly<Record<string, string>>) => Record<string, string>;
+    /** The same object for the same variables, until the kits have an address. */
+    variablesOf: (given: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
     noteActivity: () => void;
   },
 ): Promise<Services> {
   const control = await openControl({
     directory: join(flags.data, 'control'),
     initial: flags.controlSocket === null ? 'running' : 'held',
+    clock,
+    log,
   });
   const maskOf = rememberLast((secrets: Readonly<Record<string, string>>) =>
     createSecretMask(Object.values(secrets)),
   );
-  const environment = () => {
-    const {revision, variables, secrets} = control.environment();
-    return {revision, variables: variablesOf({...variables, ...secrets}), mask: maskOf(secrets)};
-  };
+  const givenOf = rememberLast(({variables, secrets}: EnvironmentChange) => ({...variables, ...secrets}));
+  const environmentOf = rememberLast((variables: Readonly<Record<string, string>>) => {
+    const {revision, secrets} = control.environment();
+    return {revision, variables, mask: maskOf(secrets)};
+  });
+  // The same object as long as nothing changed: it is asked for at every call of a script.
+  const environment = () => environmentOf(variablesOf(givenOf(control.environment())));
   const socketDirectory = await hostSocketDirectory(flags);
   const cron = await openCron({
     directory: join(flags.data, 'cron'),
@@ -85,6 +93,9 @@ export async function openServices(
       },
       host: flags.container ?? 'localhost',
     },
+  });
+  control.on(({type}) => {
+    if (type === 'schedule_changed') cron.setScheduleState(control.gate());
   });
   let storage: Promise<StorageService> | null = null;
   return {
@@ -125,11 +136,12 @@ export async function openServices(
       environment,
       clock,
       log,
-      isScheduleOpen: () => control.schedule().state === 'running',
+      isScheduleOpen: () => control.gate() === 'running',
       idleMs: flags.execIdleMs,
       warm: flags.execWarm,
       maxResidentBytes: flags.execMemoryBytes,
       onRunCall: cron.addCall,
+      onCall: noteActivity,
     }),
   };
 }
@@ -169,13 +181,4 @@ export async function hostSocketDirectory({data, controlSocket}: RuntimeFlags): 
   }
   await mkdir(directory, {recursive: true, mode: 0o700});
   return directory;
-}
-
-/** The answer for the same object is worked out once. */
-function rememberLast<K extends object, V>(work: (key: K) => V): (key: K) => V {
-  let last: {key: K; value: V} | null = null;
-  return (key) => {
-    if (last?.key !== key) last = {key, value: work(key)};
-    return last.value;
-  };
 }

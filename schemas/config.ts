@@ -38,6 +38,8 @@ const variableName = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,254}$/, 'a name has letters, digits and _ and begins with no digit')
   .refine((name) => !reservedNames.test(name), 'this name is set by Branchtab itself');
 
+const longestLeaseMs = 3650 * 86_400_000;
+
 const previewRun = z.enum(['all', 'changed', 'none']);
 
 const limit = <T extends z.ZodType>(schema: T, description: string) =>
@@ -72,6 +74,21 @@ const dataPolicy = z
   .string()
   .regex(/^(?:empty|copy|seed:.{1,1000})$/, 'write empty, copy or seed:<file of the branch>');
 
+const idleSchema = z
+  .strictObject({
+    pause_after: durationSchema
+      .optional()
+      .meta({description: 'A preview is paused so long after its last push; 0 for never.'}),
+    remove_after: durationSchema
+      .optional()
+      .meta({description: 'A preview goes to the trash so long after its last push; 0 for never.'}),
+  })
+  .refine(
+    ({pause_after = 0, remove_after = 0}) =>
+      pause_after === 0 || remove_after === 0 || remove_after > pause_after,
+    {message: 'remove_after must be longer than pause_after', path: ['remove_after']},
+  );
+
 const environmentSchema = z
   .strictObject({
     branches: z
@@ -93,6 +110,9 @@ const environmentSchema = z
     run: previewRun
       .optional()
       .meta({description: 'What previews among these branches run; wins over previews.run.'}),
+    idle: idleSchema
+      .optional()
+      .meta({description: 'What becomes of previews that nobody pushes; never of live and kept branches.'}),
     data: dataPolicy.optional().meta({
       description:
         'What the data directory of a new preview among these branches begins with: `empty`, `copy` of what live has, or `seed:<file of the branch>`, which fills it.',
@@ -181,6 +201,13 @@ export const configSchema = z
           description:
             '`all`: what the crontab says. `changed`: not the lines that live has too. `none`: nothing until it is released.',
         }),
+        lease: durationSchema
+          .refine((ms) => ms === 0 || (ms >= 1000 && ms <= longestLeaseMs), 'write 0, or 1s to 3650d')
+          .default(72 * 3_600_000)
+          .meta({
+            description:
+              'How long jobs of a preview go on when no controller watches over it; 0 for any time. Live and kept branches need none.',
+          }),
       })
       .prefault({}),
     limits: z
@@ -241,6 +268,10 @@ export const configSchema = z
       })
       .prefault({})
       .meta({description: 'Copies of the data directory of the live branch.'}),
+    owner_ref: z.boolean().default(false).meta({
+      description:
+        'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
+    }),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),
     undo_window: durationSchema

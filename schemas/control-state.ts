@@ -25,6 +25,15 @@ export const controlStateSchema = z.object({
   api_version: z.int(),
   runtime_version: z.string(),
   schedule: z.object({state: scheduleStateSchema, reason: z.string().nullable()}),
+  lease: z
+    .object({
+      duration_ms: z.int(),
+      expires_at: z.string().meta({description: 'As the wall clock was when it was renewed.'}),
+      expired: z.boolean(),
+    })
+    .nullable()
+    .optional()
+    .meta({description: 'Without a renewal no job starts after it. Older runtimes know no leases.'}),
   environment: z.object({
     revision: z.string().nullable(),
     digest: z.string().meta({

@@ -8,6 +8,7 @@ import {userNamePattern} from './user-name.ts';
  *
  *   GET  /api/v1/control              -> ControlState
  *   PUT  /api/v1/control/schedule     ScheduleChange   -> ControlState
+ *   PUT  /api/v1/control/lease        LeaseChange      -> ControlState
  *   PUT  /api/v1/control/environment  EnvironmentChange -> ControlState
  *   POST /api/v1/control/workspace    change set, see `runtime/workspace/change-set.ts` -> {tree}
  *   POST /api/v1/control/jobs/stop    {grace_ms, reason}: no job starts any more, running ones end as interrupted
@@ -40,6 +41,22 @@ export const containerUserSchema = z.object({
   }),
 });
 export type ContainerUser = z.infer<typeof containerUserSchema>;
+
+/**
+ * Whether due jobs start: the state of the schedule, but for a schedule that should run and whose lease has run out.
+ * Then every due minute leaves a record `skipped: lease_expired`.
+ */
+export type ScheduleGate = ScheduleState | 'lease_expired';
+
+/** A new lease, from now on; null for a container that needs none. */
+export const leaseChangeSchema = z.object({
+  duration_ms: z
+    .int()
+    .min(1000)
+    .max(10 * 366 * 86_400_000)
+    .nullable(),
+});
+export type LeaseChange = z.infer<typeof leaseChangeSchema>;
 
 /** What the operator gives to a container beside variables. */
 export const containerSettingsSchema = z.object({

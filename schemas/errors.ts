@@ -61,7 +61,7 @@ export const errorCatalogue = {
   PRECONDITION_FAILED: {
     status: 412,
     retryable: true,
-    meaning: 'The text changed since the tag in If-Match was read.',
+    meaning: 'The text or value is not what the condition of the request names.',
   },
   PAYLOAD_TOO_LARGE: {status: 413, retryable: false, meaning: 'The body is larger than the limit.'},
   UNSUPPORTED_MEDIA_TYPE: {status: 415, retryable: false, meaning: 'The content type is not accepted here.'},
@@ -133,6 +133,16 @@ export const errorCatalogue = {
     meaning: 'The range lies behind the end of the file.',
   },
   DATABASE_NOT_FOUND: {status: 404, retryable: false, meaning: 'No database with this name.'},
+  KEY_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    meaning: 'No such key, or nothing at this place of its value.',
+  },
+  VALUE_UNSUITABLE: {
+    status: 409,
+    retryable: false,
+    meaning: 'The value under the key is of another kind than the request needs; it was not changed.',
+  },
   SQL_FAILED: {status: 400, retryable: false, meaning: 'SQLite refused the statement; nothing was changed.'},
   SQL_REFUSED: {
     status: 403,
@@ -240,6 +250,13 @@ export const errorCatalogue = {
   NAME_TAKEN: {status: 409, retryable: false, meaning: 'Another container has this name.'},
   CONTAINER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container does not answer right now.'},
   SNAPSHOT_NOT_FOUND: {status: 404, retryable: false, meaning: 'No snapshot with this name exists.'},
+  READ_ONLY: {status: 409, retryable: false, meaning: 'The repository belongs to another controller.'},
+  CONFIRMATION_NEEDED: {
+    status: 409,
+    retryable: false,
+    meaning: 'A person must agree first, at a terminal or with --yes.',
+  },
+  BRANCH_PAUSED: {status: 409, retryable: false, meaning: 'The branch is paused as a whole.'},
   BRANCH_PRESENT: {status: 409, retryable: false, meaning: 'The branch is still in its repository.'},
   LIMIT_REACHED: {status: 409, retryable: false, meaning: 'A limit of the operator does not allow one more.'},
   HOST_FULL: {status: 503, retryable: true, meaning: 'The host has too little disk or memory left.'},

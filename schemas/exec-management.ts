@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import {scriptPathSchema} from './exec-api.ts';
+import {typeReportSchema} from './exec-scripts.ts';
 import {issueSchema} from './issue.ts';
+import {scriptSettingsSchema} from './script-settings.ts';
 
 /** Shapes of the management routes below `/api/v1/exec`; loaded with them, at their first use. */
 const maxCodeCharacters = 8 * 1024 * 1024;
@@ -11,14 +13,27 @@ export const validateRequestSchema = z
     path: scriptPathSchema
       .optional()
       .meta({description: 'Tells the language and what neighbours there are.'}),
+    typecheck: z
+      .boolean()
+      .default(false)
+      .meta({description: 'With /validate/script: check the types too. /validate/typescript always does.'}),
   })
   .meta({id: 'ValidateRequest'});
-export type ValidateRequest = z.infer<typeof validateRequestSchema>;
+export type ValidateRequest = z.input<typeof validateRequestSchema>;
 
 export const syntaxReportSchema = z
   .object({valid: z.boolean(), errors: z.array(issueSchema)})
   .meta({id: 'SyntaxReport'});
 export type SyntaxReport = z.infer<typeof syntaxReportSchema>;
+
+export const typescriptReportSchema = syntaxReportSchema
+  .extend({
+    valid: z.boolean().meta({description: 'Of the syntax, and of the types where they were checked.'}),
+    typesChecked: typeReportSchema.shape.checked,
+    reason: typeReportSchema.shape.reason,
+  })
+  .meta({id: 'TypescriptReport'});
+export type TypescriptReport = z.infer<typeof typescriptReportSchema>;
 
 export const dependencyReportSchema = z
   .object({
@@ -61,10 +76,13 @@ export const validationReportSchema = z
     valid: z.boolean(),
     results: z.object({
       syntax: syntaxReportSchema,
-      typescript: syntaxReportSchema.meta({description: 'Syntax only; types are not checked.'}),
+      typescript: typescriptReportSchema,
       dependencies: dependencyReportSchema,
       magicComments: z.record(z.string(), z.string()),
       magicCommentWarnings: z.array(z.string()),
+      warnings: z
+        .array(issueSchema.omit({file: true}))
+        .meta({description: 'All that is no reason to refuse a script, with its place.'}),
       normalized: z.string().nullable().meta({description: 'The text as it is loaded.'}),
       transformations: z.array(z.enum(['imports_hoisted', 'body_wrapped']).or(z.string())),
     }),
@@ -168,6 +186,7 @@ export const discoveredRoutesSchema = z
         file: z.string(),
         dynamic: z.boolean(),
         parameters: z.array(z.string()),
+        settings: scriptSettingsSchema.optional().meta({description: 'What a manifest says of it.'}),
         magicComments: z.record(z.string(), z.string()).optional(),
       }),
     ),

@@ -115,7 +115,11 @@ export const searchLogsSchema = z
   .object({
     query: z.string().min(1).max(1000).optional(),
     regex: z.string().min(1).max(64).optional().meta({description: 'POSIX extended.'}),
-    files: z.array(logName).max(100).optional(),
+    files: z
+      .array(logName)
+      .max(100)
+      .optional()
+      .meta({description: 'As logs/list shows them; absent: all, and what all calls printed.'}),
     limit: z.int().min(1).max(10_000).default(1000),
     caseSensitive: z.boolean().default(false),
   })

@@ -1,14 +1,35 @@
 import * as z from 'zod';
 import {scriptPathSchema} from './exec-api.ts';
+import {issueSchema} from './issue.ts';
 
 /** Shapes of the routes that write and read scripts; loaded with them, at their first use. */
 
+/** A container has one set of scripts: the ids of the public API are taken as long as they could be some. */
+const execId = z
+  .string()
+  .regex(/^[a-z0-9]{1,64}$/, 'execId holds 1 to 64 lower-case letters and digits, no hyphen.')
+  .optional();
+const scope = {execId, exec_id: execId, subdomain: z.string().max(63).optional()};
+
+export const typeReportSchema = z
+  .object({
+    checked: z.boolean().meta({description: 'False: nothing is known of the types.'}),
+    reason: z.string().nullable().meta({description: 'Why they were not checked.'}),
+    errors: z.array(issueSchema).meta({description: 'At most 100.'}),
+  })
+  .meta({id: 'TypeReport'});
+export type TypeReport = z.infer<typeof typeReportSchema>;
+
 export const writeScriptSchema = z
   .object({
+    ...scope,
     path: scriptPathSchema,
     content: z.string().max(8 * 1024 * 1024),
     validate: z.boolean().default(true),
     ifNotExists: z.boolean().default(false),
+    typecheck: z.boolean().default(false).meta({
+      description: 'Refuse a script with wrong types, where its packages bring `typescript`.',
+    }),
     createDirs: z.boolean().default(true).meta({description: 'False: the directory must be there.'}),
   })
   .meta({id: 'WriteScript'});
@@ -25,6 +46,11 @@ export const writtenScriptSchema = z
     size: z.int(),
     modified: z.string(),
     validated: z.boolean(),
+    warnings: z.array(issueSchema.omit({file: true})).meta({
+      description:
+        'No reason to refuse it: comments that are not understood, missing packages, SQL of PostgreSQL.',
+    }),
+    typecheck: typeReportSchema.optional().meta({description: 'Where it was asked for.'}),
     schedule: z
       .object({
         action: z.enum(['registered', 'updated', 'kept', 'removed', 'rejected']),
@@ -40,7 +66,7 @@ export const scriptSchema = z
   .object({
     path: z.string(),
     resolvedPath: z.string(),
-    content: z.string(),
+    content: z.string().meta({description: 'Values of @token are hidden; writing the text back keeps them.'}),
     magicComments: z.record(z.string(), z.string()).nullable(),
     metadata: z.object({
       size: z.int(),
@@ -102,6 +128,7 @@ const directoryPathSchema = z
 
 export const treeRequestSchema = z
   .object({
+    ...scope,
     baseDir: directoryPathSchema.default(''),
     maxDepth: z.int().min(1).max(100).default(10),
     includeMetadata: z.boolean().default(false),
@@ -133,6 +160,7 @@ export const scriptTreeSchema = z
 
 export const moveScriptSchema = z
   .object({
+    ...scope,
     from: scriptPathSchema,
     to: scriptPathSchema,
     overwrite: z.boolean().default(false),

@@ -20,7 +20,7 @@ export const magicCommentCatalogue: readonly MagicComment[] = [
     kind: 'choice',
     values: ['serverless', 'worker'],
     default: 'serverless',
-    description: 'worker: top-level state is kept between calls.',
+    description: 'worker: globalThis is kept between calls.',
   },
   {name: 'enabled', kind: 'boolean', default: 'true', description: 'false: 404, the script is not run.'},
   {
@@ -100,7 +100,12 @@ export const magicCommentCatalogue: readonly MagicComment[] = [
     description: 'Longest time of a scheduled call.',
   },
   {name: 'websocket', kind: 'flag', default: null, description: 'A websocket script; needs mode worker.'},
-  {name: 'websocket-pre', kind: 'flag', default: null, description: 'Runs pre scripts for websockets.'},
+  {
+    name: 'websocket-pre',
+    kind: 'flag',
+    default: null,
+    description: 'The pre script is asked before a websocket is opened.',
+  },
   {name: 'description', kind: 'text', default: null, description: 'One line for lists.'},
   {name: 'tags', kind: 'text', default: null, description: 'Comma-separated words for lists.'},
   {name: 'label', kind: 'text', default: null, description: 'One word for lists.'},

@@ -19,6 +19,7 @@ export const actionSchema = z
     z.object({kind: z.literal('fill_data'), ...base}),
     z.object({kind: z.literal('put_crontab'), user: z.string(), if_match: z.string(), ...base}),
     z.object({kind: z.literal('restore_entries'), ...base}),
+    z.object({kind: z.literal('set_lease'), duration_ms: z.int().nullable(), ...base}),
     z.object({kind: z.literal('release_schedule'), ...base}),
     z.object({kind: z.literal('pause_schedule'), ...base}),
     z.object({kind: z.literal('trash_container'), ...base}),

@@ -14,6 +14,12 @@ export const repositoryStatusSchema = z
       .object({missing: z.int(), previews: z.int()})
       .nullable()
       .meta({description: 'Set while most branches are gone at once and none is removed.'}),
+    read_only: z.string().nullable().meta({
+      description: 'Why nothing is changed for the repository; null where it belongs to this controller.',
+    }),
+    waiting: z.int().meta({
+      description: 'Previews that were there before Branchtab came and that nobody has asked for yet.',
+    }),
   })
   .meta({id: 'RepositoryStatus'});
 export type RepositoryStatus = z.infer<typeof repositoryStatusSchema>;

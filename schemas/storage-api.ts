@@ -96,6 +96,15 @@ export const fileEntrySchema = z
   .meta({id: 'FileEntry'});
 export type FileEntry = z.infer<typeof fileEntrySchema>;
 
+export const fileFactsSchema = fileEntrySchema
+  .extend({
+    type: z.enum(['file', 'directory']),
+    permissions: z.string().meta({description: 'Octal.', example: '644'}),
+    etag: z.string().nullable().meta({description: 'Of a file.'}),
+  })
+  .meta({id: 'FileFacts'});
+export type FileFacts = z.infer<typeof fileFactsSchema>;
+
 export const fileListSchema = z
   .object({
     path: z.string(),

@@ -19,9 +19,10 @@ export interface Programs {
   readonly load: string;
   readonly relay: string;
   readonly setup: string;
+  readonly parallel: string;
 }
 
-/** Compiles the load generator and the relay; needs a C compiler as `cc`. */
+/** Compiles the clients and the relay; needs a C compiler as `cc`. */
 export async function compilePrograms({teardown}: Pick<BenchOptions, 'teardown'>): Promise<Programs> {
   const directory = await mkdtemp(join(tmpdir(), 'bt-bench-pipe-'));
   teardown(() => rm(directory, {recursive: true, force: true}));
@@ -31,7 +32,12 @@ export async function compilePrograms({teardown}: Pick<BenchOptions, 'teardown'>
     if (exitCode !== 0) throw new Error(`cc ${name}.c: ${stderr.toString()}`);
     return program;
   };
-  return {load: compile('load'), relay: compile('relay'), setup: compile('setup')};
+  return {
+    load: compile('load'),
+    relay: compile('relay'),
+    setup: compile('setup'),
+    parallel: compile('parallel'),
+  };
 }
 
 /** The runtime: the address of the pipe kit alone, and the one of all kits, which relays. */
@@ -76,7 +82,8 @@ export async function startPipingServer({teardown}: Pick<BenchOptions, 'teardown
       '--host',
       '127.0.0.1',
     ],
-    env: {PATH: process.env.PATH ?? '/usr/bin:/bin'},
+    // More than ten receivers make Node.js warn of a leak.
+    env: {PATH: process.env.PATH ?? '/usr/bin:/bin', NODE_NO_WARNINGS: '1'},
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'inherit',
@@ -136,6 +143,11 @@ export function resetPeak({pid}: PipeServer): void {
 /** VmHWM: the largest resident size since the start or the last reset. */
 export function peakMegabytes({pid}: PipeServer): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
+
+/** How this host sends. With `bbr` the kernel waits by a timer between packets, and servers look alike. */
+export function congestionControl(): string {
+  return readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim();
 }
 
 /** Clock ticks a second in `/proc/<pid>/stat`; the same on every Linux that Bun runs on. */

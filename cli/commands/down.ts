@@ -9,6 +9,7 @@ import {isConfirmed} from '../confirmation.ts';
 import {removeControllerFile} from '../controller-file.ts';
 import {announcedController, lockState, openProviderToStop, stopAll} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import {releaseOwnClaims} from '../repository-owner.ts';
 import {type Environment, readSettings, type SettingsFlags} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
 
@@ -37,6 +38,7 @@ export async function down(
   const provider = await openProviderToStop({stateDirectory, environment, log: silentLog});
   try {
     const stopped = await stopAll(provider, config.stop_grace);
+    await releaseOwnClaims(stateDirectory, environment);
     const removed = flags.purge ? await purge(provider, {stateDirectory, flags, terminal}) : 0;
     if (removed === null) return exitCodes.failed;
     if (flags.json) terminal.out(`${JSON.stringify({stopped, removed})}\n`);

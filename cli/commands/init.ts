@@ -17,9 +17,26 @@ const files: Readonly<Record<string, string>> = {
   '.hoody/exec/hello.ts': `// Answers /hello on every branch. What it returns is the answer.
 return {hello: metadata.query.name ?? 'world', branch: process.env.HOODY_BRANCH};
 `,
+  'branchtab.yaml': `## Settings of whoever runs Branchtab: read from the directory in which \`branchtab up\` is started, and never
+## from a branch. All of it is a suggestion: take the # away from what you want.
+
+# environments:
+#   - branches: '**'
+#     variables: {STRIPE_MODE: test}
+##     Previews that nobody pushes are paused after 14 days and go to the trash after 28. Without this they stay.
+#     idle: {pause_after: 14d, remove_after: 28d}
+#   - branches: live
+#     variables: {STRIPE_MODE: live}
+#     secrets: {STRIPE_KEY: {from_file: /etc/branchtab/stripe-live}}
+##     Long-lived branches are never idle, and stay when they are merged.
+#   - branches: staging
+#     keep: true
+# previews: {run: changed}
+# undo_window: 24h
+`,
 };
 
-/** `branchtab init`: writes a first crontab and script into the work tree; existing files stay, nothing is committed. */
+/** `branchtab init`: writes a first crontab, script and settings into the work tree; existing files stay, nothing is committed. */
 export async function init(
   flags: {repo?: readonly string[]; json?: boolean},
   environment: Environment,

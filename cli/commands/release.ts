@@ -3,7 +3,9 @@ import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
 
-/** `branchtab release`: lets jobs of a preview run that its policy holds. */
+const pauses: ReadonlySet<string> = new Set(['first_contact', 'idle', 'idle_removed']);
+
+/** `branchtab release`: lets a paused preview run, or jobs of it that its policy holds. */
 export async function release(
   branch: string,
   job: string | undefined,
@@ -12,9 +14,16 @@ export async function release(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const client = await connect(flags, environment);
+  const before = await client.branch(branch);
   const released = await client.release(branch, job ?? null);
   if (flags.json) terminal.out(`${JSON.stringify(released)}\n`);
   else {
+    const paused = before.conditions.some(({reason}) => pauses.has(reason));
+    const ready = released.conditions.find(({type}) => type === 'Ready');
+    if (paused) {
+      terminal.out(`${printable(released.branch)} is released. ${printable(ready?.message ?? '')}\n`);
+      return exitCodes.ok;
+    }
     const what = job === undefined ? 'all its jobs' : printable(job);
     terminal.out(`${printable(released.branch)}: ${what} may run.\n`);
   }

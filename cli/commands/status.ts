@@ -1,6 +1,6 @@
 import {systemClock} from '../../runtime/platform/clock.ts';
 import type {Branch} from '../../schemas/branch.ts';
-import {branchNotices, branchTable, hostNotices, problems} from '../branch-table.ts';
+import {branchTable, hostNotices, problems} from '../branch-table.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {eventsUntilInterrupt} from '../events.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
@@ -30,7 +30,6 @@ export async function status(
     const text =
       repositoryNotices(await client.repositories(), terminal.paint) +
       problems(branches, terminal.paint) +
-      branchNotices(branches, terminal.paint) +
       hostNotices(branches, terminal.paint);
     if (text !== '') terminal.out(`\n${text}`);
   };
@@ -46,8 +45,16 @@ export async function status(
   return branches.every(isReady) ? exitCodes.ok : exitCodes.notReady;
 }
 
-/** A branch in the trash, or one that is merged, is where it should be. */
+/** A branch in the trash, or one that is merged or waits for somebody who wants it, is where it should be. */
 export function isReady(branch: Branch): boolean {
   const ready = branch.conditions.find(({type}) => type === 'Ready');
-  return ready?.status === 'True' || ready?.reason === 'trashed' || ready?.reason === 'merged';
+  return ready?.status === 'True' || settledReasons.has(ready?.reason ?? '');
 }
+
+const settledReasons: ReadonlySet<string> = new Set([
+  'trashed',
+  'merged',
+  'first_contact',
+  'idle',
+  'idle_removed',
+]);

@@ -7,9 +7,12 @@ import {createLog, type Log} from '../../runtime/platform/log.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import {formatDuration} from '../../schemas/duration.ts';
 import {AppError} from '../../schemas/errors.ts';
-import {branchNotices, branchTable, hostNotices, problems} from '../branch-table.ts';
+import {branchTable, hostNotices, problems} from '../branch-table.ts';
+import {isConfirmed} from '../confirmation.ts';
 import {type ControllerProcess, startControllerProcess} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import {askAboutFirstContact, type FirstMeeting} from '../first-contact-question.ts';
+import {ownCheckout} from '../own-checkout.ts';
 import {repositoryNotices} from '../repository-notices.ts';
 import {type Environment, readSettings, type SettingsFlags} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
@@ -22,14 +25,28 @@ const settleMs = 50;
 
 /** `branchtab up`: runs a controller in the foreground until SIGTERM or Ctrl-C. */
 export async function up(
-  flags: SettingsFlags & {json?: boolean},
+  flags: SettingsFlags & {json?: boolean; yes?: boolean; takeOver?: boolean},
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const settings = await readSettings(flags, environment);
   const log = await openLog(settings.stateDirectory);
   const signals = receiveSignals();
-  const running = await startControllerProcess({settings, environment, log});
+  const running = await startControllerProcess({
+    settings,
+    environment,
+    log,
+    firstContact: {
+      runAll: flags.yes === true,
+      agree: (meetings) => agreeToMeet(meetings, signals, terminal),
+    },
+    takeOver: flags.takeOver === true,
+  });
+  if (running === null) {
+    signals.close();
+    terminal.err('Nothing was started.\n');
+    return exitCodes.failed;
+  }
   const display = flags.json === true ? jsonDisplay : terminal.isTty ? liveDisplay : plainDisplay;
   const close = display(running, terminal);
   announceLevel(running, terminal);
@@ -39,6 +56,24 @@ export async function up(
   await running.stop({stopContainers});
   signals.close();
   return exitCodes.ok;
+}
+
+/** Its own checkout shows what Branchtab does and is no repository of a team: previews wait there unasked. */
+async function agreeToMeet(
+  meetings: readonly FirstMeeting[],
+  signals: Signals,
+  terminal: Terminal,
+): Promise<boolean> {
+  const checkout = ownCheckout();
+  return askAboutFirstContact(
+    meetings.filter(({census}) => census.repository !== checkout),
+    {
+      isTty: process.stdin.isTTY,
+      terminal,
+      confirm: () => Promise.race([isConfirmed('yes'), signals.next().then(() => false)]),
+      signal: new AbortController().signal,
+    },
+  );
 }
 
 async function openLog(stateDirectory: string): Promise<Log> {
@@ -159,7 +194,6 @@ function notices(controller: Controller, terminal: Terminal): string {
   const text =
     repositoryNotices(controller.repositories(), terminal.paint) +
     problems(controller.branches(), terminal.paint) +
-    branchNotices(controller.branches(), terminal.paint) +
     hostNotices(controller.branches(), terminal.paint);
   return text === '' ? '' : `\n${text}`;
 }

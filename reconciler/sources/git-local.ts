@@ -8,6 +8,7 @@ import {AppError} from '../../schemas/errors.ts';
 import {createUnnameableWarning, listRefs} from './branch-list.ts';
 import {type InheritedEnvironment, readingEnvironment} from './git-environment.ts';
 import {createGitObjects} from './git-objects.ts';
+import {createOwnerRef, localRefStore} from './owner-ref.ts';
 import {defaultBranchOfBare, defaultBranchOfWorkTree, isObjectId, type ListedRefs} from './ref-output.ts';
 import type {RefListing, Source} from './source.ts';
 import {unreadable} from './unreadable.ts';
@@ -109,6 +110,13 @@ export async function openLocalSource({
     ...objects,
     repository: place.repository,
     kind: 'local',
+    identity: place.commonDirectory,
+    ownerRef: createOwnerRef({
+      git,
+      repository: place.repository,
+      refs: localRefStore({git, repository: place.repository}),
+      intervalMs: 5000,
+    }),
     gitProcesses: () => finder.git.started() + git.started(),
     list,
     async resolve(name, {signal}) {

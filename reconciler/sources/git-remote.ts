@@ -9,6 +9,7 @@ import {type InheritedEnvironment, readingEnvironment} from './git-environment.t
 import type {GitSource} from './git-local.ts';
 import {createGitObjects} from './git-objects.ts';
 import {prepareMirror, removeLeftovers} from './mirror.ts';
+import {createOwnerRef, type RefStore} from './owner-ref.ts';
 import {defaultBranchOfBare} from './ref-output.ts';
 import {createRemoteGit} from './remote-git.ts';
 import {parseRepository, type RemoteAddress} from './repository-address.ts';
@@ -54,6 +55,8 @@ export async function openRemoteSource(options: RemoteSourceOptions): Promise<Gi
   /** What the mirror holds, as of the last fetch that succeeded. */
   let mirrored: ReadonlyMap<string, string> | null = null;
   let head: {branch: string | null; readAtMs: number} | null = null;
+  /** The claim whose commit the mirror holds. */
+  let fetchedOwner: string | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
   async function update(
@@ -103,17 +106,37 @@ export async function openRemoteSource(options: RemoteSourceOptions): Promise<Gi
     return {branches, defaultBranch: await defaultBranch(branches, signal), listedAtMs};
   }
 
+  /** Two fetches into one mirror would stand in each other's way. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = turn.then(work);
+    turn = result.catch(() => {});
+    return result;
+  }
+
+  const ownerRefs: RefStore = {
+    fetch: ({signal}) =>
+      inTurn(async () => {
+        const either = AbortSignal.any([signal, ended.signal]);
+        const id = await remote.ownerCommit({signal: either});
+        // The kind of its object ids is known once there is a branch, and without one nothing runs.
+        if (!prepared) await list(either);
+        if (id !== null && id !== fetchedOwner) await remote.fetchOwner({signal: either});
+        fetchedOwner = id;
+        return id;
+      }),
+    move: (from, to, {signal}) => inTurn(() => remote.moveOwner(from, to, {signal})),
+  };
+
   return {
     ...objects,
     repository,
     kind: 'remote',
+    ownerRef: createOwnerRef({git, repository, refs: ownerRefs, intervalMs: 60_000}),
+    identity: repository.replace(/\/+$/, '').replace(/\.git$/, ''),
     gitProcesses: () => remote.started() + git.started(),
     list({signal}) {
       const either = AbortSignal.any([signal, ended.signal]);
-      // Two fetches into one mirror would stand in each other's way.
-      const result = turn.then(() => list(either));
-      turn = result.catch(() => {});
-      return result;
+      return inTurn(() => list(either));
     },
     async readRef() {
       throw new AppError(

@@ -1,4 +1,5 @@
 import {fetchingEnvironment, type InheritedEnvironment} from './git-environment.ts';
+import {ownerRef} from './owner-ref.ts';
 import {basicAuthorization, maskCredentials, type RemoteAddress} from './repository-address.ts';
 import {unreadable} from './unreadable.ts';
 
@@ -10,6 +11,12 @@ export interface RemoteGit {
   defaultBranch(options: {signal: AbortSignal}): Promise<string | null>;
   /** Makes the mirror's branches those of the remote, removing what is gone there. */
   fetch(options: {signal: AbortSignal}): Promise<void>;
+  /** The commit that `refs/branchtab/owner` names there; null without it. */
+  ownerCommit(options: {signal: AbortSignal}): Promise<string | null>;
+  /** Brings that commit into the mirror, under no name. */
+  fetchOwner(options: {signal: AbortSignal}): Promise<void>;
+  /** Moves the ref from one commit to another, null being its absence. False where it is elsewhere by now. */
+  moveOwner(from: string | null, to: string | null, options: {signal: AbortSignal}): Promise<boolean>;
   started(): number;
 }
 
@@ -82,8 +89,32 @@ export function createRemoteGit({address, mirrorDirectory, environment}: RemoteG
     }
   }
 
+  async function ownerCommit({signal}: {signal: AbortSignal}): Promise<string | null> {
+    const args = ['ls-remote', '--end-of-options', display, ownerRef];
+    const output = await run('reading whose it is', args, {signal});
+    return new RegExp(`^([0-9a-f]{40}|[0-9a-f]{64})\t${ownerRef}$`, 'm').exec(output)?.[1] ?? null;
+  }
+
   return {
     started: () => started,
+    ownerCommit,
+    async fetchOwner({signal}) {
+      const options = ['--no-tags', '--no-write-fetch-head', '--no-recurse-submodules'];
+      await run('reading whose it is', ['fetch', ...options, '--end-of-options', display, ownerRef], {
+        signal,
+      });
+    },
+    async moveOwner(from, to, {signal}) {
+      const options = ['--quiet', '--no-verify', `--force-with-lease=${ownerRef}:${from ?? ''}`];
+      const args = ['push', ...options, '--end-of-options', display, `${to ?? ''}:${ownerRef}`];
+      try {
+        await run('claiming it', args, {signal});
+        return true;
+      } catch (error) {
+        if ((await ownerCommit({signal})) !== from) return false;
+        throw error;
+      }
+    },
     async listBranches({signal}) {
       const output = await run('listing its branches', listArguments, {signal});
       const branches = parseRemoteBranches(output, display);

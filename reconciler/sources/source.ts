@@ -1,3 +1,4 @@
+import type {Claim} from '../../schemas/claim.ts';
 import type {BranchTip} from './branch-history.ts';
 
 /** The port between the controller and one repository. Implementations: `git-local.ts`, `git-remote.ts`. */
@@ -5,6 +6,8 @@ export interface Source {
   /** What people see and what keys are made from: absolute real path, or URL without credentials. */
   readonly repository: string;
   readonly kind: 'local' | 'remote';
+  /** The same for every name of the repository that can be told to be one: its git directory, or URL without decoration. */
+  readonly identity: string;
 
   /**
    * One complete listing of the branches, or an error (AppError REPOSITORY_UNREADABLE): never a partial or
@@ -41,8 +44,29 @@ export interface Source {
 
   /** Calls back when refs may have changed; the event means only «list again». Remote: never calls. */
   watch(onChange: () => void): () => void;
+  /** `refs/branchtab/owner`, for controllers on several machines. Only used where the operator asks for it. */
+  readonly ownerRef: ClaimPlace;
   /** Ends child processes and watchers. */
   close(): Promise<void>;
+}
+
+/** A place where a repository says whose it is. */
+export interface ClaimPlace {
+  /** For people. */
+  readonly where: string;
+  /** How far apart looks at it are; 0 where it costs no more than a small file and is read before every change. */
+  readonly intervalMs: number;
+  /** Null where nobody has claimed it. Throws where it cannot be read: that says nothing. */
+  read(): Promise<FoundClaim | null>;
+  /** Puts `claim` (null for none) where `before` stands; false where something else stands there by now. */
+  replace(before: FoundClaim | null, claim: Claim | null): Promise<boolean>;
+}
+
+export interface FoundClaim {
+  /** As it stands there; tells one claim from another. */
+  readonly text: string;
+  /** Null where it cannot be understood. */
+  readonly claim: Claim | null;
 }
 
 export interface RefListing {

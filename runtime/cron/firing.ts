@@ -1,5 +1,5 @@
 import {randomUUID} from 'node:crypto';
-import type {ScheduleState} from '../../schemas/control.ts';
+import type {ScheduleGate} from '../../schemas/control.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {Log} from '../platform/log.ts';
@@ -27,7 +27,7 @@ export interface Firing {
   recordDowntime(missed: readonly (readonly DueRun[])[]): void;
   /** `@reboot` lines are due, once the schedule is no longer held. */
   expectReboot(): void;
-  setState(state: ScheduleState): void;
+  setState(state: ScheduleGate): void;
   /** A run that a person asks for, whatever the schedule says. Returns its id. */
   runNow(entry: Entry): string;
   /** Starts a further try that was claimed before. */
@@ -73,7 +73,7 @@ export function createFiring({
   /** Called when the only run of an entry has been claimed. */
   onSpent: (entry: Entry) => void;
 }): Firing {
-  let state: ScheduleState = 'held';
+  let state: ScheduleGate = 'held';
   let rebootPending = false;
   /** Due, but not on record, for example because the disk is full. */
   let unclaimed: readonly DueRun[] = [];

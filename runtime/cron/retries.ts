@@ -17,7 +17,7 @@ const firstWaitMs = 10_000;
 const longestWaitMs = 5 * 60_000;
 
 /** Twice as long before each further try: 10 s, 20 s, 40 s, ... up to 5 minutes. */
-export function retryWaitMs(attempt: number): number {
+function retryWaitMs(attempt: number): number {
   return Math.min(longestWaitMs, firstWaitMs * 2 ** (attempt - 1));
 }
 

@@ -3,7 +3,7 @@ import {
   type ContainerSettings,
   type ContainerUser,
   heldLine,
-  type ScheduleState,
+  type ScheduleGate,
 } from '../../schemas/control.ts';
 import type {ControlEvent, ControlState, LastRun} from '../../schemas/control-state.ts';
 import type {
@@ -146,7 +146,7 @@ export interface CronService {
   /** After `stop`: closes the records; the service cannot be used any more. */
   close(): void;
   /** `held` until it is called. Nothing of it is stored here. */
-  setScheduleState(state: ScheduleState): void;
+  setScheduleState(state: ScheduleGate): void;
   summary(): Pick<ControlState, 'crontabs' | 'running_jobs' | 'limits' | 'next_run' | 'last_run'>;
   /** In the text form of Prometheus. */
   metrics(): string;

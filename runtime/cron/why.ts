@@ -23,6 +23,7 @@ const previousDays = 400;
 const reasons: Readonly<Record<string, string>> = {
   held: 'the container waited for its first apply',
   paused: 'the schedule of the container was paused',
+  lease_expired: 'the lease of the preview had run out, which no controller had renewed',
   entry_paused: 'this job was paused',
   overlap: 'the run before still went on and the job forbids overlap',
   missed: 'the machine slept or its clock was set, and the minute went by unseen',

@@ -1,3 +1,4 @@
+import {executionHeader} from './call.ts';
 import type {AnswerSink} from './invoke.ts';
 
 /** What an answer turned out to be. */
@@ -6,34 +7,35 @@ export interface SeenAnswer {
   readonly bytes: number;
   /** At most as many bytes as were asked for. */
   readonly body: string;
-  /** Header that the host marks its own answers with. */
-  readonly failure: string | null;
 }
 
 export interface WatchedSink extends AnswerSink {
   seen(): SeenAnswer;
 }
 
-/** Passes everything on, adds headers to the head, takes out those named, and keeps the beginning of the body. */
+/** Passes everything on, adds headers to the head, and keeps the beginning of the body. */
 export function watchSink(
   sink: AnswerSink,
-  {added, failureHeader, keptBytes}: {added: readonly string[]; failureHeader: string; keptBytes: number},
+  {added, keptBytes}: {added: readonly string[]; keptBytes: number},
 ): WatchedSink {
   let status: number | null = null;
   let bytes = 0;
-  let failure: string | null = null;
   const kept: Uint8Array[] = [];
   let keptLength = 0;
+  function note(chunk: Uint8Array): void {
+    bytes += chunk.length;
+    if (keptLength >= keptBytes) return;
+    const part = chunk.slice(0, keptBytes - keptLength);
+    kept.push(part);
+    keptLength += part.length;
+  }
+
   return {
     head(code, headers) {
       status = code;
       const passed: string[] = [];
-      for (let at = 0; at + 1 < headers.length; at += 2) {
-        const name = headers[at] ?? '';
-        const value = headers[at + 1] ?? '';
-        if (name === failureHeader) failure = value;
-        else passed.push(name, value);
-      }
+      for (let at = 0; at + 1 < headers.length; at += 2)
+        if (headers[at] !== executionHeader) passed.push(headers[at] ?? '', headers[at + 1] ?? '');
       for (let at = 0; at + 1 < added.length; at += 2) {
         // What a script says itself stands, but for the id.
         const name = added[at] ?? '';
@@ -43,19 +45,17 @@ export function watchSink(
       sink.head(code, passed);
     },
     write(chunk) {
-      bytes += chunk.length;
-      if (keptLength < keptBytes) {
-        const part = chunk.slice(0, keptBytes - keptLength);
-        kept.push(part);
-        keptLength += part.length;
-      }
+      note(chunk);
       return sink.write(chunk);
     },
-    end: () => sink.end(),
+    end(last) {
+      if (last !== undefined) note(last);
+      sink.end(last);
+    },
     destroy: () => sink.destroy(),
     onDrain: (listener) => sink.onDrain(listener),
     onLeave: (listener) => sink.onLeave(listener),
-    seen: () => ({status, bytes, body: Buffer.concat(kept).toString('utf8'), failure}),
+    seen: () => ({status, bytes, body: Buffer.concat(kept).toString('utf8')}),
   };
 }
 
@@ -63,6 +63,5 @@ export function watchSink(
 export function sendWhole(sink: AnswerSink, status: number, headers: readonly string[], text: string): void {
   const body = Buffer.from(text);
   sink.head(status, [...headers, 'content-length', String(body.length)]);
-  if (body.length > 0) sink.write(body);
-  sink.end();
+  sink.end(body);
 }

@@ -1,5 +1,6 @@
 import {AsyncLocalStorage} from 'node:async_hooks';
 import type {Call} from './call.ts';
+import type {CallNames} from './call-names.ts';
 import type {CallOutput} from './call-output.ts';
 
 export interface CallMetadata {
@@ -17,7 +18,7 @@ export interface CallMetadata {
 export interface CallContext {
   readonly call: Call;
   /** What scripts find without importing it: `req`, `res`, `metadata`, `shared` and so on. */
-  readonly names: Readonly<Record<string, unknown>>;
+  readonly names: CallNames;
   readonly output: CallOutput;
   /** Null where the call has the host's own variables. */
   readonly environment: Record<string, string | undefined> | null;
@@ -37,7 +38,7 @@ export function metadataOf(call: Call, method: string): CallMetadata {
     executionId: call.executionId,
     parameters: call.parameters,
     query: {...Object.fromEntries(new URLSearchParams(query)), ...call.parameters},
-    method,
+    method: call.method ?? method,
     path: question === -1 ? call.target : call.target.slice(0, question),
     url: call.target,
     clientIp: call.clientIp,

@@ -50,6 +50,7 @@ export interface CallEngineOptions {
   readonly maxResidentBytes: number;
   readonly isWarm: () => boolean;
   readonly onRunCall: (runId: string, call: RunCall) => void;
+  readonly onCall: () => void;
 }
 
 const pinnedIdleMs = 30_000;
@@ -62,7 +63,14 @@ export async function openCallEngine(options: CallEngineOptions): Promise<CallEn
   const compiler = await openScriptCompiler({cacheDirectory, inspector});
   await compiler.prune(store.current()?.files ?? []);
   const logs = openExecLogs({directory: join(directory, 'logs'), clock, log});
-  const monitor = createCallMonitor({clock, startedMs, onEnd: logs.noteCall});
+  const monitor = createCallMonitor({
+    clock,
+    startedMs,
+    onEnd: (call) => {
+      logs.noteCall(call);
+      options.onCall();
+    },
+  });
   const openStore = createLazyExecutionStore(join(directory, 'executions.db'));
   const recorder = createExecutionRecorder({clock, log, openStore: openStore.get});
   const executions = createExecutions(recorder, openStore.get);
@@ -86,7 +94,8 @@ export async function openCallEngine(options: CallEngineOptions): Promise<CallEn
       scriptsDirectory: deployment.directory,
       clock,
       onCallMessage(message) {
-        if (message.type === 'failed') recorder.failed(message.executionId, message.failure);
+        if (message.type === 'closed') websockets.closed(message.executionId);
+        else if (message.type === 'failed') recorder.failed(message.executionId, message.failure);
         else recorder.output(message.executionId, message.chunks, message.leftOut);
       },
     });

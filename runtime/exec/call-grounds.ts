@@ -47,13 +47,19 @@ export function createCallGrounds(options: CallGroundsOptions): CallGrounds {
   const pinnedFingerprints = createFingerprints();
   const pinnedSets = new Map<string, ScriptSet>();
   let presentSet: ScriptSet | null = null;
+  /** Asked for several times at every call: made anew when the scripts or the variables are others. */
+  let presentGround: CallGround | null = null;
+  let presentBound: ScriptVariables | null = null;
 
   function present(): CallGround | null {
     const deployment = store.current();
     if (deployment === null) return null;
     if (presentSet?.deployment !== deployment) presentSet = createScriptSet(deployment, compiler);
-    const {revision, variables, mask} = environment();
-    return {
+    const bound = environment();
+    if (presentGround?.set === presentSet && presentBound === bound) return presentGround;
+    const {revision, variables, mask} = bound;
+    presentBound = bound;
+    presentGround = {
       set: presentSet,
       pool,
       commit: revision,
@@ -61,6 +67,7 @@ export function createCallGrounds(options: CallGroundsOptions): CallGrounds {
       generation: `${deployment.digest} ${presentFingerprints.of(variables)}`,
       start: () => startHost(deployment, variables),
     };
+    return presentGround;
   }
 
   function pinned(set: ScriptSet): CallGround {
@@ -111,10 +118,13 @@ function digestOf(generation: string): string {
 
 /** The same variables are asked about at every call. */
 function createFingerprints(): {of: (variables: Variables) => string} {
+  let last: Variables | null = null;
   let text = '';
   let hash = '';
   return {
     of(variables) {
+      if (variables === last) return hash;
+      last = variables;
       const json = JSON.stringify(variables);
       if (json !== text || hash === '') {
         text = json;

@@ -8,12 +8,17 @@ import type {LogOptions} from './script-options.ts';
 const firstServerError = 500;
 
 /** What the record of a call says of its end. */
-export function endOf(outcome: Attempt | AppError, seen: SeenAnswer, log: LogOptions): ExecutionEnd {
+export function endOf(
+  outcome: Attempt | AppError,
+  seen: SeenAnswer,
+  log: LogOptions,
+  requestBody: string | null,
+): ExecutionEnd {
   const {status, bytes} = seen;
   const shared = {
     httpStatus: status,
     responseBytes: bytes,
-    requestBody: null,
+    requestBody,
     responseBody: recordedBody(seen, log),
   };
   if (outcome instanceof AppError) {
@@ -22,8 +27,8 @@ export function endOf(outcome: Attempt | AppError, seen: SeenAnswer, log: LogOpt
     return {...shared, status: outcome.code === 'SCRIPT_HOST_FAILED' ? 'interrupted' : 'failed', error};
   }
   if (outcome === 'left') return {...shared, status: 'aborted', error: null};
-  if (outcome !== 'answered') return {...shared, status: 'interrupted', error: null};
-  const isFailure = seen.failure !== null || (status ?? 0) >= firstServerError;
+  if (outcome !== 'answered' && outcome !== 'failed') return {...shared, status: 'interrupted', error: null};
+  const isFailure = outcome === 'failed' || (status ?? 0) >= firstServerError;
   return {...shared, status: isFailure ? 'failed' : 'succeeded', error: null};
 }
 

@@ -17,18 +17,18 @@ export interface Call {
   /** Request target as the client sent it: path and query. */
   readonly target: string;
   readonly clientIp: string;
+  /** What scripts are told of the method where it is not that of the request. */
+  readonly method?: string;
   readonly rawBody: boolean;
   readonly awaitsPromises: boolean;
   /** Paths below the scripts directory, the farthest first. */
   readonly environmentFiles: readonly string[];
 }
 
-/** Header with the call; only who reaches the host's socket can set it. */
+/** Header with the call of a websocket; only who reaches the host's socket can set it. */
 export const callHeader = 'x-branchtab-call';
 /** Of every answer of a script: the id of the call's record. */
 export const executionHeader = 'x-execution-id';
-/** Marks the host's own answers: the script failed, this is no answer of its own making. */
-export const failureHeader = 'x-branchtab-failure';
 
 /** JSON in which every character fits into a header. */
 export function encodeCall(call: Call): string {
@@ -45,7 +45,8 @@ export function decodeCall(header: unknown): Call {
   return call;
 }
 
-function isCall(value: unknown): value is Call {
+/** True for what the runtime says of a call. */
+export function isCall(value: unknown): value is Call {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -3,15 +3,17 @@ import {AppError, callerLeftStatus, successStatus} from '../../schemas/errors.ts
 import type {RunCall} from '../../schemas/run.ts';
 import type {Log} from '../platform/log.ts';
 import {sendWhole, type WatchedSink, watchSink} from './answer-sink.ts';
-import {type Call, executionHeader, failureHeader} from './call.ts';
+import {type Call, executionHeader} from './call.ts';
 import type {CallMonitor} from './call-monitor.ts';
 import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
 import {createConcurrencyLimits} from './concurrency.ts';
 import {corsHeaders, preflightHeaders} from './cors.ts';
 import type {ExecutionRecorder} from './execution-recorder.ts';
-import {type AnswerSink, type Attempt, type CallRequest, createInvocation, declaredLength} from './invoke.ts';
+import {type AnswerSink, type Attempt, type CallRequest, createInvocation} from './invoke.ts';
+import {readMarkdown} from './markdown-files.ts';
 import {type Destination, type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {createRequestBody, type RequestBody} from './request-body.ts';
+import {watchRequestBody} from './request-watch.ts';
 import {refuseOtherMethods} from './script-settings.ts';
 import {isAllowedToken, maskToken, presentedToken} from './script-token.ts';
 
@@ -109,8 +111,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       throw new AppError('SCRIPT_NOT_UPGRADABLE', message);
     }
     const {request} = call;
-    const chunked = declaredLength(request.headers) === null;
-    const body = request.body === null ? null : createRequestBody(request.body, {chunked});
+    const body = request.body === null ? null : createRequestBody(request.body);
     const {concurrency} = script.options;
     const leave = concurrency === null ? null : await limits.enter(script.ref.file, concurrency);
     try {
@@ -127,7 +128,6 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     const runId = call.findRun();
     const sink = watchSink(outer, {
       added: [...corsHeaders(options.cors, headerOf(request, 'origin')), executionHeader, id],
-      failureHeader,
       keptBytes: Math.max(runId === null ? 0 : runBodyBytes, keptBodyBytes(options.log)),
     });
     if (isPreflight(request) && options.cors.origin !== 'none') {
@@ -136,6 +136,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       return;
     }
     begin(prepared, id, call, runId);
+    const requestBody = watchRequestBody(request.body, options.log);
     const count = monitor.begin({
       executionId: id,
       scriptPath: prepared.route.file,
@@ -150,7 +151,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       sendError(sink, outcome);
     }
     const seen = sink.seen();
-    recorder.end(id, endOf(outcome, seen, options.log));
+    recorder.end(id, endOf(outcome, seen, options.log, requestBody()));
     count(seen.status ?? callerLeftStatus);
     if (runId === null) return;
     const {mask} = prepared.ground;
@@ -185,12 +186,27 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
   return {
     async answer(call, sink) {
       try {
-        await answerScript(await prepareCall(await destinationOf(call)), call, sink);
+        const destination = await destinationOf(call);
+        if (destination.path.endsWith('.md') && (await answerMarkdown(destination, call, sink))) return;
+        await answerScript(await prepareCall(destination), call, sink);
       } catch (error) {
         sendError(sink, asAppError(error, log));
       }
     },
   };
+}
+
+/** False where there is no such file. */
+async function answerMarkdown(
+  destination: Destination,
+  {request: {method}}: ScriptCall,
+  sink: AnswerSink,
+): Promise<boolean> {
+  if (method !== 'GET' && method !== 'HEAD') return false;
+  const text = await readMarkdown(destination);
+  if (text === null) return false;
+  sendWhole(sink, successStatus.ok, ['content-type', 'text/markdown; charset=utf-8'], text);
+  return true;
 }
 
 function hostCall(
@@ -208,7 +224,7 @@ function hostCall(
     clientIp,
     rawBody: script.options.rawBody,
     awaitsPromises: script.options.awaitsPromises,
-    environmentFiles: ground.set.environmentFiles(route.file),
+    environmentFiles: ground.set.neighbours(route.file).environmentFiles,
   };
 }
 
@@ -257,7 +273,7 @@ function headersOf({code, details}: AppError): string[] {
   return ['allow', details.allow.join(', ')];
 }
 
-function asAppError(error: unknown, log: Log): AppError {
+export function asAppError(error: unknown, log: Log): AppError {
   if (error instanceof AppError) return error;
   log.error('a call failed on our side', {error});
   return new AppError('INTERNAL_ERROR', 'Something went wrong on our side; the log has the details.');

@@ -2,7 +2,7 @@ import {AppError} from '../../schemas/errors.ts';
 import type {BulkUpdateComments, UpdateComments, UpdatedComments} from '../../schemas/exec-management.ts';
 import {magicCommentProblem} from '../../schemas/magic-comments.ts';
 import {editMagicComments} from './magic-comment-edit.ts';
-import {readMagicComments, redactMagicComments} from './magic-comments.ts';
+import {isSecretComment, readMagicComments, redacted, redactMagicComments} from './magic-comments.ts';
 import type {ScriptFiles} from './script-files.ts';
 
 /** Changes comments of one script. Throws SCRIPT_NOT_FOUND, PATH_EXCLUDED, and INVALID_BODY for what is no script. */
@@ -20,6 +20,14 @@ export async function updateManyComments(
   files: ScriptFiles,
   {paths, comments, dry_run: dryRun}: BulkUpdateComments,
 ): Promise<UpdatedComments[]> {
+  const hidden = Object.entries(comments).find(
+    ([name, value]) => isSecretComment(name) && value === redacted,
+  );
+  if (hidden !== undefined)
+    throw new AppError(
+      'INVALID_BODY',
+      `@${hidden[0]} ${redacted} stands for a hidden value. Write the value out.`,
+    );
   const edits = await Promise.all(
     [...new Set(paths)].map(async (path) => {
       if (!/\.[jt]s$/.test(path))
@@ -27,7 +35,7 @@ export async function updateManyComments(
           'INVALID_BODY',
           `${path} is no script: only .ts and .js files have magic comments.`,
         );
-      const {content} = await files.read(path);
+      const content = await files.source(path);
       return {path, content, edited: editMagicComments(content, comments)};
     }),
   );

@@ -1,10 +1,13 @@
 import type {Execution} from '../../schemas/execution.ts';
+import {nextTurn} from '../platform/clock.ts';
 import type {Executions} from './executions.ts';
 
 /** What single calls wrote, as it stands in their records. */
 export interface ExecutionLogs {
   /** Of the newest calls those that wrote something, the newest first. */
   list(limit: number): readonly ExecutionLog[];
+  /** Of all calls that are kept, the newest first, a few at a time so that others get their turn. */
+  texts(): AsyncIterable<{readonly executionId: string; readonly text: string}>;
   /** Null where nothing is kept of the call. */
   read(executionId: string): (ExecutionLog & {readonly text: string}) | null;
 }
@@ -16,6 +19,7 @@ export interface ExecutionLog {
   readonly modified: Date;
 }
 
+const callsPerTurn = 50;
 const everyCall = {
   script: null,
   status: null,
@@ -33,6 +37,22 @@ export function createExecutionLogs(executions: Pick<Executions, 'list' | 'find'
         .list({...everyCall, limit})
         .items.map(logOf)
         .filter(({size}) => size > 0),
+    async *texts() {
+      let cursor: string | null = null;
+      do {
+        const page: ReturnType<typeof executions.list> = executions.list({
+          ...everyCall,
+          cursor,
+          limit: callsPerTurn,
+        });
+        for (const execution of page.items) {
+          const text = textOf(execution);
+          if (text !== '') yield {executionId: execution.id, text};
+        }
+        cursor = page.next_cursor;
+        await nextTurn();
+      } while (cursor !== null);
+    },
     read(executionId) {
       const execution = executions.find(executionId);
       return execution === null ? null : {...logOf(execution), text: textOf(execution)};

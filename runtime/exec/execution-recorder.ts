@@ -54,8 +54,8 @@ interface Entry {
   readonly start: ExecutionStart;
   readonly log: LogOptions;
   readonly mask: SecretMask;
-  /** They hold back what may be the beginning of a secret. */
-  readonly streams: Readonly<Record<StreamName, MaskedStream>>;
+  /** They hold back what may be the beginning of a secret; null before the first output. */
+  streams: Readonly<Record<StreamName, MaskedStream>> | null;
   readonly startedMs: number;
   readonly startedMonotonicMs: number;
   stdout: string;
@@ -71,6 +71,8 @@ interface Entry {
 const flushMs = 250;
 /** What a script prints after its answer still belongs to its record. */
 const lingerMs = 10_000;
+/** What a script prints comes on a way of its own, and may be behind the end of its call. */
+const settleMs = 1000;
 /** Of calls that went well and printed nothing so many are written at once; beyond it the oldest are left out. */
 const plainPerFlush = 500;
 /** Writing takes at most a tenth of the time. */
@@ -88,6 +90,8 @@ export function createExecutionRecorder({
 }): ExecutionRecorder {
   const entries = new Map<string, Entry>();
   const listeners = new Set<(event: ExecutionEvent) => void>();
+  /** Went well and silently since the last flush, the oldest first. */
+  let plain: string[] = [];
   let isFlushing = false;
 
   const emit = (event: ExecutionEvent) => {
@@ -105,13 +109,16 @@ export function createExecutionRecorder({
 
   /** Nothing follows what was held back; `cutEnd`: because it was left out. */
   function release(entry: Entry, {cutEnd}: {cutEnd: boolean}): void {
+    const {streams} = entry;
+    if (streams === null) return;
     for (const stream of ['stdout', 'stderr'] as const)
-      append(entry, stream, entry.mask.text(entry.streams[stream].end(), {cutEnd}));
+      append(entry, stream, entry.mask.text(streams[stream].end(), {cutEnd}));
   }
 
   /** Writes what has changed, and forgets what will not change any more. */
   function flush(): void {
-    dropSurplus();
+    dropOldest(plain.slice(0, -plainPerFlush));
+    plain = [];
     const nowMs = monotonicMs();
     const isOver = ({end, finishedMonotonicMs}: Entry) =>
       end !== null && nowMs - finishedMonotonicMs > lingerMs;
@@ -130,12 +137,18 @@ export function createExecutionRecorder({
       }
     }
     for (const entry of changed) entry.isChanged = false;
-    for (const [id, entry] of entries) if (isPlain(entry) || isOver(entry)) entries.delete(id);
+    for (const [id, entry] of entries) {
+      const isSettled = nowMs - entry.finishedMonotonicMs > settleMs;
+      if ((isPlain(entry) && isSettled) || isOver(entry)) entries.delete(id);
+    }
   }
 
-  function dropSurplus(): void {
-    const plain = [...entries].filter(([, entry]) => isPlain(entry));
-    for (const [id] of plain.slice(0, Math.max(0, plain.length - plainPerFlush))) entries.delete(id);
+  /** One that has printed since is not like the others any more. */
+  function dropOldest(ids: readonly string[]): void {
+    for (const id of ids) {
+      const entry = entries.get(id);
+      if (entry !== undefined && isPlain(entry)) entries.delete(id);
+    }
   }
 
   async function flushWhileThereAre(): Promise<void> {
@@ -158,7 +171,7 @@ export function createExecutionRecorder({
         start,
         log: options,
         mask,
-        streams: {stdout: mask.stream(), stderr: mask.stream()},
+        streams: null,
         startedMs: clock.now(),
         startedMonotonicMs: monotonicMs(),
         stdout: '',
@@ -178,6 +191,7 @@ export function createExecutionRecorder({
       const entry = entries.get(id);
       if (entry === undefined || entry.log.level === 'minimal') return;
       entry.isSilent = false;
+      entry.streams ??= {stdout: entry.mask.stream(), stderr: entry.mask.stream()};
       for (const [stream, text] of chunks) append(entry, stream, entry.streams[stream].push(text));
       if (leftOut === 0) return;
       release(entry, {cutEnd: true});
@@ -197,6 +211,8 @@ export function createExecutionRecorder({
       entry.finishedMonotonicMs = monotonicMs();
       entry.isChanged = true;
       if (listeners.size > 0) emit({type: 'end', execution: toExecution(entry)});
+      if (isPlain(entry)) plain.push(id);
+      if (plain.length >= 2 * plainPerFlush) dropOldest(plain.splice(0, plainPerFlush));
     },
     recent(id) {
       const entry = entries.get(id);

@@ -1,6 +1,7 @@
 import {AppError} from '../../schemas/errors.ts';
 import type {Execution, ExecutionEvent, ExecutionList} from '../../schemas/execution.ts';
 import type {ExecutionStatus} from '../../schemas/execution-status.ts';
+import {nextTurn} from '../platform/clock.ts';
 import type {ExecutionRecorder} from './execution-recorder.ts';
 import type {ExecutionFilter, ExecutionStore} from './execution-store.ts';
 
@@ -15,6 +16,11 @@ export interface FollowFilter {
 /** The records of calls, as they are asked for. */
 export interface Executions {
   list(query: ExecutionQuery): ExecutionList;
+  /**
+   * The same of those whose output or error holds `search`, in either case. Looks at a few thousand records, and gives
+   * way to others meanwhile: with few finds a page is short, or empty, and `next_cursor` leads on.
+   */
+  search(query: ExecutionQuery & {readonly search: string}): Promise<ExecutionList>;
   /** Throws EXECUTION_NOT_FOUND. */
   get(id: string): Execution;
   /** Null where nothing is kept of the call. */
@@ -25,6 +31,9 @@ export interface Executions {
    */
   follow(filter: FollowFilter, signal: AbortSignal): AsyncGenerator<ExecutionEvent>;
 }
+
+const mostSearched = 2000;
+const searchedPerTurn = 50;
 
 /** Events that wait for a slow reader; what comes beyond them is left out for this reader. */
 const mostWaiting = 1000;
@@ -38,23 +47,45 @@ export function createExecutions(recorder: ExecutionRecorder, openStore: () => E
     throw new AppError('EXECUTION_NOT_FOUND', `No record of a call \`${id.slice(0, 64)}\`.`);
   }
 
+  function list({cursor, ...query}: ExecutionQuery): ExecutionList {
+    // Cheaper than to search what waits to be written beside what is.
+    recorder.flush();
+    const found = openStore().list({...query, after: decodeCursor(cursor), limit: query.limit + 1});
+    const items = found.slice(0, query.limit);
+    const last = items.at(-1);
+    const next_cursor = found.length > items.length && last !== undefined ? encodeCursor(last) : null;
+    return {items, next_cursor};
+  }
+
   return {
     get,
     find,
-    list({cursor, ...query}) {
-      // Cheaper than to search what waits to be written beside what is.
-      recorder.flush();
-      const found = openStore().list({...query, after: decodeCursor(cursor), limit: query.limit + 1});
-      const items = found.slice(0, query.limit);
-      const last = items.at(-1);
-      const next_cursor = found.length > items.length && last !== undefined ? encodeCursor(last) : null;
-      return {items, next_cursor};
+    list,
+    async search({search, limit, ...query}) {
+      const wanted = search.toLowerCase();
+      const items: Execution[] = [];
+      let {cursor} = query;
+      for (let looked = 0; looked < mostSearched; looked += searchedPerTurn) {
+        const page = list({...query, cursor, limit: searchedPerTurn});
+        for (const execution of page.items) {
+          if (printed(execution).toLowerCase().includes(wanted)) items.push(execution);
+          if (items.length === limit) return {items, next_cursor: encodeCursor(execution)};
+        }
+        cursor = page.next_cursor;
+        if (cursor === null) break;
+        await nextTurn();
+      }
+      return {items, next_cursor: cursor};
     },
     follow(filter, signal) {
       const {id} = filter;
       return followEvents(recorder, filter, () => (id === null ? null : get(id)), signal);
     },
   };
+}
+
+function printed({stdout, stderr, error}: Execution): string {
+  return `${stdout}\n${stderr}\n${error?.message ?? ''}`;
 }
 
 async function* followEvents(

@@ -19,7 +19,8 @@ export interface HostLease {
   endedBy(): {readonly reason: HostEnd; readonly file: string | null};
 }
 
-type CallToWatch = Pick<WatchedCall, 'file' | 'slot' | 'timeoutMs' | 'onTimeout' | 'onStuck'>;
+type CallToWatch = Pick<WatchedCall, 'file' | 'slot' | 'timeoutMs' | 'onTimeout' | 'onStuck'> &
+  Partial<Pick<WatchedCall, 'isLasting'>>;
 
 /** Which host is wanted, and how it is started where there is none. */
 export interface HostOrder {
@@ -198,12 +199,16 @@ export class HostPool {
     }
   }
 
-  #leaseOf(member: Member, {file, slot, timeoutMs, onTimeout, onStuck}: CallToWatch): HostLease {
+  #leaseOf(
+    member: Member,
+    {file, slot, timeoutMs, isLasting = false, onTimeout, onStuck}: CallToWatch,
+  ): HostLease {
     const call: WatchedCall = {
       file,
       slot,
       startedMs: monotonicMs(),
       timeoutMs,
+      isLasting,
       onTimeout,
       onStuck,
       isTimedOut: false,

@@ -4,10 +4,11 @@ import {AppError} from '../../schemas/errors.ts';
 import {type Child, startChild} from '../platform/child-process.ts';
 import type {Clock} from '../platform/clock.ts';
 import {rm} from '../platform/files.ts';
-import {createHostConnections, type HostConnections} from '../platform/host-connections.ts';
 import {type ProcessUsage, readProcessUsage} from '../platform/process-usage.ts';
-import {createSlots, type SlotOwner} from '../platform/shared-slots.ts';
-import {createHostMessageSchema, type HostMessage} from './host-messages.ts';
+import {createSlots, type SlotOwner} from '../platform/slot-owner.ts';
+import {connectHost, type HostLink} from './host-link.ts';
+import {createHostMessageSchema, type HostMessage, type OrderMessage} from './host-messages.ts';
+import type {SharedStateAnswer, SharedStateRequest} from './shared-state.ts';
 
 /** What a host says of a call beside its answer. */
 export type CallMessage = Extract<HostMessage, {executionId: string}>;
@@ -15,9 +16,8 @@ export type CallMessage = Extract<HostMessage, {executionId: string}>;
 /** A script host of one generation: one deployment with one set of variables. */
 export interface HostProcess {
   readonly pid: number;
-  /** Where it takes calls. */
-  readonly socketPath: string;
-  readonly connections: HostConnections;
+  /** Where it takes calls. Throws before it is ready. */
+  readonly link: HostLink;
   readonly slots: SlotOwner;
   /** Resolves when it takes calls; rejects with AppError SCRIPT_HOST_FAILED when it ends or stays silent. */
   readonly ready: Promise<void>;
@@ -28,6 +28,8 @@ export interface HostProcess {
   openSockets(): Promise<string>;
   /** Asks for a sign of life; `onPong` is called when it comes. */
   ping(onPong: () => void): void;
+  /** Rejects with the signal's reason, or AppError SCRIPT_HOST_FAILED where it ends meanwhile. */
+  askSharedState(request: SharedStateRequest, options: {signal: AbortSignal}): Promise<SharedStateAnswer>;
   usage(): ProcessUsage | null;
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;
 }
@@ -50,12 +52,13 @@ export function startHostProcess(start: HostStart): HostProcess {
   const socketPath = join(socketDirectory, `exec-${randomBytes(4).toString('hex')}.sock`);
   const messageSchema = createHostMessageSchema();
   const slots = createSlots(`${socketPath}.slots`);
-  const connections = createHostConnections(socketPath);
   const ready = Promise.withResolvers<void>();
   const socketsReady = Promise.withResolvers<string>();
   const pings = new Map<number, () => void>();
+  const asks = new Map<number, PromiseWithResolvers<SharedStateAnswer>>();
+  let link: HostLink | null = null;
   let lastPing = 0;
-  let isReady = false;
+  let lastAsk = 0;
   let isAsked = false;
   const child = startChild({
     command: [...command, 'script-host', socketPath, scriptsDirectory],
@@ -65,16 +68,25 @@ export function startHostProcess(start: HostStart): HostProcess {
       // A script may find a way to write to this channel; what is not one of our messages is dropped.
       const {data, success} = messageSchema.safeParse(message);
       if (!success) return;
-      if (data.type === 'ready') {
-        isReady = true;
-        ready.resolve();
-      } else if (data.type === 'sockets_ready') socketsReady.resolve(`${socketPath}.ws`);
+      if (data.type === 'ready') void takeCalls();
+      else if (data.type === 'shared_state') asks.get(data.ask)?.resolve(data.answer);
+      else if (data.type === 'sockets_ready') socketsReady.resolve(`${socketPath}.ws`);
       else if (data.type === 'pong') {
         pings.get(data.ping)?.();
         pings.delete(data.ping);
       } else start.onCallMessage(data);
     },
   });
+  const order = (message: OrderMessage) => child.send(message);
+  async function takeCalls(): Promise<void> {
+    try {
+      link = await connectHost(socketPath);
+      ready.resolve();
+    } catch {
+      // Whoever took the place of the runtime at the host's socket, the host is of no use.
+      child.kill('SIGKILL');
+    }
+  }
   const ended = child.exited.then(async (code) => {
     const error = new AppError(
       'SCRIPT_HOST_FAILED',
@@ -82,7 +94,8 @@ export function startHostProcess(start: HostStart): HostProcess {
     );
     ready.reject(error);
     socketsReady.reject(error);
-    connections.close();
+    link?.close();
+    for (const ask of asks.values()) ask.reject(error);
     slots.close();
     for (const path of [socketPath, `${socketPath}.ws`]) await rm(path, {force: true});
   });
@@ -92,23 +105,40 @@ export function startHostProcess(start: HostStart): HostProcess {
   up.catch(() => {});
   return {
     pid: child.pid,
-    socketPath,
-    connections,
+    get link() {
+      if (link === null) throw new Error('The script host takes no calls yet.');
+      return link;
+    },
     slots,
     ready: up,
     get isReady() {
-      return isReady;
+      return link !== null;
     },
     ended,
     openSockets() {
-      if (!isAsked) child.send({type: 'sockets'});
+      if (!isAsked) order({type: 'sockets'});
       isAsked = true;
       return socketsReady.promise;
     },
     ping(onPong) {
       lastPing += 1;
       pings.set(lastPing, onPong);
-      child.send({type: 'ping', ping: lastPing});
+      order({type: 'ping', ping: lastPing});
+    },
+    async askSharedState(request, {signal}) {
+      lastAsk += 1;
+      const id = lastAsk;
+      const ask = Promise.withResolvers<SharedStateAnswer>();
+      const onAbort = () => ask.reject(signal.reason);
+      signal.addEventListener('abort', onAbort, {once: true});
+      asks.set(id, ask);
+      order({type: 'shared_state', ask: id, request});
+      try {
+        return await ask.promise;
+      } finally {
+        signal.removeEventListener('abort', onAbort);
+        asks.delete(id);
+      }
     },
     usage: () => readProcessUsage(child.pid),
     kill: (signal) => child.kill(signal),

@@ -8,6 +8,8 @@ export interface WatchedCall {
   readonly startedMs: number;
   /** Null for no limit. */
   readonly timeoutMs: number | null;
+  /** Goes on for as long as its two ends like: its limit is for each stretch in which it blocks the host. */
+  readonly isLasting: boolean;
   /** Called once when the call is over its time. */
   readonly onTimeout: () => void;
   /** Called when the host is blocked and has not begun with the call. */
@@ -55,6 +57,7 @@ export function watchHost(options: HostWatchOptions): HostWatch {
   const calls = new Set<WatchedCall>();
   let isLooking = false;
   let isBlocked = false;
+  let blockedSinceMs = 0;
   let isGone = false;
   let asked: {readonly cpuMs: number; looks: number} | null = null;
 
@@ -80,6 +83,7 @@ export function watchHost(options: HostWatchOptions): HostWatch {
     const isAsleep = asked.looks >= sleepingLooks && usage?.isRunnable !== true;
     if (!isBusy && !isAsleep) return;
     isBlocked = true;
+    blockedSinceMs = monotonicMs();
   }
 
   /** Who may be the one that blocks: the call that has not waited yet, else every call that was begun. */
@@ -96,7 +100,9 @@ export function watchHost(options: HostWatchOptions): HostWatch {
         continue;
       }
       if (isBlocked && !call.isReleased && !host.slots.isStarted(call.slot)) call.onStuck();
-      if (call.timeoutMs === null || call.isTimedOut || nowMs - call.startedMs < call.timeoutMs) continue;
+      const sinceMs = call.isLasting ? blockedSinceMs : call.startedMs;
+      if (call.timeoutMs === null || call.isTimedOut || nowMs - sinceMs < call.timeoutMs) continue;
+      if (call.isLasting && !(isBlocked && suspects().includes(call))) continue;
       call.isTimedOut = true;
       call.onTimeout();
     }

@@ -1,6 +1,7 @@
 import type {SlotWorker} from '../platform/shared-slots.ts';
-import {type Call, decodeCall} from './call.ts';
+import type {Call} from './call.ts';
 import type {CurrentCall} from './call-context.ts';
+import type {FreshGlobals} from './fresh-globals.ts';
 import type {HostMessage} from './host-messages.ts';
 import type {ScriptEnvironment} from './script-environment.ts';
 import {scriptFailure} from './script-failure.ts';
@@ -11,22 +12,14 @@ export interface ScriptHost {
   readonly directory: string;
   readonly loader: ScriptLoader;
   readonly environment: ScriptEnvironment;
+  readonly globals: FreshGlobals;
   readonly slots: SlotWorker;
   readonly current: CurrentCall;
   /** One object for all scripts of the deployment, for as long as the host lives. */
   readonly shared: Record<string, unknown>;
   readonly send: (message: HostMessage) => void;
-}
-
-/** Null for a call that the runtime has given to another host meanwhile, and for what does not come from it. */
-export function receiveCall({slots}: ScriptHost, header: unknown): Call | null {
-  try {
-    const call = decodeCall(header);
-    return slots.start(call.slot) ? call : null;
-  } catch {
-    // A script that speaks to the socket itself gets no answer.
-    return null;
-  }
+  /** Ends this host: a script has replaced what we need to answer. */
+  readonly giveUp: () => void;
 }
 
 /** Runs the first stretch of a script and marks it: as long as the mark stands, it is the one that blocks this host. */

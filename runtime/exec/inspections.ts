@@ -6,6 +6,8 @@ import {visitNodes} from '../platform/script-nodes.ts';
 import {parseScript} from '../platform/script-parser.ts';
 import {compileScript} from './compile.ts';
 import type {CompiledScript} from './compiled-script.ts';
+import {listMagicComments} from './magic-comments.ts';
+import {readScriptOptions} from './script-options.ts';
 import {wrapScript} from './wrap.ts';
 
 export interface ScriptText {
@@ -58,7 +60,10 @@ export const inspections = {
   /** Only for a text that `check` finds nothing in. */
   async loadedForm({path, text}: ScriptText): Promise<LoadedForm> {
     const parsed = await parseScript(path, text);
-    const wrapped: {readonly text: string} | null = wrapScript(text, parsed);
+    const {mode} = readScriptOptions(listMagicComments(text));
+    const wrapped: {readonly text: string} | null = wrapScript(text, parsed, {
+      keepsGlobals: mode === 'worker',
+    });
     return {
       form: formOf(parsed.program),
       hasImports: parsed.program.body.some(({type}) => type === 'ImportDeclaration'),

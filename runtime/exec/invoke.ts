@@ -1,7 +1,8 @@
 import type {Readable} from 'node:stream';
 import {AppError} from '../../schemas/errors.ts';
-import type {Exchange} from '../platform/host-connections.ts';
-import {type Call, callHeader, encodeCall} from './call.ts';
+import {hopByHopHeaders} from '../../schemas/hop-by-hop.ts';
+import {type Call, callHeader} from './call.ts';
+import type {Exchange} from './host-link.ts';
 import type {HostLease} from './host-pool.ts';
 import type {RequestBody} from './request-body.ts';
 
@@ -19,7 +20,8 @@ export interface AnswerSink {
   head(status: number, headers: readonly string[]): void;
   /** False when the reader is behind; `onDrain` tells when it is not any more. */
   write(chunk: Uint8Array): boolean;
-  end(): void;
+  /** `last` is what is left of the body. */
+  end(last?: Uint8Array): void;
   /** Breaks the answer off, so that it does not look complete. */
   destroy(): void;
   onDrain(listener: () => void): void;
@@ -27,8 +29,8 @@ export interface AnswerSink {
   onLeave(listener: () => void): void;
 }
 
-/** How one attempt to have a call answered came out. A script that failed has answered too. */
-export type Attempt = 'answered' | 'left' | 'broken_off' | 'withdrawn';
+/** How one attempt to have a call answered came out; `failed`: the host answered that the script failed. */
+export type Attempt = 'answered' | 'failed' | 'left' | 'broken_off' | 'withdrawn';
 
 export interface Invocation {
   /** Aborts an attempt that the host has not begun with; the call can then be sent to another host. */
@@ -55,6 +57,7 @@ export function createInvocation({
   let lease: HostLease | null = null;
   let isOver = false;
   let hasHead = false;
+  let failed = false;
 
   function settle(outcome: Attempt | AppError): void {
     if (isOver) return;
@@ -88,31 +91,42 @@ export function createInvocation({
     async run(given) {
       lease = given;
       sink.onLeave(() => settle('left'));
-      exchange = given.host.connections.exchange(
-        request.method,
-        requestHead(request, {...call, slot: given.call.slot}),
+      exchange = given.host.link.exchange(
         {
-          head(status, headers) {
-            if (isOver) return;
+          call: {...call, slot: given.call.slot},
+          method: request.method,
+          headers: passedOn(request.headers),
+          hasBody: body !== null,
+        },
+        {
+          head(head) {
             hasHead = true;
+            failed = head.failed;
             given.answering();
-            sink.head(status, passedOn(headers));
+            sink.head(head.status, head.headers.some(isHopByHop) ? passedOn(head.headers) : head.headers);
           },
           body(chunk) {
-            if (!isOver && !sink.write(chunk)) exchange?.pause();
+            if (!sink.write(chunk)) exchange?.pause();
           },
-          end() {
-            if (isOver) return;
-            sink.end();
-            settle('answered');
+          end(last) {
+            sink.end(last);
+            settle(failed ? 'failed' : 'answered');
+          },
+          breakOff() {
+            if (hasHead) {
+              sink.destroy();
+              settle('broken_off');
+            } else {
+              const message = `${call.script.file} broke its answer off before it began.`;
+              settle(new AppError('SCRIPT_FAILED', message, {details: {execution_id: call.executionId}}));
+            }
           },
           fail,
           drain: () => body?.resume(),
         },
       );
-      const {write} = exchange;
       sink.onDrain(() => exchange?.resume());
-      body?.attach(write);
+      body?.attach(exchange);
       return over.promise;
     },
   };
@@ -123,49 +137,16 @@ function canBeSentAgain({host, call}: HostLease, body: RequestBody | null): bool
   return (body === null || body.isComplete) && host.slots.withdraw(call.slot);
 }
 
-const hopByHop = new Set([
-  'connection',
-  'expect',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'content-length',
-  'upgrade',
-  callHeader,
-]);
-
-/** Names that the request's own framing is said with are left out; `framing` says it anew. */
-function requestHead({method, headers, body}: CallRequest, call: Call): string {
-  let head = `${method} / HTTP/1.1\r\n${callHeader}: ${encodeCall(call)}\r\n`;
-  for (let at = 0; at + 1 < headers.length; at += 2) {
-    const name = headers[at] ?? '';
-    if (!hopByHop.has(name.toLowerCase())) head += `${name}: ${headers[at + 1]}\r\n`;
-  }
-  if (!headers.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'host'))
-    head += 'host: localhost\r\n';
-  return `${head}${body === null ? '' : framing(headers)}\r\n`;
-}
-
-/** The value of `content-length` as it came; null where the body is to go in chunks. */
-export function declaredLength(headers: readonly string[]): string | null {
-  const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-length');
-  return at === -1 ? null : (headers[at + 1] ?? null);
-}
-
-function framing(headers: readonly string[]): string {
-  const length = declaredLength(headers);
-  return length === null ? 'transfer-encoding: chunked\r\n' : `content-length: ${length}\r\n`;
+/** `expect` was met by the listener; `callHeader` is nobody's to set. */
+function isHopByHop(name: string): boolean {
+  return hopByHopHeaders.has(name) || name === 'expect' || name === callHeader;
 }
 
 function passedOn(headers: readonly string[]): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? '';
-    if (name === 'content-length' || !hopByHop.has(name)) kept.push(name, headers[at + 1] ?? '');
+    if (!isHopByHop(name.toLowerCase())) kept.push(name, headers[at + 1] ?? '');
   }
   return kept;
 }

@@ -6,6 +6,7 @@ export function createLazyScriptFiles(open: () => Promise<ScriptFiles>): ScriptF
     write: async (script) => (await open()).write(script),
     writeAll: async (scripts, options) => (await open()).writeAll(scripts, options),
     read: async (path) => (await open()).read(path),
+    source: async (path) => (await open()).source(path),
     list: async (options) => (await open()).list(options),
     tree: async (options) => (await open()).tree(options),
     move: async (request) => (await open()).move(request),

@@ -36,6 +36,9 @@ interface LogText {
   readonly modified: Date;
 }
 
+type Match = FoundLines['matches'][number];
+
+const pieceLength = 1024 * 1024;
 const dayMs = 24 * 3_600_000;
 const firstStreamedLines = 100;
 const consoleName = /^executions\/([0-9a-f-]{36})\/console\.log$/;
@@ -81,15 +84,32 @@ export function createLogStore({
     throw new AppError('LOG_NOT_FOUND', `No log ${name}. GET /api/v1/exec/logs/list shows all.`);
   }
 
-  async function searchOne(name: string, request: SearchLogs, limit: number) {
-    const {query, regex, caseSensitive} = request;
-    if (regex !== undefined) return searchLines(join(directory, name), {regex, caseSensitive, limit});
-    const fold = (text: string) => (caseSensitive ? text : text.toLowerCase());
-    const wanted = fold(query ?? '');
-    return linesOf((await textOf(name)).text)
-      .map((text, index) => ({line: index + 1, text}))
-      .filter(({text}) => fold(text).includes(wanted))
-      .slice(0, limit);
+  async function searchOne(name: string, request: SearchLogs, limit: number): Promise<Match[]> {
+    const {regex, caseSensitive} = request;
+    if (regex === undefined || consoleName.test(name))
+      return searchTexts([{name, text: (await textOf(name)).text}], request, limit);
+    const found = await searchLines({path: join(directory, name)}, {regex, caseSensitive, limit});
+    return found.map((line) => ({file: name, ...line}));
+  }
+
+  /** What calls printed, in pieces of about a megabyte: an expression is looked for by a process of its own. */
+  async function* consolePieces(): AsyncGenerator<{name: string; text: string}[]> {
+    let piece: {name: string; text: string}[] = [];
+    let length = 0;
+    for await (const {executionId, text} of executions.texts()) {
+      piece.push({name: `executions/${executionId}/console.log`, text});
+      length += text.length;
+      if (length < pieceLength) continue;
+      yield piece;
+      piece = [];
+      length = 0;
+    }
+    yield piece;
+  }
+
+  function isKeptConsole(name: string): boolean {
+    const executionId = consoleName.exec(name)?.[1];
+    return executionId !== undefined && executions.read(executionId) !== null;
   }
 
   return {
@@ -125,14 +145,19 @@ export function createLogStore({
     },
     async search(request) {
       const known = await fileNames();
+      const {files} = request;
+      const consoles = files?.filter((name) => isKeptConsole(name)) ?? [];
       const names =
-        request.files === undefined ? known : known.filter((name) => request.files?.includes(name));
-      const matches: FoundLines['matches'] = [];
-      for (const name of names) {
-        // One more than is shown tells whether there are more.
-        const left = request.limit + 1 - matches.length;
-        if (left <= 0) break;
-        for (const found of await searchOne(name, request, left)) matches.push({file: name, ...found});
+        files === undefined ? known : [...known.filter((name) => files.includes(name)), ...consoles];
+      const matches: Match[] = [];
+      // One more than is shown tells whether there are more.
+      const left = () => request.limit + 1 - matches.length;
+      for (const name of names) if (left() > 0) matches.push(...(await searchOne(name, request, left())));
+      if (files === undefined && left() > 0) {
+        for await (const piece of consolePieces()) {
+          matches.push(...(await searchTexts(piece, request, left())));
+          if (left() <= 0) break;
+        }
       }
       const shown = matches.slice(0, request.limit);
       return {count: shown.length, truncated: matches.length > shown.length, matches: shown};
@@ -143,6 +168,11 @@ export function createLogStore({
       return eachOf(linesOf((await textOf(file)).text).slice(-firstStreamedLines));
     },
     async clear(which) {
+      if ('type' in which ? which.type === 'executions' : 'file' in which && consoleName.test(which.file))
+        throw new AppError(
+          'NOT_IMPLEMENTED',
+          'What calls printed is kept with their records, which go by age and number. `// @log-retention-days` of a script shortens that.',
+        );
       const names = await fileNames();
       const described = await Promise.all(names.map(describe));
       const wanted = described.filter(({name, modified}) => {
@@ -160,6 +190,26 @@ export function createLogStore({
       };
     },
   };
+}
+
+/** Throws AppError INVALID_BODY for an expression that is none or takes too long. */
+async function searchTexts(
+  texts: readonly {name: string; text: string}[],
+  {query, regex, caseSensitive}: SearchLogs,
+  limit: number,
+): Promise<Match[]> {
+  const lines = texts.flatMap(({name, text}) =>
+    linesOf(text).map((line, index) => ({file: name, line: index + 1, text: line})),
+  );
+  if (lines.length === 0) return [];
+  if (regex !== undefined) {
+    const text = lines.map((line) => line.text).join('\n');
+    const found = await searchLines({text}, {regex, caseSensitive, limit});
+    return found.flatMap(({line}) => lines[line - 1] ?? []);
+  }
+  const fold = (text: string) => (caseSensitive ? text : text.toLowerCase());
+  const wanted = fold(query ?? '');
+  return lines.filter(({text}) => fold(text).includes(wanted)).slice(0, limit);
 }
 
 function linesOf(text: string): string[] {

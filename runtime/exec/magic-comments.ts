@@ -28,12 +28,16 @@ export function readMagicComments(text: string): Readonly<Record<string, string>
   return Object.fromEntries(listMagicComments(text).map(({name, value}) => [name, value]));
 }
 
+/** What stands for a value that opens a door. */
+export const redacted = '[REDACTED]';
+
+export function isSecretComment(name: string): boolean {
+  return name === 'token' || name === 'ai-key' || name === 'remote-token';
+}
+
 /** Comments as they may be shown: what opens a door is hidden. */
 export function redactMagicComments(comments: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(comments).map(([name, value]) => [
-      name,
-      name === 'token' || name === 'ai-key' || name === 'remote-token' ? '[REDACTED]' : value,
-    ]),
+    Object.entries(comments).map(([name, value]) => [name, isSecretComment(name) ? redacted : value]),
   );
 }

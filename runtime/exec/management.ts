@@ -1,4 +1,3 @@
-import {dirname, join, normalize} from 'node:path';
 import type {
   BulkUpdateComments,
   DiscoveredRoutes,
@@ -13,7 +12,7 @@ import type {Clock} from '../platform/clock.ts';
 import type {CallMonitor} from './call-monitor.ts';
 import type {Calls} from './calls.ts';
 import {updateComments, updateManyComments} from './comment-updates.ts';
-import type {CurrentDeployment, DeploymentStore} from './deployment-store.ts';
+import type {DeploymentStore} from './deployment-store.ts';
 import type {ExecLogs} from './exec-logs.ts';
 import type {ExecutionLogs} from './execution-logs.ts';
 import {createHostOperations, type HostControl, type HostOperations} from './host-operations.ts';
@@ -24,8 +23,7 @@ import type {PackageManager} from './packages.ts';
 import {discoverRoutes, resolveRoute, testRoutes} from './route-report.ts';
 import {openScheduling, type Scheduling} from './scheduling.ts';
 import type {ScriptFiles} from './script-files.ts';
-import type {ScriptInspector} from './script-inspector.ts';
-import {createValidation, type KnownModules, type Validation} from './validation.ts';
+import type {Validation} from './validation.ts';
 import type {WebsocketCalls} from './websocket-calls.ts';
 
 /** What people and tools ask of scripts beside running them. Made at the first such request. */
@@ -66,7 +64,7 @@ export interface ExecEngine {
   readonly executionLogs: ExecutionLogs;
   readonly isScheduleOpen: () => boolean;
   readonly clock: Clock;
-  readonly inspector: ScriptInspector;
+  readonly validation: Validation;
   readonly packageManager: PackageManager;
   readonly hosts: HostControl;
 }
@@ -75,10 +73,7 @@ export function openExecManagement(engine: ExecEngine): ExecManagement {
   const {store, files} = engine;
   const set = () => store.current() ?? emptySet;
   const packages = createPackageFiles(engine, engine.packageManager);
-  const validate = createValidation(engine.inspector, async () => {
-    const installed = await packages.installed();
-    return {hasFile: neighbours(set()), hasPackage: (name) => installed.has(name)};
-  });
+  const {validation: validate} = engine;
 
   async function textOf(path: string): Promise<string> {
     const script = await store.read(path);
@@ -103,8 +98,7 @@ export function openExecManagement(engine: ExecEngine): ExecManagement {
     comments: {
       catalogue: () => magicCommentCatalogue,
       async read(path) {
-        const {content} = await files.read(path);
-        return {path, ...validate.magicComments({code: content})};
+        return {path, ...validate.magicComments({code: await files.source(path)})};
       },
       update: (change) => updateComments(files, change),
       updateMany: (change) => updateManyComments(files, change),
@@ -115,16 +109,5 @@ export function openExecManagement(engine: ExecEngine): ExecManagement {
       discover: ({baseDir, includeMetadata}) =>
         discoverRoutes(set(), {baseDir, textOf: includeMetadata ? textOf : null}),
     },
-  };
-}
-
-/** Whether an import, as it is written in a file, finds a neighbour. */
-function neighbours({files}: Pick<CurrentDeployment, 'files'>): KnownModules['hasFile'] {
-  const paths = new Set(files.map(({path}) => path));
-  return (specifier, from) => {
-    const path = normalize(join(dirname(from), specifier));
-    return ['', '.ts', '.js', '.tsx', '.jsx', '.json', '/index.ts', '/index.js'].some((ending) =>
-      paths.has(`${path}${ending}`),
-    );
   };
 }

@@ -22,6 +22,11 @@ export function callAsOurselves(
   let status = 0;
   let keptLength = 0;
   let executionId: string | null = null;
+  const keep = (chunk: Uint8Array) => {
+    const part = chunk.slice(0, keptBytes - keptLength);
+    keptLength += part.length;
+    if (part.length > 0) kept.push(part);
+  };
   const sink: AnswerSink = {
     head(code, headers) {
       status = code;
@@ -29,12 +34,13 @@ export function callAsOurselves(
       executionId = at === -1 ? null : (headers[at + 1] ?? null);
     },
     write(chunk) {
-      const part = chunk.slice(0, keptBytes - keptLength);
-      keptLength += part.length;
-      if (part.length > 0) kept.push(part);
+      keep(chunk);
       return true;
     },
-    end: () => answer.resolve({status, executionId, text: Buffer.concat(kept).toString()}),
+    end(last) {
+      if (last !== undefined) keep(last);
+      answer.resolve({status, executionId, text: Buffer.concat(kept).toString()});
+    },
     destroy: () => answer.reject(new Error('The answer broke off.')),
     onDrain() {
       // We are never behind.

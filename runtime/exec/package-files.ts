@@ -19,8 +19,6 @@ import {lockNames, type PackageManager} from './packages.ts';
 export interface PackageFiles {
   bundled(): string[];
   check(modules: readonly string[]): Promise<CheckedDependencies>;
-  /** Names and versions of what is installed. */
-  installed(): Promise<ReadonlyMap<string, string>>;
   read(): Promise<PackageView>;
   /** Throws SCRIPT_EXISTS unless forced. */
   init(request: InitPackage): Promise<PackageView>;
@@ -55,6 +53,7 @@ export function createPackageFiles(
     return text === null ? null : parseManifest(text);
   }
 
+  /** Names and versions of what is installed. */
   async function installed(): Promise<ReadonlyMap<string, string>> {
     const current = store.current();
     if (current === null) return new Map();
@@ -119,7 +118,6 @@ export function createPackageFiles(
 
   return {
     bundled: () => [...builtinModules.filter((name) => !name.startsWith('_')), ...bunModules].sort(),
-    installed,
     read,
     async check(modules) {
       const known = await installed();

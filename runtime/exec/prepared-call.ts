@@ -45,11 +45,11 @@ export async function prepareCall(destination: Destination): Promise<PreparedCal
     const route = ground?.set.routes.find(path) ?? null;
     if (ground === null || route === null) throw notFound(path);
     try {
-      const [script, pre, post] = await Promise.all([
-        ground.set.ready(route.file),
-        middleware(ground.set, route, 'pre'),
-        middleware(ground.set, route, 'post'),
-      ]);
+      const {set} = ground;
+      const {pre: before, post: after} = set.neighbours(route.file);
+      const script = await set.ready(route.file);
+      const pre = before === null ? null : await set.ready(before);
+      const post = after === null ? null : await set.ready(after);
       if (present()?.set !== ground.set) continue;
       if (!script.options.enabled) throw notFound(path);
       const options = withSettings(script.options, route.settings);
@@ -70,11 +70,6 @@ export function refuseUnparsable({script, pre, post}: PreparedCall): void {
     const details = {file: each?.ref.file, line, column};
     throw new AppError('SCRIPT_FAILED', `SyntaxError: ${message}`, {details});
   }
-}
-
-function middleware(set: ScriptSet, {file}: MountedRoute, name: 'pre' | 'post'): Promise<ReadyScript> | null {
-  const path = set.middleware(file, name);
-  return path === null ? null : set.ready(path);
 }
 
 function notFound(path: string): AppError {

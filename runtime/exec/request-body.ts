@@ -1,43 +1,40 @@
 import type {Readable} from 'node:stream';
 
+/** Where a body goes. */
+export interface BodySink {
+  /** False when it has to wait for `resume`. */
+  write(bytes: Uint8Array): boolean;
+  end(): void;
+}
+
 /** The body of a request on its way to a host. A small one can be sent again. */
 export interface RequestBody {
   /** True while everything that was read is still here. */
   readonly isComplete: boolean;
-  /** Sends what has been read and then what comes; `write` is false when it has to wait for `resume`. */
-  attach(write: (bytes: string | Uint8Array) => boolean): void;
+  /** Sends what has been read and then what comes. */
+  attach(sink: BodySink): void;
   detach(): void;
   resume(): void;
 }
 
 /** Up to this size a body is kept until it is answered. */
 const keptBytes = 1024 * 1024;
-const lastChunk = '0\r\n\r\n';
 
-/** `chunked`: in chunked coding, where nobody has said how long the body is. */
-export function createRequestBody(source: Readable, {chunked}: {chunked: boolean}): RequestBody {
+export function createRequestBody(source: Readable): RequestBody {
   let kept: Buffer[] | null = [];
   let keptLength = 0;
   let hasEnded = false;
-  let write: ((bytes: string | Uint8Array) => boolean) | null = null;
-
-  function send(chunk: Buffer): boolean {
-    if (write === null || chunk.length === 0) return true;
-    if (!chunked) return write(chunk);
-    write(`${chunk.length.toString(16)}\r\n`);
-    write(chunk);
-    return write('\r\n');
-  }
+  let sink: BodySink | null = null;
 
   source.on('data', (chunk: Buffer) => {
     keptLength += chunk.length;
     if (keptLength > keptBytes) kept = null;
     kept?.push(chunk);
-    if (!send(chunk)) source.pause();
+    if (sink?.write(chunk) === false) source.pause();
   });
   source.on('end', () => {
     hasEnded = true;
-    if (chunked) write?.(lastChunk);
+    sink?.end();
   });
   // A sender that leaves is seen by the side that answers it.
   source.on('error', () => {});
@@ -48,13 +45,13 @@ export function createRequestBody(source: Readable, {chunked}: {chunked: boolean
       return kept !== null;
     },
     attach(to) {
-      write = to;
-      for (const chunk of kept ?? []) send(chunk);
-      if (hasEnded && chunked) write(lastChunk);
+      sink = to;
+      for (const chunk of kept ?? []) to.write(chunk);
+      if (hasEnded) to.end();
       source.resume();
     },
     detach() {
-      write = null;
+      sink = null;
       // What nobody reads is thrown away, so that the sender can go on to read the answer.
       if (kept === null) source.resume();
     },

@@ -54,16 +54,16 @@ export async function discoverRoutes(
   {baseDir, textOf}: {baseDir: string; textOf: ((path: string) => Promise<string>) | null},
 ): Promise<DiscoveredRoutes> {
   const base = baseDir.replace(/^\/+|\/+$/g, '');
-  const mounted = new Map(mounts.map(({path, file}) => [path, file]));
+  const mounted = new Map(mounts.map(({path, ...mount}) => [path, mount]));
   const own = files
     .map(({path}) => path)
     .filter((path) => isRoutable(path) && !path.startsWith('_hoody/'))
-    .map((file) => [file.replace(/\.[jt]s$/, ''), file] as const);
+    .map((file) => [file.replace(/\.[jt]s$/, ''), {file, settings: {}}] as const);
   const all = [...new Map([...own, ...mounted])]
     .filter(([route]) => base === '' || route === base || route.startsWith(`${base}/`))
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   const routes = await Promise.all(
-    all.map(async ([route, file]) => {
+    all.map(async ([route, {file, settings}]) => {
       const segments = route.split('/');
       const shown = segments.at(-1) === 'index' ? segments.slice(0, -1) : segments;
       const parameters = shown.flatMap(
@@ -75,6 +75,7 @@ export async function discoverRoutes(
         file,
         dynamic: parameters.length > 0,
         parameters,
+        ...(Object.keys(settings).length === 0 ? {} : {settings}),
         ...(comments === null ? {} : {magicComments: comments}),
       };
     }),

@@ -41,10 +41,7 @@ export function createRouteTable(files: readonly string[]): RouteTable {
   for (const file of files) if (routable.test(file)) add(root, file);
   return {
     find(path) {
-      const segments = decode(path)
-        .split('/')
-        .filter((segment) => segment !== '');
-      refuseReserved(segments);
+      const segments = decodePath(path);
       for (const candidate of aliases(segments)) {
         const route = follow(root, candidate, 0);
         if (route !== null) return route;
@@ -133,6 +130,15 @@ function aliases(segments: readonly string[]): readonly (readonly string[])[] {
   if (segments[0] !== 'scripts') return [segments];
   const bare = segments.slice(1);
   return bare.at(-1) === 'run' ? [segments, bare, bare.slice(0, -1)] : [segments, bare];
+}
+
+/** The segments of a percent-encoded path. Throws PATH_EXCLUDED, INVALID_QUERY. */
+export function decodePath(path: string): readonly string[] {
+  const segments = decode(path)
+    .split('/')
+    .filter((segment) => segment !== '');
+  refuseReserved(segments);
+  return segments;
 }
 
 function decode(path: string): string {

@@ -1,25 +1,20 @@
-import {createRequire} from 'node:module';
-import nodePath from 'node:path';
 import {errorCatalogue, successStatus} from '../../schemas/errors.ts';
-import type {IncomingMessage, ServerResponse} from '../platform/call-server.ts';
+import {BodyNames} from './body-names.ts';
 import type {Call, ScriptRef} from './call.ts';
+import {type CallNames, ExchangeNames} from './call-names.ts';
+import type {HostedExchange} from './call-server.ts';
 import {markRunning, type ScriptHost} from './hosted-call.ts';
+import {notAwaited} from './script-answer.ts';
 import {bodyOf} from './script-loader.ts';
-import {bodyNames} from './script-names.ts';
-import {webRequest} from './web-request.ts';
 
-/** What one script of a call is given. */
+/** What the scripts of a call are given. */
 export interface ScriptRun {
   readonly host: ScriptHost;
   readonly call: Call;
-  readonly names: Readonly<Record<string, unknown>>;
-  /** Both null for a websocket. */
-  readonly request: IncomingMessage | null;
-  readonly response: ServerResponse | null;
+  readonly names: CallNames;
+  /** Null for a websocket. */
+  readonly exchange: HostedExchange | null;
 }
-
-/** Given by a script that was not waited for. */
-export const notAwaited = Symbol('not awaited');
 
 /**
  * Runs what answers a call: `pre`, whose answer other than nothing stops it, then the script, then `post`, whose
@@ -29,7 +24,7 @@ export async function runCall(run: ScriptRun): Promise<unknown> {
   const {pre, script, post, awaitsPromises} = run.call;
   if (pre !== null) {
     const answer = await runScript(pre, run);
-    if (isAnswer(answer) || run.response?.writableEnded === true) return answer;
+    if (isAnswer(answer) || run.exchange?.reply.isEnded === true) return answer;
   }
   const running = runScript(script, run);
   if (!awaitsPromises) {
@@ -38,7 +33,8 @@ export async function runCall(run: ScriptRun): Promise<unknown> {
   }
   const mainResult = await running;
   if (post === null) return mainResult;
-  const replaced = await runScript(post, {...run, names: {...run.names, mainResult}});
+  run.names.mainResult = mainResult;
+  const replaced = await runScript(post, run);
   return isAnswer(replaced) ? replaced : mainResult;
 }
 
@@ -48,7 +44,8 @@ function isAnswer(value: unknown): boolean {
 
 /** A body runs once a call; a module is loaded once, and its handler is called. */
 async function runScript(script: ScriptRef, run: ScriptRun): Promise<unknown> {
-  const module = await run.host.loader.load(script);
+  const {loader} = run.host;
+  const module = loader.loaded(script) ?? (await loader.load(script));
   const body = bodyOf(module);
   if (isHandler(body)) return runBody(body, script, run);
   const {default: exported} = module;
@@ -59,12 +56,12 @@ async function runScript(script: ScriptRef, run: ScriptRun): Promise<unknown> {
 }
 
 async function runBody(body: Handler, {file}: ScriptRef, run: ScriptRun): Promise<unknown> {
-  const module: {exports: unknown} = {exports: {}};
-  const require = createRequire(nodePath.join(run.host.directory, file));
-  const names = {...bodyNames, ...run.names, console, require, module, exports: module.exports};
+  const {globals, directory} = run.host;
+  const names = new BodyNames({names: run.names, globals, directory, file});
   const answer = await markRunning(run.host, run.call, () => body(names));
   if (answer !== undefined) return answer;
-  return isHandler(module.exports) ? callHandler(module.exports, run) : undefined;
+  const {exports} = names.module;
+  return isHandler(exports) ? callHandler(exports, run) : undefined;
 }
 
 type Handler = (...values: unknown[]) => unknown;
@@ -78,12 +75,12 @@ function hasFetch(value: unknown): value is {fetch: Handler} {
 }
 
 /** A handler that takes `res`, returns nothing and has not answered yet will do so from a callback. */
-async function callHandler(handler: Handler, {host, call, names, response}: ScriptRun): Promise<unknown> {
+async function callHandler(handler: Handler, {host, call, names, exchange}: ScriptRun): Promise<unknown> {
   const {req, res, metadata, shared} = names;
   const returned = markRunning(host, call, () => handler(req, res, metadata, shared));
   const answersLater =
-    returned === undefined && handler.length >= 2 && response !== null && !response.writableEnded;
-  if (answersLater) await new Promise((resolve) => response.once('close', resolve));
+    returned === undefined && handler.length >= 2 && exchange !== null && !exchange.reply.isEnded;
+  if (answersLater) await new Promise<void>((resolve) => exchange.reply.onOver(resolve));
   return returned;
 }
 
@@ -91,18 +88,18 @@ const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as 
 
 /** `export function GET(request, {params})` and the like; HEAD falls back to GET. */
 async function callMethod(module: Record<string, unknown>, run: ScriptRun): Promise<unknown> {
-  const {request, response} = run;
-  const method = request?.method ?? 'GET';
+  const {exchange} = run;
+  const method = exchange?.method ?? 'GET';
   const wanted = method === 'HEAD' && module.HEAD === undefined ? 'GET' : method;
   const handler = methods.some((known) => known === wanted) ? module[wanted] : undefined;
   if (isHandler(handler)) {
     const {host, call} = run;
     return markRunning(host, call, () => handler(requestOf(run), {params: call.parameters}));
   }
-  if (response === null) return null;
-  response.statusCode =
-    method === 'OPTIONS' ? successStatus.noContent : errorCatalogue.METHOD_NOT_ALLOWED.status;
-  response.setHeader('allow', allowed(module).join(', '));
+  if (exchange === null) return null;
+  const {reply} = exchange;
+  reply.status = method === 'OPTIONS' ? successStatus.noContent : errorCatalogue.METHOD_NOT_ALLOWED.status;
+  reply.setHeader('allow', allowed(module).join(', '));
   return null;
 }
 
@@ -113,7 +110,7 @@ function allowed(module: Record<string, unknown>): string[] {
   });
 }
 
-function requestOf({request, response}: ScriptRun): Request {
-  if (request === null || response === null) throw new TypeError('A websocket script exports no methods.');
-  return webRequest(request, response);
+function requestOf({names}: ScriptRun): Request {
+  if (!(names instanceof ExchangeNames)) throw new TypeError('A websocket script exports no methods.');
+  return names.webRequest;
 }

@@ -1,34 +1,34 @@
-import {once} from 'node:events';
 import {successStatus} from '../../schemas/errors.ts';
-import type {ServerResponse} from '../platform/call-server.ts';
-import {notAwaited} from './run-script.ts';
-import {sendBytes, sendJson, setTypeIfNone} from './script-request.ts';
+import type {Reply} from './reply.ts';
+
+/** Given by a script that was not waited for. */
+export const notAwaited = Symbol('not awaited');
 
 /**
  * Writes what a script returned, unless it wrote the answer itself: object -> JSON, string -> text, bytes ->
  * bytes, stream or async iterable -> streamed text, `Response` -> itself, nothing -> 204; not waited for -> 202.
  */
-export async function sendAnswer(response: ServerResponse, value: unknown): Promise<void> {
-  if (response.headersSent || response.writableEnded) return;
+export async function sendAnswer(reply: Reply, value: unknown): Promise<void> {
+  if (reply.isHeadSent) return;
   if (value === notAwaited) {
-    response.statusCode = successStatus.accepted;
-    response.end();
+    reply.status = successStatus.accepted;
+    reply.end();
   } else if (value === undefined || value === null) {
-    if (response.statusCode === successStatus.ok) response.statusCode = successStatus.noContent;
-    response.end();
-  } else if (value instanceof Response) {
-    await sendWebResponse(response, value);
+    if (reply.status === successStatus.ok) reply.status = successStatus.noContent;
+    reply.end();
   } else if (typeof value === 'string' || value instanceof Uint8Array) {
-    sendBytes(response, value);
+    sendBytes(reply, value);
+  } else if (value instanceof Response) {
+    await sendWebResponse(reply, value);
   } else if (value instanceof ArrayBuffer) {
-    sendBytes(response, new Uint8Array(value));
+    sendBytes(reply, new Uint8Array(value));
   } else if (value instanceof Blob) {
-    await sendWebResponse(response, new Response(value));
+    await sendWebResponse(reply, new Response(value));
   } else if (value instanceof ReadableStream || isAsyncIterable(value)) {
-    setTypeIfNone(response, 'text/plain; charset=utf-8');
-    await sendStream(response, value instanceof ReadableStream ? value : streamFrom(value));
+    setTypeIfNone(reply, 'text/plain; charset=utf-8');
+    await sendStream(reply, value instanceof ReadableStream ? value : streamFrom(value));
   } else {
-    sendJson(response, value);
+    sendJson(reply, value);
   }
 }
 
@@ -37,11 +37,28 @@ export function runsOn(value: unknown): boolean {
   return value instanceof Response || value instanceof ReadableStream || isAsyncIterable(value);
 }
 
+export function sendJson(reply: Reply, value: unknown): void {
+  // Before the header, so that a value that is not JSON leaves the answer unwritten.
+  const text = JSON.stringify(value) ?? 'null';
+  setTypeIfNone(reply, 'application/json');
+  reply.sendWhole(text);
+}
+
+export function sendBytes(reply: Reply, value: string | Uint8Array): void {
+  setTypeIfNone(reply, typeof value === 'string' ? 'text/plain; charset=utf-8' : 'application/octet-stream');
+  reply.sendWhole(value);
+}
+
+function setTypeIfNone(reply: Reply, type: string): void {
+  if (reply.header('content-type') === undefined) reply.setHeader('content-type', type);
+}
+
 function isAsyncIterable(value: unknown): value is AsyncIterable<string | Uint8Array> {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }
 
-function streamFrom(values: AsyncIterable<string | Uint8Array>): ReadableStream<string | Uint8Array> {
+/** Asked for as it is read, so that nothing is made that nobody waits for. */
+export function streamFrom<T>(values: AsyncIterable<T>): ReadableStream<T> {
   const iterator = values[Symbol.asyncIterator]();
   return new ReadableStream(
     {
@@ -58,33 +75,26 @@ function streamFrom(values: AsyncIterable<string | Uint8Array>): ReadableStream<
   );
 }
 
-async function sendWebResponse(response: ServerResponse, answer: Response): Promise<void> {
-  response.statusCode = answer.status;
-  for (const [name, value] of answer.headers) if (name !== 'set-cookie') response.setHeader(name, value);
+async function sendWebResponse(reply: Reply, answer: Response): Promise<void> {
+  reply.status = answer.status;
+  for (const [name, value] of answer.headers) if (name !== 'set-cookie') reply.setHeader(name, value);
   const cookies = answer.headers.getSetCookie();
-  if (cookies.length > 0) response.setHeader('set-cookie', cookies);
-  if (answer.body === null) response.end();
-  else await sendStream(response, answer.body);
+  if (cookies.length > 0) reply.setHeader('set-cookie', cookies);
+  if (answer.body === null) reply.end();
+  else await sendStream(reply, answer.body);
 }
 
-async function sendStream(response: ServerResponse, stream: ReadableStream): Promise<void> {
+async function sendStream(reply: Reply, stream: ReadableStream): Promise<void> {
   const reader = stream.getReader();
-  response.once('close', () => {
+  reply.onOver(() => {
     // The caller has gone; a source that fails on cancel has nobody to tell.
     reader.cancel().catch(() => {});
   });
-  response.flushHeaders();
+  reply.sendHead();
   for (;;) {
     const {done, value} = await reader.read();
     if (done) break;
-    if (!response.write(value)) await room(response);
+    if (!reply.write(value)) await new Promise<void>((resolve) => reply.onDrain(resolve));
   }
-  response.end();
-}
-
-/** Resolves when more may be written, or nobody reads any more. */
-async function room(response: ServerResponse): Promise<void> {
-  const settled = new AbortController();
-  const event = (name: string) => once(response, name, {signal: settled.signal});
-  await Promise.race([event('drain'), event('close')]).finally(() => settled.abort());
+  reply.end();
 }

@@ -17,7 +17,7 @@ export interface ScriptCompiler {
 }
 
 /** Counts changes of the wrapping; texts wrapped otherwise are then not found in the cache. */
-const wrapVersion = 3;
+const wrapVersion = 5;
 
 export async function openScriptCompiler({
   cacheDirectory,

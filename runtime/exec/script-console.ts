@@ -1,12 +1,15 @@
-import {createConsole} from '../platform/console.ts';
+import {replaceConsole} from '../platform/console.ts';
 import type {CurrentCall} from './call-context.ts';
 
-/** A console whose lines go to the record of the call that prints, and to standard error where there is none. */
-export function createScriptConsole(current: CurrentCall): Console {
+/**
+ * From here on `console` writes to the record of the call that prints, and to standard error where there is none. It is
+ * made when somebody prints.
+ */
+export function defineScriptConsole(current: CurrentCall): void {
   const writer = (stream: 'stdout' | 'stderr') => (text: string) => {
     const output = current.getStore()?.output;
     if (output === undefined) process.stderr.write(text);
     else output.write(stream, text);
   };
-  return createConsole({stdout: writer('stdout'), stderr: writer('stderr')});
+  replaceConsole({stdout: writer('stdout'), stderr: writer('stderr')});
 }

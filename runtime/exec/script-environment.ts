@@ -1,7 +1,5 @@
 import {join} from 'node:path';
-import {parseEnv} from 'node:util';
 import {showVariables} from '../platform/call-environment.ts';
-import {readTextIfPresent} from '../platform/durable-file.ts';
 import type {CurrentCall} from './call-context.ts';
 
 type Variables = Record<string, string | undefined>;
@@ -19,7 +17,7 @@ export function createScriptEnvironment(directory: string, current: CurrentCall)
   function parse(file: string): Promise<Variables> {
     const known = parsed.get(file);
     if (known !== undefined) return known;
-    const reading = readTextIfPresent(join(directory, file)).then((text) => parseEnv(text ?? ''));
+    const reading = readEnvironmentFile(join(directory, file));
     parsed.set(file, reading);
     return reading;
   }
@@ -30,4 +28,13 @@ export function createScriptEnvironment(directory: string, current: CurrentCall)
       return Object.assign({}, own, ...(await Promise.all(files.map(parse))));
     },
   };
+}
+
+/** What it takes is loaded with the first file: most scripts have none. */
+async function readEnvironmentFile(path: string): Promise<Variables> {
+  const [{parseEnv}, {readTextIfPresent}] = await Promise.all([
+    import('node:util'),
+    import('../platform/durable-file.ts'),
+  ]);
+  return parseEnv((await readTextIfPresent(path)) ?? '');
 }

@@ -15,7 +15,16 @@ export interface ScriptPlaces {
 
 /** What a script threw, in the author's terms: stack frames outside of the scripts are ours and are not shown. */
 export function scriptFailure(error: unknown, places: ScriptPlaces): ScriptFailure {
-  const cause = firstOf(error);
+  try {
+    return describe(firstOf(error), places);
+  } catch {
+    // Looking at it runs code of the script: a getter or a proxy may throw in its turn.
+    const message = 'The script threw something that cannot be looked at.';
+    return {message, file: null, line: null, column: null, stack: message};
+  }
+}
+
+function describe(cause: unknown, places: ScriptPlaces): ScriptFailure {
   const message =
     cause instanceof Error ? `${cause.name}: ${cause.message}` : `The script threw ${printable(cause)}.`;
   const shown = message.replaceAll(`${places.directory}/`, '').replaceAll(bodySuffix, '');

@@ -24,8 +24,9 @@ import {readMagicComments, redactMagicComments} from './magic-comments.ts';
 import {refuseReserved} from './routes.ts';
 import {scheduledScript} from './schedule-scan.ts';
 import {checkScriptContent} from './script-content.ts';
-import type {ScriptInspector} from './script-inspector.ts';
+import {redactSecrets, restoreSecrets} from './script-secrets.ts';
 import {scriptTree} from './script-tree.ts';
+import type {Validation} from './validation.ts';
 
 /** Reads and changes single scripts of the deployment. Paths are checked for their form by the caller. */
 export interface ScriptFiles {
@@ -36,7 +37,10 @@ export interface ScriptFiles {
     scripts: readonly {path: string; content: string}[],
     options?: {remove?: readonly string[]},
   ): Promise<void>;
+  /** With tokens hidden; a write of that text keeps them. */
   read(path: string): Promise<Script>;
+  /** The text as it is stored. Throws SCRIPT_NOT_FOUND, PATH_EXCLUDED. */
+  source(path: string): Promise<string>;
   list(options: {directory: string; recursive: boolean} & ScriptFilter): Promise<ScriptList>;
   tree(options: {
     baseDir: string;
@@ -54,13 +58,13 @@ export type ReplaceSet = (change: (present: CurrentDeployment | null) => Deploym
 export function createScriptFiles({
   store,
   root,
-  inspector,
+  validation,
   replaceSet,
 }: {
   store: DeploymentStore;
   /** What `resolvedPath` is below before the first deployment. */
   root: string;
-  inspector: Pick<ScriptInspector, 'check'>;
+  validation: Validation;
   replaceSet: ReplaceSet;
 }): ScriptFiles {
   function paths(): readonly string[] {
@@ -91,11 +95,25 @@ export function createScriptFiles({
   }
 
   return {
-    async write({path, content, validate = true, ifNotExists = false, createDirs = true}) {
+    async source(path) {
+      return text((await existing(path)).bytes);
+    },
+    async write({
+      path,
+      content: sent,
+      validate = true,
+      ifNotExists = false,
+      createDirs = true,
+      typecheck = false,
+    }) {
       refuseReserved(path.split('/'));
-      const validated = validate && (await checkScriptContent(path, content, inspector));
       const before = await store.read(path);
-      const schedule = scheduleChange(path, before === null ? '' : text(before.bytes), content);
+      const former = before === null ? '' : text(before.bytes);
+      const content = isScript(path) ? restoreSecrets(path, sent, former) : sent;
+      const checked = validate
+        ? await checkScriptContent(path, content, {validation, typecheck})
+        : {validated: false, warnings: []};
+      const schedule = scheduleChange(path, former, content);
       let existed = false;
       await replaceSet((present) => {
         const others = present?.files.map((file) => file.path) ?? [];
@@ -113,7 +131,7 @@ export function createScriptFiles({
         updated: existed,
         size: bytes.byteLength,
         modified: modified.toISOString(),
-        validated,
+        ...checked,
         ...(schedule === null ? {} : {schedule}),
       };
     },
@@ -132,7 +150,7 @@ export function createScriptFiles({
       return {
         path,
         resolvedPath: resolved(path),
-        content,
+        content: isScript(path) ? redactSecrets(content) : content,
         magicComments: Object.keys(comments).length === 0 ? null : comments,
         metadata: {
           size: bytes.byteLength,
@@ -189,6 +207,10 @@ function scheduleChange(path: string, before: string, content: string): WrittenS
   if (now.issue !== null) return {action: 'rejected', reason: now.issue};
   if (former === null) return {action: 'registered'};
   return {action: former.text === now.text ? 'kept' : 'updated'};
+}
+
+function isScript(path: string): boolean {
+  return /\.[jt]sx?$/.test(path);
 }
 
 function text(bytes: Uint8Array): string {

@@ -1,12 +1,13 @@
 import {join, sep} from 'node:path';
-import {loadFilesThrough} from '../platform/bun-plugin.ts';
-import {readFile} from '../platform/files.ts';
+import {loadFilesThrough, readText} from '../platform/bun-plugin.ts';
 import type {ScriptRef} from './call.ts';
 import {bodyExport} from './wrap.ts';
 
 export interface ScriptLoader {
   /** The script's module: either `bodyExport` or the author's own exports. */
   load(script: ScriptRef): Promise<Record<string, unknown>>;
+  /** The same, where it has been loaded before. */
+  loaded(script: ScriptRef): Record<string, unknown> | null;
   /** How far line 1 of an absolute path moved to the right. */
   firstLineShift(path: string): number;
 }
@@ -18,19 +19,24 @@ export const bodySuffix = '?call';
 export function createScriptLoader(directory: string): ScriptLoader {
   const compiled = new Map<string, string>();
   const shifts = new Map<string, number>();
+  const modules = new Map<string, Record<string, unknown>>();
   loadFilesThrough(bodiesBelow(directory), async (name) => {
     const path = name.slice(0, -bodySuffix.length);
-    const {text, firstLineShift} = parseCached(await readFile(compiled.get(path) ?? '', 'utf8'));
+    const {text, firstLineShift} = parseCached(await readText(compiled.get(path) ?? ''));
     shifts.set(path, firstLineShift);
     return text;
   });
   return {
-    load(script) {
+    async load(script) {
       const path = join(directory, script.file);
-      if (script.compiled === null) return import(path);
-      compiled.set(path, script.compiled);
-      return import(`${path}${bodySuffix}`);
+      if (script.compiled !== null) compiled.set(path, script.compiled);
+      const module: Record<string, unknown> = await import(
+        script.compiled === null ? path : `${path}${bodySuffix}`
+      );
+      modules.set(script.file, module);
+      return module;
     },
+    loaded: ({file}) => modules.get(file) ?? null,
     firstLineShift: (path) => shifts.get(path) ?? 0,
   };
 }

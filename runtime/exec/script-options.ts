@@ -36,6 +36,8 @@ export interface ScriptOptions {
   readonly concurrency: number | null;
   readonly isolated: boolean;
   readonly websocket: boolean;
+  /** The directory's `pre` is asked before a websocket is opened. */
+  readonly websocketPre: boolean;
   readonly mode: 'serverless' | 'worker';
   readonly rawBody: boolean;
   readonly awaitsPromises: boolean;
@@ -53,6 +55,7 @@ export const defaultOptions: ScriptOptions = {
   concurrency: null,
   isolated: false,
   websocket: false,
+  websocketPre: false,
   mode: 'serverless',
   rawBody: false,
   awaitsPromises: true,
@@ -97,6 +100,7 @@ const readers: Readonly<Record<string, Reader>> = {
   },
   isolate: (options, value) => (value === 'process' ? {...options, isolated: true} : new BadValue('process')),
   websocket: (options, value) => withFlag(value, (websocket) => ({...options, websocket})),
+  'websocket-pre': (options, value) => withFlag(value, (websocketPre) => ({...options, websocketPre})),
   mode: (options, value) =>
     value === 'serverless' || value === 'worker'
       ? {...options, mode: value}

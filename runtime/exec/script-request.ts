@@ -1,4 +1,5 @@
-import type {IncomingMessage, ServerResponse} from '../platform/call-server.ts';
+import type {HostedExchange} from './call-server.ts';
+import {joinHeaders} from './node-request.ts';
 
 const maxBodyBytes = 100 * 1024 * 1024;
 
@@ -10,7 +11,8 @@ export interface UploadedFile {
   readonly data: Buffer;
 }
 
-export interface RequestBody {
+/** What a body was made into. */
+export interface ParsedBody {
   readonly body: unknown;
   readonly rawBody: Buffer;
   readonly files: readonly UploadedFile[];
@@ -21,15 +23,24 @@ export class RequestBodyError extends Error {
   override readonly name = 'RequestBodyError';
 }
 
+/** Also of what throws when it is looked at, as a script's own may. */
+export function isRequestBodyError(error: unknown): error is RequestBodyError {
+  try {
+    return error instanceof RequestBodyError;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Reads and parses a body: JSON, urlencoded (last value wins) or multipart (text fields; files apart), else the
  * bytes. GET and HEAD bodies are never read.
  */
-export async function readBody(request: IncomingMessage): Promise<RequestBody> {
-  if (request.method === 'GET' || request.method === 'HEAD')
-    return {body: undefined, rawBody: Buffer.alloc(0), files: []};
-  const rawBody = await readBytes(request);
-  const type = request.headers['content-type'] ?? '';
+export async function readBody(exchange: HostedExchange): Promise<ParsedBody> {
+  const {method, headers, body} = exchange;
+  if (method === 'GET' || method === 'HEAD') return {body: undefined, rawBody: Buffer.alloc(0), files: []};
+  const rawBody = body === null ? Buffer.alloc(0) : await readBytes(body);
+  const type = String(joinHeaders(headers)['content-type'] ?? '');
   if (/^application\/(?:[\w.-]+\+)?json\b/i.test(type)) return {body: parseJson(rawBody), rawBody, files: []};
   if (/^application\/x-www-form-urlencoded\b/i.test(type)) {
     return {body: Object.fromEntries(new URLSearchParams(rawBody.toString('utf8'))), rawBody, files: []};
@@ -38,10 +49,10 @@ export async function readBody(request: IncomingMessage): Promise<RequestBody> {
   return {body: rawBody, rawBody, files: []};
 }
 
-async function readBytes(request: IncomingMessage): Promise<Buffer> {
+async function readBytes(body: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request) {
+  for await (const chunk of body) {
     bytes += chunk.length;
     if (bytes > maxBodyBytes) {
       throw new RequestBodyError(`The body is larger than ${maxBodyBytes} bytes.`);
@@ -60,7 +71,7 @@ function parseJson(bytes: Buffer): unknown {
   }
 }
 
-async function parseMultipart(bytes: Buffer, type: string): Promise<Omit<RequestBody, 'rawBody'>> {
+async function parseMultipart(bytes: Buffer, type: string): Promise<Omit<ParsedBody, 'rawBody'>> {
   const body: Record<string, string> = {};
   const files: UploadedFile[] = [];
   for (const [fieldName, value] of await formEntries(bytes, type)) {
@@ -83,42 +94,4 @@ async function formEntries(bytes: Buffer, type: string): Promise<[string, string
       cause: error,
     });
   }
-}
-
-/** Adds `status`, `json` and `send` to Node's response, as scripts know them from Express. */
-export function withShortcuts(response: ServerResponse): ServerResponse {
-  return Object.assign(response, {
-    status(code: number) {
-      response.statusCode = code;
-      return response;
-    },
-    json(value: unknown) {
-      sendJson(response, value);
-      return response;
-    },
-    send(value: unknown) {
-      if (typeof value === 'string' || value instanceof Uint8Array) sendBytes(response, value);
-      else sendJson(response, value);
-      return response;
-    },
-  });
-}
-
-export function sendJson(response: ServerResponse, value: unknown): void {
-  // Before the header, so that a value that is not JSON leaves the answer unwritten.
-  const text = JSON.stringify(value) ?? 'null';
-  setTypeIfNone(response, 'application/json');
-  response.end(text);
-}
-
-export function sendBytes(response: ServerResponse, value: string | Uint8Array): void {
-  setTypeIfNone(
-    response,
-    typeof value === 'string' ? 'text/plain; charset=utf-8' : 'application/octet-stream',
-  );
-  response.end(value);
-}
-
-export function setTypeIfNone(response: ServerResponse, type: string): void {
-  if (!response.hasHeader('content-type')) response.setHeader('content-type', type);
 }

@@ -17,15 +17,22 @@ export interface ScriptSet {
   readonly deployment: CurrentDeployment;
   readonly routes: MountedRoutes;
   ready(file: string): Promise<ReadyScript>;
-  /** The nearest `pre` or `post` file: that of the script's own directory. Null where there is none. */
-  middleware(file: string, name: 'pre' | 'post'): string | null;
+  neighbours(file: string): Neighbours;
+}
+
+/** Files that take part in the calls of a script. */
+export interface Neighbours {
+  /** Those of the script's own directory; null where there is none. */
+  readonly pre: string | null;
+  readonly post: string | null;
   /** `_default.env` from the top down, then `<script>.env`. */
-  environmentFiles(file: string): readonly string[];
+  readonly environmentFiles: readonly string[];
 }
 
 export function createScriptSet(deployment: CurrentDeployment, compiler: ScriptCompiler): ScriptSet {
   const files = new Map(deployment.files.map((file) => [file.path, file]));
   const ready = new Map<string, Promise<ReadyScript>>();
+  const neighbours = new Map<string, Neighbours>();
   const routes = createMountedRoutes(deployment);
 
   async function prepare(file: ScriptFile): Promise<ReadyScript> {
@@ -52,20 +59,33 @@ export function createScriptSet(deployment: CurrentDeployment, compiler: ScriptC
       preparing.catch(() => ready.delete(path));
       return preparing;
     },
-    middleware(file, name) {
-      const directory = directoryOf(file);
-      return [`${directory}${name}.ts`, `${directory}${name}.js`].find((path) => files.has(path)) ?? null;
-    },
-    environmentFiles(file) {
-      const parents = directoryOf(file).split('/').slice(0, -1);
-      const defaults = ['', ...parents.map((_, index) => `${parents.slice(0, index + 1).join('/')}/`)];
-      const candidates = [
-        ...defaults.map((directory) => `${directory}_default.env`),
-        file.replace(/\.[jt]s$/, '.env'),
-      ];
-      return candidates.filter((path) => files.has(path));
+    neighbours(file) {
+      const known = neighbours.get(file);
+      if (known !== undefined) return known;
+      const found = {
+        pre: middleware(file, 'pre'),
+        post: middleware(file, 'post'),
+        environmentFiles: environmentFiles(file),
+      };
+      neighbours.set(file, found);
+      return found;
     },
   };
+
+  function middleware(file: string, name: 'pre' | 'post'): string | null {
+    const directory = directoryOf(file);
+    return [`${directory}${name}.ts`, `${directory}${name}.js`].find((path) => files.has(path)) ?? null;
+  }
+
+  function environmentFiles(file: string): string[] {
+    const parents = directoryOf(file).split('/').slice(0, -1);
+    const defaults = ['', ...parents.map((_, index) => `${parents.slice(0, index + 1).join('/')}/`)];
+    const candidates = [
+      ...defaults.map((directory) => `${directory}_default.env`),
+      file.replace(/\.[jt]s$/, '.env'),
+    ];
+    return candidates.filter((path) => files.has(path));
+  }
 }
 
 /** With its slash; empty at the top. */

@@ -1,8 +1,8 @@
 import {serveWebsockets} from '../platform/websocket-server.ts';
-import {type Call, callHeader} from './call.ts';
+import {type Call, callHeader, decodeCall} from './call.ts';
 import {type CallContext, metadataOf} from './call-context.ts';
 import {createCallOutput} from './call-output.ts';
-import {receiveCall, reportFailure, type ScriptHost} from './hosted-call.ts';
+import {markRunning, reportFailure, type ScriptHost} from './hosted-call.ts';
 import {runCall} from './run-script.ts';
 import {createScriptSocket, type ScriptSocket} from './script-socket.ts';
 
@@ -14,36 +14,60 @@ export function serveScriptSockets(socketPath: string, host: ScriptHost): void {
   serveWebsockets(socketPath, (request, raw) => {
     const call = receiveCall(host, request.headers.get(callHeader));
     request.headers.delete(callHeader);
+    if (call === null) {
+      const refused = createScriptSocket(raw, () => {});
+      raw.close(closeCodes.refused, 'Websockets come through the runtime.');
+      return refused;
+    }
     const control = createScriptSocket(raw, (error) => {
-      if (call !== null) reportFailure(host, call, error);
+      reportFailure(host, call, error);
       raw.close(closeCodes.failed, 'The script failed.');
     });
-    if (call === null) {
-      raw.close(closeCodes.refused, 'Websockets come through the runtime.');
-      return control;
-    }
-    const context = contextOf(host, call, request, control.socket);
-    const inCall = (act: () => unknown) => host.current.run(context, act);
-    inCall(() => open(host, context, control.socket).catch(control.failed));
+    const output = createCallOutput(call.executionId, host.send);
+    let context: CallContext | null = null;
+    let isClosed = false;
+    /** What comes before the script runs is kept for it. */
+    const inCall = (act: () => unknown) =>
+      context === null ? act() : host.current.run(context, () => markRunning(host, call, act));
+    const begin = async () => {
+      const environment = await host.environment.read(call.environmentFiles);
+      if (isClosed) return;
+      const begun = {call, names: namesOf(host, call, request, control.socket), output, environment};
+      context = begun;
+      await host.current.run(begun, () => open(host, begun, control.socket));
+    };
+    begin().catch(control.failed);
     return {
       message: (data) => inCall(() => control.message(data)),
       closed(code, reason) {
+        isClosed = true;
         inCall(() => control.closed(code, reason));
-        context.output.flush();
+        output.flush();
+        host.slots.end(call.slot);
+        host.send({type: 'closed', executionId: call.executionId});
       },
     };
   });
 }
 
+/** Null for a call that the runtime has given to another host meanwhile, and for what does not come from it. */
+function receiveCall({slots}: ScriptHost, header: unknown): Call | null {
+  try {
+    const call = decodeCall(header);
+    return slots.start(call.slot) ? call : null;
+  } catch {
+    // A script that speaks to the socket itself gets no answer.
+    return null;
+  }
+}
+
 /** What the script returns is sent as the first message. */
 async function open(host: ScriptHost, {call, names}: CallContext, ws: ScriptSocket): Promise<void> {
-  const answer = await runCall({host, call, names, request: null, response: null});
+  const answer = await runCall({host, call, names, exchange: null});
   if (answer !== undefined && answer !== null) ws.send(answer);
 }
 
-function contextOf(host: ScriptHost, call: Call, request: Request, ws: ScriptSocket): CallContext {
+function namesOf(host: ScriptHost, call: Call, request: Request, ws: ScriptSocket): CallContext['names'] {
   const req = {method: 'GET', url: call.target, headers: Object.fromEntries(request.headers)};
-  const metadata = metadataOf(call, 'WEBSOCKET_INIT');
-  const output = createCallOutput(call.executionId, host.send);
-  return {call, names: {req, metadata, shared: host.shared, ws}, output, environment: null};
+  return {req, res: undefined, metadata: metadataOf(call, 'GET'), shared: host.shared, ws};
 }

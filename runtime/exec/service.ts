@@ -5,6 +5,7 @@ import type {Deployed, DeploymentVersion} from '../../schemas/exec-api.ts';
 import type {RunCall} from '../../schemas/run.ts';
 import type {Clock} from '../platform/clock.ts';
 import {kindOf} from '../platform/directories.ts';
+import {lazily} from '../platform/lazily.ts';
 import type {Log} from '../platform/log.ts';
 import type {CallEngine} from './call-engine.ts';
 import type {ScriptVariables} from './call-grounds.ts';
@@ -62,6 +63,8 @@ export interface ExecOptions {
   readonly isScheduleOpen?: () => boolean;
   /** Called when a call that a job's run made is over. */
   readonly onRunCall?: (runId: string, call: RunCall) => void;
+  /** Called when any call is over. */
+  readonly onCall?: () => void;
 }
 
 export async function openExec(options: ExecOptions): Promise<ExecService> {
@@ -99,6 +102,7 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
         maxResidentBytes: options.maxResidentBytes ?? defaultMaxResidentBytes,
         isWarm,
         onRunCall: options.onRunCall ?? (() => {}),
+        onCall: options.onCall ?? (() => {}),
       }),
     );
     opened.catch(() => {
@@ -124,9 +128,22 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
     return {digest, files: files.length};
   }
 
+  const validation = lazily(async () => {
+    const [{createValidation}, {knownModules}, {inspector}] = await Promise.all([
+      import('./validation.ts'),
+      import('./known-modules.ts'),
+      engine(),
+    ]);
+    const types = lazily(async () => {
+      const {createTypeChecker} = await import('./type-checker.ts');
+      const executable = hostCommand[0] ?? '';
+      return createTypeChecker({store, inspector, directory: packagesDirectory, executable});
+    });
+    return createValidation(inspector, {known: () => knownModules(store), types});
+  });
   const openFiles = lazily(async () => {
-    const [{createScriptFiles}, {inspector}] = await Promise.all([import('./script-files.ts'), engine()]);
-    return createScriptFiles({store, root: directory, inspector, replaceSet});
+    const {createScriptFiles} = await import('./script-files.ts');
+    return createScriptFiles({store, root: directory, validation: await validation(), replaceSet});
   });
   const files = createLazyScriptFiles(openFiles);
   const management = lazily(async () => {
@@ -140,6 +157,7 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
       ...running,
       store,
       files,
+      validation: await validation(),
       executionLogs: createExecutionLogs(running.executions),
       isScheduleOpen: options.isScheduleOpen ?? (() => true),
       clock,
@@ -178,13 +196,5 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
       if (hasSchedules) (await management()).schedules.stop();
       await (await opened)?.stop(stopOptions);
     },
-  };
-}
-
-function lazily<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | null = null;
-  return () => {
-    made ??= make();
-    return made;
   };
 }

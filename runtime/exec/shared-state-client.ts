@@ -1,7 +1,6 @@
 import {AppError} from '../../schemas/errors.ts';
 import type {HostLease} from './host-pool.ts';
 import type {SharedStateAnswer, SharedStateRequest} from './shared-state.ts';
-import {sharedStateHeader} from './shared-state-header.ts';
 
 const withinMs = 5000;
 
@@ -11,14 +10,7 @@ export async function askSharedState(
   request: SharedStateRequest,
 ): Promise<SharedStateAnswer> {
   try {
-    const answer = await fetch('http://script/', {
-      unix: lease.host.socketPath,
-      method: 'POST',
-      headers: {[sharedStateHeader]: '1'},
-      body: JSON.stringify(request),
-      signal: AbortSignal.timeout(withinMs),
-    });
-    return (await answer.json()) as SharedStateAnswer;
+    return await lease.host.askSharedState(request, {signal: AbortSignal.timeout(withinMs)});
   } catch (error) {
     throw new AppError(
       'SCRIPT_HOST_FAILED',

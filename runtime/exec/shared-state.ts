@@ -1,5 +1,3 @@
-import type {IncomingMessage, ServerResponse} from 'node:http';
-
 /** About the object that all scripts of a host share. A path is keys with dots between; null is the whole. */
 export type SharedStateRequest =
   | {readonly action: 'get'; readonly path: string | null}
@@ -48,19 +46,6 @@ export function applySharedState(shared: Shared, request: SharedStateRequest): S
   const {value, merge} = request;
   parent[last] = merge && isObject(before) && isObject(value) ? {...before, ...value} : value;
   return answerOf(parent[last]);
-}
-
-/** The host's side. The runtime has checked the request; nobody else but the scripts themselves reaches the host. */
-export async function answerSharedState(
-  shared: Shared,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk);
-  const wanted: SharedStateRequest = JSON.parse(Buffer.concat(chunks).toString());
-  response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify(applySharedState(shared, wanted)));
 }
 
 function keysOf(path: string): string[] {

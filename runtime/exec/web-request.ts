@@ -1,28 +1,26 @@
-import type {IncomingMessage, ServerResponse} from '../platform/call-server.ts';
-import {streamOf} from '../platform/call-server.ts';
+import type {HostedExchange} from './call-server.ts';
+import {joinHeaders} from './node-request.ts';
+import {streamFrom} from './script-answer.ts';
+import type {ParsedBody} from './script-request.ts';
 
 /** The web's view of a request. Its signal aborts when the caller leaves before the answer is complete. */
-export function webRequest(request: IncomingMessage, response: ServerResponse): Request {
-  const method = request.method ?? 'GET';
+export function webRequest(exchange: HostedExchange, parsed: ParsedBody | null): Request {
+  const {call, method, headers, reply} = exchange;
   const left = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) left.abort();
+  reply.onOver(() => {
+    if (!reply.isComplete) left.abort();
   });
-  return new Request(`http://${request.headers.host ?? 'localhost'}${request.url ?? '/'}`, {
+  const joined = joinHeaders(headers);
+  return new Request(`http://${joined.host ?? 'localhost'}${call.target}`, {
     method,
-    headers: headerPairs(request),
+    headers: Object.entries(joined).map(([name, value]) => [name, [value].flat().join(', ')]),
     signal: left.signal,
-    ...(method === 'GET' || method === 'HEAD' ? {} : bodyOf(request)),
+    ...(method === 'GET' || method === 'HEAD' ? {} : bodyOf(exchange, parsed)),
   });
-}
-
-function headerPairs({headers}: IncomingMessage): [string, string][] {
-  return Object.entries(headers).map(([name, value]) => [name, [value ?? ''].flat().join(', ')]);
 }
 
 /** The bytes where they have been read, else the stream. */
-function bodyOf(request: IncomingMessage): RequestInit {
-  if ('rawBody' in request && request.rawBody instanceof Buffer)
-    return {body: new Uint8Array(request.rawBody)};
-  return {body: streamOf(request), duplex: 'half'} as RequestInit;
+function bodyOf({body}: HostedExchange, parsed: ParsedBody | null): RequestInit {
+  if (parsed !== null) return {body: new Uint8Array(parsed.rawBody)};
+  return body === null ? {} : ({body: streamFrom(body), duplex: 'half'} as RequestInit);
 }

@@ -1,46 +1,129 @@
 import {randomUUID} from 'node:crypto';
-import {AppError} from '../../schemas/errors.ts';
+import {AppError, successStatus} from '../../schemas/errors.ts';
 import type {UpgradeSocket} from '../platform/upgrade-socket.ts';
-import {type Call, callHeader, encodeCall} from './call.ts';
-import {type CallsOptions, refuseWithoutToken, type ScriptCall} from './calls.ts';
+import {type SeenAnswer, watchSink} from './answer-sink.ts';
+import {type Call, callHeader, encodeCall, executionHeader} from './call.ts';
+import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
+import {asAppError, type CallsOptions, refuseWithoutToken, type ScriptCall} from './calls.ts';
 import type {HostLease} from './host-pool.ts';
+import {type AnswerSink, type Attempt, createInvocation, type Invocation} from './invoke.ts';
 import {type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {maskToken} from './script-token.ts';
+
+/** A client that asks for a websocket. */
+export interface WebsocketClient extends Pick<UpgradeSocket, 'join' | 'close' | 'refuse' | 'onLeave'> {
+  /** For an answer as to a plain request, instead of the websocket. */
+  answer(): AnswerSink;
+}
 
 export interface WebsocketCalls {
   /** Connections that are open now. */
   openCount(): number;
   /** Connects a client with the websocket script of its path. Never rejects. */
-  connect(call: ScriptCall, socket: UpgradeSocket): Promise<void>;
+  connect(call: ScriptCall, client: WebsocketClient): Promise<void>;
+  /** The host has closed the websocket of this execution. */
+  closed(executionId: string): void;
 }
+
+/** What scripts are told of the method while a websocket is opened. */
+const openingMethod = 'WEBSOCKET_INIT';
+/** The public one for a websocket script without `@mode worker`. */
+const noWorkerCode = 4400;
+const mostAttempts = 5;
+const noAnswer: SeenAnswer = {status: null, bytes: 0, body: ''};
 
 /** A websocket script is called once for each connection; the record ends with the connection. */
 export function createWebsocketCalls({recorder, destinationOf, log}: CallsOptions): WebsocketCalls {
+  const closings = new Map<string, () => void>();
   let open = 0;
 
-  async function lease({ground: here, script}: PreparedCall): Promise<HostLease> {
+  async function lease(
+    prepared: PreparedCall,
+    invocation: Pick<Invocation, 'onStuck' | 'onTimeout'> | null,
+  ): Promise<HostLease> {
+    const {ground: here, script, destination} = prepared;
+    // A lease of a former generation would bring it back.
+    if (destination.ground()?.generation !== here.generation) {
+      const message = 'The scripts were replaced while the connection was made. Connect again.';
+      throw new AppError('SCRIPT_HOST_FAILED', message);
+    }
     return here.pool.lease({
       generation: here.generation,
       start: here.start,
       file: script.ref.file,
-      // A connection lasts as long as its two ends like.
-      timeoutMs: null,
+      timeoutMs: script.options.timeoutMs,
+      isLasting: invocation === null,
       isolated: script.options.isolated,
-      onTimeout: () => {},
-      onStuck: () => {},
+      onTimeout: () => invocation?.onTimeout(),
+      onStuck: () => invocation?.onStuck(),
     });
   }
 
-  async function connect(prepared: PreparedCall, call: ScriptCall, socket: UpgradeSocket): Promise<void> {
+  /** Asks the directory's `pre`. What it answers is the client's answer; null where it lets the client in. */
+  async function ask(prepared: PreparedCall, id: string, call: ScriptCall, client: WebsocketClient) {
+    const {pre, script} = prepared;
+    if (pre === null || !script.options.websocketPre) return null;
+    const gate = createGate(client);
+    const sink = watchSink(gate, {
+      added: [executionHeader, id],
+      keptBytes: keptBodyBytes(script.options.log),
+    });
+    for (let count = 1; count <= mostAttempts; count += 1) {
+      const invocation = createInvocation({
+        call: {...hostCall(prepared, id, call.clientIp), script: pre.ref},
+        request: {...call.request, body: null},
+        body: null,
+        sink,
+      });
+      const leased = await lease(prepared, invocation);
+      const outcome = await invocation.run(leased).finally(leased.release);
+      if (outcome === 'withdrawn') continue;
+      return outcome === 'answered' && gate.isOpen() ? null : {outcome, seen: sink.seen()};
+    }
+    throw new AppError(
+      'SCRIPT_HOST_FAILED',
+      `No script host could begin with ${pre.ref.file}. Connect again in a moment.`,
+    );
+  }
+
+  /** Resolves when nothing of the connection is left. */
+  async function hold(
+    prepared: PreparedCall,
+    id: string,
+    call: ScriptCall,
+    client: WebsocketClient,
+  ): Promise<Attempt> {
+    const leased = await lease(prepared, null);
+    const {host} = leased;
+    const {slot} = leased.call;
+    const closed = new Promise<Attempt>((resolve) => closings.set(id, () => resolve('answered')));
+    try {
+      const path = await host.openSockets();
+      leased.answering();
+      await client.join(path, upgradeHead(call, {...hostCall(prepared, id, call.clientIp), slot}));
+      if (slot !== 0 && host.slots.withdraw(slot)) return 'left';
+      if (slot === 0) return 'answered';
+      return await Promise.race([closed, host.ended.then((): Attempt => 'broken_off')]);
+    } finally {
+      closings.delete(id);
+      leased.release();
+    }
+  }
+
+  async function connect(prepared: PreparedCall, call: ScriptCall, client: WebsocketClient): Promise<void> {
     const {script, route, ground: here} = prepared;
+    const {options} = script;
     refuseUnparsable(prepared);
     refuseWithoutToken(prepared, call);
-    if (!script.options.websocket || script.options.mode !== 'worker') {
+    if (!options.websocket) {
       const message = `${route.file} takes no websockets. Write \`// @websocket\` and \`// @mode worker\` above its code.`;
       throw new AppError('SCRIPT_NOT_UPGRADABLE', message);
     }
+    if (options.mode !== 'worker') {
+      client.close(noWorkerCode, 'A websocket script needs `// @mode worker` above its code.');
+      return;
+    }
     const id = randomUUID();
-    const leased = await lease(prepared);
     recorder.begin(
       {
         id,
@@ -52,59 +135,80 @@ export function createWebsocketCalls({recorder, destinationOf, log}: CallsOption
         deployment: here.set.deployment.digest,
         run_id: null,
         warnings: script.compiled.warnings,
-        request_headers: null,
+        request_headers: recordedHeaders(call.request.headers, options.log),
       },
-      script.options.log,
+      options.log,
       here.mask,
     );
     open += 1;
+    let end = endOf('answered', noAnswer, options.log, null);
     try {
-      const path = await leased.host.openSockets();
-      leased.answering();
-      await socket.join(path, upgradeHead(call, hostCall(prepared, id, call.clientIp, leased.call.slot)));
+      const refusal = await ask(prepared, id, call, client);
+      const {outcome, seen} = refusal ?? {
+        outcome: await hold(prepared, id, call, client),
+        seen: noAnswer,
+      };
+      end = endOf(outcome, seen, options.log, null);
+      const hasFailed = recorder.recent(id)?.error != null;
+      if (end.status === 'succeeded' && hasFailed) end = {...end, status: 'failed'};
+    } catch (error) {
+      const known = asAppError(error, log);
+      end = endOf(known, {...noAnswer, status: known.status}, options.log, null);
+      throw known;
     } finally {
       open -= 1;
-      leased.release();
-      const nothing = {httpStatus: null, responseBytes: null, requestBody: null, responseBody: null};
-      recorder.end(id, {...nothing, status: 'succeeded', error: null});
+      recorder.end(id, end);
     }
   }
 
   return {
     openCount: () => open,
-    async connect(call, socket) {
+    async connect(call, client) {
       try {
-        await connect(await prepareCall(await destinationOf(call)), call, socket);
+        await connect(await prepareCall(await destinationOf(call)), call, client);
       } catch (error) {
-        if (!(error instanceof AppError)) log.error('a websocket failed on our side', {error});
-        const known =
-          error instanceof AppError
-            ? error
-            : new AppError('INTERNAL_ERROR', 'Something went wrong on our side; the log has the details.');
-        socket.refuse(known);
+        client.refuse(asAppError(error, log));
       }
     },
+    closed: (id) => closings.get(id)?.(),
   };
 }
 
-function hostCall(
-  {script, route, ground, destination}: PreparedCall,
-  id: string,
-  clientIp: string,
-  slot: number,
-): Call {
+/** Passes an answer on to the client, but for an empty one, which lets the client in. */
+function createGate(client: WebsocketClient): AnswerSink & {isOpen(): boolean} {
+  const drains: (() => void)[] = [];
+  let isOpen = false;
+  let answer: AnswerSink | null = null;
+  return {
+    isOpen: () => isOpen,
+    head(status, headers) {
+      isOpen = status === successStatus.noContent;
+      if (isOpen) return;
+      answer = client.answer();
+      for (const listener of drains) answer.onDrain(listener);
+      answer.head(status, headers);
+    },
+    write: (chunk) => answer?.write(chunk) ?? true,
+    end: (last) => answer?.end(last),
+    destroy: () => answer?.destroy(),
+    onDrain: (listener) => drains.push(listener),
+    onLeave: client.onLeave,
+  };
+}
+
+function hostCall({script, route, ground, destination}: PreparedCall, id: string, clientIp: string) {
   return {
     executionId: id,
-    slot,
     script: script.ref,
     pre: null,
     post: null,
     parameters: route.parameters,
     target: destination.target,
     clientIp,
+    method: openingMethod,
     rawBody: false,
     awaitsPromises: true,
-    environmentFiles: ground.set.environmentFiles(route.file),
+    environmentFiles: ground.set.neighbours(route.file).environmentFiles,
   };
 }
 

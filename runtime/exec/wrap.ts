@@ -1,7 +1,8 @@
 import type {ParsedScript} from '../platform/script-parser.ts';
+import {globalNames} from './fresh-globals.ts';
 
 /** What a script body finds of its call without importing it. */
-export const injectedNames = [
+const injectedNames = [
   'req',
   'res',
   'metadata',
@@ -29,8 +30,13 @@ export const bodyExport = '__branchtabBody';
 /**
  * Null for a script with exports: it is a module and stays as it is. Any other is a body that runs once a call: its
  * imports move to line 1 and the rest becomes an async function, in place, so that errors point at the author's lines.
+ * Unless it `keepsGlobals` it is given a global object of its call, where it speaks of one.
  */
-export function wrapScript(text: string, {program}: Pick<ParsedScript, 'program'>): WrappedScript | null {
+export function wrapScript(
+  text: string,
+  {program}: Pick<ParsedScript, 'program'>,
+  {keepsGlobals}: {keepsGlobals: boolean},
+): WrappedScript | null {
   if (program.body.some(isExport)) return null;
   const imports = program.body.filter(({type}) => type === 'ImportDeclaration');
   const hoisted = imports.map(({start, end}) => onOneLine(text.slice(start, end))).join('');
@@ -38,7 +44,11 @@ export function wrapScript(text: string, {program}: Pick<ParsedScript, 'program'
     (rest, {start, end}) => rest.slice(0, start) + blank(rest.slice(start, end)) + rest.slice(end),
     text,
   );
-  const free = injectedNames.filter((name) => !declares(imports, name));
+  const globals = keepsGlobals ? [] : globalNames;
+  // What a body only reaches by `eval` is global.
+  const free = [...injectedNames, ...globals].filter(
+    (name) => new RegExp(`\\b${name}\\b`).test(text) && !declares(imports, name),
+  );
   const prefix = `${hoisted}export const ${bodyExport}=async function({${free.join(',')}}){{`;
   // A hashbang is only allowed as the first characters of a file.
   const plainBody = body.startsWith('#!') ? `//${body.slice(2)}` : body;

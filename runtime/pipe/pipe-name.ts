@@ -1,5 +1,6 @@
 import {createHash, timingSafeEqual} from 'node:crypto';
 import {AppError} from '../../schemas/errors.ts';
+import type {Duct} from '../platform/byte-duct.ts';
 import type {ByteSource} from '../platform/byte-flow.ts';
 import type {Clock} from '../platform/clock.ts';
 import {openPart} from './multipart.ts';
@@ -45,6 +46,7 @@ export interface PipeName {
 
 export interface PipeNameContext {
   readonly clock: Clock;
+  readonly duct: () => Duct | null;
   readonly hasRoomToStart: () => boolean;
   readonly changed: () => void;
   /** The name is free; `reason` is null where a transfer was complete, or where there was none. */
@@ -56,6 +58,8 @@ const partTimeoutMs = 30_000;
 /** So long the news of a broken connection may take to come back. */
 const probeMs = 250;
 const probeStepMs = 20;
+/** A reason that nobody reads: without one the engine makes an error with a stack, which costs more than the rest. */
+const noLonger = 'no longer awaited';
 
 export function createPipeName(key: string | null, context: PipeNameContext): PipeName {
   const {clock} = context;
@@ -119,15 +123,12 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
 
   function start(): void {
     if (sending === null || state === null) return;
-    for (const wait of waits.values()) wait.abort();
-    waits.clear();
-    if (!context.hasRoomToStart()) {
-      failNow('capacity');
-      return;
-    }
     const {sender} = sending;
-    if (sender.boundary === null) startTransfer(sender.metadata, sender.source);
+    if (!context.hasRoomToStart()) failNow('capacity');
+    else if (sender.boundary === null) startTransfer(sender.metadata, sender.source);
     else findPart(sender, sender.boundary);
+    // After the first bytes, which need not wait for it.
+    endWaits();
   }
 
   function findPart(sender: Sender, boundary: string): void {
@@ -140,11 +141,11 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
     );
     openPart(sender.source, boundary, {
       found(head, source) {
-        found.abort();
+        found.abort(noLonger);
         startTransfer({...sender.metadata, ...head, lengthBytes: null}, source);
       },
       missing() {
-        found.abort();
+        found.abort(noLonger);
         failNow('no_part');
       },
     });
@@ -161,6 +162,7 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
       sha256: wantsSha256 || options.receipts,
       idleMs: options.idleMs,
       clock,
+      duct: context.duct,
       events: {
         uploaded() {
           if (state?.phase !== 'streaming') return;
@@ -190,8 +192,6 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
 
   /** While a form's fields are read there is no transfer yet. */
   function addReceiver(party: PartyId): void {
-    waits.get(party)?.abort();
-    waits.delete(party);
     const receiver = receivers.get(party);
     if (receiver !== undefined) transfer?.add(party, receiver);
   }
@@ -257,15 +257,23 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
     if (last === null) return;
     const final = last;
     last = null;
-    for (const wait of waits.values()) wait.abort();
-    waits.clear();
+    endWaits();
     receivers.clear();
     context.ended(final, transfer, reason);
   }
 
+  function endWait(party: PartyId): void {
+    waits.get(party)?.abort(noLonger);
+    waits.delete(party);
+  }
+
+  function endWaits(): void {
+    for (const party of [...waits.keys()]) endWait(party);
+  }
+
   function place(party: PartyId, waitMs: number): Place {
-    const wait = new AbortController();
     if (state?.phase === 'waiting') {
+      const wait = new AbortController();
       waits.set(party, wait);
       clock.sleep(waitMs, {signal: wait.signal}).then(
         () => {
@@ -278,8 +286,7 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
     }
     return {
       left() {
-        wait.abort();
-        waits.delete(party);
+        endWait(party);
         if (state === null) return;
         const isSender = state.phase === 'waiting' && state.sender === party;
         const next = leave(state, party);

@@ -1,4 +1,6 @@
-import {type ByteSink, type ByteSource, Frame} from '../platform/byte-flow.ts';
+import type {Duct} from '../platform/byte-duct.ts';
+import {type ByteSink, type ByteSource, Frame, type SourceShortcut} from '../platform/byte-flow.ts';
+import {nextTurn} from '../platform/clock.ts';
 
 /** Moves bytes from one source to any number of sinks in lockstep, and keeps none of them. */
 export interface Pump {
@@ -28,20 +30,27 @@ export interface PumpEvents {
   onCut(): void;
 }
 
+/** Who brings so much at once will bring more. */
+const fastBytes = 64 * 1024;
+
 /**
  * A frame goes to all sinks before the next one is read: the slowest sink paces the source, and what waits in memory
- * is one read of the source, shared by all who wait for it.
+ * is one read of the source, shared by all who wait for it. Where `duct` gives one, bytes of a fast source go through
+ * it, unseen by `onBytes` and in the same lockstep.
  */
-export function createPump(source: ByteSource, events: PumpEvents): Pump {
+export function createPump(source: ByteSource, events: PumpEvents, duct: () => Duct | null): Pump {
   const sinks = new Set<ByteSink>();
   const behind = new Set<ByteSink>();
   let state: 'ready' | 'flowing' | 'uploaded' | 'over' = 'ready';
   let bytes = 0;
   let movements = 0;
+  let isFast = false;
+  let isBypassing = false;
 
   function goOn(): void {
     if (behind.size > 0) return;
-    if (state === 'flowing') source.resume();
+    if (state === 'flowing' && isFast && way() !== null) void bypass();
+    else if (state === 'flowing') source.resume();
     if (state === 'uploaded') {
       state = 'over';
       events.onDelivered();
@@ -52,6 +61,68 @@ export function createPump(source: ByteSource, events: PumpEvents): Pump {
     if (!behind.delete(sink)) return;
     movements += 1;
     goOn();
+  }
+
+  function cut(): void {
+    if (state !== 'flowing') return;
+    state = 'over';
+    events.onCut();
+  }
+
+  function toSink(sink: ByteSink, frame: Frame): void {
+    if (!sink.write(frame)) behind.add(sink);
+  }
+
+  /** Past this process, where there is a way. */
+  function way(): {through: Duct; from: SourceShortcut; to: number[]} | null {
+    const from = source.shortcut?.() ?? null;
+    const through = from === null ? null : duct();
+    if (from === null || through === null) return null;
+    const to = [...sinks].flatMap((sink) => sink.shortcut?.() ?? []);
+    return to.length === 0 || to.length < sinks.size ? null : {through, from, to};
+  }
+
+  /** The source stays paused while the duct finds something in it. */
+  async function bypass(): Promise<void> {
+    if (isBypassing) return;
+    isBypassing = true;
+    source.pause();
+    try {
+      // A turn of the loop for each move: whoever else is served waits for no more than one.
+      do await nextTurn();
+      while (state === 'flowing' && behind.size === 0 && moveUnseen());
+    } finally {
+      isBypassing = false;
+    }
+    // With somebody behind it goes on when that one has caught up.
+    if (behind.size === 0) {
+      isFast = false;
+      goOn();
+    }
+  }
+
+  /** False where everything has to be read, or where nothing waits to be. */
+  function moveUnseen(): boolean {
+    const found = way();
+    if (found === null) return false;
+    const {through, from, to} = found;
+    const all = [...sinks];
+    let moved: number;
+    try {
+      moved = through.move(from.descriptor, to, from.mostBytes, (index, left) => {
+        const sink = all[index];
+        if (sink !== undefined) toSink(sink, new Frame(left));
+      });
+    } catch {
+      // What it had taken is lost; nobody may take the rest for the whole.
+      cut();
+      return false;
+    }
+    if (moved === 0) return false;
+    bytes += moved;
+    movements += 1;
+    from.took(moved);
+    return true;
   }
 
   return {
@@ -82,8 +153,10 @@ export function createPump(source: ByteSource, events: PumpEvents): Pump {
           movements += 1;
           events.onBytes(chunk);
           const frame = new Frame(chunk);
-          for (const sink of sinks) if (!sink.write(frame)) behind.add(sink);
+          for (const sink of sinks) toSink(sink, frame);
+          isFast = chunk.length >= fastBytes;
           if (behind.size > 0) source.pause();
+          else if (isFast) goOn();
         },
         end() {
           if (state !== 'flowing') return;
@@ -91,12 +164,10 @@ export function createPump(source: ByteSource, events: PumpEvents): Pump {
           events.onUploaded();
           goOn();
         },
-        cut() {
-          if (state !== 'flowing') return;
-          state = 'over';
-          events.onCut();
-        },
+        cut,
       });
+      // Of a large body there may be more waiting already.
+      if (state === 'flowing' && behind.size === 0 && source.shortcut?.() && duct() !== null) void bypass();
     },
     stop() {
       state = 'over';

@@ -1,4 +1,5 @@
 import {AppError} from '../../schemas/errors.ts';
+import type {Duct} from '../platform/byte-duct.ts';
 import type {Clock} from '../platform/clock.ts';
 import {createFinishedTransfers} from './finished-transfers.ts';
 import {createPipeMetrics} from './metrics.ts';
@@ -32,10 +33,13 @@ const mostStreaming = 1000;
 export function openPipe({
   clock,
   randomId,
+  duct = () => null,
   onUnused = () => {},
 }: {
   clock: Clock;
   randomId: () => string;
+  /** What moves bytes past this process; null as long as there is none. */
+  duct?: () => Duct | null;
   /** Called each time that nobody is on any name any more. */
   onUnused?: () => void;
 }): PipeService {
@@ -56,11 +60,13 @@ export function openPipe({
       known.checkKey(key);
       return known;
     }
-    if (names.size - streaming().length >= mostWaiting)
+    // Counted only where it may be too many: with many names that takes a while.
+    if (names.size >= mostWaiting && names.size - streaming().length >= mostWaiting)
       throw new AppError('PIPE_CAPACITY', `${mostWaiting} pipes wait already. Try again later.`);
     const made = createPipeName(key, {
       clock,
-      hasRoomToStart: () => streaming().length < mostStreaming,
+      duct,
+      hasRoomToStart: () => names.size < mostStreaming || streaming().length < mostStreaming,
       changed() {
         if (spectators.has(name)) spectators.tell(name, made.snapshot(), false);
       },
@@ -105,8 +111,9 @@ export function openPipe({
 
   return {
     send(name, sender, options) {
-      const id = options.transferId ?? randomId();
-      if ([...names.values()].some(({transferId}) => transferId === id))
+      const {transferId} = options;
+      const id = transferId ?? randomId();
+      if (transferId !== null && [...names.values()].some((pipe) => pipe.transferId === id))
         throw new AppError('PIPE_TRANSFER_ID_IN_USE', 'Transfer id already in use.');
       return join(name, options, (pipe) => pipe.send(sender, options, id));
     },

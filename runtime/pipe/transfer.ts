@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import type {Duct} from '../platform/byte-duct.ts';
 import type {ByteSink, ByteSource} from '../platform/byte-flow.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {Metadata, Receiver} from './parties.ts';
@@ -56,6 +57,8 @@ export interface TransferOptions {
   readonly sha256: boolean;
   readonly idleMs: number;
   readonly clock: Clock;
+  /** Null until there is one, and where there is none. */
+  readonly duct: () => Duct | null;
   readonly events: TransferEvents;
 }
 
@@ -74,6 +77,8 @@ const slowMs = 10_000;
 const idleWarningMs = 60_000;
 const rateAfterTicks = 2;
 const speedSamples = 5;
+/** Why nobody watches any more. Given, since the engine would make an error with a stack. */
+const ended = 'the transfer is over';
 
 export function createTransfer(options: TransferOptions): Transfer {
   const {id, metadata, source, idleMs, clock, events} = options;
@@ -86,12 +91,17 @@ export function createTransfer(options: TransferOptions): Transfer {
   let stalledSeconds = 0;
   let endMs: number | null = null;
 
-  const pump: Pump = createPump(source, {
-    onBytes: (bytes) => hash?.update(bytes),
-    onUploaded: events.uploaded,
-    onDelivered: events.delivered,
-    onCut: events.broken,
-  });
+  const pump: Pump = createPump(
+    source,
+    {
+      onBytes: (bytes) => hash?.update(bytes),
+      onUploaded: events.uploaded,
+      onDelivered: events.delivered,
+      onCut: events.broken,
+    },
+    // What is hashed has to be seen.
+    hash === null ? options.duct : () => null,
+  );
   const seconds = () => Math.max(0, (endMs ?? clock.now()) - startMs) / 1000;
 
   function bytesPerSecond(): number {
@@ -111,12 +121,12 @@ export function createTransfer(options: TransferOptions): Transfer {
   }
 
   function finish(end: (sink: ByteSink) => void, sha256: string | null): Receipt[] {
-    over.abort();
     pump.stop();
     endMs = clock.now();
     const receipts = [...places.values()].map((place) => receiptOf(place, sha256));
     for (const {sink} of places.values()) end(sink);
     places.clear();
+    over.abort(ended);
     return receipts;
   }
 
@@ -188,10 +198,10 @@ export function createTransfer(options: TransferOptions): Transfer {
         blocking: pump.isBehind(place.sink),
       })),
     start() {
+      pump.start();
       watch().catch((error: unknown) => {
         if (!over.signal.aborted) throw error;
       });
-      pump.start();
     },
     add(party, receiver) {
       const sink = receiver.begin(metadata, id);

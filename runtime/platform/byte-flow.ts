@@ -10,7 +10,7 @@ export class Frame {
     this.payload = payload;
   }
 
-  /** RFC 9112 section 7.1: size in hexadecimal, CRLF, the bytes, CRLF. Of no bytes it is the last chunk. */
+  /** RFC 9112 section 7.1: size in hexadecimal, CRLF, the bytes, CRLF. Of no bytes it would be the last chunk. */
   get chunk(): Uint8Array {
     this.#chunk ??= Buffer.concat([
       Buffer.from(`${this.payload.length.toString(16)}\r\n`, 'latin1'),
@@ -30,6 +30,15 @@ export interface ByteSource {
   /** A piece that is under way may still come. */
   pause(): void;
   resume(): void;
+  /** Once started: whence the kernel can take what comes next without showing it; null where it has to be read. */
+  shortcut?(): SourceShortcut | null;
+}
+
+export interface SourceShortcut {
+  readonly descriptor: number;
+  readonly mostBytes: number;
+  /** So many bytes were taken and will not be read. With the last one the stream ends within this call. */
+  took(bytes: number): void;
 }
 
 /** Exactly one of `end` and `cut` is called, last. */
@@ -45,12 +54,14 @@ export interface SourceReader {
 export interface ByteSink {
   /** False where bytes are left over; `drained` is called when they are gone. */
   write(frame: Frame): boolean;
-  /** Nothing more comes; the stream is complete. */
-  end(): void;
+  /** Nothing more comes after these bytes; the stream is complete. */
+  end(last?: Frame): void;
   /** The stream breaks off, visibly for whoever reads it. */
   cut(): void;
   /** Called whenever nothing waits any more, also after the last byte of `end`; may be called too often. */
   onDrained(listener: () => void): void;
   /** Bytes of `write` that wait to be taken. */
   readonly pendingBytes: number;
+  /** The socket that may be written to behind its back, with the bytes as they are; null where that would mix them up. */
+  shortcut?(): number | null;
 }

@@ -5,10 +5,12 @@ import {listenProblem} from './listen-problem.ts';
 
 /** One accepted connection. After `closed` all its functions do nothing. */
 export interface ByteSocket {
-  /** Empty on a unix socket. */
+  /** Empty on a unix socket and of a connection that is closed. */
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly pendingBytes: number;
+  /** Only for what is done with it at once; negative when it is closed. */
+  readonly descriptor: number;
   /** What the kernel does not take at once is kept; false where something is kept. */
   write(bytes: Uint8Array): boolean;
   pause(): void;
@@ -49,7 +51,7 @@ export async function serveByteSockets(
   accept: (socket: ByteSocket) => ByteSocketEvents,
 ): Promise<ByteServer> {
   const socket = {
-    open(raw: Socket<Connection>) {
+    open(raw: RawSocket) {
       raw.data = new Connection(raw, accept);
     },
     data: (raw: Socket<Connection>, bytes: Buffer) => raw.data.events.data(bytes),
@@ -65,7 +67,13 @@ export async function serveByteSockets(
     return serverOf(listener, `unix:${address.path}`);
   }
   const {host, port} = address;
-  const listener = listen(address, () => Bun.listen({hostname: host, port, allowHalfOpen: true, socket}));
+  const listener: TCPSocketListener<Connection> & {readonly fd?: number} = listen(address, () =>
+    Bun.listen({hostname: host, port, allowHalfOpen: true, socket}),
+  );
+  if (listener.fd !== undefined && isLoopback(host)) {
+    const {sendUnpaced} = await import('./unpaced-listener.ts');
+    sendUnpaced(listener.fd);
+  }
   return serverOf(listener, `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`);
 }
 
@@ -83,27 +91,39 @@ function serverOf(listener: Listener, url: string): ByteServer {
   return {url, stopListening: () => listener.stop(), close: () => listener.stop(true)};
 }
 
+/** The types of the engine do not know it yet. */
+type RawSocket = Socket<Connection> & {readonly fd: number};
+
 class Connection implements ByteSocket {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
   readonly events: ByteSocketEvents;
-  readonly #raw: Socket<Connection>;
+  readonly #raw: RawSocket;
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
   #finishing = false;
+  #paused = false;
   #closed = false;
 
-  constructor(raw: Socket<Connection>, accept: (socket: ByteSocket) => ByteSocketEvents) {
+  constructor(raw: RawSocket, accept: (socket: ByteSocket) => ByteSocketEvents) {
     this.#raw = raw;
-    this.remoteAddress = raw.remoteAddress ?? '';
-    this.remotePort = raw.remotePort ?? 0;
     // Without it the kernel never tells of a peer that vanished while nothing is read from it.
     raw.setKeepAlive(true, keepAliveMs);
     this.events = accept(this);
   }
 
+  get remoteAddress(): string {
+    return this.#raw.remoteAddress ?? '';
+  }
+
+  get remotePort(): number {
+    return this.#raw.remotePort ?? 0;
+  }
+
   get pendingBytes(): number {
     return this.#keptBytes;
+  }
+
+  get descriptor(): number {
+    return this.#closed ? -1 : this.#raw.fd;
   }
 
   write(bytes: Uint8Array): boolean {
@@ -150,11 +170,15 @@ class Connection implements ByteSocket {
   }
 
   pause(): void {
-    if (!this.#closed) this.#raw.pause();
+    if (this.#closed || this.#paused) return;
+    this.#paused = true;
+    this.#raw.pause();
   }
 
   resume(): void {
-    if (!this.#closed) this.#raw.resume();
+    if (this.#closed || !this.#paused) return;
+    this.#paused = false;
+    this.#raw.resume();
   }
 
   finish(): void {
@@ -188,3 +212,7 @@ class Connection implements ByteSocket {
 }
 
 const keepAliveMs = 15_000;
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host);
+}

@@ -1,4 +1,4 @@
-import {type FileHandle, open} from 'node:fs/promises';
+import {constants, type FileHandle, open} from 'node:fs/promises';
 
 const chunkBytes = 256 * 1024;
 
@@ -62,4 +62,23 @@ export async function writeStream(
     await file.close();
   }
   return bytes;
+}
+
+/**
+ * Writes into a file and answers its size then: at `position`, or behind its last byte where that is null, and such
+ * a file is made where it is missing. A link is not followed. Throws the system's error; what was written stays.
+ */
+export async function writeInto(path: string, bytes: Uint8Array, position: number | null): Promise<number> {
+  const {O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW} = constants;
+  const file = await open(path, O_WRONLY | O_NOFOLLOW | (position === null ? O_APPEND | O_CREAT : 0), 0o644);
+  try {
+    for (let written = 0; written < bytes.byteLength; ) {
+      const at = position === null ? null : position + written;
+      written += (await file.write(bytes, written, bytes.byteLength - written, at)).bytesWritten;
+    }
+    await file.sync();
+    return (await file.stat()).size;
+  } finally {
+    await file.close();
+  }
 }

@@ -1,6 +1,6 @@
 import {STATUS_CODES} from 'node:http';
 import {AppError} from '../../schemas/errors.ts';
-import {type ByteSink, type ByteSource, Frame} from './byte-flow.ts';
+import type {ByteSink, ByteSource, Frame} from './byte-flow.ts';
 import {type ByteServer, type ByteSocket, type ByteSocketEvents, serveByteSockets} from './byte-socket.ts';
 import type {ListenAddress} from './http-server.ts';
 import {RequestBody} from './request-body.ts';
@@ -135,11 +135,13 @@ class ExchangeConnection implements ByteSocketEvents {
   }
 
   #exchange(head: RequestHead, body: RequestBody): Exchange {
-    const {remoteAddress, remotePort} = this.#socket;
+    const socket = this.#socket;
     return {
       head,
       body,
-      peer: {ip: remoteAddress, port: remotePort},
+      get peer() {
+        return {ip: socket.remoteAddress, port: socket.remotePort};
+      },
       respond: (response) => this.#respond(response),
       onLeft: (listener) => {
         this.#leave = listener;
@@ -184,6 +186,7 @@ class ExchangeConnection implements ByteSocketEvents {
 }
 
 const firstErrorStatus = 400;
+const lastChunk = Buffer.from('0\r\n\r\n', 'latin1');
 const continueLine = 'HTTP/1.1 100 Continue\r\n\r\n';
 const brokenBody = 'The body does not have the framing that its head announces.';
 /** A longer piece is not worth copying. */
@@ -219,7 +222,10 @@ class ResponseSink implements ByteSink {
 
   write(frame: Frame): boolean {
     if (this.isOver) return true;
-    const bytes = this.#framing === 'chunked' ? frame.chunk : frame.payload;
+    return this.#send(this.#framing === 'chunked' ? frame.chunk : frame.payload);
+  }
+
+  #send(bytes: Uint8Array): boolean {
     if (this.#head === null || bytes.length > maxJoinedBytes) {
       this.#sendHead();
       return this.#socket.write(bytes);
@@ -229,10 +235,12 @@ class ResponseSink implements ByteSink {
     return this.#socket.write(joined);
   }
 
-  end(): void {
+  end(last: Frame | null = null): void {
     if (this.isOver) return;
     // A chunk without bytes is the last one.
-    if (this.#framing === 'chunked') this.write(new Frame(new Uint8Array(0)));
+    if (this.#framing === 'chunked')
+      this.#send(last === null ? lastChunk : Buffer.concat([last.chunk, lastChunk]));
+    else if (last !== null) this.#send(last.payload);
     this.#sendHead();
     this.isOver = true;
     this.#socket.finish();
@@ -261,5 +269,11 @@ class ResponseSink implements ByteSink {
 
   drained(): void {
     this.#onDrained();
+  }
+
+  shortcut(): number | null {
+    const isPlain = this.#framing !== 'chunked' && this.#head === null && !this.isOver;
+    const {descriptor, pendingBytes} = this.#socket;
+    return isPlain && pendingBytes === 0 && descriptor >= 0 ? descriptor : null;
   }
 }

@@ -4,7 +4,7 @@ import {getRequestListener} from '@hono/node-server';
 import {AppError} from '../../schemas/errors.ts';
 import {isErrno} from './durable-file.ts';
 import {listenProblem} from './listen-problem.ts';
-import {createUpgradeSocket, type UpgradeSocket} from './upgrade-socket.ts';
+import {createUpgradeSocket, plainResponse, type UpgradeSocket} from './upgrade-socket.ts';
 
 export type ListenAddress =
   | {readonly kind: 'tcp'; readonly host: string; readonly port: number}
@@ -41,7 +41,7 @@ export interface ServeOptions {
   readonly fallbackPort?: boolean;
   /** Sees every request first, untouched; true means that it answers. */
   readonly intercept?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
-  /** Takes over a connection on which its client asks for another protocol. Without it such a request is a plain one. */
+  /** Takes over a connection whose client asks for websockets; any other protocol is not taken, and the request a plain one. */
   readonly upgrade?: (incoming: IncomingMessage, socket: UpgradeSocket) => void;
 }
 
@@ -62,8 +62,12 @@ export async function serveHttp(
   const server = createServer({keepAlive: true, headersTimeout: 60_000}, (incoming, outgoing) => {
     if (!intercept(incoming, outgoing)) void answer(incoming, outgoing);
   });
-  if (upgrade !== undefined)
-    server.on('upgrade', (incoming, socket, head) => upgrade(incoming, createUpgradeSocket(socket, head)));
+  if (upgrade !== undefined) {
+    server.on('upgrade', (incoming, socket, head) => {
+      if (asksForWebsocket(incoming)) upgrade(incoming, createUpgradeSocket(incoming, socket, head));
+      else server.emit('request', incoming, plainResponse(incoming, socket));
+    });
+  }
   // A request body may arrive as slowly as its sender likes.
   server.requestTimeout = 0;
   if (address.kind === 'unix') {
@@ -75,6 +79,12 @@ export async function serveHttp(
     await listenTcp(server, address, fallbackPort);
   }
   return {url: urlOf(server, address), close: ({graceMs}) => close(server, graceMs)};
+}
+
+/** RFC 6455 section 4.2.1. */
+function asksForWebsocket({method, headers}: IncomingMessage): boolean {
+  const isAsked = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
+  return isAsked && headers['sec-websocket-key'] !== undefined && headers['sec-websocket-version'] === '13';
 }
 
 async function listenTcp(

@@ -11,12 +11,12 @@ const withinMs = 5000;
 const maxOutputBytes = 16 * 1024 * 1024;
 
 /**
- * Lines of a file that match a POSIX extended expression, at most `limit`. A process of its own looks for them,
+ * Lines of a file or a text that match a POSIX extended expression, at most `limit`. A process of its own looks for them,
  * because an expression can be written that takes for ever. Throws AppError INVALID_BODY for what is no expression
  * or takes too long, NOT_IMPLEMENTED where there is no grep.
  */
 export function searchLines(
-  path: string,
+  source: {readonly path: string} | {readonly text: string},
   {regex, caseSensitive, limit}: {regex: string; caseSensitive: boolean; limit: number},
 ): Promise<FoundLine[]> {
   const flags = ['-E', '-n', '-a', ...(caseSensitive ? [] : ['-i']), '-m', String(limit)];
@@ -27,11 +27,15 @@ export function searchLines(
     maxBuffer: maxOutputBytes,
   } as const;
   return new Promise((resolve, reject) => {
-    execFile('grep', [...flags, '-e', regex, '--', path], options, (error, stdout) => {
+    const file = 'path' in source ? source.path : '-';
+    const {stdin} = execFile('grep', [...flags, '-e', regex, '--', file], options, (error, stdout) => {
       // Code 1: nothing matches.
       if (error === null || error.code === 1) resolve(parse(stdout));
       else reject(refusal(error));
     });
+    // It may have found enough, or refused the expression, before it has read all: its end tells.
+    stdin?.on('error', () => {});
+    stdin?.end('text' in source ? source.text : '');
   });
 }
 

@@ -1,6 +1,8 @@
 /** The other end of `startChild`: how a supervised child talks to the process that started it. */
 export interface Parent {
   send(message: unknown): void;
+  /** Ends this process, whatever scripts have done to `process`. */
+  giveUp(): void;
 }
 
 /**
@@ -14,8 +16,9 @@ export function connectParent(onMessage: (message: unknown) => void): Parent {
   // Taken now: `forbidProcessWideCalls` replaces it for everybody else.
   const exit = process.exit.bind(process);
   process.on('disconnect', () => exit(0));
-  Reflect.deleteProperty(process, 'send');
-  return {send: (message) => void send(message)};
+  // To delete it would make the engine create all the properties of `process`, streams among them.
+  Reflect.set(process, 'send', undefined);
+  return {send: (message) => void send(message), giveUp: () => void exit(1)};
 }
 
 /** Keeps the process alive when loaded code throws in a timer or leaves a rejection behind. */

@@ -1,5 +1,10 @@
-import {type BodyDecoder, createChunkedDecoder, createLengthDecoder} from './body-decoder.ts';
-import type {ByteSource, SourceReader} from './byte-flow.ts';
+import {
+  type BodyDecoder,
+  createChunkedDecoder,
+  createLengthDecoder,
+  type DecodedBody,
+} from './body-decoder.ts';
+import type {ByteSource, SourceReader, SourceShortcut} from './byte-flow.ts';
 import type {ByteSocket} from './byte-socket.ts';
 import type {BodyFraming} from './request-head.ts';
 
@@ -7,25 +12,35 @@ import type {BodyFraming} from './request-head.ts';
 const maxAheadBytes = 64 * 1024;
 /** An answer can only be read by a client that got rid of what it sends; beyond this it is cut. */
 const maxDiscardedBytes = 64 * 1024 * 1024;
+/** Less is as well read. */
+const leastShortcutBytes = 64 * 1024;
 
 /** The body of one request, without its framing. */
 export class RequestBody implements ByteSource {
   readonly #socket: ByteSocket;
-  readonly #decode: BodyDecoder;
+  #decode: BodyDecoder;
+  /** That the head announces; null where it does not. */
+  #leftBytes: number | null;
   #state: 'ahead' | 'flowing' | 'discarding' | 'ended' | 'cut' = 'ahead';
   #reader: SourceReader | null = null;
   #ahead: Uint8Array[] = [];
   #aheadBytes = 0;
   #discardedBytes = 0;
   #complete = false;
+  /** False from a pause that the reader asks for until it wants more. */
+  #isWanted = true;
 
   constructor(socket: ByteSocket, framing: BodyFraming) {
     this.#socket = socket;
-    const body = {content: (bytes: Uint8Array) => this.#content(bytes), end: () => this.#end()};
+    this.#leftBytes = framing.kind === 'length' ? framing.bytes : null;
     this.#decode =
       framing.kind === 'chunked'
-        ? createChunkedDecoder(body)
-        : createLengthDecoder(framing.kind === 'length' ? framing.bytes : 0, body);
+        ? createChunkedDecoder(this.#decoded())
+        : createLengthDecoder(this.#leftBytes ?? 0, this.#decoded());
+  }
+
+  #decoded(): DecodedBody {
+    return {content: (bytes) => this.#content(bytes), end: () => this.#end()};
   }
 
   get isComplete(): boolean {
@@ -46,20 +61,39 @@ export class RequestBody implements ByteSource {
     const ahead = this.#ahead;
     this.#ahead = [];
     this.#reader = reader;
-    if (this.#aheadBytes > maxAheadBytes) this.#socket.resume();
     if (this.#state === 'ahead') this.#state = this.#complete ? 'ended' : 'flowing';
-    // The reader may ask for a pause while it takes these.
     for (const bytes of ahead) reader.chunk(bytes);
+    // The reader may have asked for a pause while it took these.
+    if (this.#aheadBytes > maxAheadBytes && this.#isWanted) this.#socket.resume();
     if (this.#state === 'cut') reader.cut();
     else if (this.#complete) reader.end();
   }
 
   pause(): void {
+    this.#isWanted = false;
     if (this.#state === 'flowing') this.#socket.pause();
   }
 
   resume(): void {
+    this.#isWanted = true;
     if (this.#state === 'flowing') this.#socket.resume();
+  }
+
+  /** What chunks hold is found by reading them. */
+  shortcut(): SourceShortcut | null {
+    const leftBytes = this.#leftBytes;
+    const {descriptor} = this.#socket;
+    if (this.#state !== 'flowing' || leftBytes === null || leftBytes < leastShortcutBytes || descriptor < 0)
+      return null;
+    return {
+      descriptor,
+      mostBytes: leftBytes,
+      took: (bytes) => {
+        this.#leftBytes = leftBytes - bytes;
+        this.#decode = createLengthDecoder(this.#leftBytes, this.#decoded());
+        if (this.#leftBytes === 0) this.#decode(new Uint8Array(0));
+      },
+    };
   }
 
   /** From now on what comes is thrown away, so that the client gets round to reading its answer. */
@@ -79,6 +113,7 @@ export class RequestBody implements ByteSource {
   }
 
   #content(bytes: Uint8Array): void {
+    if (this.#leftBytes !== null) this.#leftBytes -= bytes.length;
     if (this.#state === 'flowing') this.#reader?.chunk(bytes);
     else if (this.#state === 'discarding') this.#discardedBytes += bytes.length;
     else if (this.#state === 'ahead') this.#keepAhead(bytes);

@@ -1,28 +1,8 @@
-import {closeSync, ftruncateSync, openSync, rmSync} from 'node:fs';
-
 /** What has become of one piece of work that one process hands to another. */
-const states = {free: 0, sent: 1, started: 2, withdrawn: 3, ended: 4} as const;
-const slotCount = 4096;
+export const slotStates = {free: 0, sent: 1, started: 2, withdrawn: 3, ended: 4} as const;
+export const slotCount = 4096;
 
-/**
- * Memory that two processes share, one number for each piece of work. Either side can act on it alone, also
- * while the other one does not run: a piece is started or withdrawn, never both.
- */
-export interface SlotOwner {
-  /** A slot whose work is sent; 0 when all are taken. */
-  take(): number;
-  /** Gives a slot back. Work that has not been started never will be. */
-  release(slot: number): void;
-  isStarted(slot: number): boolean;
-  /** True where nothing of the work runs any more. */
-  isEnded(slot: number): boolean;
-  /** True where the work had not been started and now never will be. The slot is not used again. */
-  withdraw(slot: number): boolean;
-  /** The slot whose first stretch, up to its first wait, is running; 0 for none. */
-  running(): number;
-  close(): void;
-}
-
+/** The side that does the work; the other one is the `SlotOwner`. */
 export interface SlotWorker {
   /** False where the work was withdrawn. */
   start(slot: number): boolean;
@@ -30,42 +10,14 @@ export interface SlotWorker {
   setRunning(slot: number): void;
 }
 
-export function createSlots(path: string): SlotOwner {
-  const file = openSync(path, 'wx+', 0o600);
-  ftruncateSync(file, slotCount * Int32Array.BYTES_PER_ELEMENT);
-  closeSync(file);
-  const slots = map(path);
-  const free: number[] = [];
-  let used = 0;
-  return {
-    take() {
-      const slot = free.pop() ?? (used + 1 < slotCount ? ++used : 0);
-      if (slot !== 0) Atomics.store(slots, slot, states.sent);
-      return slot;
-    },
-    release(slot) {
-      if (slot === 0 || Atomics.load(slots, slot) === states.withdrawn) return;
-      // The other side may still read what was sent, and would take it for what comes next in this slot.
-      if (Atomics.compareExchange(slots, slot, states.sent, states.withdrawn) === states.sent) return;
-      Atomics.store(slots, slot, states.free);
-      free.push(slot);
-    },
-    isStarted: (slot) => slot === 0 || Atomics.load(slots, slot) === states.started,
-    isEnded: (slot) => slot === 0 || Atomics.load(slots, slot) !== states.started,
-    withdraw: (slot) =>
-      slot !== 0 && Atomics.compareExchange(slots, slot, states.sent, states.withdrawn) === states.sent,
-    running: () => Atomics.load(slots, 0),
-    close: () => rmSync(path, {force: true}),
-  };
-}
-
 export function openSlots(path: string): SlotWorker {
-  const slots = map(path);
+  const slots = mapSlots(path);
   return {
     start: (slot) =>
-      slot === 0 || Atomics.compareExchange(slots, slot, states.sent, states.started) === states.sent,
+      slot === 0 ||
+      Atomics.compareExchange(slots, slot, slotStates.sent, slotStates.started) === slotStates.sent,
     end: (slot) => {
-      if (slot !== 0) Atomics.compareExchange(slots, slot, states.started, states.ended);
+      if (slot !== 0) Atomics.compareExchange(slots, slot, slotStates.started, slotStates.ended);
     },
     setRunning: (slot) => {
       Atomics.store(slots, 0, slot);
@@ -73,7 +25,8 @@ export function openSlots(path: string): SlotWorker {
   };
 }
 
-function map(path: string): Int32Array {
+/** The numbers in a file, shared with whoever maps it too. */
+export function mapSlots(path: string): Int32Array {
   const bytes = Bun.mmap(path, {shared: true});
   return new Int32Array(bytes.buffer, bytes.byteOffset, slotCount);
 }

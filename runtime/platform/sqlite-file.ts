@@ -19,7 +19,8 @@ export function openSqliteFile(path: string): Database {
 }
 
 function isNew(database: Database): boolean {
-  return database.query<{page_count: number}, []>('PRAGMA page_count').get()?.page_count === 0;
+  const pages = database.query<{page_count: number | bigint}, []>('PRAGMA page_count').get()?.page_count;
+  return Number(pages) === 0;
 }
 
 /** Opens a database that somebody else made, to read it; integers come as bigint. Throws SQLite's error. */
@@ -33,7 +34,7 @@ export function openReadOnly(path: string): Database {
 export function openReadWrite(path: string, {create}: {create: boolean}): Database {
   const database = new Database(path, {readwrite: true, create, safeIntegers: true, strict: true});
   database.run('PRAGMA busy_timeout = 5000');
-  if (create) database.run('PRAGMA journal_mode = WAL');
+  if (create && isNew(database)) database.run('PRAGMA journal_mode = WAL');
   return database;
 }
 

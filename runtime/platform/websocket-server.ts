@@ -22,8 +22,10 @@ export function serveWebsockets(
       return new Response('Only websockets are taken here.\n', {status: upgradeRequired});
     },
     websocket: {
-      // The script decides how long it waits for its other side.
-      idleTimeout: 0,
+      // The script decides how long it waits for its other side. Half of that time into silence the other side is
+      // asked for a sign of life; every websocket gives it, and only one that has vanished does not.
+      idleTimeout: vanishedSeconds,
+      sendPings: true,
       maxPayloadLength: 16 * 1024 * 1024,
       open(socket) {
         const raw: RawSocket = {
@@ -38,4 +40,5 @@ export function serveWebsockets(
   });
 }
 
+const vanishedSeconds = 120;
 const upgradeRequired = 426;

@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import {join, relative} from 'node:path';
-import {AppError} from '../../schemas/errors.ts';
+import {AppError, type ErrorCode} from '../../schemas/errors.ts';
+import type {CreatedDatabase} from '../../schemas/key-values.ts';
 import type {
   DatabaseList,
   QueryResult,
@@ -19,6 +20,7 @@ import {
   type HelperProcess,
 } from '../platform/helper-process.ts';
 import {findPlace} from './data-paths.ts';
+import type {KeyAnswers, KeyRefused, KeyRequest} from './key-values.ts';
 import type {SqliteRequest} from './sqlite-process.ts';
 
 /** The SQLite files of the data directory, the same that jobs and scripts open. */
@@ -32,6 +34,17 @@ export interface Databases {
     transaction: SqlTransaction,
     options: {create: boolean},
   ): Promise<TransactionResult>;
+  /** An empty database, with the tables of a key-value store where `table` is named. One that is there stays as it is. */
+  create(name: string, options: {table: string | null}): Promise<CreatedDatabase>;
+  /**
+   * One request to the key-value store that a table is. Throws DATABASE_NOT_FOUND unless `create`, KEY_NOT_FOUND,
+   * PRECONDITION_FAILED, VALUE_UNSUITABLE, INVALID_JSON, PAYLOAD_TOO_LARGE, and what a transaction throws.
+   */
+  keys<R extends KeyRequest>(
+    name: string,
+    request: R,
+    options: {table: string; create: boolean},
+  ): Promise<KeyAnswers[R['op']]>;
   /** A copy as of one moment, also while others write. */
   copy(name: string): Promise<{size: number; body: ReadableStream<Uint8Array>}>;
   stop(): void;
@@ -42,6 +55,15 @@ const withinMs = 30_000;
 const helperCount = 4;
 const databaseName = /\.(?:db|sqlite|sqlite3)$/;
 const mostListed = 1000;
+
+/** What `KeyRefused` says, by its code. */
+const keyErrors: ReadonlyMap<string, ErrorCode> = new Map<KeyRefused['code'], ErrorCode>([
+  ['KEY_NOT_FOUND', 'KEY_NOT_FOUND'],
+  ['KEY_CHANGED', 'PRECONDITION_FAILED'],
+  ['KEY_UNSUITABLE', 'VALUE_UNSUITABLE'],
+  ['KEY_TOO_LARGE', 'PAYLOAD_TOO_LARGE'],
+  ['KEY_NO_JSON', 'INVALID_JSON'],
+]);
 
 export function createDatabases({
   root,
@@ -118,6 +140,30 @@ export function createDatabases({
       const request: SqliteRequest = {kind: 'transaction', file, create, items: transaction};
       return (await ask(request)) as TransactionResult;
     },
+    async create(name, {table}) {
+      const {kind} = await findPlace(root, name);
+      const file = await fileOf(name, {mayCreate: true});
+      await mkdir(join(file, '..'), {recursive: true});
+      await ask({kind: 'create', file, table});
+      return {success: true, path: name, created: kind === 'absent'};
+    },
+    async keys<R extends KeyRequest>(
+      name: string,
+      request: R,
+      {table, create}: {table: string; create: boolean},
+    ) {
+      const file = await fileOf(name, {mayCreate: create});
+      if (create) await mkdir(join(file, '..'), {recursive: true});
+      // `answerKeyRequest` answers each request with what `KeyAnswers` says.
+      return (await ask({
+        kind: 'keys',
+        file,
+        create,
+        table,
+        nowMs: clock.now(),
+        request,
+      })) as KeyAnswers[R['op']];
+    },
     async copy(name) {
       const file = await fileOf(name, {mayCreate: false});
       const target = join(directory, `copy-${randomBytes(8).toString('hex')}.tmp`);
@@ -154,6 +200,8 @@ function appErrorOf(error: unknown): unknown {
   }
   if (!(error instanceof HelperError)) return error;
   const {message, code} = error;
+  const ofKey = code === null ? undefined : keyErrors.get(code);
+  if (ofKey !== undefined) return new AppError(ofKey, message, {cause: error});
   if (code === 'STATEMENT_REFUSED') return new AppError('SQL_REFUSED', message, {cause: error});
   if (code === 'ITEM_REFUSED' || code === 'ITEM_FAILED') {
     const details: {reqIdx: number; error: string} = JSON.parse(message);

@@ -2,6 +2,7 @@ import type {SqlTransaction, SqlValue, SqlValues} from '../../schemas/storage-ap
 import {answerParent} from '../platform/helper-process.ts';
 import type {Database, SQLQueryBindings, Statement} from '../platform/sqlite-file.ts';
 import {openReadOnly, openReadWrite, withStatement} from '../platform/sqlite-file.ts';
+import {answerKeyRequest, createKeyTables, type KeyRequest} from './key-values.ts';
 import {guardStatement} from './statement-guard.ts';
 
 /** What the runtime asks; it has checked the shapes and the path. */
@@ -13,6 +14,15 @@ export type SqliteRequest =
       readonly create: boolean;
       readonly items: SqlTransaction['transaction'];
     }
+  | {
+      readonly kind: 'keys';
+      readonly file: string;
+      readonly create: boolean;
+      readonly table: string;
+      readonly nowMs: number;
+      readonly request: KeyRequest;
+    }
+  | {readonly kind: 'create'; readonly file: string; readonly table: string | null}
   | {
       readonly kind: 'copy';
       readonly file: string;
@@ -41,6 +51,13 @@ function answer(request: SqliteRequest): unknown {
       return withDatabase(openReadWrite(request.file, {create: request.create}), (database) =>
         runTransaction(database, request.items),
       );
+    case 'keys':
+      return withDatabase(openForKeys(request), (database) => answerKeyRequest(database, request));
+    case 'create':
+      return withDatabase(openReadWrite(request.file, {create: true}), (database) => {
+        if (request.table !== null) createKeyTables(database, request.table);
+        return null;
+      });
     case 'copy':
       return withDatabase(openReadOnly(request.file), (database) => {
         withStatement(database, 'VACUUM INTO ?', (statement) => statement.run(request.target));
@@ -61,6 +78,11 @@ function hasWriteAheadLog(database: Database): boolean {
     'PRAGMA journal_mode',
     (statement) => statement.get()?.journal_mode === 'wal',
   );
+}
+
+function openForKeys({file, create, request}: Extract<SqliteRequest, {kind: 'keys'}>): Database {
+  const reads = request.op === 'get' || request.op === 'list' || request.op === 'history';
+  return reads ? openReadOnly(file) : openReadWrite(file, {create});
 }
 
 function withDatabase<T>(database: Database, use: (database: Database) => T): T {

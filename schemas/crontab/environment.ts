@@ -31,6 +31,6 @@ export function readAssignment(line: string): Assignment | string | null {
 }
 
 /** Only blanks and tabs count as space in a crontab. */
-export function trimBlanks(text: string): string {
+function trimBlanks(text: string): string {
   return text.replace(/^[ \t]+/, '').replace(/(?<![ \t])[ \t]+$/, '');
 }

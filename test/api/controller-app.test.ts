@@ -105,6 +105,7 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
   const document = await jsonOf<OpenApi>(call('/openapi.json'));
   t.is(document.openapi, '3.1.0');
   t.deepEqual(Object.keys(document.paths).sort(), [
+    '/api/v1/adopt',
     '/api/v1/branches',
     '/api/v1/branches/{key}',
     '/api/v1/branches/{key}/backups',

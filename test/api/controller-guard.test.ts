@@ -14,7 +14,7 @@ async function setup(t: ExecutionContext): Promise<string> {
     kitDomains: ['localhost', 'hoody.com'],
   });
   const server = createServer((incoming, outgoing) => {
-    if (!guard(incoming, outgoing)) outgoing.end('let through');
+    if (!guard.intercept(incoming, outgoing)) outgoing.end('let through');
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -4,7 +4,7 @@ import {deploymentOf} from '../helpers/exec-world.ts';
 
 const api = '/api/v1/exec';
 
-test('a script is validated as a whole without being run', async (t) => {
+test('S8: a script is validated as a whole without being run', async (t) => {
   const {json} = await execHttp(t);
   const code = [
     '// @timeout soon',
@@ -12,6 +12,7 @@ test('a script is validated as a whole without being run', async (t) => {
     "import missing from 'no-such-package';",
     "import type {Shape} from './shape.ts';",
     'process.exit(3);',
+    'new Database("a.db").run("DELETE FROM t WHERE at < \'yesterday\'");',
     'return {ok: true};',
   ].join('\n');
   const {status, body} = await json('POST', `${api}/validate/script`, {code, path: 'a.ts'});
@@ -23,6 +24,12 @@ test('a script is validated as a whole without being run', async (t) => {
       syntax: {valid: true, errors: {length: 0}},
       dependencies: {valid: true, missing: {length: 1, 0: 'no-such-package'}},
       magicComments: {timeout: 'soon'},
+      warnings: {
+        length: 3,
+        0: {line: 1, code: 'comment_value'},
+        1: {line: 3, code: 'dependency_missing'},
+        2: {line: 6, code: 'postgres_date_literal'},
+      },
       transformations: {length: 2, 0: 'imports_hoisted', 1: 'body_wrapped'},
     },
   });
@@ -111,10 +118,10 @@ test('magic comments are read, changed and removed, and the rest of the text sta
     dryRun: true,
     magicComments: {label: 'new', timeout: '5000'},
   });
-  t.is((await exec.read('a.ts')).content, text);
+  t.is(await exec.source('a.ts'), text);
   t.like((await json('PUT', `${api}/magic-comments/update`, change)).body, {updated: true});
   t.is(
-    (await exec.read('a.ts')).content,
+    await exec.source('a.ts'),
     '#!/usr/bin/env bun\n// @timeout 5000\n// Copyright\n// @label new\n\nreturn "// @label none"\n',
   );
 });
@@ -128,7 +135,7 @@ test('a value cannot smuggle code into a script', async (t) => {
   }
   const named = {path: 'a.ts', comments: {'label x\nreturn 2': 'y'}};
   t.is((await json('PUT', `${api}/magic-comments/update`, named)).status, 400);
-  t.is((await exec.read('a.ts')).content, 'return 1');
+  t.is(await exec.source('a.ts'), 'return 1');
 });
 
 test('many scripts are changed at once or not at all', async (t) => {
@@ -141,7 +148,7 @@ test('many scripts are changed at once or not at all', async (t) => {
   t.is((await bulk(['a.ts', 'c.md'])).status, 400);
   t.is(exec.digest(), digest);
   t.like((await bulk(['a.ts', 'b.ts'])).body, {updated: 1});
-  t.is((await exec.read('a.ts')).content, '// @label x\nreturn 1');
+  t.is(await exec.source('a.ts'), '// @label x\nreturn 1');
 });
 
 test('the catalogue says of every comment how it is written', async (t) => {
@@ -160,7 +167,15 @@ test('routes are resolved, tested and discovered', async (t) => {
   await exec.deploy(
     deploymentOf(
       {'index.ts': '', 'api/users/[id].ts': '// @label user\n', 'api/pre.ts': '', 'jobs/daily.ts': ''},
-      {mounts: [{path: 'reports/daily', file: 'jobs/daily.ts', settings: {}}]},
+      {
+        mounts: [
+          {
+            path: 'reports/daily',
+            file: 'jobs/daily.ts',
+            settings: {methods: ['GET'], description: 'One day.'},
+          },
+        ],
+      },
     ),
   );
   t.deepEqual((await json('POST', `${api}/route/resolve`, {path: '/api/users/7', hostname: 'x.y'})).body, {
@@ -194,7 +209,14 @@ test('routes are resolved, tested and discovered', async (t) => {
       },
       {path: '/', file: 'index.ts', dynamic: false, parameters: [], magicComments: {}},
       {path: '/jobs/daily', file: 'jobs/daily.ts', dynamic: false, parameters: [], magicComments: {}},
-      {path: '/reports/daily', file: 'jobs/daily.ts', dynamic: false, parameters: [], magicComments: {}},
+      {
+        path: '/reports/daily',
+        file: 'jobs/daily.ts',
+        dynamic: false,
+        parameters: [],
+        settings: {methods: ['GET'], description: 'One day.'},
+        magicComments: {},
+      },
     ],
   });
 });

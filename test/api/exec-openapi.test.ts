@@ -19,7 +19,7 @@ function servedBy(app: Hono, prefix = ''): string[] {
     .filter(({method}) => method !== 'ALL')
     .map(
       ({method, path}) =>
-        `${method.toLowerCase()} ${prefix}${path.replace('/*', '/{path}').replace(/:(\w+)/g, '{$1}')}`,
+        `${method.toLowerCase()} ${prefix}${path.replace('/*', '/{path}').replace(/:(\w+)(?:\{\[\^\]\+(\/\w+)?\})?/g, '{$1}$2')}`,
     );
 }
 

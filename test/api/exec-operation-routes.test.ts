@@ -104,11 +104,77 @@ test('logs are searched by text and by expression', async (t) => {
   t.like((await search({regex: '-f/etc/passwd'})).body, {count: 0});
 });
 
+const printing = {
+  'prints.ts': 'console.log("row", metadata.query.n, "of Ada");\nconsole.error("odd (1)");\nreturn 1',
+  'fails.ts': 'throw new Error("no row for Ada")',
+};
+
+test('what calls printed is searched like a log', async (t) => {
+  const {exec, json, request} = await execHttp(t);
+  await exec.deploy(deploymentOf(printing));
+  const ids: string[] = [];
+  for (const n of [1, 2, 3]) {
+    const answer = await request('GET', `/prints?n=${n}`);
+    ids.push(answer.headers.get('x-execution-id') ?? '');
+    await answer.text();
+  }
+  const search = (body: object) => json('POST', `${api}/logs/search`, body);
+  const name = (index: number) => `executions/${ids[index]}/console.log`;
+  t.deepEqual((await search({query: 'of ada'})).body, {
+    count: 3,
+    truncated: false,
+    matches: [2, 1, 0].map((index) => ({file: name(index), line: 1, text: `row ${index + 1} of Ada`})),
+  });
+  t.like((await search({query: 'of ada', caseSensitive: true})).body, {count: 0});
+  t.like((await search({query: 'of Ada', limit: 2})).body, {count: 2, truncated: true});
+  t.deepEqual((await search({regex: '^row [23] of', limit: 1})).body, {
+    count: 1,
+    truncated: true,
+    matches: [{file: name(2), line: 1, text: 'row 3 of Ada'}],
+  });
+  t.like((await search({regex: 'odd \\(1\\)$'})).body, {count: 3, matches: {0: {line: 2}}});
+  t.deepEqual((await search({regex: 'ROW', files: [name(1), 'executions/none/console.log']})).body, {
+    count: 1,
+    truncated: false,
+    matches: [{file: name(1), line: 1, text: 'row 2 of Ada'}],
+  });
+  t.like((await search({query: 'row', files: ['access/access.log']})).body, {count: 0});
+  t.is((await search({regex: '(a'})).status, 400);
+});
+
+test('calls are found by what they printed and why they failed', async (t) => {
+  const {exec, json, request} = await execHttp(t);
+  await exec.deploy(deploymentOf(printing));
+  for (let n = 0; n < 120; n += 1) await (await request('GET', `/prints?n=${n}`)).text();
+  await (await request('GET', '/fails')).text();
+  const found = async (query: string) =>
+    (await json('GET', `${api}/executions?${query}`)).body as {
+      items: {script: string; stdout: string}[];
+      next_cursor: string | null;
+    };
+  t.like(await found('search=row%20for%20ada'), {
+    items: {length: 1, 0: {script: 'fails.ts'}},
+    next_cursor: null,
+  });
+  t.like(await found('search=row%207%20of'), {items: {length: 1, 0: {stdout: 'row 7 of Ada\n'}}});
+  t.like(await found('search=ADA&script=fails.ts'), {items: {length: 1}});
+  t.like(await found('search=none'), {items: {length: 0}, next_cursor: null});
+  const first = await found('search=ada&limit=100');
+  const rest = await found(`search=ada&limit=100&cursor=${first.next_cursor}`);
+  t.deepEqual([first.items.length, rest.items.length, rest.next_cursor], [100, 21, null]);
+  for (const query of ['search=', `search=${'x'.repeat(1001)}`])
+    t.is((await json('GET', `${api}/executions?${query}`)).status, 400);
+});
+
 test('an expression made to take for ever does not hold up the runtime', async (t) => {
   const {json, request} = await setup(t);
   await (await request('GET', `/ok/${'a'.repeat(2000)}`)).text();
-  const answer = await json('POST', `${api}/logs/search`, {regex: '(a+)+(a+)+(a+)+$!'});
-  t.true(answer.status === 200 || answer.status === 400);
+  for (const regex of ['(a+)+(a+)+(a+)+$!', '^(.*)*(.*)*(.*)*\\1\\2\\3$']) {
+    const answer = json('POST', `${api}/logs/search`, {regex});
+    t.like(await json('GET', '/ok'), {status: 200, body: {ok: true}});
+    const {status} = await answer;
+    t.true(status === 200 || status === 400, `${regex} ${status}`);
+  }
 });
 
 test('no name leaves the logs, and no link in them is followed', async (t) => {

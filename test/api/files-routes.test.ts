@@ -143,9 +143,18 @@ test('no path leaves the data directory, and no link is followed', async (t) => 
     '/%',
     `/${'x'.repeat(300)}`,
   ]) {
-    for (const method of ['GET', 'PUT', 'DELETE']) {
-      const answer = await request(method, `${api}${path}`, method === 'PUT' ? 'hostile' : undefined);
-      t.true(answer.status >= 400 && answer.status < 500, `${method} ${path} ${answer.status}`);
+    for (const [method, query] of [
+      ['GET', ''],
+      ['GET', '?stat'],
+      ['GET', '?lines=1-2'],
+      ['PUT', ''],
+      ['PUT', '?append=true'],
+      ['PATCH', ''],
+      ['DELETE', ''],
+    ] as const) {
+      const body = method === 'PUT' || method === 'PATCH' ? 'hostile' : undefined;
+      const answer = await request(method, `${api}${path}${query}`, body, {'x-update-range': 'append'});
+      t.true(answer.status >= 400 && answer.status < 500, `${method} ${path}${query} ${answer.status}`);
       t.false((await answer.text()).includes('secret":'), path);
     }
   }
@@ -163,4 +172,97 @@ test('a list shows links and does not look behind them', async (t) => {
   t.is((await json('GET', `${api}/file?list=true`)).status, 409);
   t.is((await json('GET', `${api}/file/below`)).status, 409);
   t.is((await json('GET', `${api}/none`)).status, 404);
+});
+
+test('facts about a file and a directory', async (t) => {
+  const {json, home} = await execHttp(t);
+  mkdirSync(join(home, 'a'));
+  writeFileSync(join(home, 'a/b.csv'), 'x,y\n', {mode: 0o640});
+  const {status, body} = await json('GET', `${api}/a/b.csv?stat`);
+  t.is(status, 200);
+  t.like(body, {name: 'b.csv', path: 'a/b.csv', type: 'file', size: 4, permissions: '640'});
+  t.regex((body as {etag: string}).etag, /^"[\w-]+"$/);
+  t.like((await json('GET', `${api}/a?stat=true`)).body, {name: 'a', type: 'directory', etag: null});
+  t.like((await json('GET', `${api}/?stat=1`)).body, {name: '', path: '', type: 'directory'});
+  t.is((await json('GET', `${api}/none?stat`)).status, 404);
+  t.is((await json('GET', `${api}/a?stat=perhaps`)).status, 400);
+});
+
+const lineRanges: readonly (readonly [string, string])[] = [
+  ['1-1', 'one\n'],
+  ['2-3', 'two\n\n'],
+  ['2', 'two\n'],
+  ['3-', '\nfour'],
+  ['4-4', 'four'],
+  ['4-900', 'four'],
+  ['1-', 'one\ntwo\n\nfour'],
+  ['5-9', ''],
+];
+for (const [lines, text] of lineRanges) {
+  test(`the lines ${lines}`, async (t) => {
+    const {request, home} = await execHttp(t);
+    writeFileSync(join(home, 'text.html'), 'one\ntwo\n\nfour');
+    const answer = await request('GET', `${api}/text.html?lines=${lines}`);
+    t.is(answer.status, 200);
+    t.is(await answer.text(), text);
+    t.is(answer.headers.get('content-type'), 'text/plain; charset=utf-8');
+  });
+}
+
+test('lines are found across reads, and numbers that are none are refused', async (t) => {
+  const {request, json, home} = await execHttp(t);
+  const long = Array.from({length: 100_000}, (_, index) => `line ${index + 1}`);
+  writeFileSync(join(home, 'long'), `${long.join('\n')}\n`);
+  for (const [first, last] of [
+    [1, 100_000],
+    [29_000, 31_000],
+    [99_999, 100_000],
+  ] as const) {
+    const answer = await request('GET', `${api}/long?lines=${first}-${last}`);
+    t.is(await answer.text(), `${long.slice(first - 1, last).join('\n')}\n`);
+  }
+  for (const lines of ['', '0', '0-1', '3-2', '-5', 'a', '1-b', '1-2-3', '9'.repeat(13)])
+    t.is((await json('GET', `${api}/long?lines=${lines}`)).status, 400, lines);
+  t.like(await json('GET', `${api}/none?lines=1`), {status: 404});
+});
+
+test('bytes are added to the end of a file, and none is lost among many writers', async (t) => {
+  const {request, home} = await execHttp(t, {maxFileBytes: 300});
+  const append = (text: string) => request('PUT', `${api}/log/a.txt?append=true`, text);
+  const first = await append('start\n');
+  t.is(first.status, 201);
+  t.deepEqual(await first.json(), {path: 'log/a.txt', size: 6, created: true});
+  const rest = await Promise.all(Array.from({length: 20}, (_, n) => append(`line ${n + 10}\n`)));
+  t.true(rest.every(({status}) => status === 200));
+  const lines = readFileSync(join(home, 'log/a.txt'), 'utf8').trimEnd().split('\n');
+  t.deepEqual([lines[0], new Set(lines).size], ['start', 21]);
+  t.is((await append('x'.repeat(200))).status, 413);
+  t.is((await request('PUT', `${api}/log?append=true`, 'x')).status, 409);
+});
+
+test('a part of a file is written where the request says', async (t) => {
+  const {request, home} = await execHttp(t, {maxFileBytes: 20});
+  const patch = (range: string | null, text: string, path = 'a') =>
+    request('PATCH', `${api}/${path}`, text, range === null ? {} : {'x-update-range': range});
+  t.is((await patch('append', '0123456789')).status, 201);
+  t.deepEqual(await (await patch('bytes=2-4', 'abc')).json(), {path: 'a', size: 10, created: false});
+  await patch('bytes=9-', 'xyz');
+  t.is(readFileSync(join(home, 'a'), 'utf8'), '01abc5678xyz');
+  t.is((await patch('bytes=12-', '!')).status, 200);
+  const behind = await patch('bytes=14-', '!');
+  t.is(behind.status, 416);
+  t.like(await behind.json(), {code: 'RANGE_NOT_SATISFIABLE', details: {size: 13}});
+  t.is((await patch('bytes=10-', 'x'.repeat(11))).status, 413);
+  t.is((await patch('bytes=0-', 'x', 'none')).status, 404);
+  for (const range of [null, '', 'bytes', 'bytes=-5', 'bytes=a-', 'lines=1-2'])
+    t.is((await patch(range, 'x')).status, 400, String(range));
+  t.is(readFileSync(join(home, 'a'), 'utf8'), '01abc5678xyz!');
+});
+
+test('what is not offered of files says so', async (t) => {
+  const {json, home} = await execHttp(t);
+  writeFileSync(join(home, 'a'), 'now');
+  for (const query of ['history=1', 'revision=3', 'at=1700000000000', 'diff=1&from_seq=2'])
+    t.like(await json('GET', `${api}/a?${query}`), {status: 501, body: {code: 'NOT_IMPLEMENTED'}}, query);
+  t.like(await json('POST', `${api}/a`), {status: 501, body: {code: 'NOT_IMPLEMENTED'}});
 });

@@ -36,7 +36,7 @@ async function setup(
     log: silentLog,
   });
   const front = createServer((incoming, outgoing) => {
-    if (!gateway(incoming, outgoing)) outgoing.writeHead(418).end();
+    if (!gateway.intercept(incoming, outgoing)) outgoing.writeHead(418).end();
   });
   front.listen(0, '127.0.0.1');
   await once(front, 'listening');

@@ -29,6 +29,7 @@ async function setup(t: ExecutionContext, {trusted = false}: {trusted?: boolean}
   const control: ControlPort = {
     state: () => state,
     setSchedule: async (change) => void done.push(change),
+    setLease: async (change) => void done.push(change),
     setEnvironment: async (change) => void done.push(change),
     applyChangeSet: async (body) => ({tree: await new Response(body).text()}),
     stopJobs: async (options) => void done.push(options),

@@ -248,3 +248,19 @@ test('a writer that holds the database is waited for, and then told', async (t) 
   writer.close();
   t.is((await run(insert)).status, 200);
 });
+
+test('a new database gets a write-ahead log, one that is there keeps its journal', async (t) => {
+  const {home, json} = await setup(t);
+  new Database(join(home, 'old.db')).run('CREATE TABLE a(b)');
+  const transaction = [{statement: 'CREATE TABLE IF NOT EXISTS c(d)'}];
+  for (const [name, journal] of [
+    ['old.db', 'delete'],
+    ['new.db', 'wal'],
+  ] as const) {
+    const path = `${api}/db?db=${name}&create_db_if_missing=true`;
+    t.is((await json('POST', path, {transaction})).status, 200);
+    const database = new Database(join(home, name), {readonly: true});
+    t.deepEqual(database.query('PRAGMA journal_mode').values(), [[journal]], name);
+    database.close();
+  }
+});

@@ -2,7 +2,8 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import packageJson from '../../package.json' with {type: 'json'};
-import {createCommandWorld} from '../helpers/command-world.ts';
+import {commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {createGitWorld} from '../helpers/git-world.ts';
 
 const commands = [
   [],
@@ -105,6 +106,24 @@ for (const flag of [
     t.regex(JSON.parse(stderr).message, /Write|write|Choose another|for example/);
   });
 }
+
+test('a reader of stdout that is slow gets all of it', async (t) => {
+  const world = await createCommandWorld(t);
+  const repository = await createGitWorld(t);
+  // More than a pipe holds, so that most of it is still to be written when the command has done its work.
+  const jobs = Array.from({length: 600}, (_, index) => `0 ${index % 24} * * * echo job-${index}\n`).join('');
+  await repository.commit('main', {'README.md': 'nothing\n'});
+  await repository.commit('topic', {'.hoody/crontab': jobs});
+  const command = [...commandLine, 'plan', '--json', '--base', 'main', '--head', 'topic']
+    .map((word) => `'${word}'`)
+    .join(' ');
+  const slow = world.start(['sh', '-c', `${command} | (sleep 2; cat)`], {
+    cwd: repository.path,
+  });
+  await slow.exited;
+  t.true(slow.stdout().length > 150_000);
+  t.is(JSON.parse(slow.stdout()).added.length, 600);
+});
 
 test('every mistake in branchtab.yaml is named with file, line and column', async (t) => {
   const world = await createCommandWorld(t);

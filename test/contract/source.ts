@@ -5,6 +5,7 @@ import {
   type Source,
   type TreeChange,
 } from '../../reconciler/sources/source.ts';
+import type {Claim} from '../../schemas/claim.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {createGitWorld, type GitWorld, type GitWorldOptions, importBranches} from '../helpers/git-world.ts';
 
@@ -51,6 +52,61 @@ export function sourceContract(test: TestFn, setup: SourceSetup): void {
     t.is(branches.get('feature/billing-v2'), await world.git('rev-parse', 'refs/heads/feature/billing-v2'));
     t.is(defaultBranch, 'main');
   });
+
+  behaves('says whose it is to one who claims it, and lets only one of two have it', async (t) => {
+    const {world, source} = await start(t, {fixture: 'simple'});
+    await world.git('config', 'http.receivepack', 'true');
+    const {ownerRef} = source;
+    const claimOf = (digit: string): Claim => ({
+      schema_version: 1,
+      owner: digit.repeat(32),
+      repository: source.repository,
+      host: 'a "host" of \'quotes\'',
+      state_directory: '/srv/state',
+      claimed_at: '2026-01-01T00:00:00.000Z',
+    });
+    t.is(await ownerRef.read(), null);
+    t.true(await ownerRef.replace(null, claimOf('a')));
+    t.false(await ownerRef.replace(null, claimOf('b')));
+    const first = await ownerRef.read();
+    t.deepEqual(first?.claim, claimOf('a'));
+    t.true(await ownerRef.replace(first, claimOf('b')));
+    t.false(await ownerRef.replace(first, claimOf('c')));
+    const second = await ownerRef.read();
+    t.deepEqual(second?.claim, claimOf('b'));
+    const {branches} = await source.list({signal});
+    t.deepEqual([...branches.keys()].sort(), ['feature/billing-v2', 'main', 'no-hoody']);
+    t.deepEqual((await ownerRef.read())?.claim, claimOf('b'));
+    t.is(await world.git('log', '-1', '--format=%an', 'refs/branchtab/owner'), 'Branchtab');
+    t.false(await ownerRef.replace(first, null));
+    t.true(await ownerRef.replace(second, null));
+    t.is(await ownerRef.read(), null);
+  });
+
+  behaves(
+    'takes whatever else its owner ref holds for a claim of somebody, and harms nothing by it',
+    async (t) => {
+      const {world, source} = await start(t, {fixture: 'simple'});
+      const {ownerRef} = source;
+      const main = await world.git('rev-parse', 'refs/heads/main');
+      const blob = await world.gitWithInput('x'.repeat(100_000), 'hash-object', '-w', '--stdin');
+      const tree = await world.git('rev-parse', `${main}^{tree}`);
+      const long = await world.gitWithInput('x'.repeat(100_000), 'commit-tree', tree);
+      for (const object of [blob, tree, main, long]) {
+        await world.git('update-ref', 'refs/branchtab/owner', object);
+        const found = await ownerRef.read();
+        t.is(found?.text, object);
+        t.is(found?.claim, null);
+      }
+      // Nobody can push a symbolic ref.
+      if (source.kind === 'remote') return;
+      await world.git('symbolic-ref', 'refs/branchtab/owner', 'refs/heads/main');
+      const found = await ownerRef.read();
+      t.is(found?.claim, null);
+      await ownerRef.replace(found, null).catch(() => false);
+      t.is(await world.git('rev-parse', 'refs/heads/main'), main);
+    },
+  );
 
   behaves('a repository without commits is a complete, empty listing', async (t) => {
     const {source} = await start(t);

@@ -41,6 +41,8 @@ const names = [
     'value',
   ],
   ...['merge', 'clearAll', 'modules', 'dependencies', 'transaction', 'db', 'sql', 'cursor', 'since', 'name'],
+  ...['table', 'ttl', 'if_match', 'delta', 'prefix', 'offset', 'history', 'create_db_if_missing'],
+  ...['init_kv', 'kv_table', 'stat', 'append', 'typecheck', 'subdomain'],
   ...['confirm', 'recursive', 'list', 'type', 'olderThanDays', 'sort', 'drainTimeoutMs', 'digest', 'commit'],
 ];
 const text = fc.oneof(
@@ -56,6 +58,8 @@ const text = fc.oneof(
     '-1',
     '1e999',
     'SELECT 1',
+    '2-3',
+    'bytes=1-',
     '(',
     '/api/[id]',
     '%',
@@ -90,8 +94,10 @@ test('whatever is asked of a management route, it does not fail by itself', asyn
       ]);
       const path = route.path.replace(/\{\w+\}/, encodeURIComponent(segment.toWellFormed()));
       const target = `${path}?${new URLSearchParams(wellFormed)}`;
-      const hasBody = route.method === 'post' || route.method === 'put';
-      const answer = await request(route.method.toUpperCase(), target, hasBody ? body : undefined);
+      const hasBody = ['post', 'put', 'patch'].includes(route.method);
+      const answer = await request(route.method.toUpperCase(), target, hasBody ? body : undefined, {
+        'x-update-range': asked.lines?.startsWith('bytes') ? asked.lines : 'append',
+      });
       await answer.body?.cancel();
       if (answer.status < 500 || answer.status === 501 || answer.status === 503) return true;
       throw new Error(`${route.method} ${target} ${JSON.stringify(body)} -> ${answer.status}`);

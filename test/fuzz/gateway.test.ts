@@ -1,12 +1,12 @@
 import {once} from 'node:events';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {createServer, type IncomingMessage} from 'node:http';
-import type {AddressInfo} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import {createGateway} from '../../api/gateway.ts';
+import {serveHttp} from '../../runtime/platform/http-server.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {kits} from '../../schemas/control.ts';
 import {fuzz} from '../helpers/fuzz.ts';
@@ -93,11 +93,23 @@ const header = fc.oneof(
     ['Content-Length', '+4'],
     ['Expect', '100-continue'],
     ['Upgrade', 'websocket'],
+    ['Connection', 'Upgrade'],
+    ['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ=='],
+    ['Sec-WebSocket-Version', '13'],
     ['TE', 'trailers'],
     ['Host', 'other'],
   ),
   fc.tuple(fc.stringMatching(/^[A-Za-z-]{1,10}$/), fc.stringMatching(/^[ -~]{0,30}$/)),
 );
+/** Those that ask for a websocket stand together, or chance would seldom bring them so. */
+const asking: readonly [string, string][] = [
+  ['Connection', 'Upgrade'],
+  ['Upgrade', 'websocket'],
+  ['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ=='],
+  ['Sec-WebSocket-Version', '13'],
+];
+/** Who asks for a websocket waits for its answer, and would wait for ever where a body is announced. */
+const framing = /^(?:transfer-encoding|content-length|expect) *$/i;
 const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: localhost\r\nX-Branchtab-Kit: control\r\n\r\n';
 const body = fc.constantFrom(
   '',
@@ -121,6 +133,14 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
     outgoing.setHeader('Set-Cookie', 'branchtab_session=planted');
     outgoing.end('from the container');
   });
+  let upgraded = 0;
+  container.on('upgrade', (incoming: IncomingMessage, socket) => {
+    upgraded += 1;
+    seen.push({url: incoming.url ?? '', rawHeaders: incoming.rawHeaders});
+    socket.end(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSet-Cookie: branchtab_session=planted\r\n\r\nfrom the container',
+    );
+  });
   container.listen(join(directory, 'control.sock'));
   await once(container, 'listening');
   const gateway = createGateway({
@@ -131,19 +151,18 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
     ownCookie: 'branchtab_session',
     log: silentLog,
   });
-  const front = createServer((incoming, outgoing) => {
-    if (!gateway(incoming, outgoing)) outgoing.writeHead(418).end();
-  });
-  front.listen(0, '127.0.0.1');
-  await once(front, 'listening');
+  const front = await serveHttp(
+    {kind: 'tcp', host: '127.0.0.1', port: 0},
+    async () => new Response(null, {status: 418}),
+    gateway,
+  );
   t.teardown(async () => {
-    front.closeAllConnections();
+    await front.close({graceMs: 0});
     container.closeAllConnections();
-    front.close();
     container.close();
     await rm(directory, {recursive: true, force: true});
   });
-  const {port} = front.address() as AddressInfo;
+  const port = Number(new URL(front.url).port);
   let reached = 0;
   await fuzz(
     t,
@@ -153,19 +172,28 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
       fc.constantFrom(...hosts),
       fc.array(header, {maxLength: 4}),
       body,
-      async (method, wanted, {host, kit}, headers, sent) => {
+      fc.constantFrom('plain', 'plain', 'websocket', 'websocket of a script'),
+      async (anyMethod, anyTarget, {host, kit}, others, sent, protocol) => {
+        const asksForWebsocket = protocol !== 'plain';
+        const [method, wanted] =
+          protocol === 'websocket of a script'
+            ? ['GET', `/c/${id}/exec?${others.length}`]
+            : [anyMethod, anyTarget];
+        const headers = asksForWebsocket
+          ? [...others.filter(([name]) => !framing.test(name)), ...asking]
+          : others;
         const run =
           asked.push({target: wanted, host, kit, token: headers.some(([, value]) => value === ownToken)}) - 1;
         const lines = [
           ['Host', host] as const,
           ['X-Run', String(run)] as const,
           ...headers,
-          ['Connection', 'close'] as const,
+          ...(asksForWebsocket ? [] : [['Connection', 'close'] as const]),
         ].map(([name, value]) => `${name}: ${value}\r\n`);
         const answer = await sendRaw(
           port,
           Buffer.from(`${method} ${wanted} HTTP/1.1\r\n${lines.join('')}\r\n${sent}`, 'latin1'),
-          {endAfterWrite: true},
+          {endAfterWrite: !asksForWebsocket || method !== 'GET'},
         );
         if (/set-cookie/i.test(answer.split('\r\n\r\n', 1)[0] ?? ''))
           throw new Error(`a cookie was planted: ${answer}`);
@@ -196,4 +224,5 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
     {runs: 400},
   );
   t.true(reached > 0);
+  t.true(upgraded > 0);
 });

@@ -7,6 +7,7 @@ import {createRuntimeClient} from '../../api/runtime-client.ts';
 import {newBranchRecord} from '../../reconciler/branch-record.ts';
 import {createContainerService} from '../../reconciler/container-service.ts';
 import {createController} from '../../reconciler/controller.ts';
+import {openFirstContacts} from '../../reconciler/first-contact.ts';
 import {openRecordStore} from '../../reconciler/record-store.ts';
 import {openRunArchive} from '../../reconciler/run-archive.ts';
 import {openUserTokens} from '../../reconciler/user-tokens.ts';
@@ -38,6 +39,12 @@ export async function createControllerAppWorld(t: Teardown) {
     provider: null,
     data: null,
     records,
+    contacts: openFirstContacts({
+      directory: join(directory, 'repositories'),
+      records,
+      runUnasked: true,
+      clock,
+    }),
     archive: openRunArchive({directory: join(directory, 'runs'), clock}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
     checkScript: async () => [],
@@ -51,7 +58,7 @@ export async function createControllerAppWorld(t: Teardown) {
     previewRun: 'all',
     limits: {previewsPerRepository: 10_000, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
     room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
-    policy: {undoWindowMs: 0, drift: 'revert'},
+    policy: {undoWindowMs: 0, drift: 'revert', leaseMs: null},
     timeZone: 'UTC',
     concurrency: 1,
     pollIntervalMs: 60_000,

@@ -13,7 +13,12 @@ import type {Teardown} from './git-world.ts';
 const cli = join(import.meta.dirname, '../../cli/main.ts');
 
 /** A state directory with a real `branchtab up` on it, as a person would start it. */
-export interface ControllerWorld {
+export interface ControllerWorld extends StateDirectoryWorld {
+  /** The same person with another state directory beside the first. */
+  second(): StateDirectoryWorld;
+}
+
+export interface StateDirectoryWorld {
   readonly stateDirectory: string;
   /** Starts the controller, again after `kill` or `stop`. */
   up(...flags: string[]): Promise<RunningController>;
@@ -63,21 +68,12 @@ export async function createControllerWorld(t: Teardown): Promise<ControllerWorl
     XDG_RUNTIME_DIR: directory,
   };
   const started = new Set<ChildProcess>();
-  const run = (...words: string[]) =>
-    runCommand([...words, '--state', stateDirectory], environment, directory);
-
-  t.teardown(async () => {
-    for (const child of started) child.kill('SIGKILL');
-    await run('down', '--purge', '--yes');
-    await rm(directory, {recursive: true, force: true});
-  });
-
-  return {
-    stateDirectory,
-    run,
-    processes: () => processesOf(stateDirectory),
+  const worldOn = (state: string): StateDirectoryWorld => ({
+    stateDirectory: state,
+    run: (...words) => runCommand([...words, '--state', state], environment, directory),
+    processes: () => processesOf(state),
     async up(...flags) {
-      const words = ['up', '--json', '--state', stateDirectory, '--listen', '127.0.0.1:0', ...flags];
+      const words = ['up', '--json', '--state', state, '--listen', '127.0.0.1:0', ...flags];
       const child = spawn(process.execPath, [cli, ...words], {
         env: environment,
         cwd: directory,
@@ -89,10 +85,18 @@ export async function createControllerWorld(t: Teardown): Promise<ControllerWorl
         return code as number | null;
       });
       const url = await firstLine(child, exited);
-      const token = (await readFile(join(stateDirectory, 'token'), 'utf8')).trim();
+      const token = (await readFile(join(state, 'token'), 'utf8')).trim();
       return runningController({child, exited, url, token});
     },
-  };
+  });
+  const worlds = [worldOn(stateDirectory), worldOn(`${stateDirectory}-2`)] as const;
+
+  t.teardown(async () => {
+    for (const child of started) child.kill('SIGKILL');
+    for (const {run} of worlds) await run('down', '--purge', '--yes');
+    await rm(directory, {recursive: true, force: true});
+  });
+  return {...worlds[0], second: () => worlds[1]};
 }
 
 /** Runs the command line to its end. */

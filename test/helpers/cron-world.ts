@@ -5,7 +5,7 @@ import type {ExecutionContext} from 'ava';
 import {type CronOptions, type CronService, openCron} from '../../runtime/cron/service.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {createSecretMask} from '../../runtime/platform/secret-mask.ts';
-import type {ScheduleState} from '../../schemas/control.ts';
+import type {ScheduleGate} from '../../schemas/control.ts';
 import type {ControlEvent} from '../../schemas/control-state.ts';
 import type {Run} from '../../schemas/run.ts';
 import {FakeClock} from './fake-clock.ts';
@@ -31,7 +31,7 @@ export interface CronWorld {
 
 export interface WorldOptions {
   readonly at?: string;
-  readonly state?: ScheduleState | 'not_started';
+  readonly state?: ScheduleGate | 'not_started';
   readonly reboot?: boolean;
 }
 

@@ -34,6 +34,7 @@ export async function execHttp(
   const control: ControlPort = {
     state: unused,
     setSchedule: unused,
+    setLease: unused,
     setEnvironment: unused,
     applyChangeSet: unused,
     stopJobs: unused,

@@ -43,7 +43,7 @@ export async function execWorld(
     homeDirectory: home,
     socketDirectory: directory,
     hostCommand: ownCommand(resolve('runtime/start.ts')),
-    environment: () => ({revision: variables.HOODY_COMMIT ?? null, variables, mask}),
+    environment: () => ({revision: variables.HOODY_COMMIT ?? null, variables: {...variables}, mask}),
     clock,
     log: silentLog,
     idleMs,

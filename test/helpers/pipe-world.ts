@@ -188,6 +188,11 @@ export class RawClient {
     while (!this.isOver && !this.isComplete) await this.#news();
   }
 
+  /** The end of the connection; cheap also after a large answer. */
+  async untilClosed(): Promise<void> {
+    while (!this.isOver) await this.#news();
+  }
+
   /** True where the answer has the end that its framing announces. */
   get isComplete(): boolean {
     const text = this.text.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '');

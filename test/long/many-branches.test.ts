@@ -11,7 +11,7 @@ test('S92: sixty branches that come and go leave no process, mount, file or desc
   t.timeout(600_000);
   const world = await createControllerWorld(t);
   const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
-  const controller = await world.up('--repo', repository.path, '--undo-window', '0');
+  const controller = await world.up('--repo', repository.path, '--undo-window', '0', '--yes');
   await controller.until('main', (branch) => isTrue(branch, 'Ready'));
 
   const round = async (count: number) => {

@@ -4,6 +4,8 @@ import {
   bindingsOf,
   dataPolicyOf,
   type EnvironmentRule,
+  idleLimitsOf,
+  isKept,
   limitsOf,
   resolveBindings,
 } from '../../reconciler/environments.ts';
@@ -16,6 +18,7 @@ const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule =
   data: null,
   onlyLive: false,
   limits: {},
+  idle: {pauseAfterMs: null, removeAfterMs: null},
   variables: {},
   secrets: {},
   ...given,
@@ -104,4 +107,30 @@ test('a new preview begins empty unless a rule says otherwise; live always does'
   t.is(dataPolicyOf(rules, {branch: 'p', live: false}), 'copy');
   t.deepEqual(dataPolicyOf(rules, {branch: 's', live: false}), {seed: 'seed.sh'});
   t.is(dataPolicyOf(rules, {branch: 's', live: true}), 'empty');
+});
+
+test('of several idle limits the last one that says something counts, each for itself', (t) => {
+  const rules = [
+    rule('environments[0]', {idle: {pauseAfterMs: 14, removeAfterMs: 28}}),
+    rule('environments[1]', {idle: {pauseAfterMs: 7, removeAfterMs: null}}),
+    rule('environments[2]', {
+      appliesTo: (branch) => branch === 'long',
+      idle: {pauseAfterMs: 0, removeAfterMs: 0},
+    }),
+  ];
+  t.deepEqual(idleLimitsOf(rules, {branch: 'p', live: false}), {pauseAfterMs: 7, removeAfterMs: 28});
+  t.deepEqual(idleLimitsOf(rules, {branch: 'long', live: false}), {pauseAfterMs: null, removeAfterMs: null});
+});
+
+test('live and kept branches have no idle limits', (t) => {
+  const rules = [
+    rule('environments[0]', {idle: {pauseAfterMs: 14, removeAfterMs: 28}}),
+    rule('environments[1]', {appliesTo: (branch) => branch === 'staging', keep: true}),
+  ];
+  const never = {pauseAfterMs: null, removeAfterMs: null};
+  t.deepEqual(idleLimitsOf(rules, {branch: 'main', live: true}), never);
+  t.deepEqual(idleLimitsOf(rules, {branch: 'staging', live: false}), never);
+  t.true(isKept(rules, {branch: 'main', live: true}));
+  t.true(isKept(rules, {branch: 'staging', live: false}));
+  t.false(isKept(rules, {branch: 'p', live: false}));
 });

@@ -6,7 +6,7 @@ import {plainSettings} from '../../schemas/control.ts';
 import {containerWith, recordWith, runtimeWith} from '../helpers/branch-fixtures.ts';
 
 const nowMs = Date.parse('2026-01-02T00:00:00Z');
-const policy: PlanPolicy = {undoWindowMs: 86_400_000, drift: 'revert'};
+const policy: PlanPolicy = {undoWindowMs: 86_400_000, drift: 'revert', leaseMs: null};
 const digests = {environment: 'environment-a', deployment: 'deployment-a'};
 const served: Desired = {
   kind: 'served',
@@ -214,6 +214,95 @@ test('a branch that comes back is resumed', plans, {
 
 test('a pause that a person made survives a push', plans, {
   runtime: {schedule: {state: 'paused', reason: 'maintenance'}},
+  expect: [],
+});
+
+const idlePause = {reason: 'idle', since: '2026-01-01T00:00:00.000Z'} as const;
+const lease = {duration_ms: 1000, expires_at: '2026-01-02T00:00:01.000Z', expired: false};
+
+test('a preview that nobody pushes is paused', plans, {
+  record: {pause: idlePause},
+  expect: ['pause_schedule idle'],
+});
+
+test('a preview that is paused as idle stays so', plans, {
+  record: {pause: idlePause},
+  runtime: {schedule: {state: 'paused', reason: 'idle'}},
+  expect: [],
+});
+
+test('a preview is paused as idle though its files are invalid', plans, {
+  record: {pause: idlePause},
+  desired: invalid,
+  expect: ['pause_schedule idle'],
+});
+
+test('a pause that a person made stays when the preview is idle too', plans, {
+  record: {pause: idlePause},
+  runtime: {schedule: {state: 'paused', reason: 'maintenance'}},
+  expect: [],
+});
+
+test('a preview that is pushed again runs', plans, {
+  runtime: {schedule: {state: 'paused', reason: 'idle'}},
+  expect: ['release_schedule branch_back'],
+});
+
+test('a preview that nobody pushes for too long goes to the trash', plans, {
+  desired: {kind: 'absent', reason: 'branch_idle', proven: true},
+  expect: ['trash_container branch_idle'],
+});
+
+test('a preview that went as idle is remembered, or it would come back as a new branch', plans, {
+  desired: {kind: 'absent', reason: 'branch_idle', proven: true},
+  policyChanges: {undoWindowMs: 0},
+  expect: ['remove_container branch_idle'],
+});
+
+test('nothing is left to do for a preview that went as idle', plans, {
+  desired: {kind: 'absent', reason: 'branch_idle', proven: true},
+  container: null,
+  expect: [],
+});
+
+test('a preview gets its lease before its schedule is released', plans, {
+  policyChanges: {leaseMs: 1000},
+  runtime: {schedule: {state: 'held', reason: null}, lease: null},
+  expect: ['set_lease lease_missing', 'release_schedule applied'],
+});
+
+test('a lease that ran out is renewed', plans, {
+  policyChanges: {leaseMs: 1000},
+  runtime: {lease: {...lease, expired: true}},
+  expect: ['set_lease lease_expired'],
+});
+
+test('a lease that ran out is renewed though the files are invalid', plans, {
+  policyChanges: {leaseMs: 1000},
+  desired: invalid,
+  runtime: {lease: {...lease, expired: true}},
+  expect: ['set_lease lease_expired'],
+});
+
+test('a lease of another length is replaced', plans, {
+  policyChanges: {leaseMs: 2000},
+  runtime: {lease},
+  expect: ['set_lease lease_differs'],
+});
+
+test('a branch that became live or kept loses its lease', plans, {
+  runtime: {lease},
+  expect: ['set_lease lease_not_needed'],
+});
+
+test('a lease as it should be is left alone', plans, {
+  policyChanges: {leaseMs: 1000},
+  runtime: {lease},
+  expect: [],
+});
+
+test('a runtime that knows no leases is asked for none', plans, {
+  policyChanges: {leaseMs: 1000},
   expect: [],
 });
 

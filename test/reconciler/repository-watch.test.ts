@@ -13,6 +13,8 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
   const source: Source = {
     repository: '/srv/repo',
     kind,
+    identity: '/srv/repo',
+    ownerRef: {where: 'nowhere', intervalMs: 0, read: unused, replace: unused},
     list: async () => ({branches: new Map(listed), defaultBranch: 'main', listedAtMs: clock.now()}),
     readRef: async (branch) => listed.get(branch) ?? null,
     readHoody: unused,
@@ -34,7 +36,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
   }
   const open = () =>
     openRepositoryWatch({
-      repository: {source, includes: () => true, live: 'main', environments: []},
+      repository: {source, includes: () => true, live: 'main', environments: [], ownership: null},
       records: [...records.values()],
       clock,
       log: silentLog,

@@ -55,6 +55,7 @@ function clientWith(runs: readonly Run[]): RuntimeClient {
   return {
     state: unused,
     setSchedule: unused,
+    setLease: unused,
     setEnvironment: unused,
     syncWorkspace: unused,
     deploy: unused,

@@ -60,6 +60,33 @@ test('a domain is a host name in lower case, without port or dot at its ends', (
   }
 });
 
+test('a lease is 72 hours unless it says otherwise, and 0 for none', (t) => {
+  t.is(parse('').config?.previews.lease, 72 * 3_600_000);
+  t.is(parse('previews: {lease: 0}\n').config?.previews.lease, 0);
+  for (const lease of ['999ms', '3651d', '-1h', '999999999d', '1e9', 'null', '[1h]', '1h 30m', '"1h\\n"'])
+    t.is(parse(`previews: {lease: ${lease}}\n`).config, null, lease);
+});
+
+test('idle limits are durations, and what is removed was paused before', (t) => {
+  const withIdle = (idle: string) => parse(`environments:\n  - {branches: '**', idle: ${idle}}\n`);
+  for (const idle of ['{}', '{pause_after: 14d}', '{remove_after: 28d}', '{pause_after: 0, remove_after: 0}'])
+    t.deepEqual(withIdle(idle).issues, [], idle);
+  for (const idle of [
+    '{pause_after: 28d, remove_after: 14d}',
+    '{pause_after: 14d, remove_after: 14d}',
+    '{pause_after: -1d}',
+    '{pause_after: 14}',
+    '{pause: 14d}',
+    '14d',
+    'true',
+  ])
+    t.is(withIdle(idle).config, null, idle);
+  t.regex(
+    withIdle('{pause_after: 28d, remove_after: 14d}').issues[0]?.message ?? '',
+    /remove_after must be longer than pause_after/,
+  );
+});
+
 test('broken YAML is an issue with a position', (t) => {
   const [issue] = parse('repositories:\n  - "open\n').issues;
   t.is(issue?.code, 'yaml_invalid');

@@ -242,7 +242,7 @@ test('a backup that cannot be made is told in the status, and the former ones st
   await rm(join(directory, key), {recursive: true});
   await writeFile(join(directory, key), 'a file in the way');
   t.is((await world.run('data', 'backup', 'main')).code, 1);
-  t.regex((await world.run('status')).stdout, /main The data of main could not be backed up/);
+  t.regex((await world.run('status')).stdout, /main notice\n {2}The data of main could not be backed up/);
   await rm(join(directory, key));
   await mkdir(join(directory, key));
   t.is((await world.run('data', 'backup', 'main')).code, 0);

@@ -57,11 +57,17 @@ test('runs, time and disk of a preview are bounded and told with the key to chan
   await controller.until('p', ({notices}) => notices.length > 0);
   const {stdout, code} = await world.run('status');
   t.is(code, 0);
-  t.regex(stdout, /^p limits\.runs_per_day is 1, and it is reached: .* refused today\. Raise it/m);
-  t.regex(stdout, /^slow\/a limits\.run_time is 1 s, and it is reached: 1 run was ended at that today/m);
   t.regex(
     stdout,
-    /^main 2 runs were started today, more than the 1 that a preview may .*Nothing is refused/m,
+    /^p notice\n {2}limits\.runs_per_day is 1, and it is reached: .* refused today\. Raise it/m,
+  );
+  t.regex(
+    stdout,
+    /^slow\/a notice\n {2}limits\.run_time is 1 s, and it is reached: 1 run was ended at that today/m,
+  );
+  t.regex(
+    stdout,
+    /^main notice\n {2}2 runs were started today, more than the 1 that a preview may .*Nothing is refused/m,
   );
 });
 

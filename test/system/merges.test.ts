@@ -45,3 +45,23 @@ test('a branch that the configuration keeps outlives its merge', async (t) => {
   t.is((await world.run('reconcile')).code, 0);
   t.is((await controller.client.branch('staging')).container?.state, 'running');
 });
+
+test('S33: a branch that was merged by a squash and opened again under its name has a container again', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
+  const controller = await world.up('--repo', repository.path, '--undo-window', '0');
+  const before = await controller.until(
+    'feature/x',
+    active(await repository.commit('feature/x', crontab('one'))),
+  );
+  const squashed = await repository.commit('main', crontab('one'), 'squash');
+  await controller.until('main', active(squashed));
+  await controller.until('feature/x', ({container}) => container === null);
+  await repository.deleteBranch('feature/x');
+  await controller.untilForgotten('feature/x');
+
+  const reopened = await repository.commit('feature/x', crontab('two'));
+  const after = await controller.until('feature/x', active(reopened));
+  t.not(after.container?.id, before.container?.id);
+  t.is(await controller.crontab(after), '0 3 1 1 * two\n');
+});

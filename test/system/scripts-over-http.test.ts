@@ -82,6 +82,12 @@ test('S11 S12: a script, SQL over HTTP and files share the data directory of the
   t.is(await (await fetch(`${await urlOf('main', main, 'exec')}/store`)).text(), 'stored');
   const query = `api/v1/sqlite/query?db=events.db&sql=${encodeURIComponent('SELECT name FROM events')}`;
   t.like(await (await fetch(`${sqlite}/${query}`)).json(), {resultSet: {length: 1, 0: {name: 'signup'}}});
+  const key = `${sqlite}/api/v1/sqlite/kv/runs/incr?db=events.db`;
+  for (const value of [1, 2]) t.like(await (await fetch(key, {method: 'POST'})).json(), {value});
+  const name = `${files}/api/v1/files/name.txt`;
+  const patched = await fetch(name, {method: 'PATCH', headers: {'x-update-range': 'append'}, body: 's\n'});
+  t.is(patched.status, 200);
+  t.is(await (await fetch(`${name}?lines=1`)).text(), 'signups\n');
   const elsewhere = await fetch(`${await urlOf('other', other, 'sqlite')}/${query}`);
   t.like(await elsewhere.json(), {code: 'DATABASE_NOT_FOUND'});
 });

@@ -337,7 +337,7 @@ test('names of branches are data for git and the shell, never options or command
       names.length === 0 ? '' : await repository.git('rev-parse', 'refs/heads/main'),
     ),
   );
-  const controller = await world.up('--repo', repository.path);
+  const controller = await world.up('--repo', repository.path, '--yes');
   for (const name of names) {
     const branch = await controller.until(name, ready);
     t.regex(branch.key, /^[a-z0-9-]+$/);

@@ -24,11 +24,13 @@ test('S31: a schedule is active as soon as the PUT is answered', async (t) => {
   t.is((await runs())[0]?.lateness_ms, 0);
 });
 
-test('a held or paused schedule leaves a record of every run that did not happen', async (t) => {
+test('a schedule that is held, paused or without its lease leaves a record of every run that did not happen', async (t) => {
   const {cron, clock, put, finished, runs} = await createCronWorld(t, {state: 'held'});
   await put('* * * * * true\n');
   await clock.advance(minuteMs);
   cron.setScheduleState('paused');
+  await clock.advance(minuteMs);
+  cron.setScheduleState('lease_expired');
   await clock.advance(minuteMs);
   cron.setScheduleState('running');
   await clock.advance(minuteMs);
@@ -37,6 +39,7 @@ test('a held or paused schedule leaves a record of every run that did not happen
     (await runs()).map(({status, reason}) => [status, reason]),
     [
       ['succeeded', null],
+      ['skipped', 'lease_expired'],
       ['skipped', 'paused'],
       ['skipped', 'held'],
     ],

@@ -61,6 +61,7 @@ test('a minute that has not come', async (t) => {
 const skips = [
   {state: 'held', says: /waited for its first apply/},
   {state: 'paused', says: /schedule of the container was paused/},
+  {state: 'lease_expired', says: /lease of the preview had run out/},
 ] as const;
 for (const {state, says} of skips) {
   test(`a run that was skipped because the schedule was ${state}`, async (t) => {

@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import test from 'ava';
 import {openExecutionStore} from '../../../runtime/exec/execution-store.ts';
 import type {Execution} from '../../../schemas/execution.ts';
-import {deploymentOf, execWorld} from '../../helpers/exec-world.ts';
+import {deploymentOf, execWorld, fixtureDeployment} from '../../helpers/exec-world.ts';
 
 const hello = 'return {pid: process.pid, calls: (shared.calls = (shared.calls ?? 0) + 1)};';
 /** Says that it has begun, and computes. */
@@ -123,14 +123,11 @@ test('@isolate process runs each call in a process of its own', async (t) => {
 
 test('a host that takes too much memory is ended, and its call is told why', async (t) => {
   const {exec, call} = await execWorld(t, {maxResidentBytes: 250 * 1024 * 1024});
-  await exec.deploy(deploymentOf({'leaks.ts': leaks, 'hello.ts': hello}));
+  await exec.deploy(fixtureDeployment('leaks.ts', 'hello.ts'));
   const refusal = (await (await call('/leaks')).json()) as Refusal;
   t.like(refusal, {code: 'SCRIPT_HOST_FAILED', details: {reason: 'memory', blamed: 'leaks.ts'}});
   t.is((await call('/hello')).status, 200);
 });
-
-const leaks = `shared.kept = [];
-for (;;) { shared.kept.push(new Uint8Array(8_000_000).fill(1)); await Bun.sleep(5); }`;
 
 test('what a script leaves behind, thrown or rejected, does not end the host', async (t) => {
   const {exec, call} = await execWorld(t);

@@ -41,6 +41,18 @@ return await Promise.resolve(row);`,
   },
   json: {kind: 'a', path: 'x/y'},
 });
+test('export default as an async function', answers, {
+  files: {
+    'a.ts':
+      'export default async function handler(req, res, metadata, shared) { await 1; return [metadata.path, typeof shared]; }',
+  },
+  json: ['/a', 'object'],
+});
+test('module.exports as an async function', answers, {
+  files: {'a.js': 'module.exports = async (req, res) => { await 1; res.json({url: req.url}); };'},
+  target: '/a?b=1',
+  json: {url: '/a?b=1'},
+});
 test('JavaScript is loaded as JavaScript', answers, {
   files: {'a.js': 'const generic = 3; return {a: generic < (4) > (5)};'},
   json: {a: false},
@@ -154,6 +166,17 @@ test('a body of another type is bytes', answers, {
   init: {method: 'PUT', body: 'a,b', headers: {'content-type': 'text/csv'}},
   json: {is: true, text: 'a,b'},
 });
+test('the body of a GET is not read', answers, {
+  files: {'a.ts': 'return [req.body ?? null, req.rawBody.length, req.files, req.query ?? null];'},
+  target: '/a?x=1',
+  json: [null, 0, [], null],
+});
+test('headers are in lower case, and the method and url are those of the client', answers, {
+  files: {'a.ts': 'return [req.method, req.url, req.headers["x-own-name"]];'},
+  target: '/a?b=%20c',
+  init: {method: 'PATCH', headers: {'X-Own-Name': 'V'}},
+  json: ['PATCH', '/a?b=%20c', 'V'],
+});
 test('with @rawBody the request is the stream itself', answers, {
   files: {
     'a.ts':
@@ -188,6 +211,34 @@ test('a returned object with status and body is plain JSON', answers, {
   files: {'a.ts': 'return {status: 404, body: "x"};'},
   json: {status: 404, body: 'x'},
 });
+test('a promise is awaited', answers, {
+  files: {'a.ts': 'return new Promise((resolve) => setTimeout(() => resolve({late: true}), 1));'},
+  json: {late: true},
+});
+test('a value that is no JSON is the failure of the script', answers, {
+  files: {'a.ts': 'const a = {}; a.a = a; return a;'},
+  status: 500,
+});
+for (const [what, thrown] of [
+  ['a proxy', 'new Proxy({}, {get() { throw 1; }, getPrototypeOf() { throw 1; }})'],
+  ['an error', 'Object.defineProperty(new Error("x"), "message", {get() { throw 1; }})'],
+] as const)
+  test(`${what} that throws when it is looked at is a failure like others`, answers, {
+    files: {'a.ts': `throw ${thrown};`},
+    status: 500,
+    json: {
+      code: 'SCRIPT_FAILED',
+      message: 'The script threw something that cannot be looked at.',
+      details: {file: null, line: null, column: null},
+    },
+  });
+test('res.send, headers and a status of the script’s own', answers, {
+  files: {'a.ts': 'res.setHeader("x-own", "1"); res.statusCode = 299; res.send(Buffer.from("bytes"));'},
+  status: 299,
+  text: 'bytes',
+  type: 'application/octet-stream',
+  headers: {'x-own': '1'},
+});
 test('an async generator is streamed as text', answers, {
   files: {'a.ts': 'return (async function* () { yield "a"; await Bun.sleep(1); yield "b"; })();'},
   text: 'ab',
@@ -217,6 +268,44 @@ test('what res was given stands whatever is returned', answers, {
 test('@await-promises false answers at once', answers, {
   files: {'a.ts': '// @await-promises false\nawait new Promise(() => {}); return 1;'},
   status: 202,
+});
+
+// Markdown.
+test('a Markdown file is served as it is', answers, {
+  files: {'docs/read me.md': '# Grüße\n', 'docs/[...slug].ts': 'return metadata.parameters.slug;'},
+  target: '/docs%2Fread%20me.md',
+  text: '# Grüße\n',
+  type: 'text/markdown; charset=utf-8',
+});
+test('what is no Markdown file goes to the scripts', answers, {
+  files: {'docs/a.md': '#', 'docs/[...slug].ts': 'return metadata.parameters.slug;'},
+  target: '/docs/b.md',
+  json: ['b.md'],
+});
+test('a Markdown file takes no POST', answers, {
+  files: {'a.md': '#'},
+  target: '/a.md',
+  init: {method: 'POST', body: 'x'},
+  status: 404,
+});
+for (const target of [
+  '/a.sh',
+  '/a.py',
+  '/a.env',
+  '/a.json',
+  '/../b.md',
+  '/%2e%2e/b.md',
+  '/x/..%2f..%2fhome%2Fb.md',
+])
+  test(`${target} is not served`, answers, {
+    files: {'a.sh': 'echo', 'a.py': 'print()', 'a.env': 'A=1', 'a.json': '{}', 'a.ts': 'return 1'},
+    target,
+    status: 404,
+  });
+test('a Markdown file in a reserved directory is refused', answers, {
+  files: {'node_modules/a/README.md': '#'},
+  target: '/node_modules/a/README.md',
+  status: 403,
 });
 
 // Middleware.
@@ -275,6 +364,48 @@ for (const [what, target, headers] of [
     init: {headers},
     text: '1',
   });
+for (const [what, target, headers] of [
+  ['Bearer before X-Token', '/a', {authorization: 'Bearer wrong', 'x-token': 'right'}],
+  ['X-Token before the query', '/a?token=right', {'x-token': 'wrong'}],
+  ['Basic before the query', '/a?token=right', {authorization: `Basic ${btoa('any:wrong')}`}],
+] as const)
+  test(`the first token that is presented counts: ${what}`, answers, {
+    files: {'a.ts': '// @token right\nreturn 1'},
+    target,
+    init: {headers},
+    status: 401,
+  });
+test('@cors * lets every origin in, without credentials', answers, {
+  files: {'a.ts': '// @cors *\nreturn 1'},
+  init: {headers: {origin: 'https://example.org'}},
+  headers: {'access-control-allow-origin': '*', 'access-control-allow-credentials': null, vary: null},
+});
+test('@cors-credentials false, and an origin of one', answers, {
+  files: {'a.ts': '// @cors https://app.example\n// @cors-credentials false\nreturn 1'},
+  init: {headers: {origin: 'https://example.org'}},
+  headers: {
+    'access-control-allow-origin': 'https://app.example',
+    'access-control-allow-credentials': null,
+    vary: 'Origin',
+  },
+});
+test('a preflight allows the headers it asks for, or those of @cors-headers', answers, {
+  files: {'a.ts': '// @cors-headers x-a, x-b\nreturn 1'},
+  init: {
+    method: 'OPTIONS',
+    headers: {
+      origin: 'https://example.org',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'x-evil',
+    },
+  },
+  status: 204,
+  headers: {'access-control-allow-headers': 'x-a, x-b', 'access-control-allow-origin': 'https://example.org'},
+});
+test('@enabled false is not found, and does not run', answers, {
+  files: {'a.ts': '// @enabled false\nthrow new Error("ran")'},
+  status: 404,
+});
 test('another origin is reflected unless told otherwise', answers, {
   files: {'a.ts': 'return 1'},
   init: {headers: {origin: 'https://example.org'}},

@@ -18,6 +18,37 @@ test('S6 S7 S9 S10 S11 S19: the rollup script runs verbatim and its database sta
   t.true(await Bun.file(`${home}/events.db`).exists());
 });
 
+test('S8 S17: the sample of the documents recounts a day as often as it is asked, and other days stay', async (t) => {
+  const {exec, call} = await execWorld(t);
+  await exec.deploy(fixtureDeployment('rollup-by-day.ts', 'seed-events.ts'));
+  await call('/seed-events');
+  const rollup = async (query: string) => (await call(`/scripts/rollup-by-day/run${query}`)).json();
+  for (const _ of [1, 2]) {
+    t.deepEqual(await rollup('?date=2026-04-30'), {ok: true, rows: [{d: '2026-04-30', n: 2}]});
+    t.deepEqual(await rollup('?date=2026-04-29'), {ok: true, rows: [{d: '2026-04-29', n: 1}]});
+  }
+  const today = new Date().toISOString().slice(0, 10);
+  t.deepEqual(await rollup(''), {ok: true, rows: [{d: today, n: 0}]});
+  await call('/seed-events');
+  t.deepEqual(await rollup('?date=2026-04-30'), {ok: true, rows: [{d: '2026-04-30', n: 4}]});
+  await exec.deploy(
+    deploymentOf({
+      'all.ts': "return new Database('events.db').query('SELECT * FROM rollup_daily ORDER BY d').all()",
+    }),
+  );
+  t.deepEqual(await (await call('/all')).json(), [
+    {d: '2026-04-29', n: 1},
+    {d: '2026-04-30', n: 4},
+    {d: today, n: 0},
+  ]);
+});
+
+test('S17: a date that is none is refused', async (t) => {
+  const {exec, call} = await execWorld(t);
+  await exec.deploy(fixtureDeployment('rollup-by-day.ts'));
+  t.is((await call('/rollup-by-day?date=yesterday')).status, 400);
+});
+
 test('S5: /scripts/<name>/run and /scripts/<name> name the same script', async (t) => {
   const {exec, call} = await execWorld(t);
   await exec.deploy(fixtureDeployment('hello.ts'));
@@ -150,8 +181,8 @@ test('what a script returns becomes the answer', async (t) => {
 
 test('a returned stream is passed on', async (t) => {
   const {exec, call} = await execWorld(t);
-  await exec.deploy(fixtureDeployment('streams.ts'));
-  t.is(await (await call('/streams')).text(), 'one two three');
+  await exec.deploy(fixtureDeployment('streams-slowly.ts'));
+  t.is(await (await call('/streams-slowly')).text(), 'one two three');
 });
 
 test('a script sees the variables it was given and nothing else, in the data directory', async (t) => {
@@ -229,7 +260,11 @@ test('scripts written one by one change the digest and tell it', async (t) => {
   t.like(await exec.write(script), {created: true, updated: false, size: 25, validated: true});
   t.deepEqual(events, [{type: 'deployment_changed', digest: exec.digest()}]);
   t.is(await (await call('/a/hi?token=secret')).text(), '1');
-  t.like(await exec.read('a/hi.ts'), {content: script.content, magicComments: {token: '[REDACTED]'}});
+  t.like(await exec.read('a/hi.ts'), {
+    content: '// @token [REDACTED]\nreturn 1',
+    magicComments: {token: '[REDACTED]'},
+  });
+  t.is(await exec.source('a/hi.ts'), script.content);
   t.like(await exec.write(script), {created: false, updated: true});
   t.is(events.length, 1);
   await t.throwsAsync(exec.write({...script, ifNotExists: true}), {message: /a\/hi\.ts exists/});
