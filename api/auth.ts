@@ -7,6 +7,8 @@ export interface Auth {
   /** True where the headers carry the token or a session. */
   accepts(headers: Headers): boolean;
   acceptsAuthorization(header: string): boolean;
+  /** The user whose token the header carries; null for any other header. */
+  userOf(header: string): string | null;
   /** A code for one login within 15 minutes. The token itself never stands in an address. */
   createLoginCode(): string;
   /** The value of a new session cookie, or null for a code that is unknown, used or too old. */
@@ -17,7 +19,16 @@ const codeLifetimeMs = 15 * 60_000;
 const sessionLifetimeMs = 12 * 3_600_000;
 const mostCodes = 1000;
 
-export function createAuth({token, now}: {token: string; now: () => number}): Auth {
+export function createAuth({
+  token,
+  userOfToken,
+  now,
+}: {
+  token: string;
+  /** The user of a token that was made for one, by its SHA-256; null for others. */
+  userOfToken: (digest: Buffer) => string | null;
+  now: () => number;
+}): Auth {
   const expected = digest(token);
   const codes = new Map<string, number>();
   const sessions = new Map<string, number>();
@@ -37,11 +48,15 @@ export function createAuth({token, now}: {token: string; now: () => number}): Au
   };
 
   const acceptsAuthorization = (header: string): boolean => {
-    const presented = /^Bearer +(\S+)$/i.exec(header)?.[1];
+    const presented = presentedToken(header);
     return presented !== undefined && timingSafeEqual(digest(presented), expected);
   };
 
   return {
+    userOf(header) {
+      const presented = presentedToken(header);
+      return presented === undefined ? null : userOfToken(digest(presented));
+    },
     acceptsAuthorization,
     accepts(headers) {
       const session = cookieValue(headers.get('cookie') ?? '');
@@ -57,6 +72,10 @@ export function createAuth({token, now}: {token: string; now: () => number}): Au
       return issue(sessions, sessionLifetimeMs);
     },
   };
+}
+
+function presentedToken(header: string): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(header)?.[1];
 }
 
 function cookieValue(header: string): string | null {

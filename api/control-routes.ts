@@ -10,6 +10,7 @@ import {
   scheduleChangeSchema,
 } from '../schemas/control.ts';
 import type {ControlEvent, ControlState} from '../schemas/control-state.ts';
+import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import {AppError} from '../schemas/errors.ts';
 import {readJsonBody} from './json-body.ts';
 
@@ -22,6 +23,12 @@ export interface ControlPort {
   applyChangeSet(body: ReadableStream<Uint8Array>): Promise<{tree: string}>;
   /** Starts no more jobs and ends the running ones within `graceMs`. */
   stopJobs(options: {graceMs: number; reason: string}): Promise<void>;
+  /** The data directory as a tar archive; see `runtime/storage/data-archive.ts`. */
+  packData(): Promise<AsyncIterable<Uint8Array>>;
+  /** What is in the data directory is gone afterwards. Nothing is changed where the archive is not whole. */
+  replaceData(body: ReadableStream<Uint8Array>): Promise<void>;
+  /** Runs a file of the workspace in the data directory, to its end. */
+  seed(request: SeedRequest): Promise<SeedResult>;
   on(listener: (event: ControlEvent) => void): () => void;
 }
 
@@ -73,6 +80,21 @@ export function controlRoutes(control: ControlPort, {clock}: {clock: Clock}): Ho
     return c.json(control.state());
   });
 
+  app.get('/data', async () => new Response(byteStream(await control.packData()), {headers: archiveHeaders}));
+
+  app.put('/data', async (c) => {
+    const body = c.req.raw.body;
+    if (body === null)
+      throw new AppError('INVALID_BODY', 'Send an archive of a data directory; the body is empty.');
+    await control.replaceData(body);
+    return c.json(control.state());
+  });
+
+  app.post('/seed', async (c) => {
+    const {seedRequestSchema} = await import('../schemas/data-archive.ts');
+    return c.json(await control.seed(seedRequestSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes))));
+  });
+
   app.get('/events', () => {
     return new Response(eventStream(control, clock), {
       headers: {'content-type': 'text/event-stream', 'cache-control': 'no-store'},
@@ -80,6 +102,24 @@ export function controlRoutes(control: ControlPort, {clock}: {clock: Clock}): Ho
   });
 
   return app;
+}
+
+const archiveHeaders = {'content-type': 'application/x-tar', 'cache-control': 'no-store'};
+
+/** One piece at a time, as the reader takes them. */
+function byteStream(pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(stream) {
+        const {done, value} = await iterator.next();
+        if (done === true) stream.close();
+        else stream.enqueue(value);
+      },
+      cancel: async () => void (await iterator.return?.()),
+    },
+    {highWaterMark: 0},
+  );
 }
 
 function eventStream(control: ControlPort, clock: Clock): ReadableStream<Uint8Array> {

@@ -3,6 +3,7 @@ import {streamSSE} from 'hono/streaming';
 import * as z from 'zod';
 import type {ContainerService} from '../reconciler/container-service.ts';
 import type {BranchChange, Controller} from '../reconciler/controller.ts';
+import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema} from '../schemas/branch.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
@@ -12,22 +13,19 @@ import {runListSchema, runStatusSchema} from '../schemas/run.ts';
 import {type Auth, sessionCookie} from './auth.ts';
 import {branchPage} from './branch-page.ts';
 import {containerRoutes} from './container-routes.ts';
-import {errors, json, refuseInvalid} from './controller-openapi.ts';
+import {errors, json, keyParameter, refuseInvalid} from './controller-openapi.ts';
+import {dataRoutes} from './data-routes.ts';
 import {errorResponse} from './errors.ts';
+import {tokenRoutes} from './token-routes.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
 const adoptedSchema = z.object({adopted: z.int()}).meta({id: 'Adopted'});
-const keyParameter = z.object({
-  key: z.string().max(1024).meta({
-    description: 'Key of a branch, or its name where only one branch has it.',
-    example: 'main-1f0c9a3e',
-  }),
-});
 
 /** The controller's HTTP API. Host and Origin are checked before this app; tokens here. */
 export function createControllerApp({
   controller,
   containers,
+  tokens,
   auth,
   version,
   baseUrl,
@@ -36,6 +34,7 @@ export function createControllerApp({
 }: {
   controller: Controller;
   containers: ContainerService;
+  tokens: UserTokens;
   auth: Auth;
   version: string;
   baseUrl: () => string;
@@ -61,6 +60,12 @@ export function createControllerApp({
 
   app.use(async (c, next) => {
     if (!auth.accepts(c.req.raw.headers)) {
+      const user = auth.userOf(c.req.header('authorization') ?? '');
+      if (user !== null)
+        throw new AppError(
+          'FORBIDDEN',
+          `This token is for the crontab of ${user} in containers; the controller's own API needs the token of <state>/token`,
+        );
       if (c.req.path === '/') return c.text('Open the login link that `branchtab login` prints.\n', 401);
       throw new AppError(
         'UNAUTHENTICATED',
@@ -277,6 +282,8 @@ export function createControllerApp({
   );
 
   app.route('/', containerRoutes(containers));
+  app.route('/', dataRoutes(controller));
+  app.route('/', tokenRoutes(tokens));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;

@@ -1,4 +1,11 @@
 import * as z from 'zod';
+import {
+  type Backup,
+  type BackupList,
+  backupListSchema,
+  backupSchema,
+  type RestoreData,
+} from '../schemas/backup.ts';
 import {type Branch, branchListSchema, branchSchema} from '../schemas/branch.ts';
 import {
   type ContainerItem,
@@ -15,6 +22,7 @@ import {type EnvironmentList, environmentListSchema} from '../schemas/environmen
 import {AppError} from '../schemas/errors.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
+import {type CreatedToken, createdTokenSchema, type TokenView, tokenListSchema} from '../schemas/token.ts';
 import {answeredError} from './answered-error.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
 
@@ -32,6 +40,12 @@ export interface ControllerClient {
   forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
+  backups(keyOrName: string): Promise<BackupList>;
+  backupData(keyOrName: string): Promise<Backup>;
+  restoreData(keyOrName: string, request: RestoreData): Promise<Branch>;
+  tokens(): Promise<TokenView[]>;
+  createToken(user: string): Promise<CreatedToken>;
+  revokeToken(id: string): Promise<void>;
   createLoginLink(): Promise<string>;
   containers(): Promise<ContainerItem[]>;
   createContainer(request: CreateContainer): Promise<ContainerItem>;
@@ -88,6 +102,15 @@ export function createControllerClient({url, token}: {url: string; token: string
       (await call(environmentListSchema, 'GET', `${branchPath(keyOrName)}/environment`)).items,
     runs: (keyOrName, query) =>
       call(runListSchema, 'GET', `${branchPath(keyOrName)}/runs?${new URLSearchParams(query)}`),
+    backups: (keyOrName) => call(backupListSchema, 'GET', `${branchPath(keyOrName)}/backups`),
+    backupData: (keyOrName) => call(backupSchema, 'POST', `${branchPath(keyOrName)}/backups`, {timeoutMs}),
+    restoreData: (keyOrName, body) =>
+      call(branchSchema, 'POST', `${branchPath(keyOrName)}/data/restore`, {body, timeoutMs}),
+    tokens: async () => (await call(tokenListSchema, 'GET', '/api/v1/tokens')).items,
+    createToken: (user) => call(createdTokenSchema, 'POST', '/api/v1/tokens', {body: {user}}),
+    async revokeToken(id) {
+      await call(deletedSchema, 'DELETE', `/api/v1/tokens/${encodeURIComponent(id)}`);
+    },
     createLoginLink: async () => (await call(z.object({url: z.string()}), 'POST', '/api/v1/login-codes')).url,
     containers: async () => (await call(containerListSchema, 'GET', '/api/v1/containers')).items,
     createContainer: (body) => call(containerItemSchema, 'POST', '/api/v1/containers', {body, timeoutMs}),

@@ -13,6 +13,14 @@ export const json = <T extends z.ZodType>(schema: T, description: string) => ({
   description,
 });
 
+/** Names the branch in the path of a route. */
+export const keyParameter = z.object({
+  key: z.string().max(1024).meta({
+    description: 'Key of a branch, or its name where only one branch has it.',
+    example: 'main-1f0c9a3e',
+  }),
+});
+
 /** Answers of these statuses in the description of a route. */
 export const errors = (...statuses: number[]) =>
   Object.fromEntries(statuses.map((status) => [status, json(errorSchema, 'Error')]));

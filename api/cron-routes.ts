@@ -4,7 +4,7 @@ import type {CronService, TaggedCrontab} from '../runtime/cron/service.ts';
 import {AppError} from '../schemas/errors.ts';
 import {readFlag, readManaged, readNextCount, readPage, readPreview, readRunQuery} from './cron-query.ts';
 import {cronRunRoutes} from './cron-run-routes.ts';
-import {userOf} from './cron-user.ts';
+import {refuseOneUser, userOf} from './cron-user.ts';
 
 /** JSON may write one byte of a crontab as six. The service limits the text itself. */
 const maxCrontabBodyBytes = 6 * 256 * 1024 + 1024;
@@ -22,7 +22,10 @@ const shapes = () => import('../schemas/cron-api.ts');
 export function cronRoutes(cron: CronService, {lists}: {lists: 'envelope' | 'array'}): Hono {
   const app = new Hono();
 
-  app.get('/crontab', async (c) => c.json(await cron.listCrontabs(readPage(c.req.query()))));
+  app.get('/crontab', async (c) => {
+    refuseOneUser(c);
+    return c.json(await cron.listCrontabs(readPage(c.req.query())));
+  });
 
   app.get('/users/:user/crontab', async (c) => {
     const stored = await cron.getCrontab(userOf(c));
@@ -93,7 +96,10 @@ export function cronRoutes(cron: CronService, {lists}: {lists: 'envelope' | 'arr
     c.json(await cron.listEntryRuns(userOf(c), c.req.param('id'), readRunQuery(c.req.query()))),
   );
 
-  app.get('/metrics', (c) => c.text(cron.metrics(), 200, {'Content-Type': prometheusText}));
+  app.get('/metrics', (c) => {
+    refuseOneUser(c);
+    return c.text(cron.metrics(), 200, {'Content-Type': prometheusText});
+  });
 
   app.get('/openapi.json', async (c) => {
     const {cronOpenApi} = await import('./cron-openapi.ts');

@@ -1,7 +1,7 @@
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Log} from '../runtime/platform/log.ts';
 import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
-import {KIT_HEADER, type Kit} from '../schemas/control.ts';
+import {KIT_HEADER, type Kit, USER_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {hopByHopHeaders} from '../schemas/hop-by-hop.ts';
 import {kitAddress} from './kit-address.ts';
@@ -15,6 +15,8 @@ export interface GatewayOptions {
   readonly kitDomains: readonly string[];
   /** True where an Authorization header carries one of the controller's own tokens. */
   readonly isOwnAuthorization: (header: string) => boolean;
+  /** The user whose token an Authorization header carries; null for any other header. */
+  readonly userOf: (header: string) => string | null;
   /** Cookies of the controller; containers never see them. */
   readonly ownCookie: string;
   readonly log: Log;
@@ -66,6 +68,8 @@ interface Destination {
   readonly socketPath: string;
   readonly path: string;
   readonly kit: Kit;
+  /** Whose token came with the request. */
+  readonly user: string | null;
   /** What was taken off the target; empty on the host of a kit. */
   readonly prefix: string;
 }
@@ -76,12 +80,14 @@ function destinationOf(incoming: IncomingMessage, options: GatewayOptions): Dest
   const address = kitAddress({host: incoming.headers.host ?? '', target}, options.kitDomains);
   if (address === null && !target.startsWith('/c/')) return null;
   if (address === null || !address.path.startsWith('/')) throw noSuchAddress();
-  if (address.guessable && !options.isOwnAuthorization(incoming.headers.authorization ?? ''))
-    throw tokenNeeded();
-  const socketPath = options.socketOf(address.container);
-  if (socketPath === null) throw noSuchContainer();
   const {container, path, kit, byHost} = address;
-  return {socketPath, path, kit, prefix: byHost ? '' : `/c/${container}/${kit}`};
+  const authorization = incoming.headers.authorization ?? '';
+  const user = options.userOf(authorization);
+  if (user !== null && kit !== 'cron') throw onlyCron(user);
+  if (address.guessable && user === null && !options.isOwnAuthorization(authorization)) throw tokenNeeded();
+  const socketPath = options.socketOf(container);
+  if (socketPath === null) throw noSuchContainer();
+  return {socketPath, path, kit, user, prefix: byHost ? '' : `/c/${container}/${kit}`};
 }
 
 function noWebsocketHere(): AppError {
@@ -105,6 +111,13 @@ function tokenNeeded(): AppError {
   );
 }
 
+function onlyCron(user: string): AppError {
+  return new AppError(
+    'FORBIDDEN',
+    `This token is for the crontab of ${user}; it opens the cron service and no other.`,
+  );
+}
+
 function noSuchContainer(): AppError {
   return new AppError(
     'CONTAINER_NOT_FOUND',
@@ -125,7 +138,7 @@ interface Exchange extends Destination {
 }
 
 function forward(
-  {incoming, outgoing, socketPath, path, kit, prefix}: Exchange,
+  {incoming, outgoing, socketPath, path, kit, user, prefix}: Exchange,
   options: GatewayOptions,
 ): void {
   relay({
@@ -134,7 +147,7 @@ function forward(
     socketPath,
     path,
     headers: [
-      ...requestHeaders(incoming, kit, options),
+      ...requestHeaders(incoming, {kit, user}, options),
       ...(prefix === '' ? [] : ['X-Forwarded-Prefix', prefix]),
     ],
     responseHeaders,
@@ -155,12 +168,15 @@ interface Upgrade extends Destination {
  * Pages of a container have no origin of their own here, so every origin may connect: that the address is known is
  * what lets somebody in, and no cookie of ours goes along.
  */
-function forwardUpgrade({incoming, socket, socketPath, path, kit}: Upgrade, options: GatewayOptions): void {
+function forwardUpgrade(
+  {incoming, socket, socketPath, path, kit, user}: Upgrade,
+  options: GatewayOptions,
+): void {
   relayUpgrade({
     socket,
     socketPath,
     path,
-    headers: requestHeaders(incoming, kit, options),
+    headers: requestHeaders(incoming, {kit, user}, options),
     responseHeaders,
     onUnreachable(error) {
       options.log.warn('a container did not answer', {error});
@@ -180,21 +196,28 @@ function refuse(outgoing: ServerResponse, error: AppError, headers: Record<strin
 
 function requestHeaders(
   incoming: IncomingMessage,
-  kit: Kit,
-  {isOwnAuthorization, ownCookie}: GatewayOptions,
+  {kit, user}: Pick<Destination, 'kit' | 'user'>,
+  {isOwnAuthorization, userOf, ownCookie}: GatewayOptions,
 ): string[] {
   const passed = headerPairs(incoming.rawHeaders).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
     if (hopByHopHeaders.has(lower) || lower === 'content-length') return [];
-    if (lower === KIT_HEADER || lower.startsWith('x-forwarded-')) return [];
-    if (lower === 'authorization' && isOwnAuthorization(value)) return [];
+    if (lower === KIT_HEADER || lower === USER_HEADER || lower.startsWith('x-forwarded-')) return [];
+    if (lower === 'authorization' && (isOwnAuthorization(value) || userOf(value) !== null)) return [];
     if (lower === 'cookie') {
       const cookies = value.split(/;\s*/).filter((cookie) => !cookie.startsWith(`${ownCookie}=`));
       return cookies.length === 0 ? [] : [name, cookies.join('; ')];
     }
     return [name, value];
   });
-  return [...passed, KIT_HEADER, kit, 'X-Forwarded-For', incoming.socket.remoteAddress ?? ''];
+  return [
+    ...passed,
+    KIT_HEADER,
+    kit,
+    ...(user === null ? [] : [USER_HEADER, user]),
+    'X-Forwarded-For',
+    incoming.socket.remoteAddress ?? '',
+  ];
 }
 
 function responseHeaders(answer: IncomingMessage): string[] {

@@ -2,7 +2,7 @@ import {Hono} from 'hono';
 import type {ExecService} from '../runtime/exec/service.ts';
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
-import {KIT_HEADER, type Kit} from '../schemas/control.ts';
+import {KIT_HEADER, type Kit, USER_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {callScript} from './call-response.ts';
 import {type ControlPort, controlRoutes} from './control-routes.ts';
@@ -135,6 +135,8 @@ export function createRuntimeApp({
       case 'exec':
         return (kitHeader === null ? ownManagement : openManagement).fetch(request);
       case 'cron':
+        if (!trusted && headers.has(USER_HEADER))
+          throw new AppError('FORBIDDEN', 'Only the controller says whose token came with a request.');
         return cron.fetch(request);
       case 'notifications':
         return (await notifications()).fetch(request);

@@ -4,6 +4,7 @@ import {pipeline} from 'node:stream/promises';
 import * as z from 'zod';
 import type {RequestOptions, RuntimeClient, WorkspaceChanges} from '../reconciler/runtime-client.ts';
 import {type ControlState, controlEventSchema, controlStateSchema} from '../schemas/control-state.ts';
+import {seedResultSchema} from '../schemas/data-archive.ts';
 import {AppError, type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
 import {runListSchema} from '../schemas/run.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
@@ -54,7 +55,39 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
       state(await sendJson('PUT', '/api/v1/control/lease', change, options)),
     setEnvironment: async (change, options) =>
       state(await sendJson('PUT', '/api/v1/control/environment', change, options)),
-    syncWorkspace: (changes, options) => sendWorkspace(socketPath, changes, options),
+    async syncWorkspace(changes, options) {
+      await sendStream(socketPath, workspaceBody(changes), {...options, method: 'POST', path: 'workspace'});
+    },
+    async crontab(user, {signal}) {
+      const path = `/api/v1/cron/users/${encodeURIComponent(user)}/crontab`;
+      const response = await send('GET', path, {signal: limited(signal), headers: {Accept: 'text/plain'}});
+      return {text: await readText(response), etag: response.headers.get('etag') ?? ''};
+    },
+    async putWholeCrontab(user, text, {signal, ifMatch}) {
+      const path = `/api/v1/cron/users/${encodeURIComponent(user)}/crontab`;
+      const headers = {
+        'Content-Type': 'text/plain; charset=utf-8',
+        Prefer: 'return=minimal',
+        'If-Match': ifMatch,
+      };
+      await readText(await send('PUT', path, {signal: limited(signal), body: text, headers}));
+    },
+    async packData({signal}) {
+      const {body} = await send('GET', '/api/v1/control/data', {signal});
+      if (body === null) throw unavailable(new Error('the archive has no body'));
+      return body;
+    },
+    async replaceData(archive, options) {
+      await sendStream(socketPath, archive, {...options, method: 'PUT', path: 'data'});
+    },
+    async seed(request, {signal}) {
+      const response = await send('POST', '/api/v1/control/seed', {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(request.timeout_ms + requestTimeoutMs)]),
+        body: JSON.stringify(request),
+        headers: {'Content-Type': 'application/json'},
+      });
+      return parse(seedResultSchema, await readText(response));
+    },
     async deploy(deployment, options) {
       await send('PUT', '/api/v1/exec/deployments', {
         signal: AbortSignal.any([options.signal, AbortSignal.timeout(deployTimeoutMs)]),
@@ -106,15 +139,15 @@ interface SendOptions extends RequestOptions {
 }
 
 /** `fetch` would gather a generated body; `node:http` sends it as the runtime reads it. */
-async function sendWorkspace(
+async function sendStream(
   socketPath: string,
-  changes: WorkspaceChanges,
-  {signal}: RequestOptions,
+  body: AsyncIterable<Uint8Array>,
+  {method, path, signal}: RequestOptions & {method: 'POST' | 'PUT'; path: string},
 ): Promise<void> {
   const outgoing = request({
     socketPath,
-    method: 'POST',
-    path: '/api/v1/control/workspace',
+    method,
+    path: `/api/v1/control/${path}`,
     headers: {'Content-Type': 'application/octet-stream'},
     signal,
   });
@@ -130,7 +163,7 @@ async function sendWorkspace(
     });
   });
   // A refusal ends the upload early: what the runtime answered counts, not the broken pipe.
-  const sent = pipeline(Readable.from(workspaceBody(changes)), outgoing).catch((error: unknown) => error);
+  const sent = pipeline(Readable.from(body), outgoing).catch((error: unknown) => error);
   let answer: {status: number; text: string};
   try {
     answer = await answered;

@@ -42,6 +42,7 @@ const controller = createController({
     },
   ],
   provider: null,
+  data: null,
   records,
   contacts: openFirstContacts({
     directory: `${recordsDirectory}-repositories`,
@@ -49,7 +50,7 @@ const controller = createController({
     runUnasked: true,
     clock: systemClock,
   }),
-  archive: openRunArchive({directory: `${recordsDirectory}-runs`}),
+  archive: openRunArchive({directory: `${recordsDirectory}-runs`, clock: systemClock}),
   client: () => {
     throw new Error('without a provider no container is asked');
   },

@@ -1,6 +1,8 @@
-import type {Branch} from '../schemas/branch.ts';
+import type {Branch, ContainerView} from '../schemas/branch.ts';
 import {formatDuration} from '../schemas/duration.ts';
 import {formatTable, type Paint, printable} from './terminal.ts';
+
+type Gap = ContainerView['gaps'][number];
 
 const headings = ['BRANCH', 'COMMIT', 'CONTAINER', 'STATE', 'NEXT RUN', 'LAST RUN'];
 
@@ -22,11 +24,11 @@ export function branchTable(
   return formatTable([headings.map((heading) => paint.bold(heading)), ...rows], {columns});
 }
 
-/** Reasons why branches are not ready and what will happen to them soon, one block each; empty where there is nothing to say. */
+/** Reasons why branches are not ready, and notices, one block each; empty where there is nothing to say. */
 export function problems(branches: readonly Branch[], paint: Paint): string {
   return branches
     .flatMap((branch) => {
-      const soon = branch.notices.map(
+      const notices = branch.notices.map(
         (notice) => `${paint.yellow(printable(branch.branch))} notice\n  ${printable(notice)}\n`,
       );
       const stalled = branch.conditions.find(({type, status}) => type === 'Stalled' && status === 'True');
@@ -38,7 +40,7 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
           // Of the latter two one line for each repository says it all.
           ['progressing', 'trashed', 'first_contact', 'read_only'].includes(ready.reason))
       )
-        return soon;
+        return notices;
       const lines = (stalled?.issues ?? []).map(
         (issue) =>
           `  ${issue.file}:${issue.line}:${issue.column} ${issue.code}: ${printable(issue.message)}\n`,
@@ -47,10 +49,39 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
         lines.length === 0 ? `  ${printable((stalled ?? ready)?.message ?? '')}\n` : lines.join('');
       return [
         `${paint.red(printable(branch.branch))} ${stalled?.reason ?? ready?.reason ?? ''}\n${message}`,
-        ...soon,
+        ...notices,
       ];
     })
     .join('');
+}
+
+/** What the host cannot do for containers, a line each; empty where it can do all of it. */
+export function hostNotices(branches: readonly Branch[], paint: Paint): string {
+  return gapNotice(branches, paint) + unenforcedNotice(branches, paint);
+}
+
+const gapWords: Readonly<Record<Gap, string>> = {
+  files_of_others: 'files of others',
+  processes_of_others: 'processes of others',
+  sockets_of_others: "other containers' sockets",
+  state_directory: 'the state directory with the token',
+  git_credentials: 'git credentials',
+  host_network: 'the network of this host',
+};
+
+/** The network alone is what every level leaves open; more than that is worth a line. */
+function gapNotice(branches: readonly Branch[], paint: Paint): string {
+  const gaps = [...new Set(branches.flatMap(({container}) => container?.gaps ?? []))];
+  if (gaps.length <= 1) return '';
+  const level = branches.find(({container}) => container !== null)?.container?.level ?? '';
+  return `${paint.yellow(`level ${level}`)} does not keep from jobs: ${gaps.map((gap) => gapWords[gap]).join(', ')}. See docs/security.md.\n`;
+}
+
+function unenforcedNotice(branches: readonly Branch[], paint: Paint): string {
+  const unenforced = [...new Set(branches.flatMap(({container}) => container?.unenforced ?? []))].sort();
+  if (unenforced.length === 0) return '';
+  const names = unenforced.map((limit) => `limits.${limit}`).join(' and ');
+  return `${paint.yellow('this host')} gives Branchtab no cgroup to divide: ${names} of branches ${unenforced.length === 1 ? 'is' : 'are'} not enforced. See docs/environments.md.\n`;
 }
 
 function commitCell({revision, observed_revision}: Branch): string {

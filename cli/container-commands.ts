@@ -29,6 +29,7 @@ export function addContainerCommands(
       .command('create')
       .description('make a standalone container, which no branch owns, and print its id')
       .option('--from <snapshot>', 'start with the files of this snapshot')
+      .option('--with-data', 'and with its data directory, which is empty otherwise')
       .option('--name <name>', 'name of the container (default: a made up one)'),
   ).action(async (flags) =>
     finish(await (await import('./commands/containers.ts')).createContainer(flags, environment, terminal)),

@@ -7,11 +7,15 @@ import {createControllerGuard} from '../api/controller-guard.ts';
 import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
 import {refuseFullHost} from '../reconciler/admission.ts';
+import {openBackupStore} from '../reconciler/backups.ts';
+import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
 import {rememberScriptIssues} from '../reconciler/branch-files.ts';
+import type {BranchLimits} from '../reconciler/branch-limits.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
+import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
@@ -22,6 +26,7 @@ import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
 import {createStandaloneContainers} from '../reconciler/standalone-containers.ts';
+import {openUserTokens} from '../reconciler/user-tokens.ts';
 import {createScriptInspector} from '../runtime/exec/script-inspector.ts';
 import {isSmtpUrl} from '../runtime/flags.ts';
 import {ownCommand} from '../runtime/platform/child-process.ts';
@@ -37,7 +42,7 @@ import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
 import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
-import type {Config, EnvironmentConfig, RepositoryConfig} from '../schemas/config.ts';
+import type {Config, EnvironmentConfig, LimitsConfig, RepositoryConfig} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {branchScriptCheck} from './branch-script-check.ts';
@@ -202,7 +207,16 @@ async function startLocked({
     const replaced = (await ownership?.claim({takeOver})) ?? [];
     for (const former of replaced) await pauseFormerOwner(former, log);
   }
-  const auth = createAuth({token: await readOrCreateToken(stateDirectory), now: () => clock.now()});
+  const tokens = await openUserTokens({
+    path: join(stateDirectory, 'tokens.json'),
+    users: config.users.map(({name}) => name),
+    nowMs: () => clock.now(),
+  });
+  const auth = createAuth({
+    token: await readOrCreateToken(stateDirectory),
+    userOfToken: tokens.userOf,
+    now: () => clock.now(),
+  });
   let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
   let ready = false;
   const client = ({controlSocket}: Container) => createRuntimeClient({socketPath: controlSocket});
@@ -210,6 +224,8 @@ async function startLocked({
     held_lines: [],
     smtp_url: await readSmtpUrl(config, environment),
     max_entries: config.max_entries,
+    limits: null,
+    users: config.users,
   };
   const limits = {
     previewsPerRepository: config.limits.previews_per_repository,
@@ -227,7 +243,18 @@ async function startLocked({
     provider,
     records,
     contacts,
-    archive: openRunArchive({directory: join(stateDirectory, 'runs')}),
+    archive: openRunArchive({directory: join(stateDirectory, 'runs'), clock}),
+    data: createBranchData({
+      backups: openBackupStore({directory: config.backups.directory ?? join(stateDirectory, 'backups')}),
+      entries: openEntryMirror({directory: join(stateDirectory, 'entries')}),
+      provider,
+      client,
+      clock,
+      log,
+      keep: config.backups.keep,
+      intervalMs: config.backups.interval,
+      stopGraceMs: config.stop_grace,
+    }),
     client,
     checkScript: branchScriptCheck(rememberScriptIssues(inspector.check, rememberedScripts)),
     scriptImports: (script) => inspector.ask('imports', script),
@@ -264,6 +291,7 @@ async function startLocked({
   const app = createControllerApp({
     controller,
     containers,
+    tokens,
     auth,
     version,
     baseUrl: () => baseUrl,
@@ -276,6 +304,7 @@ async function startLocked({
       (controller.container(idOrName) ?? standalone.find(idOrName))?.controlSocket ?? null,
     kitDomains,
     isOwnAuthorization: (header) => auth.acceptsAuthorization(header),
+    userOf: (header) => auth.userOf(header),
     ownCookie: sessionCookie,
     log,
   });
@@ -442,19 +471,41 @@ async function processWords(stateDirectory: string): Promise<string | null> {
 }
 
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, keep, run, idle, variables, secrets}, index) => {
+  return environments.map(({branches, keep, run, data, limits, idle, variables, secrets}, index) => {
     const includes = createBranchFilter(branches);
     const onlyLive = branches.length === 1 && branches[0] === 'live';
     return {
       place: `${name}[${index}]`,
       appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+      onlyLive,
       keep,
       run: run ?? null,
+      limits: limits === undefined ? {} : branchLimits(limits),
+      data: data === undefined ? null : dataPolicy(data),
       idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
       variables,
       secrets,
     };
   });
+}
+
+/** Without what the configuration leaves out. */
+function branchLimits(limits: LimitsConfig): Partial<BranchLimits> {
+  const named = {
+    cpus: limits.cpus,
+    memoryBytes: limits.memory,
+    diskBytes: limits.disk,
+    runsPerDay: limits.runs_per_day,
+    runTimeMs: limits.run_time,
+    longestRunTimeMs: limits.longest_run_time,
+    overlap: limits.overlap,
+  };
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
+}
+
+function dataPolicy(text: string): DataPolicy {
+  if (text.startsWith('seed:')) return {seed: text.slice('seed:'.length)};
+  return text === 'copy' ? 'copy' : 'empty';
 }
 
 async function openSource(

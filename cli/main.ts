@@ -2,6 +2,7 @@
 import {Command, CommanderError, Option} from 'commander';
 import {AppError, type ErrorCode} from '../schemas/errors.ts';
 import {addContainerCommands} from './container-commands.ts';
+import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
 import {ownCheckout} from './own-checkout.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
@@ -16,6 +17,9 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
   REVISION_NOT_FOUND: exitCodes.notFound,
   CONTAINER_NOT_FOUND: exitCodes.notFound,
   SNAPSHOT_NOT_FOUND: exitCodes.notFound,
+  BACKUP_NOT_FOUND: exitCodes.notFound,
+  TOKEN_NOT_FOUND: exitCodes.notFound,
+  USER_NOT_FOUND: exitCodes.notFound,
   INVALID_NAME: exitCodes.usage,
   CONFIRMATION_NEEDED: exitCodes.usage,
 };
@@ -156,7 +160,10 @@ function createProgram(
     );
 
   client(
-    program.command('runs').description('runs of a branch, newest first').argument('<branch>', 'name or key'),
+    program
+      .command('runs')
+      .description('runs of a branch, newest first; also of one that is gone, for 90 days')
+      .argument('<branch>', 'name or key'),
   )
     .option('--job <id or name>', 'only this job')
     .option('--user <name>', 'user whose jobs are shown', undefined)
@@ -170,6 +177,9 @@ function createProgram(
         'interrupted',
       ]),
     )
+    .option('--on <day>', 'only those of a day in UTC: 2026-11-17, yesterday, or tuesday for the last one')
+    .option('--since <time>', 'only those from this time on, RFC 3339 or a day')
+    .option('--until <time>', 'only those before this time')
     .option('--limit <n>', 'at most this many', '20')
     .action(async (branch, flags) =>
       finish(await (await import('./commands/runs.ts')).runs(branch, flags, environment, terminal)),
@@ -268,6 +278,27 @@ function createProgram(
   );
 
   addContainerCommands(program, {client, environment, terminal, finish});
+  addDataCommands(program, {client, environment, terminal, finish});
+
+  const tokens = program
+    .command('tokens')
+    .description('tokens that open the crontabs of one user and nothing else');
+  client(
+    tokens
+      .command('create')
+      .description('make one for a user of branchtab.yaml and print it, once')
+      .argument('<user>', 'name'),
+  ).action(async (user, flags) =>
+    finish(await (await import('./commands/tokens.ts')).createToken(user, flags, environment, terminal)),
+  );
+  client(tokens.command('list').description('whose there are; the tokens themselves are not kept')).action(
+    async (flags) =>
+      finish(await (await import('./commands/tokens.ts')).listTokens(flags, environment, terminal)),
+  );
+  client(tokens.command('revoke').description('void one').argument('<token>', 'its id')).action(
+    async (id, flags) =>
+      finish(await (await import('./commands/tokens.ts')).revokeToken(id, flags, environment, terminal)),
+  );
 
   client(
     program

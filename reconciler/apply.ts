@@ -1,6 +1,7 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {BranchData, DataPolicy, RunningBranch} from './branch-data.ts';
 import type {BranchRecord} from './branch-record.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
 import type {Desired} from './desired.ts';
@@ -10,6 +11,10 @@ import type {RuntimeClient, WorkspaceChange} from './runtime-client.ts';
 import type {Source, TreeChange} from './sources/source.ts';
 
 export interface ApplyContext {
+  readonly data: BranchData;
+  readonly dataPolicyOf: (record: BranchRecord) => DataPolicy;
+  /** The running container of the live branch of the same repository. */
+  readonly liveOf: (record: BranchRecord) => RunningBranch | null;
   /** Throws LIMIT_REACHED or HOST_FULL where the branch may not have a container now. */
   readonly admit: (record: BranchRecord) => Promise<void>;
   readonly provider: ContainerProvider;
@@ -69,11 +74,13 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
   const {provider} = context;
   switch (action.kind) {
     case 'create_container': {
+      context.data.refuseLoss(record);
       await context.admit(record);
       const container = await provider.create({
         name: record.key,
-        labels: labelsOf(record),
+        labels: {...labelsOf(record), ...(await pendingLabels(record, context))},
         timeZone: context.timeZone,
+        limits: served(step).resources,
       });
       record.container_id = container.id;
       return;
@@ -85,11 +92,27 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
       record.restored = false;
       return;
     }
+    case 'limit_container':
+      await provider.limit(containerOf(step).id, served(step).resources);
+      return;
     case 'start_container': {
       const id = record.container_id ?? containerOf(step).id;
-      await provider.start(id, {signal});
+      // A preview may begin anew; of live a person has to say so.
+      await provider.start(id, {signal, makeData: !record.live});
       return;
     }
+    case 'restore_data':
+      return context.data.restore(record, containerOf(step), signal);
+    case 'fill_data': {
+      const branch = {record, container: containerOf(step)};
+      await context.data.fill(branch, context.dataPolicyOf(record), context.liveOf(record), signal);
+      await provider.label(containerOf(step).id, {[labelNames.fillData]: null});
+      return;
+    }
+    case 'restore_entries':
+      await context.data.putBackEntries({record, container: containerOf(step)}, signal);
+      await provider.label(containerOf(step).id, {[labelNames.restoreEntries]: null});
+      return;
     case 'put_environment': {
       const {revision, variables, secrets, settings} = served(step);
       const change = {revision, variables, secrets, settings};
@@ -151,6 +174,17 @@ export function labelsOf(record: BranchRecord): Record<string, string> {
     [labelNames.repository]: record.repository,
     [labelNames.path]: record.path,
     [labelNames.branch]: record.branch,
+  };
+}
+
+/** On the container itself, so that a crash right after its making forgets nothing. */
+async function pendingLabels(
+  record: BranchRecord,
+  {data, dataPolicyOf}: ApplyContext,
+): Promise<Record<string, string>> {
+  return {
+    ...(dataPolicyOf(record) === 'empty' ? {} : {[labelNames.fillData]: 'pending'}),
+    ...((await data.hasEntries(record)) ? {[labelNames.restoreEntries]: 'pending'} : {}),
   };
 }
 

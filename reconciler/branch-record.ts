@@ -57,6 +57,8 @@ export const branchRecordSchema = z.object({
   released_at: z.string().nullable().default(null),
   /** Jobs that run although the policy holds them. */
   released: z.object({all: z.boolean(), jobs: z.array(z.string())}).default({all: false, jobs: []}),
+  /** A person wants its data back: of this backup, or with null what is left of them. */
+  restore: z.object({backup: z.string().nullable()}).nullable().default(null),
   /** A person wants it gone although it may be live. */
   forget_requested: z.boolean().default(false),
   /** A person took the container out of the trash while git still lacks the branch. */
@@ -93,6 +95,7 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     released_at: null,
     restored: false,
     released: {all: false, jobs: []},
+    restore: null,
     forget_requested: false,
     active_ms: null,
     handled_request: null,

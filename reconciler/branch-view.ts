@@ -2,12 +2,13 @@ import type {Branch, ContainerState, ContainerView} from '../schemas/branch.ts';
 import type {ScheduleState} from '../schemas/control.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import type {BranchRecord} from './branch-record.ts';
-import type {Container} from './containers/provider.ts';
+import type {Container, Reach} from './containers/provider.ts';
 
 export interface ViewContext {
   readonly baseUrl: string;
   readonly provider: string;
   readonly level: string;
+  readonly gaps: readonly Reach[];
 }
 
 /** A step of the container's life that is being taken right now and that the provider cannot show. */
@@ -17,10 +18,10 @@ export type Phase = 'creating' | 'stopping' | null;
 export function branchView(
   record: BranchRecord,
   {container, runtime, phase}: {container: Container | null; runtime: ControlState | null; phase: Phase},
-  {idleNotice, ...context}: ViewContext & {idleNotice: string | null},
+  {notices, ...context}: ViewContext & {notices: readonly string[]},
 ): Branch {
   const schedule = shownSchedule(runtime);
-  const notices = [idleNotice, leaseNotice(record, runtime)];
+  const lease = leaseNotice(record, runtime);
   return {
     key: record.key,
     repository: record.repository,
@@ -30,7 +31,7 @@ export function branchView(
     revision: record.revision,
     observed_revision: record.applied?.revision ?? null,
     conditions: record.conditions,
-    notices: notices.filter((notice) => notice !== null),
+    notices: lease === null ? [...notices] : [...notices, lease],
     container: container === null ? null : containerView({container, schedule, phase}, context),
     next_run: container?.state === 'running' && schedule === 'running' ? record.next_run : null,
     last_run: record.last_run,
@@ -69,7 +70,7 @@ export interface ContainerFacts {
 /** A container as the API shows it, of a branch or not. */
 export function containerView(
   {container, schedule, phase}: ContainerFacts,
-  {baseUrl, provider, level}: ViewContext,
+  {baseUrl, provider, level, gaps}: ViewContext,
 ): ContainerView {
   const url = (kit: string) => kitUrl(baseUrl, container.id, kit);
   return {
@@ -78,6 +79,8 @@ export function containerView(
     provider,
     level,
     state: containerState(container, schedule, phase),
+    gaps: [...gaps],
+    unenforced: [...container.unenforced],
     urls: {cron: url('cron'), exec: url('exec'), pipe: url('pipe'), notifications: url('notifications')},
   };
 }

@@ -38,7 +38,12 @@ export function createContainerService({
   baseUrl: () => string;
 }): ContainerService {
   const standaloneItem = (facts: ContainerFacts): ContainerItem => ({
-    ...containerView(facts, {baseUrl: baseUrl(), provider: provider.name, level: provider.level}),
+    ...containerView(facts, {
+      baseUrl: baseUrl(),
+      provider: provider.name,
+      level: provider.level,
+      gaps: provider.gaps,
+    }),
     branch: null,
     repository: null,
     standalone: true,

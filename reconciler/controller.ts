@@ -1,6 +1,7 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {HostRoom} from '../runtime/platform/host-room.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import type {Backup, BackupList, RestoreData} from '../schemas/backup.ts';
 import type {Branch, Reconciliation} from '../schemas/branch.ts';
 import type {SecretSource} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
@@ -11,15 +12,25 @@ import type {Action} from '../schemas/plan.ts';
 import type {RepositoryStatus} from '../schemas/repository.ts';
 import type {Run} from '../schemas/run.ts';
 import {createAdmission, type PreviewLimits} from './admission.ts';
+import {type BranchData, type RunningBranch, restoreRequest} from './branch-data.ts';
 import {readCrontabs, type ScriptCheck, type ScriptImports} from './branch-files.ts';
+import {isBranchKey} from './branch-key.ts';
+import {limitNotices, resourceLimitsOf, runLimitsOf} from './branch-limits.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {branchView, type Phase} from './branch-view.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
-import {bindingsOf, describeBinding, previewRunOf, resolveBindings} from './environments.ts';
+import {
+  bindingsOf,
+  dataPolicyOf,
+  describeBinding,
+  limitsOf,
+  previewRunOf,
+  resolveBindings,
+} from './environments.ts';
 import type {FirstContacts} from './first-contact.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
-import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, withCrash} from './outcome.ts';
+import {type Crashes, failureOf, jitter, noCrashes, retryDelayMs, sentence, withCrash} from './outcome.ts';
 import {hasDrifted, type PlanPolicy} from './plan.ts';
 import {hasJob, heldLines, type PreviewRun} from './preview-holds.ts';
 import {createPreviewUpkeep} from './preview-upkeep.ts';
@@ -27,7 +38,7 @@ import {type BranchQueue, createQueue} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RecordStore} from './record-store.ts';
 import {openRepositoryWatch, type RepositoryWatch, type WatchedRepository} from './repository-watch.ts';
-import type {RunArchive} from './run-archive.ts';
+import {filterRuns, findArchived, type RunArchive, tendRunArchive, withFormer} from './run-archive.ts';
 import type {RuntimeClient} from './runtime-client.ts';
 import {standDown} from './stand-down.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
@@ -39,6 +50,8 @@ export interface ControllerOptions {
   readonly provider: ContainerProvider | null;
   readonly records: RecordStore;
   readonly archive: RunArchive;
+  /** Null where the provider is. */
+  readonly data: BranchData | null;
   readonly contacts: FirstContacts;
   readonly client: (container: Container) => RuntimeClient;
   readonly checkScript: ScriptCheck;
@@ -95,6 +108,12 @@ export interface Controller {
     keyOrName: string,
     query: Readonly<Record<string, string>>,
   ): Promise<{items: Run[]; next_cursor: string | null}>;
+  /** Copies the data directory of a branch now. Throws CONTAINER_UNAVAILABLE where its container does not run. */
+  backupData(keyOrName: string): Promise<Backup>;
+  /** Newest first, also of a branch that is gone, by its key. */
+  backups(keyOrName: string): Promise<BackupList>;
+  /** Puts a backup in the place of the data directory, jobs stopped meanwhile. Throws BACKUP_NOT_FOUND, NOTHING_TO_RESTORE. */
+  restoreData(keyOrName: string, request: RestoreData): Promise<Branch>;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
   container(idOrKey: string): Container | null;
   /** Calls back with the key of every branch whose view changed. */
@@ -137,7 +156,7 @@ interface Observed {
 }
 
 export function createController(options: ControllerOptions): Controller {
-  const {provider, records, archive, clock, log} = options;
+  const {provider, records, archive, data, clock, log} = options;
   const listeners = new Set<(change: BranchChange) => void>();
   const observed = new Map<string, Observed>();
   const requests = new Map<string, string>();
@@ -205,8 +224,21 @@ export function createController(options: ControllerOptions): Controller {
       baseUrl: options.baseUrl(),
       provider: provider?.name ?? 'none',
       level: provider?.level ?? 'none',
+      gaps: provider?.gaps ?? [],
     };
-    return branchView(record, {container, runtime, phase}, {...context, idleNotice: previews.notice(record)});
+    return branchView(record, {container, runtime, phase}, {...context, notices: noticesOf(record)});
+  };
+
+  const noticesOf = (record: BranchRecord): string[] => {
+    const {key, branch, live} = record;
+    const idle = previews.notice(record);
+    const problem = data?.problemOf(key) ?? null;
+    const backup = `The data of ${branch} could not be backed up; it is tried again every ten minutes.`;
+    return [
+      ...(idle === null ? [] : [idle]),
+      ...(problem === null ? [] : [`${backup} ${sentence(problem)}`]),
+      ...limitNotices(live, observed.get(key)?.runtime?.limits ?? []),
+    ];
   };
 
   const find = (keyOrName: string): BranchRecord => {
@@ -234,7 +266,7 @@ export function createController(options: ControllerOptions): Controller {
 
   const work = async (key: string, queueSignal: AbortSignal): Promise<void> => {
     const record = records.get(key);
-    if (record === undefined || provider === null) return;
+    if (record === undefined || provider === null || data === null) return;
     const watch = watches.get(record.repository);
     if (watch === undefined) return;
     const startedMs = clock.now();
@@ -243,7 +275,7 @@ export function createController(options: ControllerOptions): Controller {
     const revision = record.revision;
     previews.pause(record);
     try {
-      const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider), signal);
+      const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider, data), signal);
       const state = observedOf(key);
       state.phase = null;
       if (taken.some(({kind}) => leavingKinds.has(kind))) admitNext(record);
@@ -275,7 +307,13 @@ export function createController(options: ControllerOptions): Controller {
     record: BranchRecord,
     watch: RepositoryWatch,
     containers: ContainerProvider,
+    branchData: BranchData,
   ): ReconcileContext => ({
+    data: branchData,
+    dataPolicyOf: (branch) => dataPolicyOf(watch.environments, branch),
+    liveOf: ({repository}) =>
+      runningBranches().find((branch) => branch.record.live && branch.record.repository === repository) ??
+      null,
     provider: containers,
     client: options.client,
     source: watch.source,
@@ -291,10 +329,15 @@ export function createController(options: ControllerOptions): Controller {
     removalMs: previews.removalMs,
     obstacle: () => guard.obstacle(record.repository),
     admit: admission.admit,
-    environmentOf: async (branch, files, signal) => ({
-      ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
-      settings: {...options.settings, held_lines: await heldLinesOf(branch, {files, watch, signal})},
-    }),
+    async environmentOf(branch, files, signal) {
+      const limits = limitsOf(watch.environments, branch);
+      const held_lines = await heldLinesOf(branch, {files, watch, signal});
+      return {
+        ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
+        settings: {...options.settings, limits: runLimitsOf(limits), held_lines},
+        resources: resourceLimitsOf(limits),
+      };
+    },
     findContainer: async ({container_id, key}) => {
       const all = await containers.list();
       return all.find(({id}) => id === container_id) ?? all.find(({name}) => name === key) ?? null;
@@ -302,6 +345,18 @@ export function createController(options: ControllerOptions): Controller {
     onPlan: (plan, desired) => onPlan(record, plan, desired.kind === 'served' ? desired.revision : null),
     onObserved: ({container, runtime}) => onObserved(record, container, runtime),
   });
+
+  const runningBranches = (): RunningBranch[] =>
+    [...observed].flatMap(([key, {container}]) => {
+      const record = records.get(key);
+      return record !== undefined && container?.state === 'running' ? [{record, container}] : [];
+    });
+
+  /** People's own entries are nowhere else: a copy of live's is kept up to date. */
+  const mirrorEntries = (record: BranchRecord, container: Container, runtime: ControlState) => {
+    const isFilled = container.labels[labelNames.restoreEntries] === undefined;
+    if (record.live && isFilled) void data?.followEntries({record, container}, runtime, shutdown.signal);
+  };
 
   const runOf = (record: BranchRecord): PreviewRun =>
     previewRunOf(rulesOf(record), record, options.previewRun);
@@ -354,6 +409,7 @@ export function createController(options: ControllerOptions): Controller {
       record.next_run = runtime.next_run;
       record.last_run = runtime.last_run ?? record.last_run;
       followEvents(record.key, container);
+      if (container !== null) mirrorEntries(record, container, runtime);
     } else state.events?.abort();
   };
 
@@ -426,6 +482,7 @@ export function createController(options: ControllerOptions): Controller {
     requests.delete(record.key);
     watches.get(record.repository)?.forget(record);
     await records.delete(record.key);
+    await data?.forgetEntries(record.key);
     emit({type: 'branch_forgotten', key: record.key});
   };
 
@@ -456,6 +513,7 @@ export function createController(options: ControllerOptions): Controller {
         if (event.type === 'crontab_changed') {
           const applied = records.get(key)?.applied?.crontabs[event.user]?.raw_etag;
           if (event.raw_etag !== applied) queue.add(key);
+          else if (records.get(key)?.live === true) await refresh(key, container, signal);
         } else if (event.type === 'deployment_changed') {
           if (event.digest !== records.get(key)?.applied?.deployment) queue.add(key);
         } else if (event.type === 'schedule_changed') await refresh(key, container, signal);
@@ -476,6 +534,7 @@ export function createController(options: ControllerOptions): Controller {
     observedOf(key).runtime = runtime;
     record.next_run = runtime.next_run;
     record.last_run = runtime.last_run ?? record.last_run;
+    mirrorEntries(record, observedOf(key).container ?? container, runtime);
     emit({type: 'branch_changed', key});
   };
 
@@ -520,6 +579,8 @@ export function createController(options: ControllerOptions): Controller {
     if (guard.known(record.repository) !== null || !watches.has(record.repository)) return;
     try {
       const runtime = await options.client(container).state({signal: shutdown.signal});
+      // Limits that are reached make no event.
+      observedOf(key).runtime = runtime;
       const isDue = await previews.tend(record, {container, runtime}, {signal: shutdown.signal});
       if (isDue || hasDrifted(record, runtime)) queue.add(key);
     } catch {
@@ -613,11 +674,17 @@ export function createController(options: ControllerOptions): Controller {
         clock.now(),
       );
     }
-    for (const record of records.all()) {
-      const {container} = observedOf(record.key);
-      if (container !== null || !settled(record)) queue.add(record.key, {first: record.live});
-    }
+    // Also what was in order: its container may be gone since.
+    for (const {key, live} of records.all()) queue.add(key, {first: live});
     for (const watch of watches.values()) watch.run();
+    void data
+      ?.run(() => runningBranches().filter(({record}) => record.live), shutdown.signal)
+      .catch(() => {
+        // It sleeps on the shutdown signal too.
+      });
+    void tendRunArchive(archive, {clock, signal: shutdown.signal}).catch((error: unknown) => {
+      if (!shutdown.signal.aborted) log.error('old run records could not be removed', {error});
+    });
     void guard.watch({signal: shutdown.signal}).catch(() => {
       // It sleeps on the shutdown signal too.
     });
@@ -762,20 +829,53 @@ export function createController(options: ControllerOptions): Controller {
       await queue.idle();
       return view(record);
     },
-    async runs(keyOrName, query) {
-      const archived = async (key: string) => filterRuns(await archive.read(key), query);
-      const record = records.get(keyOrName) ?? [...records.all()].find(({branch}) => branch === keyOrName);
-      if (record === undefined) {
-        const items = await archived(keyOrName);
-        if (items.length === 0) find(keyOrName);
-        return {items, next_cursor: null};
-      }
+    async backupData(keyOrName) {
+      const record = find(keyOrName);
       const {container} = observedOf(record.key);
-      if (container?.state !== 'running') return {items: await archived(record.key), next_cursor: null};
+      if (data === null || container?.state !== 'running')
+        throw new AppError(
+          'CONTAINER_UNAVAILABLE',
+          `The container of ${record.branch} does not run; see: branchtab status`,
+        );
+      const made = await data.backup({record, container}, shutdown.signal);
+      emit({type: 'branch_changed', key: record.key});
+      return made;
+    },
+    async backups(keyOrName) {
+      const kept = isBranchKey(keyOrName) ? ((await data?.list(keyOrName)) ?? []) : [];
+      if (kept.length > 0) return {items: kept, problem: data?.problemOf(keyOrName) ?? null};
+      const {key} = find(keyOrName);
+      return {items: (await data?.list(key)) ?? [], problem: data?.problemOf(key) ?? null};
+    },
+    async restoreData(keyOrName, request) {
+      const record = find(keyOrName);
+      await guard.require(record.repository);
+      record.restore = await restoreRequest(record, request, (await data?.list(record.key)) ?? []);
+      await records.save(record);
+      queue.add(record.key, {first: true});
+      await queue.settled([record.key]);
+      if (record.restore !== null)
+        throw new AppError(
+          'BACKEND_ERROR',
+          `The data of ${record.branch} could not be put back: ${record.conditions.find(({type}) => type === 'Ready')?.message ?? 'see the log'}`,
+        );
+      return view(record);
+    },
+    async runs(keyOrName, query) {
+      const named = [...records.all()].some(({branch}) => branch === keyOrName);
+      if (records.get(keyOrName) === undefined && !named) {
+        const archived = await findArchived(archive, keyOrName);
+        if (archived === null) find(keyOrName);
+        return {items: filterRuns(archived ?? [], query), next_cursor: null};
+      }
+      const record = find(keyOrName);
+      const former = await archive.read(record.key);
+      const {container} = observedOf(record.key);
+      if (container?.state !== 'running') return {items: filterRuns(former, query), next_cursor: null};
       const {user = 'root', ...rest} = query;
-      return options
-        .client(container)
-        .runs(user, rest, {signal: AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)])});
+      const signal = AbortSignal.any([shutdown.signal, AbortSignal.timeout(30_000)]);
+      const present = await options.client(container).runs(user, rest, {signal});
+      return present.next_cursor === null ? withFormer(present.items, former, {...query, user}) : present;
     },
     container(idOrKey) {
       const record = records.get(containerKeys.get(idOrKey) ?? idOrKey);
@@ -794,16 +894,6 @@ export function createController(options: ControllerOptions): Controller {
 function byImportance(a: Branch, b: Branch): number {
   if (a.live !== b.live) return a.live ? -1 : 1;
   return a.repository.localeCompare(b.repository) || a.branch.localeCompare(b.branch);
-}
-
-/** A record that needs no look at start: applied, seen, present. */
-function settled(record: BranchRecord): boolean {
-  return (
-    record.missing === null &&
-    record.applied !== null &&
-    record.applied.revision === record.revision &&
-    record.failures === 0
-  );
 }
 
 function historyEntry(
@@ -835,11 +925,4 @@ function historyEntry(
     message,
     duration_ms: nowMs - startedMs,
   };
-}
-
-function filterRuns(runs: readonly Run[], {entry, status, limit}: Readonly<Record<string, string>>): Run[] {
-  return runs
-    .filter((run) => entry === undefined || run.entry_id === entry || run.entry_name === entry)
-    .filter((run) => status === undefined || run.status === status)
-    .slice(0, limit === undefined ? 50 : Number(limit));
 }

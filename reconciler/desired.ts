@@ -2,6 +2,7 @@ import {type ContainerSettings, type EnvironmentChange, plainSettings} from '../
 import {parseCrontab} from '../schemas/crontab.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {ScriptMount} from '../schemas/script-settings.ts';
+import type {ResourceLimits} from './containers/provider.ts';
 import type {BranchFiles, CrontabFile, MissingCause, ObservedRef, ScriptFile} from './observation.ts';
 
 export type Desired =
@@ -12,6 +13,7 @@ export type Desired =
       readonly variables: Readonly<Record<string, string>>;
       readonly secrets: Readonly<Record<string, string>>;
       readonly settings: ContainerSettings;
+      readonly resources: ResourceLimits;
       readonly crontabs: readonly CrontabFile[];
       readonly scripts: readonly ScriptFile[];
       readonly mounts: readonly ScriptMount[];
@@ -24,9 +26,17 @@ export type Desired =
     };
 
 /** What the operator gives to the branch's container. */
-export type GivenEnvironment = Omit<EnvironmentChange, 'revision'>;
+export interface GivenEnvironment extends Omit<EnvironmentChange, 'revision'> {
+  /** What the provider bounds. */
+  readonly resources: ResourceLimits;
+}
 
-export const noEnvironment: GivenEnvironment = {variables: {}, secrets: {}, settings: plainSettings};
+export const noEnvironment: GivenEnvironment = {
+  variables: {},
+  secrets: {},
+  settings: plainSettings,
+  resources: {cpus: null, memoryBytes: null},
+};
 
 /** What the branch's container should be, from its files and the operator's settings. A single issue makes the whole commit invalid. */
 export function desiredState(

@@ -2,6 +2,8 @@ import {shortestSecretLength} from '../runtime/platform/secret-mask.ts';
 import type {SecretSource} from '../schemas/config.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {DataPolicy} from './branch-data.ts';
+import {type BranchLimits, noLimits, previewLimits} from './branch-limits.ts';
 import type {IdleLimits} from './idle.ts';
 import type {PreviewRun} from './preview-holds.ts';
 
@@ -10,10 +12,16 @@ export interface EnvironmentRule {
   /** Where it stands in the configuration, for people. */
   readonly place: string;
   readonly appliesTo: (branch: string, live: boolean) => boolean;
+  /** It is for the live branch and no other. */
+  readonly onlyLive: boolean;
   /** These branches stay when they are merged. */
   readonly keep: boolean;
   /** What previews among these branches run; null leaves it to other rules. */
   readonly run: PreviewRun | null;
+  /** What is left out is left to other rules. */
+  readonly limits: Partial<BranchLimits>;
+  /** What new previews among these branches begin with; null leaves it to other rules. */
+  readonly data: DataPolicy | null;
   /** 0 for never; null leaves it to other rules. */
   readonly idle: IdleLimits;
   readonly variables: Readonly<Record<string, string>>;
@@ -49,6 +57,32 @@ export function previewRunOf(
 ): PreviewRun {
   if (live) return 'all';
   return rules.findLast(({run, appliesTo}) => run !== null && appliesTo(branch, live))?.run ?? otherwise;
+}
+
+/** What the data directory of a new container of the branch begins with; live's begins empty. */
+export function dataPolicyOf(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+): DataPolicy {
+  if (live) return 'empty';
+  return rules.findLast(({data, appliesTo}) => data !== null && appliesTo(branch, live))?.data ?? 'empty';
+}
+
+/**
+ * Previews are bounded by default. Live is bounded by rules that are for live alone; what others say, and what
+ * previews have by default, is only told of live.
+ */
+export function limitsOf(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+): {readonly limits: BranchLimits; readonly enforced: boolean} {
+  const saidBy = (some: readonly EnvironmentRule[]): Partial<BranchLimits> =>
+    Object.assign({}, ...some.map(({limits}) => limits));
+  const applying = rules.filter(({appliesTo}) => appliesTo(branch, live));
+  const forLive = saidBy(applying.filter(({onlyLive}) => onlyLive));
+  return live && Object.keys(forLive).length > 0
+    ? {limits: {...noLimits, ...forLive}, enforced: true}
+    : {limits: {...previewLimits, ...saidBy(applying)}, enforced: !live};
 }
 
 /** True where a branch is long-lived: it neither ends by itself nor needs a lease. */

@@ -9,6 +9,8 @@ export interface Observation {
   readonly record: BranchRecord;
   readonly ref: ObservedRef;
   readonly container: Container | null;
+  /** What a new container still lacks. */
+  readonly pending: {readonly data: boolean; readonly entries: boolean};
   /** Null while the container does not run. */
   readonly runtime: ControlState | null;
 }

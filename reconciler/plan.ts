@@ -1,6 +1,7 @@
 import type {ControlState} from '../schemas/control-state.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {BranchRecord} from './branch-record.ts';
+import type {ResourceLimits} from './containers/provider.ts';
 import type {Desired} from './desired.ts';
 import type {Observation} from './observation.ts';
 
@@ -21,6 +22,7 @@ export interface DesiredDigests {
 export const pauseReasons = {
   branchMissing: 'branch_missing',
   restored: 'restored_without_branch',
+  restoring: 'restoring_data',
   idle: 'idle',
   takenOver: 'taken_over',
 } as const;
@@ -38,7 +40,7 @@ export function planBranch(
   nowMs: number,
 ): Action[] {
   if (desired.kind === 'absent') return planAbsent(observation, desired, policy, nowMs);
-  const lifecycle = planLifecycle(observation, desired.kind);
+  const lifecycle = planLifecycle(observation, desired);
   if (desired.kind === 'invalid') {
     // The old schedule goes on; a container that never had a good commit stays held.
     return observation.record.applied === null
@@ -48,6 +50,7 @@ export function planBranch(
   return [
     ...lifecycle,
     ...planContent(observation, desired, digests, policy),
+    ...planEntries(observation),
     ...planLease(observation, policy),
     ...planSchedule(observation),
   ];
@@ -92,7 +95,7 @@ function planAbsent(
       ? [{kind: 'forget_branch', reason, summary: `Forget ${record.branch}: ${why}`}]
       : [];
   }
-  if (record.live) return [];
+  if (record.live) return record.restore === null ? [] : [restoreData(record)];
   if (record.restored) {
     return runtime?.schedule.state === 'running'
       ? [{kind: 'pause_schedule', reason: pauseReasons.restored, summary: `Pause ${record.branch}: ${why}`}]
@@ -144,12 +147,16 @@ const absentWords = {
   hoody_removed: 'the branch has no .hoody directory any more',
 } as const;
 
-function planLifecycle({record, container}: Observation, desired: 'served' | 'invalid'): Action[] {
+function planLifecycle(
+  {record, container}: Observation,
+  desired: Exclude<Desired, {kind: 'absent'}>,
+): Action[] {
   if (container === null) {
-    if (desired === 'invalid') return [];
+    if (desired.kind === 'invalid') return [];
+    const reason = record.applied === null ? 'branch_new' : 'container_gone';
     return [
-      {kind: 'create_container', reason: 'branch_new', summary: `Create a container for ${record.branch}`},
-      {kind: 'start_container', reason: 'branch_new', summary: 'Start it, held'},
+      {kind: 'create_container', reason, summary: `Create a container for ${record.branch}`},
+      {kind: 'start_container', reason, summary: 'Start it, held'},
     ];
   }
   const actions: Action[] = [];
@@ -160,6 +167,11 @@ function planLifecycle({record, container}: Observation, desired: 'served' | 'in
       summary: `Take the container of ${record.branch} out of the trash`,
     });
   }
+  if (desired.kind === 'served' && hasOtherLimits(container.limits, desired.resources)) {
+    const summary = `Bound what ${record.branch} uses`;
+    actions.push({kind: 'limit_container', reason: 'limits_differ', summary});
+  }
+  if (record.restore !== null) return [...actions, restoreData(record)];
   if (container.state !== 'running') {
     const reason = container.state === 'failed' ? 'runtime_died' : 'not_running';
     actions.push({kind: 'start_container', reason, summary: `Start the container of ${record.branch}`});
@@ -167,8 +179,18 @@ function planLifecycle({record, container}: Observation, desired: 'served' | 'in
   return actions;
 }
 
+function hasOtherLimits(now: ResourceLimits, wanted: ResourceLimits): boolean {
+  return now.cpus !== wanted.cpus || now.memoryBytes !== wanted.memoryBytes;
+}
+
+function restoreData({branch, restore}: BranchRecord): Action {
+  const from =
+    restore?.backup == null ? 'Go on without a backup of' : `Put back the data of ${restore.backup} to`;
+  return {kind: 'restore_data', reason: 'asked_for', summary: `${from} ${branch}`};
+}
+
 function planContent(
-  {record, runtime}: Observation,
+  {record, runtime, pending}: Observation,
   desired: Extract<Desired, {kind: 'served'}>,
   digests: DesiredDigests | null,
   policy: PlanPolicy,
@@ -195,6 +217,15 @@ function planContent(
   return [
     ...actions,
     ...planScripts({record, runtime}, desired, digests, policy),
+    ...(pending.data
+      ? [
+          {
+            kind: 'fill_data' as const,
+            reason: 'data_policy',
+            summary: `Fill the data directory of ${record.branch}`,
+          },
+        ]
+      : []),
     ...planCrontabs({record, runtime}, desired, policy),
   ];
 }
@@ -242,6 +273,12 @@ function planCrontabs(
       : `Put the crontab of ${user}`;
     return [{kind: 'put_crontab', user, if_match: observedTag ?? '', reason, summary}];
   });
+}
+
+function planEntries({record, pending}: Observation): Action[] {
+  if (!pending.entries) return [];
+  const summary = `Put back the entries that were made by hand in ${record.branch}`;
+  return [{kind: 'restore_entries', reason: 'container_gone', summary}];
 }
 
 /** A lease before the schedule is released: nothing runs without it where it is needed. */

@@ -5,7 +5,7 @@ import type {Action} from '../schemas/plan.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
 import {readBranchFiles, type ScriptCheck, type ScriptImports} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
-import type {Container} from './containers/provider.ts';
+import {type Container, labelNames} from './containers/provider.ts';
 import {type Desired, desiredState, type GivenEnvironment, noEnvironment} from './desired.ts';
 import {desiredDigests} from './digests.ts';
 import type {BranchFiles, Observation, ObservedRef} from './observation.ts';
@@ -133,13 +133,19 @@ async function observe(
   const container = await context.findContainer(record);
   record.container_id = container?.id ?? null;
   const runtime = container?.state === 'running' ? await context.client(container).state({signal}) : null;
-  return {record, ref, container, runtime};
+  const pending = {
+    data: container?.labels[labelNames.fillData] !== undefined,
+    entries: container?.labels[labelNames.restoreEntries] !== undefined,
+  };
+  return {record, ref, container, pending, runtime};
 }
 
 /** Steps up to the next look at the world: a container that was just started must be observed before it is filled. */
 function nextSteps(plan: readonly Action[]): readonly Action[] {
   const lifecycle = plan.filter(({kind}) =>
-    ['create_container', 'restore_container', 'start_container'].includes(kind),
+    ['create_container', 'restore_container', 'limit_container', 'start_container', 'restore_data'].includes(
+      kind,
+    ),
   );
   return lifecycle.length > 0 ? lifecycle : plan;
 }

@@ -1,5 +1,6 @@
 import type {DeploymentInput, EnvironmentChange, LeaseChange, ScheduleChange} from '../schemas/control.ts';
 import type {ControlEvent, ControlState} from '../schemas/control-state.ts';
+import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import type {RunList} from '../schemas/run.ts';
 
 /** The controller's side of one runtime's control socket. Errors are AppErrors: the runtime's own code, or CONTAINER_UNAVAILABLE. */
@@ -13,6 +14,15 @@ export interface RuntimeClient {
   deploy(deployment: DeploymentInput, options: RequestOptions): Promise<void>;
   /** Replaces the raw text, keeps managed entries. `ifMatch` names the raw tag it replaces. Answers the new raw tag. */
   putCrontab(user: string, text: string, options: RequestOptions & {ifMatch: string | null}): Promise<string>;
+  /** The whole crontab of a user, entries included, and the tag of that text. */
+  crontab(user: string, options: RequestOptions): Promise<{text: string; etag: string}>;
+  /** Replaces the whole crontab, entries included, where it still has the tag. */
+  putWholeCrontab(user: string, text: string, options: RequestOptions & {ifMatch: string}): Promise<void>;
+  /** The data directory as an archive; throws at its end where it is not whole. */
+  packData(options: RequestOptions): Promise<AsyncIterable<Uint8Array>>;
+  /** An archive in the place of the data directory's content. */
+  replaceData(archive: AsyncIterable<Uint8Array>, options: RequestOptions): Promise<void>;
+  seed(request: SeedRequest, options: RequestOptions): Promise<SeedResult>;
   /** Starts no more jobs, asks the running ones to end, kills them after the grace; resolves when none is left. */
   stopJobs(request: {graceMs: number; reason: string}, options: RequestOptions): Promise<void>;
   runs(user: string, query: Readonly<Record<string, string>>, options: RequestOptions): Promise<RunList>;

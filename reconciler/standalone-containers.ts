@@ -50,7 +50,7 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
 
   const make = async (
     name: string,
-    from: string | undefined,
+    {from, data}: Pick<CreateContainer, 'from' | 'data'>,
     signal: AbortSignal,
   ): Promise<ContainerFacts> => {
     const taken = (await provider.list()).some((container) => container.name === name);
@@ -60,7 +60,7 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
       name,
       labels: {[labelNames.standalone]: stages.making},
       timeZone: options.timeZone,
-      ...(from === undefined ? {} : {from}),
+      ...(from === undefined ? {} : {from, withData: data === 'copy'}),
     });
     const {id} = container;
     table.add(container, 'creating');
@@ -96,11 +96,11 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
       const known = table.find(idOrName);
       return known?.phase === null ? known.container : null;
     },
-    async create({from, name = `container-${randomBytes(6).toString('hex')}`}, {signal}) {
+    async create({from, data, name = `container-${randomBytes(6).toString('hex')}`}, {signal}) {
       checkStandaloneName(name);
       if (claimed.has(name)) throw nameTaken(name);
       claimed.add(name);
-      const made = make(name, from, AbortSignal.any([signal, shutdown.signal]));
+      const made = make(name, {from, data}, AbortSignal.any([signal, shutdown.signal]));
       making.add(made);
       try {
         return await made;

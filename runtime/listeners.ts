@@ -118,7 +118,7 @@ export async function listen(
   return [kits, control];
 }
 
-function controlPort({control, cron, exec, workspace}: Services): ControlPort {
+function controlPort({control, cron, exec, workspace, storage, seed}: Services): ControlPort {
   const state = (): ControlState => ({
     api_version: CONTROL_API_VERSION,
     runtime_version: packageJson.version,
@@ -136,6 +136,9 @@ function controlPort({control, cron, exec, workspace}: Services): ControlPort {
     setEnvironment: (change) => control.setEnvironment(change),
     applyChangeSet: (body) => workspace.apply(body),
     stopJobs: (options) => cron.stop(options),
+    packData: async () => (await storage()).archive.pack(),
+    replaceData: async (body) => (await storage()).archive.replace(body),
+    seed,
     on(listener) {
       const unsubscribes = [control.on(listener), cron.on(listener), exec.on(listener)];
       return () => {

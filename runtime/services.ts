@@ -1,6 +1,7 @@
 import {dirname, join} from 'node:path';
 import type {Hono} from 'hono';
 import type {EnvironmentChange} from '../schemas/control.ts';
+import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type Control, openControl} from './control/control.ts';
 import {type CronService, openCron} from './cron/service.ts';
@@ -26,6 +27,8 @@ export interface Services {
   readonly workspace: Workspace;
   /** Opened at its first use. */
   readonly storage: () => Promise<StorageService>;
+  /** Runs a file of the workspace in the data directory. */
+  readonly seed: (request: SeedRequest) => Promise<SeedResult>;
 }
 
 /** Most containers never notify anybody; the kit and its database are opened at the first request. */
@@ -73,9 +76,15 @@ export async function openServices(
     log,
     defaultTimeZone: flags.timeZone,
     users: flags.users,
+    configuredUsers: () => control.environment().settings.users,
     environment,
     jitterSeed: flags.container ?? '',
     heldLines: () => control.environment().settings.held_lines,
+    limits: () => control.environment().settings.limits,
+    async measureDisk() {
+      const {diskUsage} = await import('./platform/disk-usage.ts');
+      return (await diskUsage(flags.home)) + (await diskUsage(flags.workspace));
+    },
     maxEntries: () => control.environment().settings.max_entries,
     mail: {
       delivery() {
@@ -102,6 +111,10 @@ export async function openServices(
         }),
       );
       return storage;
+    },
+    async seed(request) {
+      const {runSeed} = await import('./control/seed.ts');
+      return runSeed(request, {workspace: flags.workspace, home: flags.home, clock, ...environment()});
     },
     workspace: await openWorkspace({
       directory: flags.workspace,

@@ -30,6 +30,16 @@ export const containerStateSchema = z.enum([
 ]);
 export type ContainerState = z.infer<typeof containerStateSchema>;
 
+/** Things that belong to others than the branch. */
+export const reachSchema = z.enum([
+  'files_of_others',
+  'processes_of_others',
+  'sockets_of_others',
+  'state_directory',
+  'git_credentials',
+  'host_network',
+]);
+
 export const containerViewSchema = z
   .object({
     id: z.string().meta({example: 'ctr_5f0c2b9e1a7d4c3b8e6f0a12'}),
@@ -37,6 +47,14 @@ export const containerViewSchema = z
     provider: z.string(),
     level: z.string(),
     state: containerStateSchema,
+    gaps: z
+      .array(reachSchema)
+      .default([])
+      .meta({description: 'What this level does not keep from jobs of the branch.'}),
+    unenforced: z
+      .array(z.enum(['cpus', 'memory']))
+      .default([])
+      .meta({description: 'Limits that this host has no means to enforce.'}),
     urls: z.object({cron: z.string(), exec: z.string(), pipe: z.string(), notifications: z.string()}),
   })
   .meta({id: 'Container'});
@@ -62,7 +80,10 @@ export const branchSchema = z
     revision: z.string().nullable().meta({description: 'Newest commit that was seen.'}),
     observed_revision: z.string().nullable().meta({description: 'Commit that is applied.'}),
     conditions: z.array(conditionSchema),
-    notices: z.array(z.string()).meta({description: 'What will happen to it soon unless somebody acts.'}),
+    notices: z
+      .array(z.string())
+      .default([])
+      .meta({description: 'What people should know although the branch may be ready; sentences.'}),
     container: containerViewSchema.nullable(),
     next_run: nextRunSchema.nullable(),
     last_run: lastRunSchema.nullable(),

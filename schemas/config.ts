@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import {durationSchema} from './duration.ts';
 import type {Issue} from './issue.ts';
+import {sizeSchema} from './size.ts';
+import {userNamePattern} from './user-name.ts';
 import {parseYaml} from './yaml-file.ts';
 
 const branchGlobs = z.array(z.string().min(1).max(255)).min(1).max(100);
@@ -39,6 +41,38 @@ const variableName = z
 const longestLeaseMs = 3650 * 86_400_000;
 
 const previewRun = z.enum(['all', 'changed', 'none']);
+
+const limit = <T extends z.ZodType>(schema: T, description: string) =>
+  z
+    .union([schema, z.literal('none').transform(() => null)])
+    .optional()
+    .meta({description});
+
+const runDuration = durationSchema.refine((ms) => ms > 0, 'write a time as 30s, 10m or 2h, or none');
+
+/** What is left out stays as other items of `environments`, or the defaults, say. */
+const limitsSchema = z
+  .strictObject({
+    cpus: limit(z.number().min(0.01).max(1024), 'CPUs of all processes together; 0.5 for previews.'),
+    memory: limit(sizeSchema, 'Memory of all processes together; 512MB for previews.'),
+    disk: limit(sizeSchema, 'Data directory and workspace together; 1GB for previews.'),
+    runs_per_day: limit(z.int().min(0).max(1_000_000), 'Runs started in one day of UTC; 5000 for previews.'),
+    run_time: limit(runDuration, 'Of a run whose job does not ask for more; 10m for previews.'),
+    longest_run_time: limit(runDuration, 'What a job may ask for with timeout=; 1h for previews.'),
+    overlap: z.enum(['allow', 'forbid', 'never']).optional().meta({
+      description:
+        'Whether a run may begin while the one before goes on: `forbid` unless the job says otherwise (previews), `never` whatever it says.',
+    }),
+  })
+  .meta({id: 'Limits'});
+
+const userName = z
+  .string()
+  .regex(userNamePattern, 'a name has 1 to 32 letters, digits, _, . or - and does not begin with -');
+
+const dataPolicy = z
+  .string()
+  .regex(/^(?:empty|copy|seed:.{1,1000})$/, 'write empty, copy or seed:<file of the branch>');
 
 const idleSchema = z
   .strictObject({
@@ -79,6 +113,11 @@ const environmentSchema = z
     idle: idleSchema
       .optional()
       .meta({description: 'What becomes of previews that nobody pushes; never of live and kept branches.'}),
+    data: dataPolicy.optional().meta({
+      description:
+        'What the data directory of a new preview among these branches begins with: `empty`, `copy` of what live has, or `seed:<file of the branch>`, which fills it.',
+    }),
+    limits: limitsSchema.optional().meta({description: 'What these branches may use; `none` for no bound.'}),
     secrets: z
       .record(variableName, secretSourceSchema)
       .default({})
@@ -197,6 +236,38 @@ export const configSchema = z
       .max(10_000)
       .default(10_000)
       .meta({description: 'Jobs that one crontab may hold, managed entries among them.'}),
+    users: z
+      .array(
+        z.union([
+          userName.transform((name) => ({name, account: null})),
+          z.strictObject({
+            name: userName,
+            account: userName.nullable().default(null).meta({
+              description: 'System user as whom the jobs run; the one of that name unless given.',
+            }),
+          }),
+        ]),
+      )
+      .max(1000)
+      .default([])
+      .refine((users) => new Set(users.map(({name}) => name)).size === users.length, 'a name stands twice')
+      .refine(
+        (users) => users.every(({name}) => name !== 'root' && name !== 'me'),
+        'root and me are no names of people',
+      )
+      .meta({description: 'People with crontabs of their own, beside root.'}),
+    backups: z
+      .strictObject({
+        directory: z.string().min(1).optional().meta({
+          description: 'Where backups go; `backups` in the state directory unless given.',
+        }),
+        keep: z.int().min(1).max(1000).default(7).meta({description: 'Backups of each branch that stay.'}),
+        interval: durationSchema
+          .default(86_400_000)
+          .meta({description: 'Between two backups of the live branch.'}),
+      })
+      .prefault({})
+      .meta({description: 'Copies of the data directory of the live branch.'}),
     owner_ref: z.boolean().default(false).meta({
       description:
         'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
@@ -219,6 +290,7 @@ export const configSchema = z
   .meta({id: 'Config', title: 'branchtab.yaml'});
 
 export type Config = z.infer<typeof configSchema>;
+export type LimitsConfig = z.infer<typeof limitsSchema>;
 export type EnvironmentConfig = z.infer<typeof environmentSchema>;
 export type RepositoryConfig = z.infer<typeof repositorySchema>;
 

@@ -21,6 +21,9 @@ export const createContainerSchema = z
       description: 'Snapshot whose files it starts with; empty files without it.',
       example: 'main-snapshot',
     }),
+    data: z.enum(['empty', 'copy']).default('empty').meta({
+      description: 'Whether its data directory begins empty, or with that of the snapshot.',
+    }),
     name: z.string().max(100).optional().meta({
       description:
         'At most 49 of a-z, 0-9 and "-", not shaped like an id or the key of a branch; made up unless given.',
@@ -28,7 +31,8 @@ export const createContainerSchema = z
     }),
   })
   .meta({id: 'CreateContainer'});
-export type CreateContainer = z.infer<typeof createContainerSchema>;
+/** As people write it: what has a default may be left out. */
+export type CreateContainer = z.input<typeof createContainerSchema>;
 
 export const snapshotSchema = z
   .object({

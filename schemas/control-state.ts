@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import {scheduleStateSchema} from './control.ts';
+import {limitUseSchema} from './limits.ts';
 
 export const nextRunSchema = z.object({
   entry_id: z.string(),
@@ -42,6 +43,7 @@ export const controlStateSchema = z.object({
   deployment: z.object({digest: z.string().nullable(), commit: z.string().nullable().optional()}),
   crontabs: z.record(z.string(), z.object({raw_etag: z.string(), jobs: z.int(), managed: z.int()})),
   running_jobs: z.int(),
+  limits: z.array(limitUseSchema).default([]),
   next_run: nextRunSchema.nullable(),
   last_run: lastRunSchema.nullable(),
 });

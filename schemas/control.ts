@@ -1,5 +1,7 @@
 import * as z from 'zod';
+import {runLimitsSchema} from './limits.ts';
 import {scriptMountSchema} from './script-settings.ts';
+import {userNamePattern} from './user-name.ts';
 
 /**
  * The runtime's control routes. They answer only on the controller's socket, under `/api/v1/control`:
@@ -10,6 +12,9 @@ import {scriptMountSchema} from './script-settings.ts';
  *   PUT  /api/v1/control/environment  EnvironmentChange -> ControlState
  *   POST /api/v1/control/workspace    change set, see `runtime/workspace/change-set.ts` -> {tree}
  *   POST /api/v1/control/jobs/stop    {grace_ms, reason}: no job starts any more, running ones end as interrupted
+ *   GET  /api/v1/control/data         -> tar archive of the data directory, see `runtime/storage/data-archive.ts`
+ *   PUT  /api/v1/control/data         such an archive; it takes the place of what is there
+ *   POST /api/v1/control/seed         SeedRequest -> SeedResult
  *   GET  /api/v1/control/events       SSE, one `ControlEvent` per `data:` line
  *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}; 409 BLOBS_MISSING names what to send
  *   POST /api/v1/exec/deployments/rollback  {commit} or {digest} of a kept version -> {digest, files}
@@ -27,6 +32,15 @@ export const scheduleChangeSchema = z.object({
   reason: z.string().max(500).nullable().default(null),
 });
 export type ScheduleChange = z.infer<typeof scheduleChangeSchema>;
+
+/** A person or a role with a crontab of its own, and the system user as whom its jobs run. */
+export const containerUserSchema = z.object({
+  name: z.string().regex(userNamePattern),
+  account: z.string().max(32).nullable().meta({
+    description: 'Null for the system user of that name, where there is one, else the runtime itself.',
+  }),
+});
+export type ContainerUser = z.infer<typeof containerUserSchema>;
 
 /**
  * Whether due jobs start: the state of the schedule, but for a schedule that should run and whose lease has run out.
@@ -52,6 +66,8 @@ export const containerSettingsSchema = z.object({
     .nullable()
     .meta({description: 'Server that mails what jobs of a crontab with MAILTO write.'}),
   max_entries: z.int().min(0).max(10_000).meta({description: 'Jobs that one crontab may hold.'}),
+  limits: runLimitsSchema.nullable().default(null),
+  users: z.array(containerUserSchema).max(1000).default([]),
   held_lines: z
     .union([z.literal('all'), z.array(z.string().max(32_768)).max(10_000)])
     .default([])
@@ -61,7 +77,13 @@ export const containerSettingsSchema = z.object({
 });
 export type ContainerSettings = z.infer<typeof containerSettingsSchema>;
 
-export const plainSettings: ContainerSettings = {smtp_url: null, max_entries: 10_000, held_lines: []};
+export const plainSettings: ContainerSettings = {
+  smtp_url: null,
+  max_entries: 10_000,
+  limits: null,
+  users: [],
+  held_lines: [],
+};
 
 /** How a line is named where it is held. */
 export function heldLine(user: string, rule: string): string {
@@ -84,9 +106,18 @@ export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
 export function environmentText({
   variables,
   secrets,
-  settings: {smtp_url, max_entries, held_lines},
+  settings: {smtp_url, max_entries, limits, users, held_lines},
 }: Omit<EnvironmentChange, 'revision'>): string {
-  return JSON.stringify([sortedPairs(variables), sortedPairs(secrets), smtp_url, max_entries, held_lines]);
+  const bounds = limits === null ? null : Object.entries(limits).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([
+    sortedPairs(variables),
+    sortedPairs(secrets),
+    smtp_url,
+    max_entries,
+    bounds,
+    users.map(({name, account}) => [name, account]),
+    held_lines,
+  ]);
 }
 
 function sortedPairs(record: Readonly<Record<string, string>>): [string, string][] {
@@ -143,6 +174,9 @@ export type Rollback = {readonly commit: string} | {readonly digest: string};
 
 /** Counts breaking changes of the control routes; a controller refuses a runtime with a newer one. */
 export const CONTROL_API_VERSION = 1;
+
+/** Header by which the gateway names the user whose token came with a request; believed on the controller's socket only. */
+export const USER_HEADER = 'x-branchtab-user';
 
 /** Header by which the gateway names the kit that shall answer; believed on the controller's socket only. */
 export const KIT_HEADER = 'x-branchtab-kit';

@@ -260,7 +260,15 @@ export const errorCatalogue = {
   BRANCH_PRESENT: {status: 409, retryable: false, meaning: 'The branch is still in its repository.'},
   LIMIT_REACHED: {status: 409, retryable: false, meaning: 'A limit of the operator does not allow one more.'},
   HOST_FULL: {status: 503, retryable: true, meaning: 'The host has too little disk or memory left.'},
-  NOTHING_TO_RESTORE: {status: 409, retryable: false, meaning: 'The branch has no container in the trash.'},
+  DATA_LOST: {
+    status: 409,
+    retryable: false,
+    meaning: 'The data directory of the branch is gone; a person must say what becomes of it.',
+  },
+  BACKUP_NOT_FOUND: {status: 404, retryable: false, meaning: 'No backup with this id exists.'},
+  TOKEN_NOT_FOUND: {status: 404, retryable: false, meaning: 'No token with this id exists.'},
+  SEED_FAILED: {status: 500, retryable: true, meaning: 'The file that fills a new data directory failed.'},
+  NOTHING_TO_RESTORE: {status: 409, retryable: false, meaning: 'There is nothing to bring back.'},
   CONFIG_INVALID: {status: 400, retryable: false, meaning: 'branchtab.yaml or a flag is not valid.'},
   CONTENT_REFUSED: {
     status: 400,

@@ -1,4 +1,5 @@
 import type {CreateContainer} from '../../schemas/container-api.ts';
+import {AppError} from '../../schemas/errors.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {withProgress} from '../progress.ts';
@@ -29,18 +30,25 @@ export async function listContainers(
   return exitCodes.ok;
 }
 
-export interface CreateFlags extends ConnectionFlags, CreateContainer {
+export interface CreateFlags extends ConnectionFlags, Pick<CreateContainer, 'from' | 'name'> {
+  readonly withData?: boolean;
   readonly json?: boolean;
 }
 
 /** `branchtab containers create`: prints the id of a new standalone container and nothing else, for `$(...)`. */
 export async function createContainer(
-  {from, name, ...flags}: CreateFlags,
+  {from, name, withData = false, ...flags}: CreateFlags,
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
+  if (withData && from === undefined)
+    throw new AppError('CONFIG_INVALID', '--with-data takes the data of a snapshot; name one with --from.');
   const client = await connect(flags, environment);
-  const request = {...(from === undefined ? {} : {from}), ...(name === undefined ? {} : {name})};
+  const request = {
+    ...(from === undefined ? {} : {from}),
+    ...(name === undefined ? {} : {name}),
+    data: withData ? ('copy' as const) : ('empty' as const),
+  };
   const what = from === undefined ? 'Creating a container' : `Creating a container from ${printable(from)}`;
   const container = await withProgress(terminal, `${what}...`, client.createContainer(request));
   terminal.out(`${flags.json ? JSON.stringify(container) : container.id}\n`);

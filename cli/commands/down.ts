@@ -106,7 +106,7 @@ async function purge(
     );
   }
   for (const {name} of snapshots) terminal.err(`  snapshot ${printable(name)}\n`);
-  terminal.err('  the kept run records of removed branches, and the API token\n');
+  terminal.err('  backups, the kept run records of removed branches, and the tokens of the API\n');
   if (process.stdin.isTTY && !flags.yes && !(await isConfirmed('purge'))) {
     terminal.err('Nothing was removed.\n');
     return null;

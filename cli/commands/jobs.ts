@@ -4,10 +4,13 @@ import {systemClock} from '../../runtime/platform/clock.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import {durationSchema} from '../../schemas/duration.ts';
 import {AppError} from '../../schemas/errors.ts';
+import type {Run} from '../../schemas/run.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
+
+const minuteMs = 60_000;
 
 export interface JobFlags extends ConnectionFlags {
   readonly user: string;
@@ -53,8 +56,11 @@ export async function whyJob(
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const {cron, branch: asked} = await cronOf(branch, flags, environment);
-  const why = await cron.why(job, instantOf(flags.at));
+  const client = await connect(flags, environment);
+  const present = await presentBranch(client, branch);
+  if (present === null) return whyArchived({branch, job, at: instantOf(flags.at)}, flags, client, terminal);
+  const {branch: asked, url} = present;
+  const why = await createCronClient({url, user: flags.user}).why(job, instantOf(flags.at));
   if (flags.json) {
     terminal.out(`${JSON.stringify({branch: asked, why})}\n`);
     return exitCodes.ok;
@@ -67,15 +73,65 @@ export async function whyJob(
     ...(why.in_force_since === null
       ? []
       : [`The line was in force from ${why.in_force_since} until ${why.in_force_until ?? 'now'}.`]),
-    ...why.runs.map(
-      (run) =>
-        `${run.status}${run.reason === null ? '' : ` (${printable(run.reason)})`}, commit ${run.revision?.slice(0, 8) ?? 'unknown'}, ${endOf(run)}`,
-    ),
+    ...why.runs.map(runLine),
     ...(why.next_due === null ? [] : [`Next due: ${why.next_due}`]),
     ...(ready === undefined ? [] : [`The branch now: ${printable(ready.message)}`]),
   ];
   terminal.out(`${lines.join('\n')}\n`);
   return exitCodes.ok;
+}
+
+/** What is known of a minute of a branch whose container is gone: the records that were kept of it. */
+async function whyArchived(
+  {branch, job, at}: {branch: string; job: string; at: string},
+  flags: JobFlags,
+  client: ControllerClient,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const startMs = Math.floor(Date.parse(at) / minuteMs) * minuteMs;
+  if (Number.isNaN(startMs))
+    throw new AppError('CONFIG_INVALID', `--at ${at} is no time; write 02:00 or 2026-11-17T02:00:00Z.`);
+  const [since, until] = [startMs, startMs + minuteMs].map((ms) => new Date(ms).toISOString());
+  const {items} = await client.runs(branch, {
+    entry: job,
+    user: flags.user,
+    since: since ?? '',
+    until: until ?? '',
+    limit: '50',
+  });
+  if (flags.json) {
+    terminal.out(`${JSON.stringify({branch: null, why: null, runs: items})}\n`);
+    return exitCodes.ok;
+  }
+  const lines = [
+    terminal.paint.bold(`${printable(branch)} ${printable(job)} at ${since}`),
+    'The container of the branch is gone; this is from the records that were kept.',
+    ...items.map((run) => `${runLine(run)}, ${run.duration_ms ?? 0} ms`),
+    ...(items.length === 0 ? ['No run of that minute is on record.'] : []),
+  ];
+  terminal.out(`${lines.join('\n')}\n`);
+  return exitCodes.ok;
+}
+
+/** Null where the branch is gone, or its container. */
+async function presentBranch(
+  client: ControllerClient,
+  name: string,
+): Promise<{branch: Branch; url: string} | null> {
+  try {
+    const branch = await client.branch(name);
+    const {container} = branch;
+    const isThere = container !== null && container.state !== 'stopped';
+    return isThere ? {branch, url: container.urls.cron} : null;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'BRANCH_NOT_FOUND') return null;
+    throw error;
+  }
+}
+
+function runLine(run: Pick<Run, 'status' | 'reason' | 'revision' | 'exit_code' | 'signal'>): string {
+  const reason = run.reason === null ? '' : ` (${printable(run.reason)})`;
+  return `${run.status}${reason}, commit ${run.revision?.slice(0, 8) ?? 'unknown'}, ${endOf(run)}`;
 }
 
 /** `branchtab pause` and `resume`: a job that does not run for a while, whatever is pushed. */
@@ -116,16 +172,12 @@ export async function resumeJob(
   return exitCodes.ok;
 }
 
-async function cronOf(
-  name: string,
-  flags: JobFlags,
-  environment: Environment,
-): Promise<{client: ControllerClient; branch: Branch; cron: CronClient}> {
+async function cronOf(name: string, flags: JobFlags, environment: Environment): Promise<{cron: CronClient}> {
   const client = await connect(flags, environment);
   const branch = await client.branch(name);
   if (branch.container === null)
     throw new AppError('CONTAINER_NOT_FOUND', `${branch.branch} has no container; see: branchtab status`);
-  return {client, branch, cron: createCronClient({url: branch.container.urls.cron, user: flags.user})};
+  return {cron: createCronClient({url: branch.container.urls.cron, user: flags.user})};
 }
 
 /** `HH:MM` is the last time it was so late, in UTC; else RFC 3339; now without anything. */

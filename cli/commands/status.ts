@@ -1,6 +1,6 @@
 import {systemClock} from '../../runtime/platform/clock.ts';
 import type {Branch} from '../../schemas/branch.ts';
-import {branchTable, problems} from '../branch-table.ts';
+import {branchTable, hostNotices, problems} from '../branch-table.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {eventsUntilInterrupt} from '../events.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
@@ -28,7 +28,9 @@ export async function status(
     }
     if (flags.json) return;
     const text =
-      repositoryNotices(await client.repositories(), terminal.paint) + problems(branches, terminal.paint);
+      repositoryNotices(await client.repositories(), terminal.paint) +
+      problems(branches, terminal.paint) +
+      hostNotices(branches, terminal.paint);
     if (text !== '') terminal.out(`\n${text}`);
   };
   let branches = await read();

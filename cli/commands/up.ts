@@ -7,7 +7,7 @@ import {createLog, type Log} from '../../runtime/platform/log.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import {formatDuration} from '../../schemas/duration.ts';
 import {AppError} from '../../schemas/errors.ts';
-import {branchTable, problems} from '../branch-table.ts';
+import {branchTable, hostNotices, problems} from '../branch-table.ts';
 import {isConfirmed} from '../confirmation.ts';
 import {type ControllerProcess, startControllerProcess} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
@@ -193,7 +193,8 @@ const liveDisplay: Display = ({controller, url, loginLink}, terminal) => {
 function notices(controller: Controller, terminal: Terminal): string {
   const text =
     repositoryNotices(controller.repositories(), terminal.paint) +
-    problems(controller.branches(), terminal.paint);
+    problems(controller.branches(), terminal.paint) +
+    hostNotices(controller.branches(), terminal.paint);
   return text === '' ? '' : `\n${text}`;
 }
 

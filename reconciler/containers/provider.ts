@@ -1,3 +1,6 @@
+import type * as z from 'zod';
+import type {reachSchema} from '../../schemas/branch.ts';
+
 /**
  * The port between the controller and whatever runs containers. `test/contract/container-provider.ts` is its
  * meaning in executable form; every provider passes it at every level.
@@ -6,6 +9,8 @@ export interface ContainerProvider {
   readonly name: 'process' | 'docker' | 'incus';
   /** How well containers are kept apart, for example `sandbox` or `plain`; shown in status and plan. */
   readonly level: string;
+  /** What this level does not keep from jobs; everything else in `Reach` is kept from them. See docs/security.md. */
+  readonly gaps: readonly Reach[];
 
   /** Every container that carries our labels in this state directory, running or not. */
   list(): Promise<Container[]>;
@@ -14,8 +19,11 @@ export interface ContainerProvider {
    * name: a container of the same name that already exists is returned as it is.
    */
   create(request: CreateRequest): Promise<Container>;
-  /** Starts the runtime and resolves when it answers. Starting a running container does nothing. */
-  start(id: string, options?: {signal?: AbortSignal}): Promise<Container>;
+  /**
+   * Starts the runtime and resolves when it answers. Starting a running container does nothing. Where the data
+   * directory is gone, `makeData` makes an empty one; without it this throws DATA_LOST.
+   */
+  start(id: string, options?: {signal?: AbortSignal; makeData?: boolean}): Promise<Container>;
   /**
    * Asks the runtime to stop, waits `graceMs` for its jobs, then ends every process of the container,
    * those in sessions of their own included. Stopping a stopped container does nothing.
@@ -23,6 +31,11 @@ export interface ContainerProvider {
   stop(id: string, options: {graceMs: number; reason: string}): Promise<void>;
   /** Stops without grace and removes all files. Removing an unknown id does nothing. */
   remove(id: string): Promise<void>;
+  /**
+   * Bounds what all processes of the container use together, from now on and at every start. What the provider
+   * cannot bound here is in `unenforced` of the container.
+   */
+  limit(id: string, limits: ResourceLimits): Promise<Container>;
   /** Merges labels; a null value removes the label. Durable before it resolves. */
   label(id: string, labels: Readonly<Record<string, string | null>>): Promise<Container>;
 
@@ -37,14 +50,27 @@ export interface ContainerProvider {
   close(): Promise<void>;
 }
 
+/** What a job must not reach, as far as the level of its container can promise that. */
+export type Reach = z.infer<typeof reachSchema>;
+
 export interface CreateRequest {
   /** Also the branch key: `[a-z0-9-]+`, at most 49 characters. */
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   /** Name of a snapshot; none gives empty files. */
   readonly from?: string;
+  /** True to begin with the data directory of the snapshot, too. */
+  readonly withData?: boolean;
   /** IANA zone of schedules; UTC unless given. */
   readonly timeZone?: string;
+  /** No bounds unless given. */
+  readonly limits?: ResourceLimits;
+}
+
+/** Of all processes of a container together; null for no bound. */
+export interface ResourceLimits {
+  readonly cpus: number | null;
+  readonly memoryBytes: number | null;
 }
 
 export interface Container {
@@ -60,6 +86,9 @@ export interface Container {
   /** Where the container's own processes reach its kits, for example `http://127.80.1.2:41234`; null while not running. */
   readonly kitUrl: string | null;
   readonly runtimeVersion: string | null;
+  readonly limits: ResourceLimits;
+  /** Limits that hold for nobody: this host gives no means for them. Known once it has been started. */
+  readonly unenforced: readonly ('cpus' | 'memory')[];
 }
 
 export interface Snapshot {
@@ -80,6 +109,9 @@ export const labelNames = {
   branch: 'branchtab.branch',
   /** RFC 3339 instant at which the container went to the trash. */
   trashedAt: 'branchtab.trashed_at',
+  /** On a new container: what is to be put into it before anything runs there. */
+  fillData: 'branchtab.fill_data',
+  restoreEntries: 'branchtab.restore_entries',
   /** On a container that no branch owns: how far its making or removal has come. */
   standalone: 'branchtab.standalone',
 } as const;

@@ -1,5 +1,6 @@
 import {randomUUID} from 'node:crypto';
 import type {ScheduleGate} from '../../schemas/control.ts';
+import {AppError} from '../../schemas/errors.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {Log} from '../platform/log.ts';
 import type {CrontabStore} from './crontab-store.ts';
@@ -8,6 +9,7 @@ import {type Entry, isExpired, runId} from './entry.ts';
 import type {GivenEnvironment, JobRunner} from './job-runner.ts';
 import type {PauseStore} from './pause-store.ts';
 import type {Retries} from './retries.ts';
+import {type JobLimits, type LimitReason, limitSentences} from './run-limits.ts';
 import type {RunClaim, RunStore} from './run-store.ts';
 import {type DueRun, makeUp} from './scheduler.ts';
 import type {Zones} from './zones.ts';
@@ -45,6 +47,7 @@ export function createFiring({
   log,
   environment,
   isHeld,
+  limits,
   store,
   runs,
   pauses,
@@ -58,6 +61,7 @@ export function createFiring({
   log: Log;
   environment: JobEnvironment;
   isHeld: (entry: Entry) => boolean;
+  limits: JobLimits;
   store: CrontabStore;
   runs: RunStore;
   pauses: PauseStore;
@@ -82,6 +86,13 @@ export function createFiring({
     return pauses.of(entry, clock.now()) === null ? null : 'entry_paused';
   }
 
+  /** Of a run that would begin beside others that begin with it. */
+  function refused(beside: number): LimitReason | null {
+    const reason = limits.refusal(beside);
+    if (reason !== null) limits.noteRefused(reason);
+    return reason;
+  }
+
   function claimOf(entry: Entry, scheduledMs: number): RunClaim {
     return {
       id: runId(entry.id, scheduledMs),
@@ -103,9 +114,10 @@ export function createFiring({
     const entries = new Map<string, Entry>();
     const starting = new Set<string>();
     const claims = due.map(({entry, scheduledMs, skipped, catchup}): RunClaim => {
-      const {overlap} = entry.job.options;
-      const overlaps = overlap === 'forbid' && (runner.isRunning(entry.id) || starting.has(entry.id));
-      const reason = skipped ?? blocked(entry) ?? (overlaps ? 'overlap' : null);
+      const overlaps =
+        limits.overlapOf(entry.job.options) === 'forbid' &&
+        (runner.isRunning(entry.id) || starting.has(entry.id));
+      const reason = skipped ?? blocked(entry) ?? (overlaps ? 'overlap' : refused(starting.size));
       if (reason === null) starting.add(entry.id);
       const moved = movedByGap(entry, zones.of(entry.job.timeZone), scheduledMs);
       const cause = catchup ? 'catchup' : moved ? 'dst_gap' : null;
@@ -119,6 +131,7 @@ export function createFiring({
       if (entry === undefined) continue;
       if (claim.skipped === null) {
         retries.supersede(entry.id);
+        limits.noteStarted(1);
         runner.start(entry, claim, given);
       }
     }
@@ -217,7 +230,9 @@ export function createFiring({
       if (hasOverdue) fireOverdue();
     },
     runNow(entry) {
-      const overlaps = entry.job.options.overlap === 'forbid' && runner.isRunning(entry.id);
+      const limit = refused(0);
+      if (limit !== null) throw new AppError('LIMIT_REACHED', `It does not run: ${limitSentences[limit]}.`);
+      const overlaps = limits.overlapOf(entry.job.options) === 'forbid' && runner.isRunning(entry.id);
       const claim = {
         ...claimOf(entry, clock.now()),
         id: randomUUID(),
@@ -225,14 +240,22 @@ export function createFiring({
         cause: 'manual',
       };
       runs.claim([claim]);
-      if (!overlaps) runner.start(entry, claim, environment());
+      if (!overlaps) {
+        limits.noteStarted(1);
+        runner.start(entry, claim, environment());
+      }
       return claim.id;
     },
-    startRetry: (entry, claim) => runner.start(entry, claim, environment()),
+    startRetry(entry, claim) {
+      limits.noteStarted(1);
+      runner.start(entry, claim, environment());
+    },
     retryObstacle(entry) {
       const reason = blocked(entry);
       if (reason !== null) return reason;
-      if (entry.job.options.overlap === 'forbid' && runner.isRunning(entry.id)) return 'overlap';
+      if (limits.overlapOf(entry.job.options) === 'forbid' && runner.isRunning(entry.id)) return 'overlap';
+      const limit = limits.refusal();
+      if (limit !== null) return limit;
       // An entry that runs once is gone by now, and that is no reason against its further tries.
       if (entry.runAtMs !== null) return null;
       return endOf(

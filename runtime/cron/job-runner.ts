@@ -5,6 +5,7 @@ import type {Log} from '../platform/log.ts';
 import type {SecretMask} from '../platform/secret-mask.ts';
 import {type Entry, isExpired} from './entry.ts';
 import {jobRequest} from './job-request.ts';
+import type {JobLimits} from './run-limits.ts';
 import type {RunRecorder} from './run-recorder.ts';
 import type {RunClaim, RunResult, RunStore} from './run-store.ts';
 import type {CronUsers} from './users.ts';
@@ -71,6 +72,7 @@ export function createJobRunner({
   dataDirectory,
   shell,
   emit,
+  limits,
   onFinished,
 }: {
   clock: Clock;
@@ -81,6 +83,7 @@ export function createJobRunner({
   dataDirectory: string;
   shell: string;
   emit: (event: ControlEvent) => void;
+  limits: JobLimits;
   /** Called when the record is written. */
   onFinished: (entry: Entry, claim: RunClaim, result: RunResult) => void;
 }): JobRunner {
@@ -115,6 +118,10 @@ export function createJobRunner({
   async function perform(run: ActiveRun, startedMs: number): Promise<void> {
     const {entry, claim} = run;
     const result = await carryOut(run, startedMs);
+    limits.noteFinished(
+      result.startedMs === null ? null : result.finishedMs - result.startedMs,
+      result.reason,
+    );
     await recorder.finished(claim.id, result);
     active.delete(claim.id);
     ofEntry.get(entry.id)?.delete(run);
@@ -127,7 +134,8 @@ export function createJobRunner({
 
   async function carryOut(run: ActiveRun, startedMs: number): Promise<RunResult> {
     const {entry, claim} = run;
-    const {overlap, timeoutMs} = entry.job.options;
+    const overlap = limits.overlapOf(entry.job.options);
+    const {timeoutMs, reason: timeReason} = limits.runTimeOf(entry.job.options);
     try {
       if (overlap === 'replace') await replaceOthers(run);
       const user = await users.find(entry.user);
@@ -148,7 +156,7 @@ export function createJobRunner({
       if (timeoutMs !== null) {
         clock
           .sleep(timeoutMs, {signal: timer.signal})
-          .then(() => end(run, {status: 'timed_out', reason: 'timeout'}, killGraceMs))
+          .then(() => end(run, {status: 'timed_out', reason: timeReason}, killGraceMs))
           .catch(() => {
             // The job ended in time.
           });
@@ -158,7 +166,7 @@ export function createJobRunner({
       await run.ended;
       await job.drained;
       return {
-        ...toResult(how, run.ending),
+        ...toResult(how, run.ending, limits.boundsMemory),
         ...job.output(),
         startedMs: reallyStartedMs,
         finishedMs: clock.now(),
@@ -251,19 +259,27 @@ export function createJobRunner({
 function toResult(
   end: JobEnd,
   ending: Ending | null,
+  boundsMemory: boolean,
 ): Pick<RunResult, 'status' | 'reason' | 'exitCode' | 'signal'> {
   return {
-    ...outcome(end, ending),
+    ...outcome(end, ending, boundsMemory),
     exitCode: end.kind === 'exited' ? end.code : null,
     signal: end.kind === 'signalled' ? end.signal : null,
   };
 }
 
-function outcome(end: JobEnd, ending: Ending | null): Pick<RunResult, 'status' | 'reason'> {
+function outcome(
+  end: JobEnd,
+  ending: Ending | null,
+  boundsMemory: boolean,
+): Pick<RunResult, 'status' | 'reason'> {
   if (end.kind === 'failed_to_start') return {status: 'failed', reason: `failed_to_start: ${end.message}`};
   if (ending !== null) return ending;
   const succeeded = end.kind === 'exited' && end.code === 0;
-  return {status: succeeded ? 'succeeded' : 'failed', reason: null};
+  // A shell tells of a child that was killed by adding 128.
+  const wasKilled = end.kind === 'signalled' ? end.signal === 'SIGKILL' : end.code === 137;
+  const reason = boundsMemory && wasKilled ? 'killed_from_outside' : null;
+  return {status: succeeded ? 'succeeded' : 'failed', reason};
 }
 
 function notStarted(how: Pick<RunResult, 'status' | 'reason'>, finishedMs: number): RunResult {

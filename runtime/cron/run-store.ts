@@ -69,6 +69,8 @@ export interface RunStore {
   list(filter: RunFilter): Run[];
   get(user: string, id: string): Run | null;
   has(id: string): boolean;
+  /** How many were started at or after an instant, epoch ms, or claimed to be. */
+  startedSince(sinceMs: number): number;
   lastOf(entryId: string): Run | null;
   /** Ids of entries that begin with `prefix`, whether they still exist or not; no more than two. */
   entryIds(user: string, prefix: string): string[];
@@ -143,6 +145,9 @@ export function createRunStore(database: Database): RunStore {
   const open = database.query<{id: string}, []>("SELECT id FROM runs WHERE status = 'running'");
   const byId = database.query<Row, [string, string]>(`SELECT ${columns} FROM runs WHERE user = ? AND id = ?`);
   const exists = database.query<unknown, [string]>('SELECT 1 FROM runs WHERE id = ?');
+  const started = database.query<{runs: number}, [number]>(
+    "SELECT count(*) AS runs FROM runs WHERE scheduled_ms >= ? AND status <> 'skipped'",
+  );
   const newestOf = database.query<Row, [string]>(
     `SELECT ${columns} FROM runs WHERE entry_id = ? ORDER BY scheduled_ms DESC, id DESC LIMIT 1`,
   );
@@ -183,6 +188,7 @@ export function createRunStore(database: Database): RunStore {
         .map(toRun);
     },
     get: (user, id) => optionalRun(byId.get(user, id)),
+    startedSince: (sinceMs) => started.get(sinceMs)?.runs ?? 0,
     has: (id) => exists.get(id) !== null,
     lastOf: (entryId) => optionalRun(newestOf.get(entryId)),
     // `g` comes right after the last digit of an id.

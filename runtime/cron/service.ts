@@ -1,5 +1,10 @@
 import {join} from 'node:path';
-import {type ContainerSettings, heldLine, type ScheduleGate} from '../../schemas/control.ts';
+import {
+  type ContainerSettings,
+  type ContainerUser,
+  heldLine,
+  type ScheduleGate,
+} from '../../schemas/control.ts';
 import type {ControlEvent, ControlState, LastRun} from '../../schemas/control-state.ts';
 import type {
   CreateEntry,
@@ -18,6 +23,7 @@ import type {
 import type {OutputEvent, PauseRequest, Why} from '../../schemas/cron-run-api.ts';
 import {crontabLimits, ruleOf} from '../../schemas/crontab.ts';
 import {AppError} from '../../schemas/errors.ts';
+import type {RunLimits} from '../../schemas/limits.ts';
 import type {Run, RunCall, RunList} from '../../schemas/run.ts';
 import {createZone, isTimeZone} from '../../schemas/schedule/zone.ts';
 import type {Clock} from '../platform/clock.ts';
@@ -41,6 +47,7 @@ import {reportPut} from './put-report.ts';
 import {createRetries} from './retries.ts';
 import {openRunDatabase} from './run-database.ts';
 import {followRun} from './run-following.ts';
+import {createJobLimits} from './run-limits.ts';
 import {createRunQueries, type RunQuery} from './run-queries.ts';
 import {createRunRecorder} from './run-recorder.ts';
 import {createRunRetention} from './run-retention.ts';
@@ -61,9 +68,15 @@ export interface CronOptions {
   readonly defaultTimeZone: string;
   /** Names that have a crontab beside `root` and, where we are root, the system users. */
   readonly users: readonly string[];
+  /** Further ones; asked each time. */
+  readonly configuredUsers?: () => readonly ContainerUser[];
   readonly environment: JobEnvironment;
   /** Raw lines that do not run by themselves; asked with each run. None unless given. */
   readonly heldLines?: () => ContainerSettings['held_lines'];
+  /** What bounds the jobs; asked with each run. Nothing does unless given. */
+  readonly limits?: () => RunLimits | null;
+  /** Bytes that count against the limit of the disk; asked for where there is one. */
+  readonly measureDisk?: () => Promise<number>;
   /** Tells this container from others, so that the jitter of equal jobs differs. Empty unless given. */
   readonly jitterSeed?: string;
   /** Sends what `MAILTO` asks for; `host` stands for the container in sender and subject. */
@@ -134,7 +147,7 @@ export interface CronService {
   close(): void;
   /** `held` until it is called. Nothing of it is stored here. */
   setScheduleState(state: ScheduleGate): void;
-  summary(): Pick<ControlState, 'crontabs' | 'running_jobs' | 'next_run' | 'last_run'>;
+  summary(): Pick<ControlState, 'crontabs' | 'running_jobs' | 'limits' | 'next_run' | 'last_run'>;
   /** In the text form of Prometheus. */
   metrics(): string;
   /** Returns the unsubscribe function. */
@@ -163,7 +176,8 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     maxBytes: options.maxRecordBytes ?? 64 * 1024 * 1024,
   });
   const recorder = createRunRecorder({clock, log, runs});
-  const users = createCronUsers(options.users);
+  const named = options.users.map((name) => ({name, account: null}));
+  const users = createCronUsers(() => [...named, ...(options.configuredUsers?.() ?? [])]);
   const zones = createZones(options.defaultTimeZone);
   const listeners = new Set<(event: ControlEvent) => void>();
   const stopped = new AbortController();
@@ -173,7 +187,15 @@ export async function openCron(options: CronOptions): Promise<CronService> {
   const emit = (event: ControlEvent) => {
     for (const listener of listeners) listener(event);
   };
+  const limits = createJobLimits({
+    limits: options.limits ?? (() => null),
+    clock,
+    log,
+    startedSince: runs.startedSince,
+    measureDisk: options.measureDisk ?? (async () => 0),
+  });
   const runner = createJobRunner({
+    limits,
     clock,
     log,
     runs,
@@ -207,6 +229,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     log,
     environment,
     isHeld,
+    limits,
     store,
     runs,
     pauses,
@@ -376,6 +399,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
       return {
         crontabs: Object.fromEntries(store.users().map((user) => [user, counts(store.get(user))])),
         running_jobs: runner.running,
+        limits: limits.report(),
         next_run:
           next === null
             ? null

@@ -1,4 +1,6 @@
+import type {ContainerUser} from '../../schemas/control.ts';
 import {AppError} from '../../schemas/errors.ts';
+import {userNamePattern} from '../../schemas/user-name.ts';
 import {ownUserId, readSystemUsers, type SystemUser} from '../platform/system-users.ts';
 
 /** Whom a crontab belongs to and as whom its jobs run. */
@@ -15,19 +17,30 @@ export interface CronUsers {
 }
 
 /**
- * `root` always exists. `configured` names exist too; they map to a system user, or to the runtime's own.
- * Other system users exist only where the runtime may become them, that is as root.
+ * `root` always exists. `configured` names exist too, asked for each time; they map to a system user, or to the
+ * runtime's own. Other system users exist only where the runtime may become them, that is as root.
  */
-export function createCronUsers(configured: readonly string[]): CronUsers {
+export function createCronUsers(configured: () => readonly ContainerUser[]): CronUsers {
   const runsAsRoot = ownUserId() === 0;
 
   async function list(): Promise<CronUser[]> {
     const accounts = runsAsRoot ? await readSystemUsers() : [];
-    const names = new Set(['root', ...configured, ...accounts.map(({name}) => name)]);
+    const mapped = new Map(configured().map(({name, account}) => [name, account ?? name]));
+    const names = new Set(['root', ...mapped.keys(), ...accounts.map(({name}) => name)]);
     return [...names].filter(isUserName).map((name) => {
-      const account = accounts.find((candidate) => candidate.name === name);
+      const account = accounts.find((candidate) => candidate.name === (mapped.get(name) ?? name));
       return {name, account: account === undefined || account.uid === 0 ? null : account};
     });
+  }
+
+  /** A name that is to be somebody in particular never runs as root instead. */
+  function requireAccount({name, account}: CronUser): void {
+    const wanted = configured().find((user) => user.name === name)?.account ?? null;
+    if (wanted === null || account !== null || !runsAsRoot) return;
+    throw new AppError(
+      'USER_NOT_FOUND',
+      `The jobs of \`${name}\` are to run as the system user \`${wanted}\`, which does not exist here or is root.`,
+    );
   }
 
   return {
@@ -44,12 +57,12 @@ export function createCronUsers(configured: readonly string[]): CronUsers {
       const user = (await list()).find((candidate) => candidate.name === name);
       if (user === undefined)
         throw new AppError('USER_NOT_FOUND', `There is no user \`${name}\` in this container.`);
+      requireAccount(user);
       return user;
     },
   };
 }
 
-/** The names double as file names, hence no `.` and `..`. */
 export function isUserName(name: string): boolean {
-  return /^(?!-)(?!\.{1,2}$)[A-Za-z0-9_.-]{1,32}$/.test(name);
+  return userNamePattern.test(name);
 }

@@ -6,6 +6,7 @@ import type {CrontabHistory, CrontabVersion} from './crontab-history.ts';
 import type {CrontabStore} from './crontab-store.ts';
 import {newestDue, nextDue} from './due.ts';
 import type {Entry} from './entry.ts';
+import {limitSentences} from './run-limits.ts';
 import type {RunStore} from './run-store.ts';
 import type {Zones} from './zones.ts';
 
@@ -33,6 +34,9 @@ const reasons: Readonly<Record<string, string>> = {
   removed: 'the entry was removed before the try',
   disabled: 'the entry was switched off before the try',
   timeout: 'it was over its time',
+  ...limitSentences,
+  killed_from_outside:
+    'it was killed from outside, most likely because the container took more memory than limits.memory of branchtab.yaml allows',
   replaced: 'a newer run replaced it',
   shutdown: 'the runtime was stopped',
   branch_deleted: 'the branch was deleted',

@@ -45,8 +45,12 @@ export function readBytes(
 }
 
 /** Writes a new file and answers its size. Throws the system's error (EEXIST, ENOSPC, ...); what was written stays. */
-export async function writeStream(path: string, body: AsyncIterable<Uint8Array>): Promise<number> {
-  const file = await open(path, 'wx', 0o644);
+export async function writeStream(
+  path: string,
+  body: AsyncIterable<Uint8Array>,
+  {mode = 0o644}: {mode?: number} = {},
+): Promise<number> {
+  const file = await open(path, 'wx', mode);
   let bytes = 0;
   try {
     for await (const chunk of body) {

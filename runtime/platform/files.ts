@@ -2,7 +2,9 @@
 export {
   appendFile,
   chmod,
+  lchown,
   lstat,
+  lutimes,
   mkdir,
   open,
   readdir,

@@ -1,5 +1,5 @@
 import {type ChildProcess, spawn} from 'node:child_process';
-import {existsSync} from 'node:fs';
+import {existsSync, writeFileSync} from 'node:fs';
 import type {Readable} from 'node:stream';
 import type {SecretMask} from './secret-mask.ts';
 import {ownUserId} from './system-users.ts';
@@ -100,6 +100,7 @@ export function startJob({
       failed(error);
       return;
     }
+    preferAsVictim(child.pid);
     // A job that does not read its input closes it; that is its own affair.
     child.stdin?.on('error', () => {});
     child.stdin?.end(stdin ?? '');
@@ -145,6 +146,15 @@ export function startJob({
       }
     },
   };
+}
+
+/** Where memory runs short, a job goes before the runtime that has to tell of it. */
+function preferAsVictim(pid: number | undefined): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, '500');
+  } catch {
+    // It has ended, or there is no procfs.
+  }
 }
 
 /** Only root can become somebody else. Without `setpriv` a job has its user and primary group and no further one. */

@@ -1,4 +1,5 @@
 import type {Clock} from '../platform/clock.ts';
+import {createDataArchive, type DataArchive} from './data-archive.ts';
 import {createDataFiles, type DataFiles} from './data-files.ts';
 import {createDatabases, type Databases} from './databases.ts';
 
@@ -6,6 +7,7 @@ import {createDatabases, type Databases} from './databases.ts';
 export interface StorageService {
   readonly databases: Databases;
   readonly files: DataFiles;
+  readonly archive: DataArchive;
 }
 
 /** `root` is the data directory, `directory` a place of our own. `command` starts this program again. */
@@ -24,6 +26,7 @@ export function createStorage({
 }): StorageService {
   return {
     databases: createDatabases({root, directory, command, clock}),
+    archive: createDataArchive({root, directory: `${directory}-archive`, command, clock}),
     files: createDataFiles({root, ...(maxFileBytes === undefined ? {} : {maxBytes: maxFileBytes})}),
   };
 }

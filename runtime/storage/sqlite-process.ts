@@ -23,7 +23,13 @@ export type SqliteRequest =
       readonly request: KeyRequest;
     }
   | {readonly kind: 'create'; readonly file: string; readonly table: string | null}
-  | {readonly kind: 'copy'; readonly file: string; readonly target: string};
+  | {
+      readonly kind: 'copy';
+      readonly file: string;
+      readonly target: string;
+      /** A copy that takes the place of the original goes on with its kind of journal. */
+      readonly keepJournal?: boolean;
+    };
 
 const maxRows = 10_000;
 const maxResultBytes = 8 * 1024 * 1024;
@@ -55,11 +61,23 @@ function answer(request: SqliteRequest): unknown {
     case 'copy':
       return withDatabase(openReadOnly(request.file), (database) => {
         withStatement(database, 'VACUUM INTO ?', (statement) => statement.run(request.target));
+        if (request.keepJournal === true && hasWriteAheadLog(database))
+          withDatabase(openReadWrite(request.target, {create: false}), (copy) =>
+            copy.run('PRAGMA journal_mode = WAL'),
+          );
         return null;
       });
     default:
       return request satisfies never;
   }
+}
+
+function hasWriteAheadLog(database: Database): boolean {
+  return withStatement(
+    database,
+    'PRAGMA journal_mode',
+    (statement) => statement.get()?.journal_mode === 'wal',
+  );
 }
 
 function openForKeys({file, create, request}: Extract<SqliteRequest, {kind: 'keys'}>): Database {

@@ -1,9 +1,9 @@
 import {randomBytes} from 'node:crypto';
 import {join} from 'node:path';
 import {AppError} from '../../schemas/errors.ts';
+import type {ByteReader} from '../platform/byte-reader.ts';
 import {isErrno} from '../platform/durable-file.ts';
 import {chmod, lstat, mkdir, open, readdir, rename, rm, rmdir, symlink, unlink} from '../platform/files.ts';
-import type {ByteReader} from './byte-reader.ts';
 import {
   type Change,
   checkLinkTarget,

@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import {AppError} from '../../schemas/errors.ts';
+import {ByteReader} from '../platform/byte-reader.ts';
 import {readTextIfPresent, writeFileDurably} from '../platform/durable-file.ts';
 import {mkdir} from '../platform/files.ts';
 import {createSerialLock} from '../platform/serial-lock.ts';
-import {ByteReader} from './byte-reader.ts';
 import {type Change, type ChangeSetHeader, checkTogether, maxLineBytes, parseHeader} from './change-set.ts';
 import {place, removeFile, removeStaging, stage} from './tree-files.ts';
 

@@ -17,6 +17,8 @@ export interface JobOptions {
   readonly catchupMs: number | null;
   /** Upper bound of the delay that spreads jobs which are due in the same minute. */
   readonly jitterMs: number;
+  /** What the job says itself, be it the usual; an operator's limit treats that as asked for. */
+  readonly said: readonly OptionKey[];
 }
 
 export const plainOptions: JobOptions = {
@@ -26,6 +28,7 @@ export const plainOptions: JobOptions = {
   retries: 0,
   catchupMs: null,
   jitterMs: 0,
+  said: [],
 };
 
 /** In the order in which they are written. */
@@ -50,6 +53,11 @@ export function asOption(key: string, value: string): {key: OptionKey; value: st
 
 /** `options` with the one that the text stands for, or a sentence that says what to write instead. Zones are not looked up. */
 export function readOption(options: JobOptions, key: OptionKey, text: string): JobOptions | string {
+  const read = readValue(options, key, text);
+  return typeof read === 'string' ? read : {...read, said: [...options.said, key]};
+}
+
+function readValue(options: JobOptions, key: OptionKey, text: string): JobOptions | string {
   switch (key) {
     case 'timezone':
       return {...options, timeZone: text};

@@ -108,6 +108,8 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/adopt',
     '/api/v1/branches',
     '/api/v1/branches/{key}',
+    '/api/v1/branches/{key}/backups',
+    '/api/v1/branches/{key}/data/restore',
     '/api/v1/branches/{key}/environment',
     '/api/v1/branches/{key}/forget',
     '/api/v1/branches/{key}/reconcile',
@@ -122,6 +124,8 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/repositories',
     '/api/v1/snapshots',
     '/api/v1/snapshots/{name}',
+    '/api/v1/tokens',
+    '/api/v1/tokens/{id}',
   ]);
   t.truthy(document.components.schemas.Branch);
 });

@@ -82,6 +82,7 @@ async function gatewayTo(
           : null,
     kitDomains,
     isOwnAuthorization: (header) => header === 'Bearer own',
+    userOf: (header) => (header === 'Bearer of-ann' ? 'ann' : null),
     ownCookie: 'branchtab_session',
     log: silentLog,
   });
@@ -193,6 +194,21 @@ for (const [what, target, headers, status, code] of [
   ['a foreign host', path, {Host: 'evil.example'}, 421, 'MISDIRECTED_HOST'],
   ['a host that is none of a kit', path, {Host: 'www.hoody.com'}, 421, 'MISDIRECTED_HOST'],
   ['a page that asks the API', '/api/v1/branches', {Origin: 'https://evil.example'}, 403, 'FORBIDDEN'],
+  ["a user's token", path, {Authorization: 'Bearer of-ann'}, 403, 'FORBIDDEN'],
+  [
+    "a user's token, where the name can be guessed",
+    '/chat',
+    {Host: 'main-1f0c9a3e-exec-1.hoody.com', Authorization: 'Bearer of-ann'},
+    403,
+    'FORBIDDEN',
+  ],
+  [
+    "a user's token for the cron service",
+    `/c/${id}/cron/users/ann/runs`,
+    {Authorization: 'Bearer of-ann'},
+    404,
+    'NOT_FOUND',
+  ],
   ['a name that can be guessed', '/chat', {Host: 'main-1f0c9a3e-exec-1.hoody.com'}, 401, 'UNAUTHENTICATED'],
 ] as const) {
   test(`no websocket: ${what}`, async (t) => {

@@ -31,6 +31,7 @@ async function setup(
           : null,
     kitDomains: ['localhost', 'hoody.com'],
     isOwnAuthorization: (header) => header === 'Bearer own',
+    userOf: (header) => (header === 'Bearer of-ann' ? 'ann' : null),
     ownCookie: 'branchtab_session',
     log: silentLog,
   });

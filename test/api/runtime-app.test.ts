@@ -22,6 +22,7 @@ async function setup(t: ExecutionContext, {trusted = false}: {trusted?: boolean}
     deployment: {digest: null},
     crontabs: {},
     running_jobs: 0,
+    limits: [],
     next_run: null,
     last_run: null,
   };
@@ -32,6 +33,12 @@ async function setup(t: ExecutionContext, {trusted = false}: {trusted?: boolean}
     setEnvironment: async (change) => void done.push(change),
     applyChangeSet: async (body) => ({tree: await new Response(body).text()}),
     stopJobs: async (options) => void done.push(options),
+    packData: async () => new Blob(['archive']).stream(),
+    replaceData: async (body) => void done.push(await new Response(body).text()),
+    seed: async (request) => {
+      done.push(request);
+      return {exit_code: 0, output: ''};
+    },
     on(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

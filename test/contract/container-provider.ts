@@ -1,7 +1,13 @@
 import {existsSync} from 'node:fs';
-import {chmod, mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
+import {dirname} from 'node:path';
 import anyTest, {type ExecutionContext, type TestFn} from 'ava';
-import type {Container, ContainerEvent, ContainerProvider} from '../../reconciler/containers/provider.ts';
+import type {
+  Container,
+  ContainerEvent,
+  ContainerProvider,
+  Reach,
+} from '../../reconciler/containers/provider.ts';
 import {AppError} from '../../schemas/errors.ts';
 
 /** One test's own world: a state directory with a provider on it, torn down afterwards. */
@@ -13,6 +19,8 @@ export interface ProviderWorld {
   startInProcessThatIsKilled(name: string): Promise<void>;
   /** The container's directories as the host sees them. */
   directories(id: string): {readonly data: string; readonly workspace: string};
+  /** Files of the host that no container has: of the state directory and of the person who runs the controller. */
+  readonly outside: {readonly state: string; readonly credentials: string};
   /** True while a process carries `text` in its command line. */
   runs(text: string): Promise<boolean>;
 }
@@ -23,6 +31,10 @@ export interface ContractOptions {
   /** Why the implementation cannot be tested here; null when it can. */
   readonly skipReason: string | null;
 }
+
+/** Marked as runtimes mark their jobs, so that these go first; answers the shell's word for a child that was killed. */
+const eatMemory =
+  '(echo 500 >/proc/self/oom_score_adj; exec dd bs=500M count=1 if=/dev/zero of=/dev/null); echo $?';
 
 const noGrace = {graceMs: 0, reason: 'test'};
 
@@ -262,33 +274,40 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     t.is(await overSocket(again, '/run', 'cat boot-mark'), bootMark);
   });
 
-  test(title('a clone has the workspace of its snapshot and an empty data directory'), async (t) => {
-    const {provider, directories} = await setup(t);
-    const container = await started(provider);
-    const {workspace, data} = directories(container.id);
-    await mkdir(`${workspace}/bin`);
-    await writeFile(`${workspace}/bin/tool`, '#!/bin/sh\n');
-    await chmod(`${workspace}/bin/tool`, 0o755);
-    await symlink('bin/tool', `${workspace}/link`);
-    await writeFile(`${data}/events.db`, 'rows');
+  test(
+    title(
+      'a clone has the workspace of its snapshot and an empty data directory, unless its data are asked for',
+    ),
+    async (t) => {
+      const {provider, directories} = await setup(t);
+      const container = await started(provider);
+      const {workspace, data} = directories(container.id);
+      await mkdir(`${workspace}/bin`);
+      await writeFile(`${workspace}/bin/tool`, '#!/bin/sh\n');
+      await chmod(`${workspace}/bin/tool`, 0o755);
+      await symlink('bin/tool', `${workspace}/link`);
+      await writeFile(`${data}/events.db`, 'rows');
 
-    const snapshot = await provider.snapshot(container.id, 'main-snapshot');
-    t.is(await overSocket(container, '/health'), 'ok');
-    t.deepEqual(await provider.listSnapshots(), [snapshot]);
+      const snapshot = await provider.snapshot(container.id, 'main-snapshot');
+      t.is(await overSocket(container, '/health'), 'ok');
+      t.deepEqual(await provider.listSnapshots(), [snapshot]);
 
-    const clone = await provider.create({name: 'clone', labels: {}, from: 'main-snapshot'});
-    const copy = directories(clone.id);
-    t.is(await readFile(`${copy.workspace}/link`, 'utf8'), '#!/bin/sh\n');
-    t.is((await Bun.file(`${copy.workspace}/bin/tool`).stat()).mode & 0o777, 0o755);
-    t.false(existsSync(`${copy.data}/events.db`));
-    t.is((await provider.start(clone.id)).state, 'running');
+      const clone = await provider.create({name: 'clone', labels: {}, from: 'main-snapshot'});
+      const copy = directories(clone.id);
+      t.is(await readFile(`${copy.workspace}/link`, 'utf8'), '#!/bin/sh\n');
+      t.is((await Bun.file(`${copy.workspace}/bin/tool`).stat()).mode & 0o777, 0o755);
+      t.false(existsSync(`${copy.data}/events.db`));
+      const whole = await provider.create({name: 'whole', labels: {}, from: 'main-snapshot', withData: true});
+      t.is(await readFile(`${directories(whole.id).data}/events.db`, 'utf8'), 'rows');
+      t.is((await provider.start(clone.id)).state, 'running');
 
-    await provider.removeSnapshot('main-snapshot');
-    t.deepEqual(await provider.listSnapshots(), []);
-    await t.throwsAsync(provider.create({name: 'other', labels: {}, from: 'main-snapshot'}), {
-      code: 'SNAPSHOT_NOT_FOUND',
-    });
-  });
+      await provider.removeSnapshot('main-snapshot');
+      t.deepEqual(await provider.listSnapshots(), []);
+      await t.throwsAsync(provider.create({name: 'other', labels: {}, from: 'main-snapshot'}), {
+        code: 'SNAPSHOT_NOT_FOUND',
+      });
+    },
+  );
 
   test(title('a snapshot replaces an older one of its name'), async (t) => {
     const {provider, directories} = await setup(t);
@@ -315,6 +334,95 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     }
     t.is((await provider.list()).length, 1);
   });
+
+  test(
+    title('a container is held to its memory, and its runtime outlives the job that took too much'),
+    async (t) => {
+      const {provider} = await setup(t);
+      const limits = {cpus: null, memoryBytes: 256 * 1024 ** 2};
+      const {id} = await provider.create({name: 'main-1', labels: {}, limits});
+      const container = await provider.start(id);
+      t.deepEqual(container.limits, limits);
+      if (container.unenforced.includes('memory')) {
+        t.log('this host has no means to bound memory');
+        return;
+      }
+      t.is(await overSocket(container, '/run', eatMemory), '137\n');
+      t.is(await overSocket(container, '/health'), 'ok');
+      await provider.limit(id, {cpus: null, memoryBytes: null});
+      t.is(await overSocket(container, '/run', eatMemory), '0\n');
+    },
+  );
+
+  test(title('limits of a container that runs are set without a restart, and last'), async (t) => {
+    const world = await setup(t);
+    const container = await started(world.provider);
+    t.deepEqual(container.limits, {cpus: null, memoryBytes: null});
+    const mark = await overSocket(container, '/run', 'cat boot-mark');
+    const limits = {cpus: 0.5, memoryBytes: 256 * 1024 ** 2};
+    const limited = await world.provider.limit(container.id, limits);
+    t.deepEqual(limited.limits, limits);
+    t.is(await overSocket(container, '/run', 'cat boot-mark'), mark);
+    t.deepEqual((await (await world.reopen()).list())[0]?.limits, limits);
+    if (!limited.unenforced.includes('memory')) t.is(await overSocket(container, '/run', eatMemory), '137\n');
+    await world.provider.stop(container.id, noGrace);
+    t.deepEqual((await world.provider.start(container.id)).unenforced, limited.unenforced);
+  });
+
+  test(
+    title('a container whose data are gone does not start, unless an empty beginning is asked for'),
+    async (t) => {
+      const {provider, directories} = await setup(t);
+      const {id} = await started(provider);
+      await provider.stop(id, noGrace);
+      await rm(directories(id).data, {recursive: true});
+      await t.throwsAsync(provider.start(id), {code: 'DATA_LOST'});
+      t.not((await provider.list())[0]?.state, 'running');
+      t.is((await provider.start(id, {makeData: true})).state, 'running');
+    },
+  );
+
+  // What a level does not promise is in its gaps, in docs/security.md and in the status.
+  test(
+    title(
+      "S35: a job cannot reach what its level keeps from it: others' files, processes, sockets, the state, git credentials",
+    ),
+    async (t) => {
+      const {provider, directories, outside} = await setup(t);
+      const [mine, other] = [await started(provider, 'mine'), await started(provider, 'other')];
+      await overSocket(other, '/run', 'echo secret-of-other >secret');
+      await overSocket(other, '/spawn', 'exec sleep 1000');
+      const run = (command: string) => overSocket(mine, '/run', `{ ${command}; } 2>&1 && echo reached`);
+      const attempts: Record<Exclude<Reach, 'host_network'>, string[]> = {
+        files_of_others: [
+          `grep secret-of-other ${directories(other.id).data}/secret`,
+          `ls ${directories(other.id).workspace}`,
+          `touch ${directories(other.id).data}/evil`,
+        ],
+        processes_of_others: [
+          `grep -l BRANCHTAB_CONTAINER=${other.id} /proc/[0-9]*/environ`,
+          `ls -l /proc/[0-9]*/cwd | grep ${other.id}`,
+        ],
+        sockets_of_others: [
+          `curl -sS --unix-socket ${other.controlSocket} http://runtime/health`,
+          `curl -sS --unix-socket ${mine.controlSocket} http://runtime/health`,
+        ],
+        state_directory: [`cat ${outside.state}`, `ls ${dirname(outside.state)}`],
+        git_credentials: [`cat ${outside.credentials}`, 'env | grep -E "^(GIT_|SSH_)"'],
+      };
+      for (const [what, commands] of Object.entries(attempts)) {
+        if ((provider.gaps as readonly string[]).includes(what)) continue;
+        for (const command of commands) t.notRegex(await run(command), /reached/, command);
+      }
+      // The attempts themselves are sound: of its own each of them succeeds.
+      t.regex(await run('cat boot-mark'), /reached/);
+      t.regex(
+        await run(`grep -l BRANCHTAB_CONTAINER=${mine.id} /proc/[0-9]*/environ | head -n 1 | grep .`),
+        /reached/,
+      );
+      t.false(existsSync(`${directories(other.id).data}/evil`) && !provider.gaps.includes('files_of_others'));
+    },
+  );
 
   test(title('the environment of a runtime holds nothing of its controller'), async (t) => {
     const {provider} = await setup(t);

@@ -147,6 +147,7 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
     socketOf: (known) => (known === id || known.startsWith('main-') ? join(directory, 'control.sock') : null),
     kitDomains: ['localhost', 'hoody.com'],
     isOwnAuthorization: (value) => value === ownToken,
+    userOf: () => null,
     ownCookie: 'branchtab_session',
     log: silentLog,
   });

@@ -29,6 +29,8 @@ export function containerWith(changes: Partial<Container> = {}): Container {
     state: 'running',
     controlSocket: '/nowhere/control.sock',
     kitUrl: 'http://127.80.0.1:80',
+    limits: {cpus: null, memoryBytes: null},
+    unenforced: [],
     runtimeVersion: '0.1.0',
     ...changes,
   };
@@ -45,6 +47,7 @@ export function runtimeWith(changes: Partial<ControlState> = {}): ControlState {
     deployment: {digest: 'deployment-a'},
     crontabs: {root: {raw_etag: '"raw-a"', jobs: 1, managed: 0}},
     running_jobs: 0,
+    limits: [],
     next_run: null,
     last_run: null,
     ...changes,

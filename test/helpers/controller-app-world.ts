@@ -10,6 +10,7 @@ import {createController} from '../../reconciler/controller.ts';
 import {openFirstContacts} from '../../reconciler/first-contact.ts';
 import {openRecordStore} from '../../reconciler/record-store.ts';
 import {openRunArchive} from '../../reconciler/run-archive.ts';
+import {openUserTokens} from '../../reconciler/user-tokens.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {plainSettings} from '../../schemas/control.ts';
 import {FakeClock} from './fake-clock.ts';
@@ -36,6 +37,7 @@ export async function createControllerAppWorld(t: Teardown) {
   const controller = createController({
     repositories: [],
     provider: null,
+    data: null,
     records,
     contacts: openFirstContacts({
       directory: join(directory, 'repositories'),
@@ -43,7 +45,7 @@ export async function createControllerAppWorld(t: Teardown) {
       runUnasked: true,
       clock,
     }),
-    archive: openRunArchive({directory: join(directory, 'runs')}),
+    archive: openRunArchive({directory: join(directory, 'runs'), clock}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
     checkScript: async () => [],
     scriptImports: async () => [],
@@ -76,10 +78,16 @@ export async function createControllerAppWorld(t: Teardown) {
     provider: world.provider,
     baseUrl: () => 'http://127.0.0.1:7070',
   });
-  const auth = createAuth({token, now: () => clock.now()});
+  const tokens = await openUserTokens({
+    path: join(directory, 'tokens.json'),
+    users: ['m.dossantos', 'j.okafor'],
+    nowMs: () => clock.now(),
+  });
+  const auth = createAuth({token, userOfToken: tokens.userOf, now: () => clock.now()});
   const app = createControllerApp({
     controller,
     containers,
+    tokens,
     auth,
     version: '0.1.0',
     baseUrl: () => 'http://127.0.0.1:7070',

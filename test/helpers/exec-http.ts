@@ -38,6 +38,9 @@ export async function execHttp(
     setEnvironment: unused,
     applyChangeSet: unused,
     stopJobs: unused,
+    packData: unused,
+    replaceData: unused,
+    seed: unused,
     on: () => () => {},
   };
   const storage = createStorage({

@@ -89,6 +89,7 @@ export async function createPipeGateway(t: Teardown, {socketPath}: PipeWorld): P
     socketOf: (container) => (container === gatewayContainer ? controlSocket : null),
     kitDomains: ['localhost'],
     isOwnAuthorization: () => false,
+    userOf: () => null,
     ownCookie: 'branchtab_session',
     log: silentLog,
   });

@@ -1,4 +1,4 @@
-import {copyFile, link, mkdir, mkdtemp, readdir, readFile, rm} from 'node:fs/promises';
+import {copyFile, link, mkdir, mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
@@ -37,6 +37,9 @@ export async function processWorld(
     ...change,
     stateDirectory,
   };
+  const outside = {state: join(stateDirectory, 'token'), credentials: join(root, '.git-credentials')};
+  await mkdir(stateDirectory, {recursive: true, mode: 0o700});
+  for (const path of Object.values(outside)) await writeFile(path, 'secret of the host', {mode: 0o600});
   const providers: ContainerProvider[] = [];
   const open: ProcessWorld['open'] = async (extra = {}) => {
     const provider = await createProcessProvider({...options, ...extra});
@@ -62,6 +65,7 @@ export async function processWorld(
       data: join(stateDirectory, 'containers', id, 'data'),
       workspace: join(stateDirectory, 'containers', id, 'srv'),
     }),
+    outside,
     runs: (text) => someCommandLineHolds(text),
   };
 }

@@ -5,6 +5,7 @@ import test from 'ava';
 import '../fuzz/config.test.ts';
 import '../fuzz/controller-api.test.ts';
 import '../fuzz/crontab.test.ts';
+import '../fuzz/data-archive.test.ts';
 import '../fuzz/gateway.test.ts';
 import '../fuzz/git-tree.test.ts';
 import '../fuzz/host-guard.test.ts';

@@ -1,9 +1,12 @@
 import test from 'ava';
+import {noLimits, previewLimits} from '../../reconciler/branch-limits.ts';
 import {
   bindingsOf,
+  dataPolicyOf,
   type EnvironmentRule,
   idleLimitsOf,
   isKept,
+  limitsOf,
   resolveBindings,
 } from '../../reconciler/environments.ts';
 
@@ -12,6 +15,9 @@ const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule =
   appliesTo: () => true,
   keep: false,
   run: null,
+  data: null,
+  onlyLive: false,
+  limits: {},
   idle: {pauseAfterMs: null, removeAfterMs: null},
   variables: {},
   secrets: {},
@@ -64,6 +70,43 @@ test('a secret too short to be masked is refused without being shown', async (t)
     {code: 'SECRET_UNAVAILABLE', message: /fewer than 6/},
   );
   t.notRegex(error?.message ?? '', /zq9x/);
+});
+
+test('previews are bounded by default, and rules change single numbers', (t) => {
+  const rules = [
+    rule('a', {limits: {cpus: 2, runTimeMs: null}}),
+    rule('b', {appliesTo: (branch) => branch === 'big', limits: {cpus: 4}}),
+  ];
+  t.deepEqual(limitsOf(rules, {branch: 'p', live: false}), {
+    enforced: true,
+    limits: {...previewLimits, cpus: 2, runTimeMs: null},
+  });
+  t.is(limitsOf(rules, {branch: 'big', live: false}).limits.cpus, 4);
+  t.deepEqual(limitsOf([], {branch: 'p', live: false}), {enforced: true, limits: previewLimits});
+});
+
+test('live is bounded by a rule of its own, and by no rule for others', (t) => {
+  const all = rule('a', {limits: {runsPerDay: 1}});
+  t.deepEqual(limitsOf([all], {branch: 'main', live: true}), {
+    enforced: false,
+    limits: {...previewLimits, runsPerDay: 1},
+  });
+  const own = rule('b', {appliesTo: onlyLive, onlyLive: true, limits: {memoryBytes: 2 ** 30}});
+  t.deepEqual(limitsOf([all, own], {branch: 'main', live: true}), {
+    enforced: true,
+    limits: {...noLimits, memoryBytes: 2 ** 30},
+  });
+});
+
+test('a new preview begins empty unless a rule says otherwise; live always does', (t) => {
+  const rules = [
+    rule('a', {data: 'copy'}),
+    rule('b', {data: {seed: 'seed.sh'}, appliesTo: (branch) => branch === 's'}),
+  ];
+  t.is(dataPolicyOf([], {branch: 'p', live: false}), 'empty');
+  t.is(dataPolicyOf(rules, {branch: 'p', live: false}), 'copy');
+  t.deepEqual(dataPolicyOf(rules, {branch: 's', live: false}), {seed: 'seed.sh'});
+  t.is(dataPolicyOf(rules, {branch: 's', live: true}), 'empty');
 });
 
 test('of several idle limits the last one that says something counts, each for itself', (t) => {

@@ -15,6 +15,7 @@ const served: Desired = {
   variables: {},
   secrets: {},
   settings: plainSettings,
+  resources: {cpus: null, memoryBytes: null},
   crontabs: [{file: '.hoody/crontab', user: 'root', text: '', sha256: 'text-a'}],
   scripts: [],
   mounts: [],
@@ -31,6 +32,7 @@ const plans = test.macro(
       runtime = {},
       desired = served,
       policyChanges = {},
+      pending = {data: false, entries: false},
       expect,
     }: {
       record?: Parameters<typeof recordWith>[0];
@@ -38,6 +40,7 @@ const plans = test.macro(
       runtime?: Parameters<typeof runtimeWith>[0] | null;
       desired?: Desired;
       policyChanges?: Partial<PlanPolicy>;
+      pending?: Observation['pending'];
       expect: string[];
     },
   ) => {
@@ -45,6 +48,7 @@ const plans = test.macro(
       record: recordWith(record),
       ref: {kind: 'missing', proven: false, cause: 'branch_deleted'},
       container: container === null ? null : containerWith(container),
+      pending,
       runtime: runtime === null || container === null ? null : runtimeWith(runtime),
     };
     const plan = planBranch(observation, desired, digests, {...policy, ...policyChanges}, nowMs);
@@ -56,6 +60,29 @@ const plans = test.macro(
 );
 
 test('nothing to do when in sync', plans, {expect: []});
+
+test('a new container is filled before its crontab is there, and gets its entries after', plans, {
+  pending: {data: true, entries: true},
+  record: {applied: null},
+  runtime: {schedule: {state: 'held', reason: null}, crontabs: {}},
+  expect: [
+    'fill_data data_policy',
+    'put_crontab crontab_differs',
+    'restore_entries container_gone',
+    'release_schedule applied',
+  ],
+});
+
+test('data are put back before anything else is done to the container', plans, {
+  record: {restore: {backup: '20261121T020000000Z'}},
+  expect: ['restore_data asked_for'],
+});
+
+test('data of a live branch that git has lost can be put back too', plans, {
+  record: {live: true, restore: {backup: '20261121T020000000Z'}},
+  desired: {kind: 'absent', reason: 'branch_deleted', proven: true},
+  expect: ['restore_data asked_for'],
+});
 
 test('a new branch gets a held container that is filled before it is released', plans, {
   record: {applied: null, container_id: null},

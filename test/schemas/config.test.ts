@@ -108,3 +108,50 @@ test('the generated JSON Schema is up to date (npm run generate)', async (t) => 
     t.is(await readFile(new URL(`../../schemas/json/${name}`, import.meta.url), 'utf8'), text);
   }
 });
+
+const environment = (item: string) => parse(`environments:\n  - {branches: '**', ${item}}\n`);
+
+test('limits have numbers, sizes and times, or none', (t) => {
+  const {config} = environment(
+    'limits: {cpus: 0.25, memory: 1.5GB, disk: none, runs_per_day: 0, run_time: 90s}',
+  );
+  t.deepEqual(config?.environments[0]?.limits, {
+    cpus: 0.25,
+    memory: 1.5 * 1024 ** 3,
+    disk: null,
+    runs_per_day: 0,
+    run_time: 90_000,
+  });
+});
+
+for (const item of [
+  'limits: {cpus: -1}',
+  'limits: {cpus: 0}',
+  'limits: {cpus: .nan}',
+  'limits: {cpus: .inf}',
+  'limits: {memory: 512}',
+  'limits: {memory: -1GB}',
+  'limits: {memory: 0B}',
+  'limits: {memory: 1e9GB}',
+  'limits: {memory: 99999999TB}',
+  'limits: {runs_per_day: 1.5}',
+  'limits: {run_time: 0}',
+  'limits: {overlap: sometimes}',
+  'limits: {previews: 1}',
+  'limits: []',
+  'data: all',
+  'data: "seed:"',
+  'data: {seed: x}',
+]) {
+  test(`an environment with ${item} is refused at its place`, (t) => {
+    const {config, issues} = environment(item);
+    t.is(config, null);
+    t.is(issues[0]?.line, 2);
+  });
+}
+
+test('backups are kept at least once', (t) => {
+  t.deepEqual(parse('').config?.backups, {keep: 7, interval: 86_400_000});
+  t.is(parse('backups: {keep: 0}\n').config, null);
+  t.is(parse('backups: {every: 1d}\n').config, null);
+});

@@ -143,3 +143,31 @@ test('a branch that is in its repository cannot be forgotten', async (t) => {
   t.is(code, 1);
   t.is(JSON.parse(stderr).code, 'BRANCH_PRESENT');
 });
+
+test('what a branch did is told after it is gone, by its name', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple'});
+  const commit = await repository.commit('feature/x', {
+    '.hoody/crontab': '# branchtab: name=report\n0 3 1 1 * echo 14 rows; exit 3\n',
+  });
+  const controller = await world.up('--repo', repository.path, '--undo-window', '0');
+  await controller.until('feature/x', ready);
+  await world.run('run', 'feature/x', 'report');
+  const [run] = await controller.runs('feature/x');
+  await repository.deleteBranch('feature/x');
+  await controller.untilForgotten('feature/x');
+
+  const at = run?.scheduled_at ?? '';
+  const told = await world.run('runs', 'feature/x', '--on', at.slice(0, 10));
+  t.is(told.code, 0, told.stderr);
+  t.regex(told.stdout, /report +failed: manual +3 /);
+  t.regex((await world.run('logs', 'feature/x')).stdout, /14 rows/);
+  t.regex((await world.run('runs', 'feature/x', '--on', '2020-01-01')).stderr, /No runs in that time/);
+  const why = await world.run('why', 'feature/x', 'report', '--at', at);
+  t.regex(why.stdout, new RegExp(`failed \\(manual\\), commit ${commit.slice(0, 8)}, exit code 3`));
+  t.regex(
+    (await world.run('why', 'feature/x', 'report', '--at', '2020-01-01T00:00:00Z')).stdout,
+    /No run of that minute/,
+  );
+  t.is((await world.run('runs', 'feature/never')).code, 4);
+});

@@ -44,6 +44,7 @@ test('a second controller changes nothing, says who has the repository, and take
     ['release', 'p'],
     ['forget', 'p', '--yes'],
     ['restore', 'p'],
+    ['data', 'restore', 'p', '--without-backup', '--yes'],
   ]) {
     const {code, stderr} = await second.run(...words, '--json');
     t.is(code, 1);
@@ -143,6 +144,8 @@ test("a claim that cannot be understood is taken for somebody's", async (t) => {
   await first.until('main', ({container}) => container?.state === 'running');
   const [name = ''] = (await readdir(owners(world))).filter((each) => each.endsWith('.json'));
   await writeFile(join(owners(world), name), '{"owner":');
+  // Where it was still at work, it says that it is read-only a moment before its schedule is paused.
+  await first.until('main', ({container}) => container?.state === 'paused');
   const fenced = await first.until('main', because('read_only'));
   t.is(fenced.container?.state, 'paused');
   await first.stop();

@@ -134,6 +134,10 @@ test('S23 S26 S27 S28 S41: the deploy script of the document makes a container f
   const price = await repository.origin.git('show', 'main:src/price.ts');
   t.is((await readFile(join(files, 'srv/src/price.ts'), 'utf8')).trim(), price);
   t.deepEqual(await readdir(join(files, 'data')), []);
+  const whole = await create(world, '--from', 'main-snapshot', '--with-data');
+  const copied = join(world.stateDirectory, 'containers', hexOf(whole), 'data/events.db');
+  t.is(await readFile(copied, 'utf8'), 'of the jobs of main');
+  t.is((await world.run('containers', 'create', '--with-data')).code, 2);
 });
 
 test('jobs of a standalone container run, with the files of its snapshot', async (t) => {

@@ -1,4 +1,4 @@
-import {cgroupPids, removeCgroup} from '../../../runtime/platform/cgroup.ts';
+import {cgroupPids, joinCgroup, removeCgroup} from '../../../runtime/platform/cgroup.ts';
 import type {Clock} from '../../../runtime/platform/clock.ts';
 import {
   isRunning,
@@ -82,6 +82,25 @@ export async function endProcesses(scope: ProcessScope, clock: Clock): Promise<v
     while (rows.some(isRunning)) {
       if (clock.now() > untilMs) throw endless(scope.containerId, rows.filter(isRunning));
       await clock.sleep(pollMs);
+    }
+  }
+}
+
+/** Moves every process of the container into the groups, those that are started meanwhile too. */
+export async function moveIntoGroups(
+  scope: ProcessScope,
+  groups: readonly {readonly directory: string}[],
+): Promise<void> {
+  for (const {directory} of groups) {
+    const there = new Set(cgroupPids(directory));
+    for (;;) {
+      const outside = (await containerProcesses(scope)).filter(({pid}) => !there.has(pid));
+      if (outside.length === 0) break;
+      for (const {pid} of outside) {
+        await joinCgroup(directory, pid);
+        // Also one that ended meanwhile or cannot be moved: it is not tried again.
+        there.add(pid);
+      }
     }
   }
 }

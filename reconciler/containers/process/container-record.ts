@@ -20,6 +20,19 @@ export const containerRecordSchema = z.object({
     .string()
     .meta({description: 'New with every wanted start; the same when a runtime that died is started again.'}),
   cgroup: z.string().nullable().meta({description: 'Cgroup of the latest start, where one could be made.'}),
+  limits: z
+    .object({cpus: z.number().nullable(), memory_bytes: z.number().nullable()})
+    .default({cpus: null, memory_bytes: null}),
+  limit_groups: z
+    .array(
+      z.object({
+        directory: z.string(),
+        version: z.union([z.literal(1), z.literal(2)]),
+        bounds: z.array(z.enum(['cpus', 'memory'])),
+      }),
+    )
+    .default([])
+    .meta({description: 'Cgroups of the latest start that bound what it uses.'}),
   frozen: z.boolean().meta({description: 'True while a snapshot holds the processes stopped.'}),
   process: z
     .object({

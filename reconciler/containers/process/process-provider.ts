@@ -4,18 +4,29 @@ import {readBootId} from '../../../runtime/platform/boot-id.ts';
 import {makeCgroup} from '../../../runtime/platform/cgroup.ts';
 import type {Clock} from '../../../runtime/platform/clock.ts';
 import {
+  kindOf,
   listNames,
   makeDirectory,
   moveDirectory,
   realDirectory,
 } from '../../../runtime/platform/directories.ts';
 import {isErrno, syncDirectory, writeFileDurably} from '../../../runtime/platform/durable-file.ts';
+import {type LimitGroup, setLimitGroups} from '../../../runtime/platform/limit-groups.ts';
 import type {Log} from '../../../runtime/platform/log.ts';
 import {ensurePrivateDirectory} from '../../../runtime/platform/private-directory.ts';
 import {isRunning, type ProcessIdentity} from '../../../runtime/platform/processes.ts';
 import {removeTree} from '../../../runtime/platform/tree-removal.ts';
+import {reachSchema} from '../../../schemas/branch.ts';
 import {AppError} from '../../../schemas/errors.ts';
-import type {Container, ContainerEvent, ContainerProvider, CreateRequest, Snapshot} from '../provider.ts';
+import type {
+  Container,
+  ContainerEvent,
+  ContainerProvider,
+  CreateRequest,
+  Reach,
+  ResourceLimits,
+  Snapshot,
+} from '../provider.ts';
 import {type ContainerPaths, containerPaths} from './container-paths.ts';
 import {
   askToStop,
@@ -23,6 +34,7 @@ import {
   endProcesses,
   freezeProcesses,
   leaveCgroup,
+  moveIntoGroups,
   type ProcessScope,
   thawProcesses,
 } from './container-processes.ts';
@@ -35,6 +47,7 @@ import {
   deleteSnapshot,
   readSnapshots,
   recoverSnapshots,
+  restoreData,
   restoreWorkspace,
   type SnapshotStore,
   saveSnapshot,
@@ -113,6 +126,7 @@ async function chooseSandbox(
 class ProcessProvider implements ContainerProvider {
   readonly name = 'process';
   readonly level: 'sandbox' | 'plain';
+  readonly gaps: readonly Reach[];
   readonly #options: ProcessProviderOptions;
   readonly #sandbox: Sandbox | null;
   readonly #bootId: string;
@@ -133,6 +147,7 @@ class ProcessProvider implements ContainerProvider {
     this.#options = options;
     this.#sandbox = sandbox;
     this.level = sandbox === null ? 'plain' : 'sandbox';
+    this.gaps = sandbox === null ? reachSchema.options : ['host_network'];
     this.#bootId = bootId;
     this.#containersDirectory = join(options.stateDirectory, 'containers');
     this.#snapshots = {directory: join(options.stateDirectory, 'snapshots'), turn: oneAtATime()};
@@ -179,12 +194,18 @@ class ProcessProvider implements ContainerProvider {
     return await creation;
   }
 
-  async start(id: string, {signal}: {signal?: AbortSignal} = {}): Promise<Container> {
+  async start(
+    id: string,
+    {signal, makeData = false}: {signal?: AbortSignal; makeData?: boolean} = {},
+  ): Promise<Container> {
     const entry = this.#known(id);
     return await entry.turn(async () => {
       if (this.#entries.get(id) !== entry) throw notFound(id);
       signal?.throwIfAborted();
-      if (!this.#isUp(entry)) await this.#start(entry, signal);
+      if (!this.#isUp(entry)) {
+        await requireData(entry, makeData);
+        await this.#start(entry, signal);
+      }
       return this.#view(entry);
     });
   }
@@ -236,6 +257,23 @@ class ProcessProvider implements ContainerProvider {
       });
     }
     await removeTree(removing);
+  }
+
+  async limit(id: string, {cpus, memoryBytes}: ResourceLimits): Promise<Container> {
+    const entry = this.#known(id);
+    return await entry.turn(async () => {
+      if (this.#entries.get(id) !== entry) throw notFound(id);
+      await this.#save(entry, {limits: {cpus, memory_bytes: memoryBytes}});
+      if (this.#isUp(entry)) {
+        const groups = await setLimitGroups(`branchtab-${id}`, {cpus, memoryBytes});
+        await this.#save(entry, {
+          limit_groups: groups,
+          ...(entry.record.cgroup === null ? {} : {cgroup: await this.#ownCgroup(id, groups)}),
+        });
+        await moveIntoGroups(this.#scope(entry), groups);
+      }
+      return this.#view(entry);
+    });
   }
 
   async label(id: string, labels: Readonly<Record<string, string | null>>): Promise<Container> {
@@ -303,7 +341,14 @@ class ProcessProvider implements ContainerProvider {
     this.#remember(record);
   }
 
-  async #make({name, labels, from, timeZone = 'UTC'}: CreateRequest): Promise<Container> {
+  async #make({
+    name,
+    labels,
+    from,
+    withData = false,
+    timeZone = 'UTC',
+    limits,
+  }: CreateRequest): Promise<Container> {
     const id = randomBytes(12).toString('hex');
     const paths = this.#paths(id);
     const record: ContainerRecord = {
@@ -318,6 +363,8 @@ class ProcessProvider implements ContainerProvider {
       control_socket: paths.controlSocket,
       boot_mark: '',
       cgroup: null,
+      limits: {cpus: limits?.cpus ?? null, memory_bytes: limits?.memoryBytes ?? null},
+      limit_groups: [],
       frozen: false,
       process: null,
     };
@@ -331,6 +378,7 @@ class ProcessProvider implements ContainerProvider {
       if (from !== undefined) {
         const files = {workspace: made(paths.workspace), workspaceRecord: made(paths.workspaceRecord)};
         await restoreWorkspace(this.#snapshots, from, files);
+        if (withData) await restoreData(this.#snapshots, from, made(paths.data));
       }
       await writeRecord(making, record);
       await moveDirectory(making, paths.directory);
@@ -354,6 +402,7 @@ class ProcessProvider implements ContainerProvider {
     const starting = new AbortController();
     entry.starting = starting;
     try {
+      const groups = await this.#makeLimitGroups(record);
       // Written before the runtime is: a crash in between leaves processes that the next start or stop looks for.
       await this.#save(entry, {
         wanted: 'running',
@@ -361,7 +410,8 @@ class ProcessProvider implements ContainerProvider {
         level: this.level,
         control_socket: paths.controlSocket,
         // A sandbox has its pid namespace, which nothing leaves.
-        cgroup: this.#sandbox === null ? await makeCgroup(`branchtab-${record.id}`) : null,
+        cgroup: this.#sandbox === null ? await this.#ownCgroup(record.id, groups) : null,
+        limit_groups: groups,
         boot_mark: again ? record.boot_mark : `${marks}-${randomBytes(8).toString('hex')}`,
       });
       const started = await startRuntime({
@@ -400,6 +450,17 @@ class ProcessProvider implements ContainerProvider {
     } finally {
       entry.starting = null;
     }
+  }
+
+  /** Of version 2 there is one for each process: that of the limits, where there are some. */
+  async #ownCgroup(id: string, groups: readonly LimitGroup[]): Promise<string | null> {
+    return groups.find(({version}) => version === 2)?.directory ?? (await makeCgroup(`branchtab-${id}`));
+  }
+
+  async #makeLimitGroups({id, limits}: ContainerRecord): Promise<LimitGroup[]> {
+    if (limits.cpus === null && limits.memory_bytes === null) return [];
+    const {cpus, memory_bytes: memoryBytes} = limits;
+    return await setLimitGroups(`branchtab-${id}`, {cpus, memoryBytes});
   }
 
   async #prepareDirectories({record, paths}: Entry): Promise<void> {
@@ -541,6 +602,8 @@ class ProcessProvider implements ContainerProvider {
   async #endAll(entry: Entry, scope = this.#scope(entry)): Promise<void> {
     await endProcesses(scope, this.#options.clock);
     await leaveCgroup(scope, this.#options.clock);
+    for (const {directory} of entry.record.limit_groups)
+      await leaveCgroup({...scope, cgroup: directory}, this.#options.clock);
   }
 
   #view(entry: Entry): Container {
@@ -556,6 +619,8 @@ class ProcessProvider implements ContainerProvider {
       controlSocket: record.control_socket,
       kitUrl: up ? (record.process?.kit_url ?? null) : null,
       runtimeVersion: record.process?.runtime_version ?? null,
+      limits: {cpus: record.limits.cpus, memoryBytes: record.limits.memory_bytes},
+      unenforced: up ? unenforced(record) : [],
     };
   }
 
@@ -566,6 +631,26 @@ class ProcessProvider implements ContainerProvider {
   #timestamp(): string {
     return new Date(this.#options.clock.now()).toISOString();
   }
+}
+
+function unenforced({limits, limit_groups}: ContainerRecord): Container['unenforced'] {
+  const wanted = [
+    ...(limits.cpus === null ? [] : ['cpus' as const]),
+    ...(limits.memory_bytes === null ? [] : ['memory' as const]),
+  ];
+  return wanted.filter((limit) => !limit_groups.some(({bounds}) => bounds.includes(limit)));
+}
+
+/** A container that starts without the data it had would say nothing and begin anew. */
+async function requireData({record, paths}: Entry, makeData: boolean): Promise<void> {
+  if ((await kindOf(paths.data)) === 'directory') return;
+  if (!makeData) {
+    throw new AppError(
+      'DATA_LOST',
+      `The data directory of ${record.name} is gone: ${paths.data}. \`branchtab data restore\` brings a branch's back from its backup; make an empty one to begin anew.`,
+    );
+  }
+  await makeDirectory(paths.data, {mode: 0o755});
 }
 
 /** True when nothing of the container can be running, so that nothing has to be looked for. */

@@ -5,6 +5,7 @@ import type {Clock} from '../../../runtime/platform/clock.ts';
 import {type DetachedProcess, spawnDetached} from '../../../runtime/platform/detached-process.ts';
 import {kindOf, replaceWithHardLink} from '../../../runtime/platform/directories.ts';
 import {readTail, sizeOf} from '../../../runtime/platform/file-tail.ts';
+import {commandInGroups} from '../../../runtime/platform/limit-groups.ts';
 import {namespacePids, type ProcessRow, readProcess} from '../../../runtime/platform/processes.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import type {ContainerPaths} from './container-paths.ts';
@@ -99,7 +100,10 @@ async function spawn(start: RuntimeStart): Promise<DetachedProcess> {
   try {
     // In its own store, since files that a branch leaves in the working directory may configure what starts there.
     return await spawnDetached({
-      command,
+      command: commandInGroups(
+        record.limit_groups.map(({directory}) => directory),
+        command,
+      ),
       env,
       cwd: paths.store,
       stderrPath: paths.runtimeLog,

@@ -91,6 +91,11 @@ export async function restoreWorkspace(
   await copyRecord(join(directory, name, 'workspace.json'), workspaceRecord);
 }
 
+/** Fills the empty data directory of a clone of `restoreWorkspace`. */
+export async function restoreData({directory}: SnapshotStore, name: string, data: string): Promise<void> {
+  await copyTree(join(directory, name, 'data'), data);
+}
+
 export async function readSnapshots({directory}: SnapshotStore): Promise<Snapshot[]> {
   const names = (await listNames(directory)).filter((name) => !name.startsWith('.'));
   const snapshots = await Promise.all(names.map((name) => readSnapshot(join(directory, name), name)));

@@ -25,6 +25,7 @@ test('a comment gives the line below its options', (t) => {
     retries: 2,
     catchupMs: 3_600_000,
     jitterMs: 300_000,
+    said: ['timeout', 'overlap', 'retries', 'catchup', 'jitter', 'timezone'],
   });
   t.like(jobs[1], {givenName: null, timeZone: null});
   t.like(jobs[1]?.options, {overlap: 'allow', timeoutMs: null, retries: 0, catchupMs: null, jitterMs: 0});

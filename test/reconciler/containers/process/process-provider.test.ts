@@ -19,7 +19,7 @@ import {createLog} from '../../../../runtime/platform/log.ts';
 import {signalProcess} from '../../../../runtime/platform/processes.ts';
 import {overSocket, until} from '../../../contract/container-provider.ts';
 import {levelSkipReason} from '../../../helpers/level-available.ts';
-import {processWorld} from '../../../helpers/process-provider-world.ts';
+import {installStub, processWorld} from '../../../helpers/process-provider-world.ts';
 
 const test = ((await levelSkipReason('plain')) === null ? anyTest : anyTest.skip) as TestFn;
 
@@ -280,4 +280,38 @@ test('1,000 containers are read at start', async (t) => {
   }
   const provider = await world.reopen();
   t.is((await provider.list()).length, 1_001);
+});
+
+test('every process of a bounded container is in its cgroups, and they are gone with it', async (t) => {
+  const {provider, stateDirectory} = await processWorld(t, 'plain');
+  const {id} = await provider.create({name: 'main-1', labels: {}, limits: {cpus: 0.5, memoryBytes: 2 ** 28}});
+  const container = await provider.start(id);
+  if (container.unenforced.length > 0) {
+    t.log(`this host has no means to bound ${container.unenforced.join(' and ')}`);
+    t.pass();
+    return;
+  }
+  const record = JSON.parse(await readFile(join(stateDirectory, 'containers', id, 'container.json'), 'utf8'));
+  const groups = record.limit_groups as {directory: string; version: 1 | 2; bounds: string[]}[];
+  const cpu = groups.find(({bounds}) => bounds.includes('cpus'));
+  const quota = cpu?.version === 2 ? 'cpu.max' : 'cpu.cfs_quota_us';
+  t.regex(await readFile(join(cpu?.directory ?? '', quota), 'utf8'), /^50000( 100000)?\n$/);
+  const child = await overSocket(container, '/run', 'echo $$');
+  const members = (await readFile(join(cpu?.directory ?? '', 'cgroup.procs'), 'utf8')).split('\n');
+  t.true(members.includes(String(record.process.runtime.pid)));
+  t.regex(child, /^\d+\n$/);
+  await provider.remove(id);
+  for (const {directory} of groups) t.false(existsSync(directory), directory);
+});
+
+test('a container that is started by a newer version has the data it had', async (t) => {
+  const {provider, open, options} = await processWorld(t, 'plain');
+  const {id} = await provider.create({name: 'main-1', labels: {}});
+  const before = await provider.start(id);
+  await overSocket(before, '/run', 'echo kept >file');
+  const newer = await open(await installStub(join(options.stateDirectory, '../newer')));
+  await newer.stop(id, {graceMs: 0, reason: 'upgrade'});
+  const after = await newer.start(id);
+  t.is(await overSocket(after, '/run', 'cat file'), 'kept\n');
+  t.regex(await overSocket(after, '/run', 'tr "\\0" " " </proc/$PPID/cmdline'), /\/newer\//);
 });

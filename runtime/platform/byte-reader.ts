@@ -19,7 +19,7 @@ export class ByteReader {
       const part = end === -1 ? chunk : chunk.subarray(0, end);
       bytes += part.byteLength;
       if (bytes > maxBytes)
-        throw new AppError('PAYLOAD_TOO_LARGE', `A line of the change set is longer than ${maxBytes} bytes.`);
+        throw new AppError('PAYLOAD_TOO_LARGE', `A line of the body is longer than ${maxBytes} bytes.`);
       parts.push(part);
       if (end === -1) continue;
       this.#rest = chunk.subarray(end + 1);
@@ -42,7 +42,7 @@ export class ByteReader {
   /** Throws INVALID_BODY when anything is left. */
   async end(): Promise<void> {
     if (this.#rest.byteLength > 0 || (await this.#chunks.next()).done !== true) {
-      throw new AppError('INVALID_BODY', 'The body goes on after the last change. Nothing was changed.');
+      throw new AppError('INVALID_BODY', 'The body goes on after its end. Nothing was changed.');
     }
   }
 
@@ -61,10 +61,7 @@ export class ByteReader {
     }
     const {done, value} = await this.#chunks.next();
     if (done === true)
-      throw new AppError(
-        'INVALID_BODY',
-        'The body ended before its last change was complete. Nothing was changed.',
-      );
+      throw new AppError('INVALID_BODY', 'The body ended before it was complete. Nothing was changed.');
     return value;
   }
 }
