@@ -145,8 +145,11 @@ test("a claim that cannot be understood is taken for somebody's", async (t) => {
   const [name = ''] = (await readdir(owners(world))).filter((each) => each.endsWith('.json'));
   await writeFile(join(owners(world), name), '{"owner":');
   // Where it was still at work, it says that it is read-only a moment before its schedule is paused.
-  await first.until('main', ({container}) => container?.state === 'paused');
-  const fenced = await first.until('main', because('read_only'));
+  const isReadOnly = because('read_only');
+  const fenced = await first.until(
+    'main',
+    (branch) => isReadOnly(branch) && branch.container?.state === 'paused',
+  );
   t.is(fenced.container?.state, 'paused');
   await first.stop();
   const again = await world.up('--repo', repository.path, '--branches', 'main');
