@@ -32,13 +32,14 @@ export interface ControlPort {
   on(listener: (event: ControlEvent) => void): () => void;
 }
 
-const jobsStopSchema = z.object({
-  grace_ms: z
-    .int()
-    .min(0)
-    .max(24 * 3_600_000),
-  reason: z.string().max(500),
-});
+const createJobsStopSchema = () =>
+  z.object({
+    grace_ms: z
+      .int()
+      .min(0)
+      .max(24 * 3_600_000),
+    reason: z.string().max(500),
+  });
 
 const maxBodyBytes = 16 * 1024 * 1024;
 const keepAliveMs = 15_000;
@@ -74,7 +75,7 @@ export function controlRoutes(control: ControlPort, {clock}: {clock: Clock}): Ho
   });
 
   app.post('/jobs/stop', async (c) => {
-    const {grace_ms, reason} = jobsStopSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes));
+    const {grace_ms, reason} = createJobsStopSchema().parse(await readJsonBody(c.req.raw, maxBodyBytes));
     await control.stopJobs({graceMs: grace_ms, reason});
     return c.json(control.state());
   });

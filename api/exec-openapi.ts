@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import {deploymentSchema, rollbackSchema} from '../schemas/control.ts';
+import {deployedSchema, deploymentVersionSchema} from '../schemas/deployment-api.ts';
 import type {ErrorCode} from '../schemas/errors.ts';
-import {deployedSchema, deploymentVersionSchema} from '../schemas/exec-api.ts';
 import {
   bulkUpdateCommentsSchema,
   bulkUpdatedCommentsSchema,

@@ -70,6 +70,8 @@ interface Destination {
   readonly kit: Kit;
   /** Whose token came with the request. */
   readonly user: string | null;
+  /** What was taken off the target; empty on the host of a kit. */
+  readonly prefix: string;
 }
 
 /** Null for what is no address of a kit. Throws for one that leads nowhere, or that is not for everybody. */
@@ -78,14 +80,14 @@ function destinationOf(incoming: IncomingMessage, options: GatewayOptions): Dest
   const address = kitAddress({host: incoming.headers.host ?? '', target}, options.kitDomains);
   if (address === null && !target.startsWith('/c/')) return null;
   if (address === null || !address.path.startsWith('/')) throw noSuchAddress();
-  const {path, kit} = address;
+  const {container, path, kit, byHost} = address;
   const authorization = incoming.headers.authorization ?? '';
   const user = options.userOf(authorization);
   if (user !== null && kit !== 'cron') throw onlyCron(user);
   if (address.guessable && user === null && !options.isOwnAuthorization(authorization)) throw tokenNeeded();
-  const socketPath = options.socketOf(address.container);
+  const socketPath = options.socketOf(container);
   if (socketPath === null) throw noSuchContainer();
-  return {socketPath, path, kit, user};
+  return {socketPath, path, kit, user, prefix: byHost ? '' : `/c/${container}/${kit}`};
 }
 
 function noWebsocketHere(): AppError {
@@ -135,13 +137,19 @@ interface Exchange extends Destination {
   readonly outgoing: ServerResponse;
 }
 
-function forward({incoming, outgoing, socketPath, path, kit, user}: Exchange, options: GatewayOptions): void {
+function forward(
+  {incoming, outgoing, socketPath, path, kit, user, prefix}: Exchange,
+  options: GatewayOptions,
+): void {
   relay({
     incoming,
     outgoing,
     socketPath,
     path,
-    headers: requestHeaders(incoming, {kit, user}, options),
+    headers: [
+      ...requestHeaders(incoming, {kit, user}, options),
+      ...(prefix === '' ? [] : ['X-Forwarded-Prefix', prefix]),
+    ],
     responseHeaders,
     answersEarly: kit === 'pipe',
     onUnreachable(error) {

@@ -16,10 +16,13 @@ export interface KitAddress {
 
 const pathForm = /^\/c\/([0-9a-f]{24})\/([a-z]+)(\/.*|\?.*)?$/s;
 const hostLabel = /^([a-z0-9_-]+)-([a-z]+)-[1-9]\d{0,3}$/;
+/** People pass the address of a pipe on by word of mouth: `prod-pipe.example.org` will do. */
+const pipeLabel = /^([a-z0-9_-]+)-(pipe)$/;
 
 /**
- * Reads `<id>-<kit>-<n>.<domain>`, `<name>-<kit>-<n>.<domain>` or else `/c/<id>/<kit>/...`; null for every other
- * request. The host wins: what a container serves below `/c/` is its own. `domains` come in lower case.
+ * Reads `<id>-<kit>-<n>.<domain>`, `<name>-<kit>-<n>.<domain>`, both also as `...-pipe.<domain>`, or else
+ * `/c/<id>/<kit>/...`; null for every other request. The host wins: what a container serves below `/c/` is its own.
+ * `domains` come in lower case.
  */
 export function kitAddress(
   {host, target}: {host: string; target: string},
@@ -32,7 +35,8 @@ function hostAddress(host: string, target: string, domains: readonly string[]): 
   const name = hostName(host) ?? '';
   const dot = name.indexOf('.');
   if (dot < 0 || !domains.includes(name.slice(dot + 1))) return null;
-  const [, container = '', word = ''] = hostLabel.exec(name.slice(0, dot)) ?? [];
+  const label = name.slice(0, dot);
+  const [, container = '', word = ''] = hostLabel.exec(label) ?? pipeLabel.exec(label) ?? [];
   const kit = word === 'n' ? 'notifications' : kits.find((each) => each === word);
   if (kit === undefined) return null;
   const id = containerIdOf(container);

@@ -8,7 +8,8 @@ import {AppError} from '../schemas/errors.ts';
 import {createPipeAnswers} from './pipe-answers.ts';
 import {preflightFields} from './pipe-cors.ts';
 import {boundaryOf, receivedFields} from './pipe-headers.ts';
-import {type PipePage, readPipePath} from './pipe-path.ts';
+import type {WatchPage} from './pipe-pages.ts';
+import {hasKitPrefix, kitPrefix, type PipePath, readPipePath} from './pipe-path.ts';
 import {streamProgress} from './pipe-progress.ts';
 import {
   readFlag,
@@ -33,6 +34,8 @@ export interface PipeHandlerOptions {
 }
 
 const pipeMethods = 'GET, POST, PUT, OPTIONS';
+/** The first that a browser asks for is shown. */
+const watchPages: readonly WatchPage[] = ['progress', 'video', 'share', 'receive'];
 const pageMethods = 'GET, HEAD, OPTIONS';
 const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
 
@@ -60,9 +63,10 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
     }
     const place = readPipePath(path);
     if (place.kind === 'page') {
-      page(exchange, place.page, place.path, query).catch((error: unknown) => fail(exchange, error));
+      page(exchange, place, query).catch((error: unknown) => fail(exchange, error));
       return;
     }
+    if (readFlag(query, 'ws')) refuseWebsocket(exchange.head.fields, query);
     if (method === 'POST' || method === 'PUT')
       send(exchange, place.name, query).catch((error: unknown) => fail(exchange, error));
     else if (method === 'GET') get(exchange, place.name, query);
@@ -72,8 +76,7 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
 
   async function page(
     exchange: Exchange,
-    name: PipePage,
-    path: string,
+    {page: name, path, isPrefixed}: Extract<PipePath, {kind: 'page'}>,
     query: URLSearchParams,
   ): Promise<void> {
     const {method, fields} = exchange.head;
@@ -85,6 +88,8 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
         `Cannot send to the reserved path '${path}'. (e.g. '/mypath123')`,
       );
     }
+    if ((name === 'health' || name === 'metrics') && !isPrefixed)
+      throw new AppError('NOT_FOUND', `'/${name}' is not a valid path. Use '${kitPrefix}/${name}'.`);
     if (name === 'health') {
       const facts = {...(await health()), service: 'hoody-pipe', userAgent: fields.get('user-agent') ?? null};
       answers.whole(exchange, JSON.stringify(facts), [['Content-Type', 'application/json']]);
@@ -92,7 +97,8 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
       answers.whole(exchange, pipe.metrics(), [['Content-Type', prometheusText]]);
     } else {
       const {pipePage} = await import('./pipe-pages.ts');
-      const found = pipePage(name, {query, baseUrl: baseUrlOf(exchange)});
+      const base = basePathOf(exchange);
+      const found = pipePage(name, {query, base, host: fields.get('host') ?? 'localhost'});
       if (found === null) answers.nothing(exchange);
       else answers.whole(exchange, found.body, found.fields);
     }
@@ -129,14 +135,12 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
       status(exchange, name, query);
       return;
     }
-    if (readFlag(query, 'ws'))
-      throw new AppError('PIPE_UPGRADE_REQUIRED', 'Websockets are not served here. Use GET and POST.');
     const accept = fields.get('accept') ?? '';
     const wantsPage = accept.includes('text/html');
-    if (readFlag(query, 'progress') && (!wantsPage || accept.includes('text/event-stream')))
+    const page = watchPages.find((each) => readFlag(query, each));
+    if (page === 'progress' && (!wantsPage || accept.includes('text/event-stream')))
       progress(exchange, name, query);
-    else if (wantsPage && readFlag(query, 'progress')) showPage(exchange, 'progress', name, query);
-    else if (wantsPage && readFlag(query, 'video')) showPage(exchange, 'video', name, query);
+    else if (wantsPage && page !== undefined) showPage(exchange, page, name, query);
     else receive(exchange, name, query);
   }
 
@@ -187,12 +191,7 @@ export function createPipeHandler(options: PipeHandlerOptions): ExchangeHandler 
     });
   }
 
-  function showPage(
-    exchange: Exchange,
-    kind: 'progress' | 'video',
-    name: string,
-    query: URLSearchParams,
-  ): void {
+  function showPage(exchange: Exchange, kind: WatchPage, name: string, query: URLSearchParams): void {
     import('./pipe-pages.ts').then(
       ({watchPage}) => {
         const {body, fields} = watchPage(kind, name, query);
@@ -223,6 +222,16 @@ function refuseUnsendable({head: {fields, method}}: Exchange): void {
   );
 }
 
+/** Relaying websockets is the one part of the public API that is not here. */
+function refuseWebsocket(fields: ReadonlyMap<string, string>, query: URLSearchParams): never {
+  if (readFlag(query, 'live')) throw new AppError('PIPE_PARAMETER_INVALID', liveWithWebsocket);
+  if (/\bwebsocket\b/i.test(fields.get('upgrade') ?? '')) throw new AppError('NOT_IMPLEMENTED', noWebsockets);
+  throw new AppError('PIPE_UPGRADE_REQUIRED', `ws is for websockets, and this is none. ${noWebsockets}`);
+}
+
+const liveWithWebsocket = 'live cannot be used together with ws.';
+const noWebsockets = 'Websockets are not relayed here: send with PUT or POST, and receive with GET.';
+
 /** A script of the pipe's origin that outlives its page would see every later transfer. */
 function refuseServiceWorker(fields: ReadonlyMap<string, string>): void {
   if (fields.get('service-worker') !== 'script') return;
@@ -241,8 +250,9 @@ function splitTarget(target: string): [path: string, search: string] {
   return [path === '' ? '/' : path, at === -1 ? '' : own.slice(at + 1)];
 }
 
-/** As the client sees the kit, for examples that can be copied. */
-function baseUrlOf({head}: Exchange): string {
-  const host = head.fields.get('host') ?? 'localhost';
-  return `http://${host}${head.target.startsWith('/api/v1/pipe') ? '/api/v1/pipe' : ''}`;
+/** Where the client sees the kit, without a slash at its end. The controller says what it took off. */
+function basePathOf({head}: Exchange): string {
+  const before = /^\/c\/[0-9a-f]{24}\/pipe$/.exec(head.fields.get('x-forwarded-prefix') ?? '')?.[0] ?? '';
+  const [path = '/'] = splitTarget(head.target);
+  return `${before}${hasKitPrefix(path) ? kitPrefix : ''}`;
 }

@@ -1,39 +1,56 @@
 import {randomBytes} from 'node:crypto';
 import {html, raw} from 'hono/html';
-import {progressScript, sendScript, videoScript} from './pipe-page-scripts.ts';
+import {progressScript, receiveScript, sendScript, shareScript, videoScript} from './pipe-page-scripts.ts';
 import type {PipePage} from './pipe-path.ts';
+import {readFlag} from './pipe-query.ts';
 
 type Field = readonly [name: string, value: string];
+
+/** Pages about one name; none of them takes a place on it by being opened, unless `autostart` asks for it. */
+export type WatchPage = 'progress' | 'video' | 'share' | 'receive';
 
 export interface Page {
   readonly body: string;
   readonly fields: readonly Field[];
 }
 
-/** The pages at reserved paths; null for an empty answer. */
+/** The pages at reserved paths; null for an empty answer. `base`: path of the kit without a slash at its end. */
 export function pipePage(
   page: PipePage,
-  {query, baseUrl}: {query: URLSearchParams; baseUrl: string},
+  {query, base, host}: {query: URLSearchParams; base: string; host: string},
 ): Page | null {
   switch (page) {
     case 'help':
-      return text(helpText(baseUrl));
+      return text(helpText(`http://${host}${base}`));
     case 'robots.txt':
       return text('User-agent: *\nDisallow: /\n');
     case 'send':
-      return document('Send', sendBody(), sendScript);
+      return document('Send', sendBody(base), sendScript);
     case 'noscript':
-      return document('Send', noscriptBody(query), null);
+      return document('Send', noscriptBody(query, base), null);
     default:
       return null;
   }
 }
 
-/** Pages about one name, which do not take a place on it. */
-export function watchPage(kind: 'progress' | 'video', name: string, query: URLSearchParams): Page {
-  return kind === 'progress'
-    ? document(`Progress of ${name}`, progressBody(name), progressScript)
-    : document(`Video of ${name}`, videoBody(name, query), videoScript);
+export function watchPage(kind: WatchPage, name: string, query: URLSearchParams): Page {
+  switch (kind) {
+    case 'progress':
+      return document(`Progress of ${name}`, progressBody(name), progressScript);
+    case 'video':
+      return document(`Video of ${name}`, videoBody(name, query), videoScript);
+    case 'share':
+      return document(`Share ${name}`, shareBody(name, query), shareScript);
+    case 'receive':
+      return document(`Receive ${name}`, receiveBody(name, query), receiveScript);
+  }
+}
+
+/** The query of a receiver, as the page was asked for it. */
+function receiverQuery(query: URLSearchParams): string {
+  const kept = new URLSearchParams(query);
+  for (const name of ['progress', 'video', 'share', 'receive', 'autostart']) kept.delete(name);
+  return kept.toString();
 }
 
 function text(body: string): Page {
@@ -100,7 +117,7 @@ video { width: 100%; background: #000; }
 .complete { color: var(--good); } .failed { color: var(--bad); }
 `;
 
-function sendBody() {
+function sendBody(base: string) {
   return html`<h1>Send through a pipe</h1>
 <form id="send">
 <label for="path">Path, the same for all receivers</label>
@@ -115,14 +132,14 @@ function sendBody() {
 </form>
 <p id="receive" hidden>Receive with: <code></code></p>
 <pre id="log" role="log" aria-label="What the server says"></pre>
-<noscript>This page needs JavaScript; <a href="noscript">this form</a> does not.</noscript>`;
+<noscript>This page needs JavaScript; <a href="${base}/noscript">this form</a> does not.</noscript>`;
 }
 
 /** A form can only send where it is told to when the page is made. */
-function noscriptBody(query: URLSearchParams) {
+function noscriptBody(query: URLSearchParams, base: string) {
   const path = query.get('path') ?? '';
   const isText = query.get('mode') === 'text';
-  const choice = html`<form method="get" action="noscript">
+  const choice = html`<form method="get" action="${base}/noscript">
 <label for="path">Path</label>
 <input id="path" type="text" name="path" required maxlength="1024" value="${path}">
 <label><input type="radio" name="mode" value="file" ${isText ? '' : raw('checked')}> File</label>
@@ -135,7 +152,7 @@ function noscriptBody(query: URLSearchParams) {
     : html`<label for="input">File</label><input id="input" type="file" name="input_file">`;
   return html`<h1>Send without JavaScript</h1>${choice}
 <p>Sending to <code>${path}</code>:</p>
-<form method="post" enctype="multipart/form-data" action="./${encodedPath(path)}">
+<form method="post" enctype="multipart/form-data" action="${base}/${encodedPath(path)}">
 ${input}
 <button>Send</button>
 </form>`;
@@ -160,11 +177,33 @@ function progressBody(name: string) {
 </div>`;
 }
 
-function videoBody(name: string, query: URLSearchParams) {
-  const kept = new URLSearchParams(query);
-  kept.delete('video');
+function shareBody(name: string, query: URLSearchParams) {
+  const field = (id: string, label: string) =>
+    html`<label for="${id}">${label}</label><input id="${id}" type="text" readonly>`;
   return html`<h1>${name}</h1>
-<video id="video" controls autoplay muted data-query="${kept.toString()}"></video>
+<form id="share" data-query="${receiverQuery(query)}">
+${field('page', 'To receive in a browser')}
+${field('curl', 'To receive in a terminal')}
+${field('send', 'To send')}
+${field('progress', 'To watch')}
+</form>
+<noscript>This page needs JavaScript.</noscript>`;
+}
+
+function receiveBody(name: string, query: URLSearchParams) {
+  return html`<h1>${name}</h1>
+<div class="card" id="receive" data-query="${receiverQuery(query)}" data-autostart="${String(readFlag(query, 'autostart') ?? false)}">
+<p id="state" role="status">One receiver takes one place. What comes is shown here, or saved as a file.</p>
+<button id="show">Receive here</button>
+<button id="save">Save as a file</button>
+</div>
+<pre id="text" aria-label="What was received" hidden></pre>
+<noscript>This page needs JavaScript.</noscript>`;
+}
+
+function videoBody(name: string, query: URLSearchParams) {
+  return html`<h1>${name}</h1>
+<video id="video" controls autoplay muted data-query="${receiverQuery(query)}"></video>
 <p id="state" role="status">Waiting for the sender…</p>`;
 }
 
@@ -203,5 +242,9 @@ of a receiver:
 Without a place on the pipe:
   ?progress      events, or a page in a browser
   ?status        one JSON object
+  ?share         in a browser: what to pass on to the others
+In a browser, at its place on the pipe:
+  ?receive       shows or saves what comes; with autostart at once
+  ?video         plays it
 `;
 }

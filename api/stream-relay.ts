@@ -53,8 +53,34 @@ export function relay(relayed: Relayed): void {
   }
   // A body without a length may begin late, and whoever reads it wants to know that it comes.
   if (relayed.answersEarly || framing[0] === 'Transfer-Encoding') upstream.flushHeaders();
-  pipeline(incoming, upstream, () => {
-    // Either side's end is handled by the listeners above.
+  if (relayed.answersEarly) passOn(incoming, upstream);
+  else
+    pipeline(incoming, upstream, () => {
+      // Either side's end is handled by the listeners above.
+    });
+}
+
+/** As much as the pipe kit reads behind its answer. */
+const mostDiscardedBytes = 64 * 1024 * 1024;
+
+/**
+ * The answer may be over before the body is. What still comes is read and thrown away then: closing while something is
+ * unread would take the answer away from the client.
+ */
+function passOn(incoming: IncomingMessage, upstream: ClientRequest): void {
+  incoming.pipe(upstream);
+  incoming.on('error', () => upstream.destroy());
+  incoming.once('close', () => {
+    if (!incoming.complete) upstream.destroy();
+  });
+  upstream.once('close', () => {
+    incoming.unpipe(upstream);
+    let bytes = 0;
+    incoming.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > mostDiscardedBytes) incoming.destroy();
+    });
+    incoming.resume();
   });
 }
 

@@ -378,14 +378,15 @@ async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = report(error, {json, terminal});
   }
-  await Promise.all([written(process.stdout), written(process.stderr)]);
-  // A closed event stream or a reader of stdout that went away must not keep a finished command alive.
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  // A closed event stream must not keep a finished command alive.
   process.exit();
 }
 
-/** Resolves when a slow reader has taken everything, or is gone. */
-function written(stream: NodeJS.WriteStream): Promise<void> {
+/** What was written to a pipe may still be in this process. A reader that went away ends the wait too. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => {
+    if (stream.destroyed) resolve();
     stream.once('error', () => resolve());
     stream.end(() => resolve());
   });

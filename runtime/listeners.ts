@@ -101,16 +101,18 @@ export async function listen(
     intercept: (incoming, outgoing) =>
       guard?.intercept(incoming, outgoing) === true ||
       openCalls.intercept(incoming, outgoing) ||
-      openPipes(incoming, outgoing),
+      openPipes.intercept(incoming, outgoing),
     upgrade(incoming, socket) {
-      if (guard?.upgrade(incoming, socket) !== true) openCalls.upgrade(incoming, socket);
+      if (guard?.upgrade(incoming, socket) === true || openPipes.upgrade(incoming, socket)) return;
+      openCalls.upgrade(incoming, socket);
     },
   });
   if (controlSocket === null) return [kits];
   const ownCalls = callFront(true);
   const ownPipes = pipeFront(true);
   const control = await serveHttp({kind: 'unix', path: controlSocket}, app(true).fetch, {
-    intercept: (incoming, outgoing) => ownCalls.intercept(incoming, outgoing) || ownPipes(incoming, outgoing),
+    intercept: (incoming, outgoing) =>
+      ownCalls.intercept(incoming, outgoing) || ownPipes.intercept(incoming, outgoing),
     upgrade: ownCalls.upgrade,
   });
   return [kits, control];

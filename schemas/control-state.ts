@@ -7,7 +7,6 @@ export const nextRunSchema = z.object({
   entry_name: z.string().nullable(),
   at: z.string(),
 });
-export type NextRun = z.infer<typeof nextRunSchema>;
 
 export const lastRunSchema = z.object({
   id: z.string(),

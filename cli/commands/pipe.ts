@@ -1,4 +1,6 @@
-import {createReadStream, createWriteStream} from 'node:fs';
+import {createWriteStream} from 'node:fs';
+import {open} from 'node:fs/promises';
+import {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {AppError} from '../../schemas/errors.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
@@ -53,6 +55,7 @@ export async function pipeSend(
     receipts,
     live,
   });
+  const body = await whatToSend(file);
   const answer = await requestPipe({
     url,
     method: 'PUT',
@@ -61,7 +64,7 @@ export async function pipeSend(
       'Transfer-Encoding': 'chunked',
       Accept: 'application/x-ndjson',
     },
-    body: file === undefined || file === '-' ? process.stdin : createReadStream(file),
+    body,
   });
   let isComplete = false;
   try {
@@ -72,9 +75,30 @@ export async function pipeSend(
       else terminal.err(`${level === 'error' ? 'error: ' : ''}${printable(message)}\n`);
     }
   } catch (error) {
-    throw brokenOff(error);
+    throw brokenOff('the server did not say whether all of it arrived', error);
   }
   return isComplete ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Throws CONFIG_INVALID where there is no such file. */
+async function whatToSend(file: string | undefined): Promise<Readable> {
+  // `process.stdin` on this engine sometimes does not tell its end where it was paused before.
+  if (file === undefined || file === '-') return Readable.from(Bun.stdin.stream());
+  const handle = await open(file).catch((cause: unknown) => {
+    throw new AppError('CONFIG_INVALID', `${file} cannot be read: ${messageOf(cause)}`, {cause});
+  });
+  if ((await handle.stat()).isDirectory()) {
+    await handle.close();
+    throw new AppError(
+      'CONFIG_INVALID',
+      `${file} is a directory. To send one: tar c ${file} | branchtab pipe send ...`,
+    );
+  }
+  return handle.createReadStream();
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** `branchtab pipe receive`: the bytes go to stdout or a file; the exit code tells whether they are all. */
@@ -95,9 +119,9 @@ export async function pipeReceive(
   try {
     await pipeline(answer, output, {end: flags.output !== undefined});
   } catch (error) {
-    throw brokenOff(error);
+    throw brokenOff('what came is not all of it', error);
   }
-  if (!answer.complete) throw brokenOff(null);
+  if (!answer.complete) throw brokenOff('what came is not all of it', null);
   if (flags.output !== undefined || terminal.isTty) terminal.err(`${bytes} bytes received.\n`);
   return exitCodes.ok;
 }
@@ -201,6 +225,6 @@ async function ofBranch(branch: string, flags: PipeFlags, environment: Environme
   return container.urls.pipe;
 }
 
-function brokenOff(cause: unknown): AppError {
-  return new AppError('BACKEND_ERROR', 'The transfer broke off: what came is not all of it.', {cause});
+function brokenOff(what: string, cause: unknown): AppError {
+  return new AppError('BACKEND_ERROR', `The transfer broke off: ${what}.`, {cause});
 }

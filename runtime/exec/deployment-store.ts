@@ -1,7 +1,7 @@
 import {createHash} from 'node:crypto';
 import {join} from 'node:path';
 import * as z from 'zod';
-import {type DeploymentInput, deploymentSchema} from '../../schemas/control.ts';
+import {type Deployment, type DeploymentInput, deploymentSchema} from '../../schemas/control.ts';
 import {deploymentText} from '../../schemas/deployment-text.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {scriptPathSchema} from '../../schemas/exec-api.ts';
@@ -56,16 +56,17 @@ export interface DeploymentStore {
 /** How many deployments stay for rollback and pinned URLs, the present one among them. */
 export const keptVersions = 20;
 
-const setSchema = deploymentSchema.pick({digest: true, files: true, mounts: true});
-const versionSchema = z.object({
-  digest: deploymentSchema.shape.digest,
-  commit: deploymentSchema.shape.commit,
-  deployed_at: z.string().default(''),
-});
-const recordSchema = setSchema.extend(versionSchema.shape).extend({
-  former: z.array(versionSchema).default([]),
-});
-type Record = z.infer<typeof recordSchema>;
+/** Made where a record is read, which is once: it takes more room than the record. */
+function createRecordSchema() {
+  const version = z.object({
+    digest: deploymentSchema.shape.digest,
+    commit: deploymentSchema.shape.commit,
+    deployed_at: z.string().default(''),
+  });
+  const set = deploymentSchema.pick({digest: true, files: true, mounts: true});
+  return set.extend(version.shape).extend({former: z.array(version).default([])});
+}
+type Record = z.infer<ReturnType<typeof createRecordSchema>>;
 const cacheDirectory = '.cache';
 
 export async function openDeploymentStore(
@@ -192,7 +193,7 @@ async function isThere(directory: string): Promise<boolean> {
   }
 }
 
-function checkSet({digest, files, mounts}: z.infer<typeof setSchema>): void {
+function checkSet({digest, files, mounts}: Pick<Deployment, 'digest' | 'files' | 'mounts'>): void {
   const paths = new Set(files.map(({path}) => z.parse(scriptPathSchema, path)));
   if (paths.size !== files.length)
     throw new AppError('INVALID_BODY', 'A path occurs twice in `files`. Name every script once.');
@@ -220,7 +221,7 @@ function checkSet({digest, files, mounts}: z.infer<typeof setSchema>): void {
 
 function parseRecord(text: string, path: string): Record {
   try {
-    return recordSchema.parse(JSON.parse(text));
+    return createRecordSchema().parse(JSON.parse(text));
   } catch (error) {
     throw new AppError(
       'STATE_UNREADABLE',

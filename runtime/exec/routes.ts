@@ -51,11 +51,6 @@ export function createRouteTable(files: readonly string[]): RouteTable {
   };
 }
 
-/** One look in a set of scripts that is not asked again. */
-export function findRoute(files: readonly string[], path: string): Route | null {
-  return createRouteTable(files).find(path);
-}
-
 /** Throws AppError PATH_EXCLUDED where a segment is one that scripts may not have. */
 export function refuseReserved(segments: readonly string[]): void {
   if (segments.some((segment) => reserved.has(segment)))

@@ -1,7 +1,7 @@
 import {join} from 'node:path';
 import type {DeploymentInput, Rollback} from '../../schemas/control.ts';
 import type {ControlEvent} from '../../schemas/control-state.ts';
-import type {Deployed, DeploymentVersion} from '../../schemas/exec-api.ts';
+import type {Deployed, DeploymentVersion} from '../../schemas/deployment-api.ts';
 import type {RunCall} from '../../schemas/run.ts';
 import type {Clock} from '../platform/clock.ts';
 import {kindOf} from '../platform/directories.ts';

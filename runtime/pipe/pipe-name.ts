@@ -212,7 +212,10 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
     const receiver = receivers.get(party);
     receivers.delete(party);
     receiver?.refuse(new AppError('PIPE_TIMED_OUT', `Timed out waiting for ${missing}.`));
-    if (receiver !== undefined) return;
+    if (receiver !== undefined) {
+      if (state !== null) sending?.sender.say(lines.left(receiver.label, 0, state.receivers.length));
+      return;
+    }
     sending?.sender.say(lines.timedOut());
     sending?.sender.close();
     sending = null;
@@ -291,7 +294,6 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
         const isSender = state.phase === 'waiting' && state.sender === party;
         const next = leave(state, party);
         if (isSender) sending = null;
-        if (state.phase === 'waiting') receivers.delete(party);
         apply(next);
       },
     };

@@ -98,7 +98,12 @@ export function leave(state: PipeState, party: PartyId): Transition {
   switch (state.phase) {
     case 'waiting': {
       const sender = state.sender === party ? null : state.sender;
-      return {state: orUnused({...state, sender, receivers: without(state.receivers, party)}), actions: []};
+      const receivers = without(state.receivers, party);
+      const isReceiver = receivers.length < state.receivers.length;
+      const news: Action[] = isReceiver
+        ? [{do: 'drop_receiver', receiver: party, left: receivers.length}]
+        : [];
+      return {state: orUnused({...state, sender, receivers}), actions: news};
     }
     case 'streaming':
       if (state.sender === party) return {state: null, actions: [{do: 'fail', reason: 'sender_left'}]};

@@ -31,7 +31,7 @@ export function printJson({level, event, message, fields}: LogEntry): string {
 }
 
 /** As pv writes it, where `50k` means 50 times 1024 bytes. */
-export function printRate(bytesPerSecond: number): string {
+function printRate(bytesPerSecond: number): string {
   const units = ['B/s', 'KB/s', 'MB/s', 'GB/s'];
   const power = Math.min(
     units.length - 1,

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import {AppError} from '../../schemas/errors.ts';
+import {lazily} from '../platform/lazily.ts';
 
 /**
  * Body of `POST /api/v1/control/workspace`, every line ending in LF:
@@ -12,23 +13,30 @@ import {AppError} from '../../schemas/errors.ts';
  * `base` is the tree that the workspace is at, or null: then the changes are the whole tree, and tracked files
  * that they do not name are removed. Without the last line the body was cut, and nothing is applied.
  */
-const headerSchema = z.object({
-  base: z.string().min(1).max(64).nullable(),
-  target: z.string().min(1).max(64),
-});
-export type ChangeSetHeader = z.infer<typeof headerSchema>;
+// Schemas are large, and many containers wait for weeks between two change sets.
+const headerSchema = lazily(() =>
+  z.object({
+    base: z.string().min(1).max(64).nullable(),
+    target: z.string().min(1).max(64),
+  }),
+);
+export type ChangeSetHeader = z.infer<ReturnType<typeof headerSchema>>;
 
-const writeSchema = z.object({
-  path: z.string(),
-  kind: z.enum(['file', 'executable', 'symlink']),
-  size: z.int().min(0),
-});
-const deleteSchema = z.object({path: z.string(), kind: z.literal('delete')});
-const changeSchema = z.discriminatedUnion('kind', [writeSchema, deleteSchema]);
-export type Write = z.infer<typeof writeSchema>;
-export type Change = z.infer<typeof changeSchema>;
-
-const lineSchema = z.union([z.object({end: z.literal(true)}), changeSchema]);
+const lineSchema = lazily(() =>
+  z.union([
+    z.object({end: z.literal(true)}),
+    z.discriminatedUnion('kind', [
+      z.object({
+        path: z.string(),
+        kind: z.enum(['file', 'executable', 'symlink']),
+        size: z.int().min(0),
+      }),
+      z.object({path: z.string(), kind: z.literal('delete')}),
+    ]),
+  ]),
+);
+export type Change = Exclude<z.infer<ReturnType<typeof lineSchema>>, {end: true}>;
+export type Write = Exclude<Change, {kind: 'delete'}>;
 
 export const maxLineBytes = 64 * 1024;
 export const maxChanges = 1_000_000;
@@ -42,12 +50,12 @@ export const stagingPrefix = '.branchtab-staging-';
 
 /** Throws AppError INVALID_JSON or INVALID_BODY, as the other functions here do. */
 export function parseHeader(line: string): ChangeSetHeader {
-  return headerSchema.parse(parseJson(line));
+  return headerSchema().parse(parseJson(line));
 }
 
 /** The change of a line, or null for the last line. */
 export function parseChange(line: string): Change | null {
-  const parsed = lineSchema.parse(parseJson(line));
+  const parsed = lineSchema().parse(parseJson(line));
   if ('end' in parsed) return null;
   checkPath(parsed.path);
   if (parsed.kind === 'symlink' && (parsed.size === 0 || parsed.size > maxSymlinkBytes)) {

@@ -23,12 +23,15 @@ export interface Workspace {
  * `pending` is written before files move and taken away when all are in place: after a crash between, the tree
  * counts as unknown, and only the same change set or a whole tree is taken.
  */
-const recordSchema = z.object({
-  tree: z.string().nullable(),
-  paths: z.array(z.string()),
-  pending: z.object({base: z.string().nullable(), target: z.string(), paths: z.array(z.string())}).nullable(),
-});
-type WorkspaceRecord = z.infer<typeof recordSchema>;
+const createRecordSchema = () =>
+  z.object({
+    tree: z.string().nullable(),
+    paths: z.array(z.string()),
+    pending: z
+      .object({base: z.string().nullable(), target: z.string(), paths: z.array(z.string())})
+      .nullable(),
+  });
+type WorkspaceRecord = z.infer<ReturnType<typeof createRecordSchema>>;
 
 export async function openWorkspace({
   directory,
@@ -117,7 +120,7 @@ async function readRecord(path: string): Promise<WorkspaceRecord> {
   const text = await readTextIfPresent(path);
   if (text === null) return {tree: null, paths: [], pending: null};
   try {
-    return recordSchema.parse(JSON.parse(text));
+    return createRecordSchema().parse(JSON.parse(text));
   } catch (error) {
     throw new AppError(
       'STATE_UNREADABLE',

@@ -77,6 +77,16 @@ test('the target after the kit reaches the container byte for byte', async (t) =
   }
 });
 
+test('a kit is told what was taken off its target, and only by the gateway', async (t) => {
+  const {port, url} = await setup(t, echo);
+  const prefixOf = async (target: string, host: string) => {
+    const response = await fetch(`${url}${target}`, {headers: {Host: host, 'X-Forwarded-Prefix': '/evil'}});
+    return ((await response.json()) as {headers: Record<string, string>}).headers['x-forwarded-prefix'];
+  };
+  t.is(await prefixOf(`/c/${id}/pipe/help`, `127.0.0.1:${port}`), `/c/${id}/pipe`);
+  t.is(await prefixOf('/help', `${id}-pipe.localhost`), undefined);
+});
+
 test('S26: on the host of a kit the whole target reaches the container byte for byte', async (t) => {
   const {port} = await setup(t, echo);
   for (const host of [`ctr_${id}-cron-1.hoody.com`, `${id}-cron-2.localhost:7070`]) {

@@ -9,6 +9,9 @@ for (const {host, container, kit, guessable} of [
   {host: `${id}-cron-1.hoody.com`, container: id, kit: 'cron', guessable: false},
   {host: `CTR_${id.toUpperCase()}-Exec-2.Localhost:7070`, container: id, kit: 'exec', guessable: false},
   {host: `${id}-pipe-1.localhost.`, container: id, kit: 'pipe', guessable: false},
+  {host: `${id}-pipe.localhost:7070`, container: id, kit: 'pipe', guessable: false},
+  {host: 'prod-pipe.hoody.com', container: 'prod', kit: 'pipe', guessable: true},
+  {host: 'prod-pipe-1-pipe.hoody.com', container: 'prod-pipe-1', kit: 'pipe', guessable: true},
   {host: `${id}-n-1.localhost`, container: id, kit: 'notifications', guessable: false},
   {host: `${id}-notifications-9999.localhost`, container: id, kit: 'notifications', guessable: false},
   {host: 'ctr_4d72b9-cron-1.hoody.com', container: 'ctr_4d72b9', kit: 'cron', guessable: false},
@@ -16,7 +19,7 @@ for (const {host, container, kit, guessable} of [
   {host: 'a-exec-1-cron-1.hoody.com', container: 'a-exec-1', kit: 'cron', guessable: true},
   {host: `${id}0-exec-1.localhost`, container: `${id}0`, kit: 'exec', guessable: true},
 ] as const) {
-  test(`S26: ${host} is a kit's host`, (t) => {
+  test(`S26 S79: ${host} is a kit's host`, (t) => {
     const target = `/c/${id}/exec/%2e%2e//x?y=/#`;
     t.deepEqual(kitAddress({host, target}, domains), {
       container,
@@ -42,6 +45,9 @@ for (const host of [
   `${id}-control-1.hoody.com`,
   '-cron-1.hoody.com',
   'cron-1.hoody.com',
+  'pipe.hoody.com',
+  '-pipe.hoody.com',
+  'prod-pipe.containers.hoody.com',
   `x.${id}-cron-1.hoody.com`,
   `${id}-cron-1.x.hoody.com`,
   `${id}-cron-1.hoody.com.evil.example`,

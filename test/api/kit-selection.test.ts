@@ -38,6 +38,11 @@ test('n is notifications', selects, {
   path: '/x',
   expect: {part: 'notifications'},
 });
+test('S79: a pipe host needs no number, and no prefix', selects, {
+  host: 'prod-pipe.containers.hoody.com',
+  path: '/replay',
+  expect: {part: 'pipe', prefixed: false},
+});
 test('the kit header wins over the path', selects, {
   kitHeader: 'exec',
   path: '/users/root/crontab',

@@ -30,16 +30,30 @@ async function streaming(url: string, name: string, n: number) {
   return {sender, receivers};
 }
 
-onBoth('a receiver that leaves before the start frees its place at once', async (t, url) => {
-  const gone = await RawClient.open(url, 'GET', '/x?n=2');
-  await untilStatus(url, '/x', ({activeReceivers}) => activeReceivers === 1);
-  gone.leave();
-  await untilStatus(url, '/x', ({state}) => state === 'idle');
-  const {sender, receivers} = await streaming(url, 'x', 2);
-  sender.endChunks();
-  await sender.until('Transfer complete.');
-  t.is(receivers.length, 2);
-});
+onBoth(
+  'a receiver that leaves before the start frees its place at once, and all are told',
+  async (t, url) => {
+    const gone = await RawClient.open(url, 'GET', '/x?n=2');
+    await untilStatus(url, '/x', ({activeReceivers}) => activeReceivers === 1);
+    gone.leave();
+    await untilStatus(url, '/x', ({state}) => state === 'idle');
+    const lonely = await RawClient.open(url, 'PUT', '/x?n=2', chunked);
+    await lonely.until('Waiting for 2');
+    const spectator = await RawClient.open(url, 'GET', '/x?progress');
+    const other = await RawClient.open(url, 'GET', '/x?n=2');
+    await lonely.until('[INFO] A receiver was connected (1 of 2).\n');
+    await spectator.until('"activeReceivers":1');
+    other.leave();
+    await lonely.until('[INFO] A receiver disconnected.\n');
+    await spectator.until('"hasSender":true,"activeReceivers":0');
+    lonely.leave();
+    await untilStatus(url, '/x', ({state}) => state === 'idle');
+    const {sender, receivers} = await streaming(url, 'x', 2);
+    sender.endChunks();
+    await sender.until('Transfer complete.');
+    t.is(receivers.length, 2);
+  },
+);
 
 for (const n of [2, 8]) {
   onBoth(`one of ${n} receivers leaves, and the others get everything`, async (t, url) => {
@@ -180,6 +194,30 @@ onBoth('an early refusal can be read by a client that is still uploading', async
   t.regex(client.body, /n is the number of receivers/);
 });
 
+onBoth(
+  'a sender that is still uploading when the last receiver leaves can read why it failed',
+  async (t, url) => {
+    const receiver = await RawClient.open(url, 'GET', '/x');
+    const sender = await RawClient.open(url, 'PUT', '/x', {
+      headers: {'Content-Length': '40000000'},
+      isHalfOpen: true,
+    });
+    const piece = randomBytes(1_000_000);
+    let isTaken = true;
+    for (let sent = 0; sent < 40; sent += 1) {
+      isTaken &&= await sender.writeAll(piece);
+      if (sent > 0) continue;
+      await receiver.untilBytes(100_000);
+      receiver.leave();
+    }
+    await sender.untilOver();
+    t.true(sender.isComplete);
+    t.true(isTaken);
+    sender.leave();
+    t.true(sender.body.endsWith('[ERROR] Transfer failed: every receiver has left.\n'), sender.body);
+  },
+);
+
 onBoth('S76: who expects 100 gets it, and a refusal instead where it is refused', async (t, url) => {
   const receiver = await RawClient.open(url, 'GET', '/x');
   const sender = await RawClient.open(url, 'PUT', '/x', {
@@ -191,13 +229,56 @@ onBoth('S76: who expects 100 gets it, and a refusal instead where it is refused'
   t.is(receiver.body, 'abc');
 });
 
-test('an expectation that nobody can meet is 417', async (t) => {
-  const {direct} = await createPipeWorld(t);
-  const client = await RawClient.open(direct, 'PUT', '/x', {
+onBoth('an expectation that nobody can meet is 417', async (t, url) => {
+  const client = await RawClient.open(url, 'PUT', '/x', {
     headers: {'Content-Length': '3', Expect: 'magic'},
   });
   await client.untilOver();
   t.is(client.status, 417);
+  await untilStatus(url, '/x', ({state}) => state === 'idle');
+});
+
+onBoth(
+  'a receiver that would like another protocol is served in this one, and stalls the sender',
+  async (t, url) => {
+    const receiver = await RawClient.open(url, 'GET', '/x', {
+      headers: {Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABk'},
+    });
+    await untilStatus(url, '/x', ({activeReceivers}) => activeReceivers === 1);
+    receiver.pause();
+    const sender = await RawClient.open(url, 'PUT', '/x', {headers: {'Content-Length': '100000000'}});
+    await sender.until('Streaming to 1');
+    const piece = randomBytes(1_000_000);
+    for (let sent = 0; sent < 100; sent += 1) sender.write(piece);
+    await untilStalled(t, url);
+    receiver.resume();
+    await receiver.untilBytes(100_000_000);
+    t.true(receiver.bytes.subarray(-1_000_000).equals(piece));
+  },
+);
+
+test('where the end of a body cannot be told, a sender that would like another protocol is refused', async (t) => {
+  const {common} = await createPipeWorld(t);
+  const sender = await RawClient.open(common, 'PUT', '/x', {
+    headers: {Connection: 'Upgrade', Upgrade: 'h2c', 'Content-Length': '3'},
+  });
+  await sender.untilOver();
+  t.is(sender.status, 400);
+  t.regex(sender.body, /curl --http1\.1/);
+});
+
+onBoth('a websocket is refused', async (t, url) => {
+  const client = await RawClient.open(url, 'GET', '/x?ws', {
+    headers: {
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': '13',
+      'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    },
+  });
+  await client.untilOver();
+  t.is(client.status, 501);
+  t.regex(client.body, /^\[ERROR\] Websockets are not relayed here/);
 });
 
 onBoth('both length headers are refused', async (t, url) => {
@@ -253,7 +334,7 @@ onBoth('a sender of HTTP/1.0 reads its log until the connection ends', async (t,
   await sender.until('[INFO] Transfer complete.\n');
 });
 
-test('a head that does not come is given up, and one that is too large refused', async (t) => {
+test('a head that is too large is refused', async (t) => {
   const {direct} = await createPipeWorld(t);
   const large = await RawClient.connect(direct);
   large.write(`GET /x HTTP/1.1\r\nHost: localhost\r\nA: ${'a'.repeat(20_000)}`);
@@ -270,6 +351,18 @@ onBoth('S81: with wait=1 both sides are told after a second', async (t, url) => 
   t.true((await (await sender).text()).endsWith('[ERROR] Timed out waiting for receivers.\n'));
 });
 
+/** Nothing moves any more, and that is long before the end of 100 MB. */
+async function untilStalled(t: ExecutionContext, url: string): Promise<void> {
+  const bytes = async () =>
+    ((await (await fetch(`${url}/x?status`)).json()) as {bytesTransferred: number}).bytesTransferred;
+  let before = -1;
+  for (let now = await bytes(); now !== before; now = await bytes()) {
+    before = now;
+    await Bun.sleep(300);
+  }
+  t.true(before > 0 && before < 60_000_000, String(before));
+}
+
 onBoth('S82: a receiver that reads nothing stops the sender', async (t, url) => {
   const stalled = await RawClient.open(url, 'GET', '/x?n=2');
   const reading = await RawClient.open(url, 'GET', '/x?n=2');
@@ -279,14 +372,7 @@ onBoth('S82: a receiver that reads nothing stops the sender', async (t, url) => 
   stalled.pause();
   const piece = randomBytes(1_000_000);
   for (let sent = 0; sent < 100; sent += 1) sender.write(piece);
-  const bytes = async () =>
-    ((await (await fetch(`${url}/x?status`)).json()) as {bytesTransferred: number}).bytesTransferred;
-  let before = -1;
-  for (let now = await bytes(); now !== before; now = await bytes()) {
-    before = now;
-    await Bun.sleep(300);
-  }
-  t.true(before > 0 && before < 60_000_000, String(before));
+  await untilStalled(t, url);
   t.false(reading.isOver);
   stalled.resume();
   const headBytes = reading.bytes.indexOf('\r\n\r\n') + 4;

@@ -177,7 +177,9 @@ for (const {title, method = 'GET', path, headers = {}, status, body} of [
   {title: 'sending to the root', method: 'PUT', path: '/', status: 400, body: /reserved path '\/'/},
   {title: 'sending to /FavIcon.ico.', method: 'PUT', path: '/FavIcon.ico.', status: 400, body: /reserved/},
   {title: 'DELETE of a page', method: 'DELETE', path: '/robots.txt', status: 405, body: /DELETE/},
-  {title: 'a websocket that is none', path: '/x?ws', status: 426, body: /Websockets/},
+  {title: 'a websocket that is none', path: '/x?ws', status: 426, body: /Websockets are not relayed/},
+  {title: 'a websocket that sends', method: 'PUT', path: '/x?ws', status: 426, body: /with PUT or POST/},
+  {title: 'live with ws', path: '/x?live&ws', status: 400, body: /live cannot be used together with ws/},
   {title: 'idle beyond four hours', method: 'POST', path: '/x?idle=14401', status: 400, body: /idle/},
   {title: 'a rate of nothing', method: 'POST', path: '/x?rate=0', status: 400, body: /rate=50k/},
   {title: 'another slow', method: 'POST', path: '/x?slow=skip', status: 400, body: /drop/},
@@ -218,7 +220,12 @@ test('bare health and metrics are no names, and with the prefix they answer', as
     'userAgent',
   ]);
   t.like(health, {service: 'hoody-pipe', status: 'ok'});
-  t.is((await fetch(`${common}/health`, {method: 'PUT', body: 'x'})).status, 405);
+  for (const url of [`${common}/health`, `${direct}/health`, `${direct}/metrics`]) {
+    const sent = await fetch(url, {method: 'PUT', body: 'x'});
+    t.is(sent.status, 405);
+    t.is(sent.headers.get('allow'), 'GET, HEAD, OPTIONS');
+  }
+  t.is((await fetch(`${common}/health`, {method: 'HEAD'})).status, 200);
   t.regex(
     await (await fetch(`${direct}/api/v1/pipe/metrics`)).text(),
     /^# HELP branchtab_pipe_transfers_total/,
@@ -395,14 +402,37 @@ onBoth('video is a page for browsers and plain bytes for all else', async (t, ur
   t.is(await received, 'frames');
 });
 
+onBoth('no page runs what its address holds', async (t, url) => {
+  const evil = '"><script>alert(1)</script>\'`';
+  for (const kind of ['progress', 'video', 'share', 'receive', 'receive&autostart']) {
+    const client = await RawClient.open(
+      url,
+      'GET',
+      `/"><script>alert(1)</script>?${kind}&n=${encodeURIComponent(evil)}`,
+      {
+        headers: {Accept: 'text/html', Connection: 'close', 'X-Forwarded-Prefix': evil},
+      },
+    );
+    await client.untilOver();
+    t.is(client.status, 200);
+    t.false(client.body.includes('<script>alert'), kind);
+    t.regex(client.header('content-security-policy') ?? '', /^default-src 'none'; .*script-src 'nonce-/);
+  }
+  for (const page of ['/', '/help', '/noscript']) {
+    const answer = await fetch(`${url}${page}`, {headers: {'X-Forwarded-Prefix': '/c/x"><script>alert(1)'}});
+    t.false((await answer.text()).includes('alert(1)'));
+  }
+});
+
 test('a foreign Host is refused on both addresses', async (t) => {
   const world = await createPipeWorld(t);
   for (const url of [world.direct, world.common]) {
     const client = await RawClient.connect(url);
     client.write(
-      `GET ${new URL(url).pathname.replace(/\/$/, '')}/x?status HTTP/1.1\r\nHost: evil.example\r\n\r\n`,
+      `GET ${new URL(url).pathname.replace(/\/$/, '')}/x?status HTTP/1.1\r\nHost: evil.example\r\nOrigin: https://app.example\r\n\r\n`,
     );
     await client.untilOver();
     t.is(client.status, 421);
+    t.is(client.header('access-control-allow-origin'), 'https://app.example');
   }
 });

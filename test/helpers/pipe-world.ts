@@ -3,6 +3,7 @@ import {mkdtemp, readdir, rm} from 'node:fs/promises';
 import {connect, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {createGateway} from '../../api/gateway.ts';
 import {createPipeFront} from '../../api/pipe-front.ts';
 import {startPipeKit} from '../../runtime/pipe-main.ts';
 import {type Clock, systemClock} from '../../runtime/platform/clock.ts';
@@ -15,6 +16,8 @@ export interface PipeWorld {
   readonly direct: string;
   /** Below the address of all kits, with the prefix. */
   readonly common: string;
+  /** Of the kit alone. */
+  readonly socketPath: string;
   /** Names in the only directory that the kit may write to. */
   files(): Promise<string[]>;
   stop(options: {graceMs: number}): Promise<void>;
@@ -45,7 +48,10 @@ export async function createPipeWorld(
   const server = await serveHttp(
     {kind: 'tcp', host: '127.0.0.1', port: 0},
     async () => new Response('no pipe', {status: 404}),
-    {intercept: front},
+    {
+      intercept: front.intercept,
+      upgrade: (incoming, socket) => void front.upgrade(incoming, socket),
+    },
   );
   t.teardown(async () => {
     await kit.stop({graceMs: 0});
@@ -55,9 +61,49 @@ export async function createPipeWorld(
   return {
     direct: kit.url ?? '',
     common: `${server.url}/api/v1/pipe`,
+    socketPath,
     files: () => readdir(directory),
     stop: kit.stop,
   };
+}
+
+export const gatewayContainer = '0123456789abcdef01234567';
+
+/** The kit behind a controller's gateway, which knows it as that of the container `gatewayContainer`; the port. */
+export async function createPipeGateway(t: Teardown, {socketPath}: PipeWorld): Promise<number> {
+  const directory = await mkdtemp(join(tmpdir(), 'bt-pipe-gateway-'));
+  const controlSocket = join(directory, 'control.sock');
+  const runtime = await serveHttp(
+    {kind: 'unix', path: controlSocket},
+    async () => new Response('no pipe', {status: 404}),
+    {
+      intercept: createPipeFront({
+        socketPath: async () => socketPath,
+        trusted: true,
+        allowedHosts: [],
+        log: silentLog,
+      }).intercept,
+    },
+  );
+  const gateway = createGateway({
+    socketOf: (container) => (container === gatewayContainer ? controlSocket : null),
+    kitDomains: ['localhost'],
+    isOwnAuthorization: () => false,
+    userOf: () => null,
+    ownCookie: 'branchtab_session',
+    log: silentLog,
+  });
+  const controller = await serveHttp(
+    {kind: 'tcp', host: '127.0.0.1', port: 0},
+    async () => new Response('no kit', {status: 404}),
+    {intercept: gateway.intercept},
+  );
+  t.teardown(async () => {
+    await controller.close({graceMs: 0});
+    await runtime.close({graceMs: 0});
+    await rm(directory, {recursive: true, force: true});
+  });
+  return Number(new URL(controller.url).port);
 }
 
 /** A client on a connection of its own that says exactly what it is told to. */
@@ -72,11 +118,11 @@ export class RawClient {
   /** True where the connection ended with an error instead of an end. */
   wasReset = false;
 
-  private constructor(url: string) {
+  private constructor(url: string, isHalfOpen = false) {
     const {hostname, port, host, pathname} = new URL(url);
     this.#host = host;
     this.#prefix = pathname.replace(/\/$/, '');
-    this.#socket = connect({host: hostname, port: Number(port)});
+    this.#socket = connect({host: hostname, port: Number(port), allowHalfOpen: isHalfOpen});
     this.#socket.on('data', (chunk: Buffer) => {
       this.#chunks.push(chunk);
       this.receivedBytes += chunk.length;
@@ -96,9 +142,18 @@ export class RawClient {
     url: string,
     method: string,
     path: string,
-    {headers = {}, version = '1.1'}: {headers?: Readonly<Record<string, string>>; version?: string} = {},
+    {
+      headers = {},
+      version = '1.1',
+      isHalfOpen = false,
+    }: {
+      headers?: Readonly<Record<string, string>>;
+      version?: string;
+      /** Goes on sending after the end of the answer. */
+      isHalfOpen?: boolean;
+    } = {},
   ): Promise<RawClient> {
-    const client = new RawClient(url);
+    const client = new RawClient(url, isHalfOpen);
     await once(client.#socket, 'connect');
     const lines = Object.entries({Host: client.#host, ...headers}).map(
       ([name, value]) => `${name}: ${value}\r\n`,
@@ -117,8 +172,24 @@ export class RawClient {
     return this.#socket.write(bytes);
   }
 
+  /** Resolves when the kernel has taken the bytes: true, or false where the connection broke. */
+  writeAll(bytes: Uint8Array): Promise<boolean> {
+    return new Promise((resolve) => {
+      const onClose = () => resolve(false);
+      this.#socket.once('close', onClose);
+      this.#socket.write(bytes, (error) => {
+        this.#socket.off('close', onClose);
+        resolve(error === undefined || error === null);
+      });
+    });
+  }
+
   writeChunk(text: string): void {
-    this.write(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
+    this.writeChunkBytes(Buffer.from(text));
+  }
+
+  writeChunkBytes(bytes: Uint8Array): void {
+    this.write(Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]));
   }
 
   endChunks(): void {

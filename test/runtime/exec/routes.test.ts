@@ -1,5 +1,5 @@
 import test from 'ava';
-import {createRouteTable, findRoute} from '../../../runtime/exec/routes.ts';
+import {createRouteTable} from '../../../runtime/exec/routes.ts';
 import {AppError} from '../../../schemas/errors.ts';
 
 const files = [
@@ -24,7 +24,7 @@ const routes = test.macro(
     t,
     {path, file, parameters = {}}: {path: string; file: string | null; parameters?: Record<string, unknown>},
   ) => {
-    const route = findRoute(files, path);
+    const route = createRouteTable(files).find(path);
     t.is(route?.file ?? null, file);
     if (route !== null) t.deepEqual(route.parameters, parameters);
   },
@@ -83,15 +83,19 @@ test('hostile paths find nothing outside of the set', (t) => {
     '/__proto__',
     '/constructor',
   ])
-    t.is(findRoute(['hello.ts', 'x/../y.ts'], path)?.file ?? null, null, path);
+    t.is(createRouteTable(['hello.ts', 'x/../y.ts']).find(path)?.file ?? null, null, path);
 });
 
 test('reserved segments are refused at any depth', (t) => {
   for (const path of ['/node_modules/x', '/a/.git', '/_sdk', '/a%2F_hoody%2Fb', '/.hoody-cache']) {
-    t.is(t.throws(() => findRoute(files, path), {instanceOf: AppError})?.code, 'PATH_EXCLUDED', path);
+    t.is(
+      t.throws(() => createRouteTable(files).find(path), {instanceOf: AppError})?.code,
+      'PATH_EXCLUDED',
+      path,
+    );
   }
 });
 
 test('broken percent-encoding is refused', (t) => {
-  t.is(t.throws(() => findRoute(files, '/%zz'), {instanceOf: AppError})?.code, 'INVALID_QUERY');
+  t.is(t.throws(() => createRouteTable(files).find('/%zz'), {instanceOf: AppError})?.code, 'INVALID_QUERY');
 });

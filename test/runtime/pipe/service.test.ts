@@ -288,6 +288,20 @@ test('S81: a receiver waits 300 s for a sender and is told 408', async (t) => {
   t.is(pipe.status('x', null, null).state, 'idle');
 });
 
+test('a sender reads that a receiver has left while it waits, and which one', async (t) => {
+  const {clock, receiver, sender} = setup();
+  const early = receiver(of(3), 'ada');
+  const from = sender(of(3));
+  receiver({...of(3), waitMs: 1000}, 'bob');
+  early.place.left();
+  await clock.advance(1100);
+  t.deepEqual(from.log.slice(-3), [
+    'A receiver was connected (2 of 3).',
+    'A receiver disconnected.',
+    'A receiver disconnected.',
+  ]);
+});
+
 test('a key keeps others from the name, from its progress and from its status', (t) => {
   const {pipe, receiver, sender} = setup();
   receiver({key: 'secret'});
@@ -337,6 +351,27 @@ test('fifty may watch a name, and the next one is refused', (t) => {
   t.throws(() => pipe.watch('x', null, () => {}), {code: 'PIPE_CAPACITY'});
   stops[0]?.();
   t.notThrows(() => pipe.watch('x', null, () => {}));
+});
+
+test('five hundred names may be watched, and the next one is refused', (t) => {
+  const {pipe} = setup();
+  const stops = Array.from({length: 500}, (_, index) => pipe.watch(`name-${index}`, null, () => {}));
+  t.throws(() => pipe.watch('one-more', null, () => {}), {code: 'PIPE_CAPACITY'});
+  t.notThrows(() => pipe.watch('name-7', null, () => {}));
+  stops[0]?.();
+  t.notThrows(() => pipe.watch('one-more', null, () => {}));
+});
+
+test('a live stream has 256 viewers, and the next one is refused', (t) => {
+  const {receiver, sender} = setup();
+  const live = {terms: {receivers: {min: 1, max: 1}, isLive: true}};
+  const from = sender(live);
+  const viewers = Array.from({length: 256}, () => receiver(live));
+  t.throws(() => receiver(live), {code: 'PIPE_CAPACITY'});
+  viewers[0]?.place.left();
+  const last = receiver(live);
+  from.chunk('on air');
+  t.is(last.sink.taken, 'on air');
 });
 
 test('a transfer id is known for ten minutes after its end, and only on its name', async (t) => {
@@ -415,10 +450,12 @@ const steps = fc.array(
 test('S82 S88: the bytes reach every receiver that stays, in order and once, or the transfer is marked failed', async (t) => {
   await fuzz(
     t,
-    fc.asyncProperty(fc.integer({min: 1, max: 4}), steps, async (n, list) => {
+    fc.asyncProperty(fc.integer({min: 1, max: 4}), fc.nat({max: 4}), steps, async (n, early, list) => {
       const {clock, pipe, receiver, sender} = setup();
-      const receivers = Array.from({length: n}, () => receiver(of(n)));
+      const come = (count: number) => Array.from({length: count}, () => receiver(of(n)));
+      const before = come(Math.min(early, n));
       const from = sender({...of(n), transferId: 'the-transfer-itself', idleMs: 20_000});
+      const receivers = [...before, ...come(n - before.length)];
       const left = new Set<number>();
       let brought = '';
       let isEnded = false;
