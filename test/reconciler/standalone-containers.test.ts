@@ -220,9 +220,9 @@ test('what a crash left half made or half removed is removed at the next start, 
   await world.provider.create({name: 'half-removed', labels: label('removing')});
   const {id} = await world.provider.create({name: 'of-a-branch', labels: {'branchtab.branch': 'main'}});
   const standalone = await world.open();
-  await until(async () => ((await world.directories()).length === 1 ? true : null));
+  // A directory is gone a moment before its container is forgotten.
+  await until(async () => (standalone.list().length === 0 ? true : null));
   t.deepEqual(await world.directories(), [id]);
-  t.deepEqual(standalone.list(), []);
 });
 
 test('settings that changed while a container ran reach it at the next start of the controller', async (t) => {
