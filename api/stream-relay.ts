@@ -1,5 +1,6 @@
 import {type ClientRequest, type IncomingMessage, request, type ServerResponse} from 'node:http';
 import {pipeline} from 'node:stream';
+import {pipeline as passedOn} from 'node:stream/promises';
 import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
 
 /** A request on its way to a unix socket, and its answer on the way back. */
@@ -36,10 +37,13 @@ export function relay(relayed: Relayed): void {
   upstream.once('socket', (socket) => socket.once('connect', onConnected).once('close', onConnected));
   upstream.on('response', (answer) => {
     outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer));
-    pipeline(answer, outgoing, (error) => {
+    passedOn(answer, outgoing, {end: !relayed.answersEarly}).then(
+      () => {
+        if (relayed.answersEarly) endAfterBody(incoming, outgoing);
+      },
       // A cut answer must not look complete to the client.
-      if (error) outgoing.destroy();
-    });
+      () => void outgoing.destroy(),
+    );
   });
   upstream.on('error', (error) => onUpstreamError(error, upstream, relayed));
   outgoing.on('close', () => {
@@ -58,6 +62,23 @@ export function relay(relayed: Relayed): void {
     pipeline(incoming, upstream, () => {
       // Either side's end is handled by the listeners above.
     });
+}
+
+const longestWaitMs = 2000;
+
+/**
+ * The engine closes a connection whose answer ends before its request, and a client that is still sending would lose
+ * what it has not read yet.
+ */
+function endAfterBody(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const end = () => void outgoing.end();
+  if (incoming.complete || incoming.destroyed) {
+    end();
+    return;
+  }
+  incoming.once('close', end);
+  incoming.once('end', end);
+  AbortSignal.timeout(longestWaitMs).addEventListener('abort', end);
 }
 
 /** As much as the pipe kit reads behind its answer. */

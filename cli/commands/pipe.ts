@@ -73,6 +73,8 @@ export async function pipeSend(
       isComplete ||= event === 'complete' || event === 'live_ended';
       if (flags.json) terminal.out(`${line}\n`);
       else terminal.err(`${level === 'error' ? 'error: ' : ''}${printable(message)}\n`);
+      // Nothing follows; while we go on sending the server may cut us off before it says so.
+      if (level === 'error') return exitCodes.failed;
     }
   } catch (error) {
     throw brokenOff('the server did not say whether all of it arrived', error);
