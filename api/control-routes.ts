@@ -2,12 +2,12 @@ import {Hono} from 'hono';
 import * as z from 'zod';
 import type {Clock} from '../runtime/platform/clock.ts';
 import {
+  createEnvironmentChangeSchema,
+  createLeaseChangeSchema,
+  createScheduleChangeSchema,
   type EnvironmentChange,
-  environmentChangeSchema,
   type LeaseChange,
-  leaseChangeSchema,
   type ScheduleChange,
-  scheduleChangeSchema,
 } from '../schemas/control.ts';
 import type {ControlEvent, ControlState} from '../schemas/control-state.ts';
 import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
@@ -53,17 +53,21 @@ export function controlRoutes(control: ControlPort, {clock}: {clock: Clock}): Ho
   app.get('/', (c) => c.json(control.state()));
 
   app.put('/schedule', async (c) => {
-    await control.setSchedule(scheduleChangeSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes)));
+    await control.setSchedule(
+      createScheduleChangeSchema().parse(await readJsonBody(c.req.raw, maxBodyBytes)),
+    );
     return c.json(control.state());
   });
 
   app.put('/lease', async (c) => {
-    await control.setLease(leaseChangeSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes)));
+    await control.setLease(createLeaseChangeSchema().parse(await readJsonBody(c.req.raw, maxBodyBytes)));
     return c.json(control.state());
   });
 
   app.put('/environment', async (c) => {
-    await control.setEnvironment(environmentChangeSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes)));
+    await control.setEnvironment(
+      createEnvironmentChangeSchema().parse(await readJsonBody(c.req.raw, maxBodyBytes)),
+    );
     return c.json(control.state());
   });
 

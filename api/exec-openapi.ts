@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import {deploymentSchema, rollbackSchema} from '../schemas/control.ts';
+import {createDeploymentSchema, createRollbackSchema} from '../schemas/control.ts';
 import {deployedSchema, deploymentVersionSchema} from '../schemas/deployment-api.ts';
 import type {ErrorCode} from '../schemas/errors.ts';
 import {
@@ -57,6 +57,8 @@ import {
 } from './openapi-document.ts';
 
 const health = healthOf({id: 'ExecHealth', service: z.string(), agent: 'userAgent'});
+const deployment = createDeploymentSchema().meta({id: 'Deployment'});
+const rollback = createRollbackSchema().meta({id: 'Rollback'});
 const versions = z.object({deployments: z.array(deploymentVersionSchema)}).meta({id: 'DeploymentList'});
 
 const text = (description: string, required?: true): Parameter => ({
@@ -159,14 +161,14 @@ export const execRouteTable: readonly Route[] = [
     method: 'put',
     path: '/deployments',
     summary: "Replace the whole set at once; on the controller's socket only",
-    body: {schema: deploymentSchema},
+    body: {schema: deployment},
     answer: {schema: deployedSchema},
     errors: [...bad, 'BLOBS_MISSING', 'DEPENDENCIES_FAILED'],
   },
   post(
     '/deployments/rollback',
     "Make a kept set the present one; on the controller's socket only",
-    rollbackSchema,
+    rollback,
     deployedSchema,
     {errors: ['VERSION_NOT_FOUND']},
   ),

@@ -1,6 +1,6 @@
 import {Hono} from 'hono';
 import type {ExecService} from '../runtime/exec/service.ts';
-import {deploymentSchema, rollbackSchema} from '../schemas/control.ts';
+import {createDeploymentSchema, createRollbackSchema} from '../schemas/control.ts';
 import {readJsonBody} from './json-body.ts';
 
 const maxRollbackBodyBytes = 64 * 1024;
@@ -17,12 +17,12 @@ export function execRoutes(service: ExecService, {trusted}: {trusted: boolean}):
   if (!trusted) return app;
 
   app.put('/deployments', async (c) => {
-    const deployment = deploymentSchema.parse(await readJsonBody(c.req.raw, maxDeploymentBodyBytes));
+    const deployment = createDeploymentSchema().parse(await readJsonBody(c.req.raw, maxDeploymentBodyBytes));
     return c.json(await service.deploy(deployment));
   });
 
   app.post('/deployments/rollback', async (c) => {
-    const to = rollbackSchema.parse(await readJsonBody(c.req.raw, maxRollbackBodyBytes));
+    const to = createRollbackSchema().parse(await readJsonBody(c.req.raw, maxRollbackBodyBytes));
     return c.json(await service.rollBack(to));
   });
 

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import {scheduleStateSchema} from './control.ts';
-import {limitUseSchema} from './limits.ts';
+import {createLimitUseSchema} from './limits.ts';
 
 export const nextRunSchema = z.object({
   entry_id: z.string(),
@@ -43,7 +43,7 @@ export const controlStateSchema = z.object({
   deployment: z.object({digest: z.string().nullable(), commit: z.string().nullable().optional()}),
   crontabs: z.record(z.string(), z.object({raw_etag: z.string(), jobs: z.int(), managed: z.int()})),
   running_jobs: z.int(),
-  limits: z.array(limitUseSchema).default([]),
+  limits: z.array(createLimitUseSchema()).default([]),
   next_run: nextRunSchema.nullable(),
   last_run: lastRunSchema.nullable(),
 });

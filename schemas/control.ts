@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import {runLimitsSchema} from './limits.ts';
-import {scriptMountSchema} from './script-settings.ts';
+import {createRunLimitsSchema} from './limits.ts';
+import {createScriptMountSchema} from './script-settings.ts';
 import {userNamePattern} from './user-name.ts';
 
 /**
@@ -27,20 +27,24 @@ import {userNamePattern} from './user-name.ts';
 export const scheduleStateSchema = z.enum(['held', 'running', 'paused']);
 export type ScheduleState = z.infer<typeof scheduleStateSchema>;
 
-export const scheduleChangeSchema = z.object({
-  state: scheduleStateSchema,
-  reason: z.string().max(500).nullable().default(null),
-});
-export type ScheduleChange = z.infer<typeof scheduleChangeSchema>;
+// Schemas of requests are made where one comes: a runtime that waits would keep them for nothing.
+
+export const createScheduleChangeSchema = () =>
+  z.object({
+    state: scheduleStateSchema,
+    reason: z.string().max(500).nullable().default(null),
+  });
+export type ScheduleChange = z.infer<ReturnType<typeof createScheduleChangeSchema>>;
 
 /** A person or a role with a crontab of its own, and the system user as whom its jobs run. */
-export const containerUserSchema = z.object({
-  name: z.string().regex(userNamePattern),
-  account: z.string().max(32).nullable().meta({
-    description: 'Null for the system user of that name, where there is one, else the runtime itself.',
-  }),
-});
-export type ContainerUser = z.infer<typeof containerUserSchema>;
+const createContainerUserSchema = () =>
+  z.object({
+    name: z.string().regex(userNamePattern),
+    account: z.string().max(32).nullable().meta({
+      description: 'Null for the system user of that name, where there is one, else the runtime itself.',
+    }),
+  });
+export type ContainerUser = z.infer<ReturnType<typeof createContainerUserSchema>>;
 
 /**
  * Whether due jobs start: the state of the schedule, but for a schedule that should run and whose lease has run out.
@@ -49,33 +53,35 @@ export type ContainerUser = z.infer<typeof containerUserSchema>;
 export type ScheduleGate = ScheduleState | 'lease_expired';
 
 /** A new lease, from now on; null for a container that needs none. */
-export const leaseChangeSchema = z.object({
-  duration_ms: z
-    .int()
-    .min(1000)
-    .max(10 * 366 * 86_400_000)
-    .nullable(),
-});
-export type LeaseChange = z.infer<typeof leaseChangeSchema>;
+export const createLeaseChangeSchema = () =>
+  z.object({
+    duration_ms: z
+      .int()
+      .min(1000)
+      .max(10 * 366 * 86_400_000)
+      .nullable(),
+  });
+export type LeaseChange = z.infer<ReturnType<typeof createLeaseChangeSchema>>;
 
 /** What the operator gives to a container beside variables. */
-export const containerSettingsSchema = z.object({
-  smtp_url: z
-    .string()
-    .max(2048)
-    .nullable()
-    .meta({description: 'Server that mails what jobs of a crontab with MAILTO write.'}),
-  max_entries: z.int().min(0).max(10_000).meta({description: 'Jobs that one crontab may hold.'}),
-  limits: runLimitsSchema.nullable().default(null),
-  users: z.array(containerUserSchema).max(1000).default([]),
-  held_lines: z
-    .union([z.literal('all'), z.array(z.string().max(32_768)).max(10_000)])
-    .default([])
-    .meta({
-      description: 'Raw lines that do not run by themselves, as `<user> <rule>`; `all` for every raw line.',
-    }),
-});
-export type ContainerSettings = z.infer<typeof containerSettingsSchema>;
+const createContainerSettingsSchema = () =>
+  z.object({
+    smtp_url: z
+      .string()
+      .max(2048)
+      .nullable()
+      .meta({description: 'Server that mails what jobs of a crontab with MAILTO write.'}),
+    max_entries: z.int().min(0).max(10_000).meta({description: 'Jobs that one crontab may hold.'}),
+    limits: createRunLimitsSchema().nullable().default(null),
+    users: z.array(createContainerUserSchema()).max(1000).default([]),
+    held_lines: z
+      .union([z.literal('all'), z.array(z.string().max(32_768)).max(10_000)])
+      .default([])
+      .meta({
+        description: 'Raw lines that do not run by themselves, as `<user> <rule>`; `all` for every raw line.',
+      }),
+  });
+export type ContainerSettings = z.infer<ReturnType<typeof createContainerSettingsSchema>>;
 
 export const plainSettings: ContainerSettings = {
   smtp_url: null,
@@ -91,16 +97,17 @@ export function heldLine(user: string, rule: string): string {
 }
 
 /** All of it replaces what was there; it reaches runs and calls that start afterwards. */
-export const environmentChangeSchema = z.object({
-  revision: z.string().max(64).nullable(),
-  variables: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072)),
-  secrets: z
-    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072))
-    .default({})
-    .meta({description: 'Variables whose values are masked in all output that is kept or shown.'}),
-  settings: containerSettingsSchema.default(plainSettings),
-});
-export type EnvironmentChange = z.infer<typeof environmentChangeSchema>;
+export const createEnvironmentChangeSchema = () =>
+  z.object({
+    revision: z.string().max(64).nullable(),
+    variables: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072)),
+    secrets: z
+      .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072))
+      .default({})
+      .meta({description: 'Variables whose values are masked in all output that is kept or shown.'}),
+    settings: createContainerSettingsSchema().default(plainSettings),
+  });
+export type EnvironmentChange = z.infer<ReturnType<typeof createEnvironmentChangeSchema>>;
 
 /** Equal for equal environments whatever the order of their names; the revision is not part of it. */
 export function environmentText({
@@ -127,8 +134,8 @@ function sortedPairs(record: Readonly<Record<string, string>>): [string, string]
 /** A commit's id, or enough of it to be the only one. */
 export const commitPattern = /^[0-9a-f]{7,64}$/;
 
-export const deploymentSchema = z
-  .object({
+export const createDeploymentSchema = () =>
+  z.object({
     digest: z
       .string()
       .regex(/^[0-9a-f]{64}$/)
@@ -145,30 +152,29 @@ export const deploymentSchema = z
     files: z
       .array(z.object({path: z.string().min(1).max(1024), sha256: z.string().regex(/^[0-9a-f]{64}$/)}))
       .max(10_000),
-    mounts: z.array(scriptMountSchema).max(10_000).default([]),
+    mounts: z.array(createScriptMountSchema()).max(10_000).default([]),
     contents: z
       .record(z.string(), z.string())
       .default({})
       .meta({description: 'sha256 to base64 of the bytes; may leave out what the runtime has.'}),
-  })
-  .meta({id: 'Deployment'});
-export type Deployment = z.infer<typeof deploymentSchema>;
+  });
+export type Deployment = z.infer<ReturnType<typeof createDeploymentSchema>>;
 /** As senders write it: what has a default may be left out. */
-export type DeploymentInput = z.input<typeof deploymentSchema>;
+export type DeploymentInput = z.input<ReturnType<typeof createDeploymentSchema>>;
 
-export const rollbackSchema = z
-  .strictObject({
-    commit: z.string().regex(commitPattern).optional(),
-    digest: z
-      .string()
-      .regex(/^[0-9a-f]{64}$/)
-      .optional(),
-  })
-  .refine(({commit, digest}) => (commit === undefined) !== (digest === undefined), {
-    message: 'Name either a commit or a digest.',
-  })
-  .transform(({commit, digest = ''}): Rollback => (commit === undefined ? {digest} : {commit}))
-  .meta({id: 'Rollback'});
+export const createRollbackSchema = () =>
+  z
+    .strictObject({
+      commit: z.string().regex(commitPattern).optional(),
+      digest: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .optional(),
+    })
+    .refine(({commit, digest}) => (commit === undefined) !== (digest === undefined), {
+      message: 'Name either a commit or a digest.',
+    })
+    .transform(({commit, digest = ''}): Rollback => (commit === undefined ? {digest} : {commit}));
 /** A kept version. */
 export type Rollback = {readonly commit: string} | {readonly digest: string};
 

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import {scriptPathSchema} from './exec-api.ts';
 import {typeReportSchema} from './exec-scripts.ts';
 import {issueSchema} from './issue.ts';
-import {scriptSettingsSchema} from './script-settings.ts';
+import {createScriptSettingsSchema} from './script-settings.ts';
 
 /** Shapes of the management routes below `/api/v1/exec`; loaded with them, at their first use. */
 const maxCodeCharacters = 8 * 1024 * 1024;
@@ -186,7 +186,7 @@ export const discoveredRoutesSchema = z
         file: z.string(),
         dynamic: z.boolean(),
         parameters: z.array(z.string()),
-        settings: scriptSettingsSchema.optional().meta({description: 'What a manifest says of it.'}),
+        settings: createScriptSettingsSchema().optional().meta({description: 'What a manifest says of it.'}),
         magicComments: z.record(z.string(), z.string()).optional(),
       }),
     ),

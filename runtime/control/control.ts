@@ -2,8 +2,8 @@ import {createHash} from 'node:crypto';
 import {join} from 'node:path';
 import * as z from 'zod';
 import {
+  createEnvironmentChangeSchema,
   type EnvironmentChange,
-  environmentChangeSchema,
   environmentText,
   type LeaseChange,
   plainSettings,
@@ -19,15 +19,16 @@ import {mkdir} from '../platform/files.ts';
 import type {Log} from '../platform/log.ts';
 import {createSerialLock} from '../platform/serial-lock.ts';
 
-const stateSchema = z.object({
-  schedule: z.object({state: scheduleStateSchema, reason: z.string().nullable()}),
-  environment: environmentChangeSchema,
-  lease: z
-    .object({duration_ms: z.int(), expires_ms: z.number(), expired: z.boolean()})
-    .nullable()
-    .default(null),
-});
-type State = z.infer<typeof stateSchema>;
+const createStateSchema = () =>
+  z.object({
+    schedule: z.object({state: scheduleStateSchema, reason: z.string().nullable()}),
+    environment: createEnvironmentChangeSchema(),
+    lease: z
+      .object({duration_ms: z.int(), expires_ms: z.number(), expired: z.boolean()})
+      .nullable()
+      .default(null),
+  });
+type State = z.infer<ReturnType<typeof createStateSchema>>;
 
 /** What the controller decided about this container; outlives the process. */
 export interface Control {
@@ -160,7 +161,7 @@ export async function openControl({
 
 function parseState(text: string, path: string): State {
   try {
-    return stateSchema.parse(JSON.parse(text));
+    return createStateSchema().parse(JSON.parse(text));
   } catch (error) {
     throw new AppError(
       'STATE_UNREADABLE',

@@ -1,7 +1,7 @@
 import {createHash} from 'node:crypto';
 import {join} from 'node:path';
 import * as z from 'zod';
-import {type Deployment, type DeploymentInput, deploymentSchema} from '../../schemas/control.ts';
+import {createDeploymentSchema, type Deployment, type DeploymentInput} from '../../schemas/control.ts';
 import {deploymentText} from '../../schemas/deployment-text.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {scriptPathSchema} from '../../schemas/exec-api.ts';
@@ -58,12 +58,13 @@ export const keptVersions = 20;
 
 /** Made where a record is read, which is once: it takes more room than the record. */
 function createRecordSchema() {
+  const deployment = createDeploymentSchema();
   const version = z.object({
-    digest: deploymentSchema.shape.digest,
-    commit: deploymentSchema.shape.commit,
+    digest: deployment.shape.digest,
+    commit: deployment.shape.commit,
     deployed_at: z.string().default(''),
   });
-  const set = deploymentSchema.pick({digest: true, files: true, mounts: true});
+  const set = deployment.pick({digest: true, files: true, mounts: true});
   return set.extend(version.shape).extend({former: z.array(version).default([])});
 }
 type Record = z.infer<ReturnType<typeof createRecordSchema>>;

@@ -1,12 +1,12 @@
 import test from 'ava';
-import {type RunLimits, runLimitsSchema} from '../../../schemas/limits.ts';
+import {createRunLimitsSchema, type RunLimits} from '../../../schemas/limits.ts';
 import {createCronWorld} from '../../helpers/cron-world.ts';
 
 const minuteMs = 60_000;
 const page = {page: 1, limit: 50};
 
 const bounds = (changes: Partial<RunLimits>): RunLimits =>
-  runLimitsSchema.parse({
+  createRunLimitsSchema().parse({
     enforced: true,
     runs_per_day: null,
     run_time_ms: null,
