@@ -1,6 +1,5 @@
 import {type ClientRequest, type IncomingMessage, request, type ServerResponse} from 'node:http';
 import {pipeline} from 'node:stream';
-import {pipeline as passedOn} from 'node:stream/promises';
 import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
 
 /** A request on its way to a unix socket, and its answer on the way back. */
@@ -37,13 +36,20 @@ export function relay(relayed: Relayed): void {
   upstream.once('socket', (socket) => socket.once('connect', onConnected).once('close', onConnected));
   upstream.on('response', (answer) => {
     outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer));
-    passedOn(answer, outgoing, {end: !relayed.answersEarly}).then(
-      () => {
-        if (relayed.answersEarly) endAfterBody(incoming, outgoing);
-      },
-      // A cut answer must not look complete to the client.
-      () => void outgoing.destroy(),
-    );
+    // A cut answer must not look complete to the client.
+    const cut = () => void outgoing.destroy();
+    if (relayed.answersEarly) {
+      answer.pipe(outgoing, {end: false});
+      answer.once('end', () => endAfterBody(incoming, outgoing));
+      answer.once('error', cut);
+      answer.once('close', () => {
+        if (!answer.complete) cut();
+      });
+    } else {
+      pipeline(answer, outgoing, (error) => {
+        if (error) cut();
+      });
+    }
   });
   upstream.on('error', (error) => onUpstreamError(error, upstream, relayed));
   outgoing.on('close', () => {
