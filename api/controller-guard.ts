@@ -1,18 +1,12 @@
-import type {IncomingMessage, ServerResponse} from 'node:http';
-import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
+import type {IncomingMessage} from 'node:http';
 import type {Kit} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {refuseForeign, refuseMisdirected} from './host-guard.ts';
 import {kitAddress} from './kit-address.ts';
+import {createRequestGuard, type RequestGuard} from './request-guard.ts';
 
 /** Kits that are made to be called by pages of other sites; their own rules decide there. */
 const openKits: ReadonlySet<Kit> = new Set(['exec', 'pipe']);
-
-/** Both are true where the request was refused and answered. */
-export interface ControllerGuard {
-  intercept(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
-  upgrade(incoming: IncomingMessage, socket: UpgradeSocket): boolean;
-}
 
 /**
  * The first check of every request to the controller. Of `kitDomains` only the hosts of kits are ours, and those
@@ -24,7 +18,7 @@ export function createControllerGuard({
 }: {
   allowedHosts: readonly string[];
   kitDomains: readonly string[];
-}): ControllerGuard {
+}): RequestGuard {
   function refusal(incoming: IncomingMessage): AppError | null {
     const headers = new Headers();
     for (const name of ['host', 'origin', 'sec-fetch-site'] as const) {
@@ -43,19 +37,5 @@ export function createControllerGuard({
     }
   }
 
-  return {
-    intercept(incoming, outgoing) {
-      const error = refusal(incoming);
-      if (error === null) return false;
-      outgoing.writeHead(error.status, {'Content-Type': 'application/json', Connection: 'close'});
-      outgoing.end(JSON.stringify(error.toBody()));
-      return true;
-    },
-    upgrade(incoming, socket) {
-      const error = refusal(incoming);
-      if (error === null) return false;
-      socket.refuse(error);
-      return true;
-    },
-  };
+  return createRequestGuard(refusal);
 }

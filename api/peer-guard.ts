@@ -1,19 +1,13 @@
-import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {IncomingMessage} from 'node:http';
 import type {Peer} from '../runtime/platform/peer-process.ts';
-import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
 import {AppError} from '../schemas/errors.ts';
-
-/** Both are true where it answered. */
-export interface PeerGuard {
-  intercept(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
-  upgrade(incoming: IncomingMessage, socket: UpgradeSocket): boolean;
-}
+import {createRequestGuard, type RequestGuard} from './request-guard.ts';
 
 /**
  * Containers that share the host's network can reach each other's addresses. This refuses every connection that
  * does not come from a process of the container itself; others go through the controller.
  */
-export function createPeerGuard(isOwn: (peer: Peer) => boolean): PeerGuard {
+export function createPeerGuard(isOwn: (peer: Peer) => boolean): RequestGuard {
   /** Asked once for each connection: it cannot change hands unseen, and the answer costs a walk through procfs. */
   const own = new WeakSet<object>();
 
@@ -29,21 +23,7 @@ export function createPeerGuard(isOwn: (peer: Peer) => boolean): PeerGuard {
     );
   }
 
-  return {
-    intercept(incoming, outgoing) {
-      const error = refusal(incoming);
-      if (error === null) return false;
-      outgoing.writeHead(error.status, {'Content-Type': 'application/json', Connection: 'close'});
-      outgoing.end(JSON.stringify(error.toBody()));
-      return true;
-    },
-    upgrade(incoming, socket) {
-      const error = refusal(incoming);
-      if (error === null) return false;
-      socket.refuse(error);
-      return true;
-    },
-  };
+  return createRequestGuard(refusal);
 }
 
 /** Both ends of a connection; of a unix socket there is nothing to tell. */

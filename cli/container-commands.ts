@@ -1,22 +1,10 @@
 import type {Command} from 'commander';
-import type {ExitCode} from './exit-codes.ts';
-import type {Environment} from './settings.ts';
-import type {Terminal} from './terminal.ts';
+import type {CommandContext} from './command-context.ts';
 
-/** The words `containers` and `snapshots`. `client` adds the options of commands that talk to a controller. */
+/** The words `containers` and `snapshots`. */
 export function addContainerCommands(
   program: Command,
-  {
-    client,
-    environment,
-    terminal,
-    finish,
-  }: {
-    client: (command: Command) => Command;
-    environment: Environment;
-    terminal: Terminal;
-    finish: (code: ExitCode) => void;
-  },
+  {client, environment, terminal, finish}: CommandContext,
 ): void {
   const containers = program.command('containers').description('containers of branches, and standalone ones');
   client(containers.command('list').description('list them with the addresses of their kits')).action(

@@ -1,22 +1,10 @@
 import type {Command} from 'commander';
-import type {ExitCode} from './exit-codes.ts';
-import type {Environment} from './settings.ts';
-import type {Terminal} from './terminal.ts';
+import type {CommandContext} from './command-context.ts';
 
-/** The word `data`. `client` adds the options of commands that talk to a controller. */
+/** The word `data`. */
 export function addDataCommands(
   program: Command,
-  {
-    client,
-    environment,
-    terminal,
-    finish,
-  }: {
-    client: (command: Command) => Command;
-    environment: Environment;
-    terminal: Terminal;
-    finish: (code: ExitCode) => void;
-  },
+  {client, environment, terminal, finish}: CommandContext,
 ): void {
   const data = program.command('data').description('backups of the data directory of a branch');
   const word = (name: string, description: string) =>

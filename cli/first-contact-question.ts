@@ -15,7 +15,7 @@ export interface FirstMeeting {
 }
 
 /** What `up` would do, one line for each branch. */
-export async function firstContactPlan({census, source}: FirstMeeting, signal: AbortSignal): Promise<string> {
+async function firstContactPlan({census, source}: FirstMeeting, signal: AbortSignal): Promise<string> {
   const {repository, branches, live} = census;
   const rows = await Promise.all(
     branches.slice(0, mostNamed).map(async ({name, commit}) => {

@@ -169,7 +169,7 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
   }
 }
 
-export function labelsOf(record: BranchRecord): Record<string, string> {
+function labelsOf(record: BranchRecord): Record<string, string> {
   return {
     [labelNames.repository]: record.repository,
     [labelNames.path]: record.path,

@@ -1,11 +1,13 @@
 import {createHash} from 'node:crypto';
 import {parseDocument} from 'yaml';
 import type {Issue} from '../schemas/issue.ts';
+import {scriptsDirectory} from '../schemas/script-settings.ts';
 import {deployedScript} from './deployed-script.ts';
 import {type ManifestFile, resolveManifests} from './manifest-files.ts';
 import type {BranchFiles, CrontabFile, ScriptFile} from './observation.ts';
 import {createRepositoryFiles} from './repository-files.ts';
 import type {HoodyFile, HoodyTree, RepositoryFile} from './sources/source.ts';
+import {decodeUtf8} from './utf8.ts';
 
 /** Finds what is wrong in a script's text. Never throws for what is in it. */
 export type ScriptCheck = (script: {path: string; text: string}) => Promise<Issue[]>;
@@ -40,7 +42,6 @@ export function rememberScriptIssues(check: ScriptCheck, most: number): ScriptCh
 
 const crontabPath = '.hoody/crontab';
 const userCrontabs = '.hoody/crontab.d/';
-const scriptRoot = '.hoody/exec/';
 const isManifest = /^\.hoody\/exec\/[^/]+\.ya?ml$/;
 const userName = /^(?!-)[A-Za-z0-9_.-]{1,32}$/;
 
@@ -60,8 +61,8 @@ export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Pr
     }
     const {path, bytes} = file;
     if (isCrontab(path)) continue;
-    if (path.startsWith(scriptRoot)) {
-      const script = deployedScript(path.slice(scriptRoot.length), bytes);
+    if (path.startsWith(scriptsDirectory)) {
+      const script = deployedScript(path.slice(scriptsDirectory.length), bytes);
       scripts.push(script);
       if (script.path.startsWith('_hoody/'))
         issues.push(issueAt(file, 'path_reserved', '_hoody is reserved; move the file.'));
@@ -138,15 +139,6 @@ function yamlIssues(path: string, bytes: Uint8Array): Issue[] {
 
 function issueAt(file: {path: string}, code: string, message: string): Issue {
   return {file: file.path, line: 1, column: 1, code, message};
-}
-
-function decodeUtf8(bytes: Uint8Array): string | null {
-  try {
-    return new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(bytes);
-  } catch {
-    // The caller turns null into an issue with the file's name.
-    return null;
-  }
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -56,7 +56,7 @@ function leaseNotice({branch}: BranchRecord, runtime: ControlState | null): stri
 }
 
 /** Under `baseUrl`, where a kit of a container answers; the id in it is the capability. */
-export function kitUrl(baseUrl: string, containerId: string, kit: string): string {
+function kitUrl(baseUrl: string, containerId: string, kit: string): string {
   return `${baseUrl}/c/${containerId}/${kit}`;
 }
 

@@ -167,9 +167,8 @@ export function createController(options: ControllerOptions): Controller {
   const admission = createAdmission({
     limits: options.limits,
     occupied: (repository) =>
-      [...records.all()]
-        .filter((record) => !record.live && record.repository === repository)
-        .filter(({container_id, trashed_at}) => container_id !== null && trashed_at === null)
+      ofRepository(repository)
+        .filter(({live, container_id, trashed_at}) => !live && container_id !== null && trashed_at === null)
         .map(({key}) => key),
     room: options.room,
   });
@@ -380,9 +379,8 @@ export function createController(options: ControllerOptions): Controller {
 
   /** What live runs has changed: previews that leave out the same lines are looked at again. */
   const followLive = ({repository}: BranchRecord) => {
-    for (const record of records.all())
-      if (!record.live && record.repository === repository && runOf(record) === 'changed')
-        queue.add(record.key);
+    for (const record of ofRepository(repository))
+      if (!record.live && runOf(record) === 'changed') queue.add(record.key);
   };
 
   const onPlan = (record: BranchRecord, plan: readonly Action[], revision: string | null) => {
@@ -467,8 +465,7 @@ export function createController(options: ControllerOptions): Controller {
   /** A place is free: those that were refused one are looked at again, the newest first. */
   const admitNext = (left: BranchRecord) => {
     admission.leave(left);
-    const refused = [...records.all()]
-      .filter(({repository}) => repository === left.repository)
+    const refused = ofRepository(left.repository)
       .filter(({conditions: all}) => all.some(({reason}) => reason === 'limit_reached'))
       .sort((a, b) => (b.seen_at ?? '').localeCompare(a.seen_at ?? ''));
     for (const {key} of refused) queue.add(key);
@@ -601,14 +598,11 @@ export function createController(options: ControllerOptions): Controller {
       } = container.labels;
       if (repository === undefined || path === undefined || branch === undefined) continue;
       const known = records.get(container.name);
-      if (known !== undefined) {
-        known.container_id = container.id;
-        known.trashed_at = container.labels[labelNames.trashedAt] ?? null;
-      } else {
+      const record = known ?? newBranchRecord({repository, path, branch, live: false, key: container.name});
+      record.container_id = container.id;
+      record.trashed_at = container.labels[labelNames.trashedAt] ?? null;
+      if (known === undefined) {
         log.warn('a container without a record is adopted', {id: container.id, branch});
-        const record = newBranchRecord({repository, path, branch, live: false, key: container.name});
-        record.container_id = container.id;
-        record.trashed_at = container.labels[labelNames.trashedAt] ?? null;
         record.missing = {
           since: new Date(clock.now()).toISOString(),
           proven: false,
@@ -634,7 +628,7 @@ export function createController(options: ControllerOptions): Controller {
     for (const repository of options.repositories) {
       const watch = openRepositoryWatch({
         repository,
-        records: [...records.all()].filter((record) => record.repository === repository.source.repository),
+        records: ofRepository(repository.source.repository),
         clock,
         log,
         random: options.random,
@@ -730,8 +724,7 @@ export function createController(options: ControllerOptions): Controller {
       for (const [repository, watch] of watches) {
         if (confirmDeletions) watch.confirmDeletions();
         void watch.pass().then(() => {
-          for (const record of records.all())
-            if (record.repository === repository) queue.add(record.key, {first: record.live});
+          for (const {key, live} of ofRepository(repository)) queue.add(key, {first: live});
         });
       }
       return id;
@@ -799,10 +792,7 @@ export function createController(options: ControllerOptions): Controller {
       queue.add(record.key, {first: true});
       await queue.settled([record.key]);
       if (records.get(record.key) === record)
-        throw new AppError(
-          'BACKEND_ERROR',
-          `${record.branch} could not be removed: ${record.conditions.find(({type}) => type === 'Ready')?.message ?? 'see the log'}`,
-        );
+        throw new AppError('BACKEND_ERROR', `${record.branch} could not be removed: ${whyNotReady(record)}`);
     },
     environment(keyOrName) {
       const record = find(keyOrName);
@@ -826,7 +816,7 @@ export function createController(options: ControllerOptions): Controller {
       await provider.start(record.container_id);
       await records.save(record);
       queue.add(record.key, {first: true});
-      await queue.idle();
+      await queue.settled([record.key]);
       return view(record);
     },
     async backupData(keyOrName) {
@@ -850,14 +840,14 @@ export function createController(options: ControllerOptions): Controller {
     async restoreData(keyOrName, request) {
       const record = find(keyOrName);
       await guard.require(record.repository);
-      record.restore = await restoreRequest(record, request, (await data?.list(record.key)) ?? []);
+      record.restore = restoreRequest(record, request, (await data?.list(record.key)) ?? []);
       await records.save(record);
       queue.add(record.key, {first: true});
       await queue.settled([record.key]);
       if (record.restore !== null)
         throw new AppError(
           'BACKEND_ERROR',
-          `The data of ${record.branch} could not be put back: ${record.conditions.find(({type}) => type === 'Ready')?.message ?? 'see the log'}`,
+          `The data of ${record.branch} could not be put back: ${whyNotReady(record)}`,
         );
       return view(record);
     },
@@ -888,6 +878,10 @@ export function createController(options: ControllerOptions): Controller {
     },
     idle: () => queue.idle(),
   };
+}
+
+function whyNotReady({conditions: all}: BranchRecord): string {
+  return all.find(({type}) => type === 'Ready')?.message ?? 'see the log';
 }
 
 /** Live branches first, then by repository and name. */

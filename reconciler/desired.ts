@@ -3,7 +3,7 @@ import {parseCrontab} from '../schemas/crontab.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {ScriptMount} from '../schemas/script-settings.ts';
 import type {ResourceLimits} from './containers/provider.ts';
-import type {BranchFiles, CrontabFile, MissingCause, ObservedRef, ScriptFile} from './observation.ts';
+import type {CrontabFile, MissingCause, ObservedRef, ScriptFile} from './observation.ts';
 
 export type Desired =
   | {
@@ -47,7 +47,7 @@ export function desiredState(
   if (ref.kind === 'missing') return {kind: 'absent', reason: ref.cause, proven: ref.proven};
   if (ref.kind === 'without_hoody') return {kind: 'absent', reason: 'hoody_removed', proven: true};
   const {files} = ref;
-  const issues = [...files.issues, ...crontabIssues(files)];
+  const issues = [...files.issues, ...crontabIssues(files.crontabs)];
   if (issues.length > 0) return {kind: 'invalid', revision: files.commit, issues};
   return {
     kind: 'served',
@@ -66,6 +66,7 @@ export function desiredState(
   };
 }
 
-function crontabIssues(files: BranchFiles): Issue[] {
-  return files.crontabs.flatMap(({file, text}) => parseCrontab(text, {file, managedAllowed: false}).issues);
+/** What is wrong with the lines of a branch's crontabs. */
+export function crontabIssues(crontabs: readonly CrontabFile[]): Issue[] {
+  return crontabs.flatMap(({file, text}) => parseCrontab(text, {file, managedAllowed: false}).issues);
 }

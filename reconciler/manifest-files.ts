@@ -5,7 +5,7 @@ import {
   parseManifest,
 } from '../schemas/exec-manifest.ts';
 import type {Issue} from '../schemas/issue.ts';
-import {repositoryFilesDirectory, type ScriptMount} from '../schemas/script-settings.ts';
+import {repositoryFilesDirectory, type ScriptMount, scriptsDirectory} from '../schemas/script-settings.ts';
 import type {ParsedYaml} from '../schemas/yaml-file.ts';
 import {deployedScript} from './deployed-script.ts';
 import {type PackagesEntry, readPackageFiles} from './manifest-packages.ts';
@@ -137,10 +137,11 @@ function ownFile({path}: ManifestScript, own: readonly ScriptFile[]): string | P
 }
 
 async function mountedFile(file: string, repository: RepositoryFiles): Promise<string | Problem> {
-  const scriptRoot = '.hoody/exec/';
   const refusal = await repository.add(file);
   if (refusal !== null) return {key: 'file', code: refusal.code, message: refusal.message};
-  return file.startsWith(scriptRoot) ? file.slice(scriptRoot.length) : `${repositoryFilesDirectory}/${file}`;
+  return file.startsWith(scriptsDirectory)
+    ? file.slice(scriptsDirectory.length)
+    : `${repositoryFilesDirectory}/${file}`;
 }
 
 /** The script of `.hoody/exec` that has an entry's path already and is another file; null without one. */

@@ -77,23 +77,23 @@ function planAbsent(
 ): Action[] {
   const {reason} = desired;
   const why = absentWords[reason];
-  const forget = (because: string): Action => ({
+  const remove = (because: string, how: string): Action => ({
+    kind: 'remove_container',
+    reason: because,
+    summary: `Remove the container of ${record.branch}${how}`,
+  });
+  const forget = (because: string, how = ''): Action => ({
     kind: 'forget_branch',
     reason: because,
-    summary: `Forget ${record.branch}`,
+    summary: `Forget ${record.branch}${how}`,
   });
+  const isForgotten = !isListed(reason);
   if (record.forget_requested) {
-    const remove: Action = {
-      kind: 'remove_container',
-      reason,
-      summary: `Remove the container of ${record.branch}: asked for, and ${why}`,
-    };
-    return container === null ? [forget('forget_requested')] : [remove, forget('forget_requested')];
+    const gone = forget('forget_requested');
+    return container === null ? [gone] : [remove(reason, `: asked for, and ${why}`), gone];
   }
   if (container === null) {
-    return desired.proven && !isListed(reason)
-      ? [{kind: 'forget_branch', reason, summary: `Forget ${record.branch}: ${why}`}]
-      : [];
+    return desired.proven && isForgotten ? [forget(reason, `: ${why}`)] : [];
   }
   if (record.live) return record.restore === null ? [] : [restoreData(record)];
   if (record.restored) {
@@ -103,12 +103,8 @@ function planAbsent(
   }
   if (record.trashed_at !== null) {
     if (nowMs < Date.parse(record.trashed_at) + policy.undoWindowMs) return [];
-    const remove: Action = {
-      kind: 'remove_container',
-      reason: 'undo_window_over',
-      summary: `Remove the container of ${record.branch} for good`,
-    };
-    return isListed(reason) ? [remove] : [remove, forget('undo_window_over')];
+    const because = 'undo_window_over';
+    return [remove(because, ' for good'), ...(isForgotten ? [forget(because)] : [])];
   }
   if (!desired.proven) {
     return runtime?.schedule.state === 'running'
@@ -122,12 +118,7 @@ function planAbsent(
       : [];
   }
   if (policy.undoWindowMs === 0) {
-    const remove: Action = {
-      kind: 'remove_container',
-      reason,
-      summary: `Remove the container of ${record.branch}: ${why}`,
-    };
-    return isListed(reason) ? [remove] : [remove, forget(reason)];
+    return [remove(reason, `: ${why}`), ...(isForgotten ? [forget(reason)] : [])];
   }
   return [
     {kind: 'trash_container', reason, summary: `Move the container of ${record.branch} to the trash: ${why}`},

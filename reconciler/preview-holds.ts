@@ -1,6 +1,7 @@
 import {heldLine} from '../schemas/control.ts';
 import {derivedName} from '../schemas/crontab/command.ts';
 import {parseCrontab, ruleOf} from '../schemas/crontab.ts';
+import {scriptsDirectory} from '../schemas/script-settings.ts';
 import type {CrontabFile} from './observation.ts';
 
 /** What a preview runs of its crontab. */
@@ -70,8 +71,6 @@ function linesOf(crontabs: readonly CrontabFile[]): Line[] {
 export function hasJob(crontabs: readonly CrontabFile[], wanted: string): boolean {
   return linesOf(crontabs).some(({name, rule}) => name === wanted || rule === wanted);
 }
-
-const scriptsDirectory = '.hoody/exec/';
 
 /** True where a command names a file by its path or by its name, or a script by its address. In doubt it does. */
 export function isNamed(path: string, command: string): boolean {

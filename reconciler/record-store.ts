@@ -87,7 +87,7 @@ function parseRecord(text: string): BranchRecord | null {
 }
 
 /** lowdb's own adapters do not fsync: a power cut could leave an empty document. */
-export function durableJson<T>(path: string): Adapter<T> {
+function durableJson<T>(path: string): Adapter<T> {
   return {
     async read() {
       const text = await readTextIfPresent(path);

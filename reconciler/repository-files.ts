@@ -1,11 +1,12 @@
 import {dirname, join, normalize} from 'node:path';
 import {scriptPathSchema} from '../schemas/exec-api.ts';
 import type {Issue} from '../schemas/issue.ts';
-import {repositoryFilesDirectory} from '../schemas/script-settings.ts';
+import {repositoryFilesDirectory, scriptsDirectory} from '../schemas/script-settings.ts';
 import type {CommitReader} from './branch-files.ts';
 import {deployedScript} from './deployed-script.ts';
 import type {ScriptFile} from './observation.ts';
 import type {RepositoryFile} from './sources/source.ts';
+import {decodeUtf8} from './utf8.ts';
 
 /** Why a file cannot be deployed. */
 export interface Refusal {
@@ -23,8 +24,6 @@ export interface RepositoryFiles {
 const maxFiles = 1000;
 const maxBytes = 64 * 1024 * 1024;
 const isScript = /\.[jt]sx?$/;
-const scriptRoot = '.hoody/exec/';
-
 export function createRepositoryFiles({readFile, checkScript, scriptImports}: CommitReader): RepositoryFiles {
   const looked = new Map<string, Promise<RepositoryFile>>();
   const included = new Map<string, Uint8Array>();
@@ -89,7 +88,7 @@ export function createRepositoryFiles({readFile, checkScript, scriptImports}: Co
 
   return {
     // A script of `.hoody/exec` is deployed and checked as such.
-    add: async (path) => (path.startsWith(scriptRoot) ? refusalOf(path, await look(path)) : add(path)),
+    add: async (path) => (path.startsWith(scriptsDirectory) ? refusalOf(path, await look(path)) : add(path)),
     collected: () => ({
       scripts: [...included].map(([path, content]) =>
         deployedScript(`${repositoryFilesDirectory}/${path}`, content),
@@ -129,13 +128,4 @@ function candidates(target: string): string[] {
   const typed = /\.jsx?$/.test(target) ? [target.replace(/\.js(x?)$/, '.ts$1')] : [];
   const endings = ['.ts', '.tsx', '.js', '.jsx', '.json', '/index.ts', '/index.js'];
   return [target, ...typed, ...endings.map((ending) => `${target}${ending}`)];
-}
-
-function decodeUtf8(bytes: Uint8Array): string | null {
-  try {
-    return new TextDecoder('utf-8', {fatal: true}).decode(bytes);
-  } catch {
-    // The caller turns null into an issue with the file's name.
-    return null;
-  }
 }

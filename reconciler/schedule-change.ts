@@ -6,6 +6,7 @@ import {matchesDay, nextRun} from '../schemas/schedule/next-run.ts';
 import {hoursOf, minutesOf, type Schedule} from '../schemas/schedule/parse.ts';
 import {createZone} from '../schemas/schedule/zone.ts';
 import type {PlannedJob, ScheduleChange} from '../schemas/schedule-change.ts';
+import {crontabIssues} from './desired.ts';
 import type {BranchFiles, CrontabFile} from './observation.ts';
 import {isNamed} from './preview-holds.ts';
 
@@ -67,10 +68,6 @@ export function scheduleChange(
     }),
     busiest: busiestMinutes(after, context.nowMs),
   };
-}
-
-function crontabIssues(crontabs: readonly CrontabFile[]): Issue[] {
-  return crontabs.flatMap(({file, text}) => parseCrontab(text, {file, managedAllowed: false}).issues);
 }
 
 function jobsOf(crontabs: readonly CrontabFile[], {timeZone}: Pick<ChangeContext, 'timeZone'>): Job[] {

@@ -29,5 +29,8 @@ export const createScriptMountSchema = () =>
   });
 export type ScriptMount = z.infer<ReturnType<typeof createScriptMountSchema>>;
 
+/** Where a branch keeps its scripts, with the slash. */
+export const scriptsDirectory = '.hoody/exec/';
+
 /** Files of the repository outside of `.hoody/exec` are deployed below this directory, which no URL reaches. */
 export const repositoryFilesDirectory = '_hoody/repository';

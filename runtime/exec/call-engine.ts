@@ -1,8 +1,5 @@
 import {join} from 'node:path';
-import type {RunCall} from '../../schemas/run.ts';
-import type {Clock} from '../platform/clock.ts';
-import type {Log} from '../platform/log.ts';
-import {createCallGrounds, type ScriptVariables} from './call-grounds.ts';
+import {createCallGrounds} from './call-grounds.ts';
 import {type CallMonitor, createCallMonitor} from './call-monitor.ts';
 import {type Calls, type CallsOptions, createCalls} from './calls.ts';
 import {type CurrentDeployment, cacheDirectoryOf, type DeploymentStore} from './deployment-store.ts';
@@ -15,6 +12,7 @@ import {type HostProcess, startHostProcess} from './host-process.ts';
 import {createLazyExecutionStore} from './lazy-execution-store.ts';
 import {openScriptCompiler} from './script-compiler.ts';
 import {createScriptInspector, type ScriptInspector} from './script-inspector.ts';
+import type {ExecOptions} from './service.ts';
 import {createWebsocketCalls, type WebsocketCalls} from './websocket-calls.ts';
 
 /** Everything that runs scripts and tells of it. Loaded with the first call: most containers wait for hours. */
@@ -35,22 +33,17 @@ export interface CallEngine {
   stop(options: {graceMs: number}): Promise<void>;
 }
 
-export interface CallEngineOptions {
+type Given = Pick<
+  ExecOptions,
+  'directory' | 'homeDirectory' | 'socketDirectory' | 'hostCommand' | 'environment' | 'clock' | 'log'
+>;
+type Decided = Required<Pick<ExecOptions, 'idleMs' | 'maxResidentBytes' | 'onRunCall' | 'onCall'>>;
+
+export interface CallEngineOptions extends Given, Decided {
   readonly store: DeploymentStore;
-  readonly directory: string;
-  readonly homeDirectory: string;
-  readonly socketDirectory: string;
-  readonly hostCommand: readonly string[];
-  readonly environment: () => ScriptVariables;
-  readonly clock: Clock;
-  readonly log: Log;
   /** When calls began to be counted, epoch ms. */
   readonly startedMs: number;
-  readonly idleMs: number | null;
-  readonly maxResidentBytes: number;
   readonly isWarm: () => boolean;
-  readonly onRunCall: (runId: string, call: RunCall) => void;
-  readonly onCall: () => void;
 }
 
 const pinnedIdleMs = 30_000;

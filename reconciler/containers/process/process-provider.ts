@@ -15,6 +15,7 @@ import {type LimitGroup, setLimitGroups} from '../../../runtime/platform/limit-g
 import type {Log} from '../../../runtime/platform/log.ts';
 import {ensurePrivateDirectory} from '../../../runtime/platform/private-directory.ts';
 import {isRunning, type ProcessIdentity} from '../../../runtime/platform/processes.ts';
+import {createSerialLock} from '../../../runtime/platform/serial-lock.ts';
 import {removeTree} from '../../../runtime/platform/tree-removal.ts';
 import {reachSchema} from '../../../schemas/branch.ts';
 import {AppError} from '../../../schemas/errors.ts';
@@ -40,7 +41,6 @@ import {
 } from './container-processes.ts';
 import {type ContainerRecord, containerRecordSchema, readRecord, writeRecord} from './container-record.ts';
 import {loopbackAddress} from './loopback-address.ts';
-import {oneAtATime} from './one-at-a-time.ts';
 import {type RuntimeProgram, startRuntime} from './runtime-start.ts';
 import {findSandbox, hostsFile, type Sandbox} from './sandbox.ts';
 import {
@@ -150,7 +150,7 @@ class ProcessProvider implements ContainerProvider {
     this.gaps = sandbox === null ? reachSchema.options : ['host_network'];
     this.#bootId = bootId;
     this.#containersDirectory = join(options.stateDirectory, 'containers');
-    this.#snapshots = {directory: join(options.stateDirectory, 'snapshots'), turn: oneAtATime()};
+    this.#snapshots = {directory: join(options.stateDirectory, 'snapshots'), turn: createSerialLock()};
     this.#socketRoot = join(options.socketRoot ?? '/tmp', `branchtab-${process.getuid?.() ?? 0}`);
   }
 
@@ -548,7 +548,7 @@ class ProcessProvider implements ContainerProvider {
     const entry: Entry = {
       record,
       paths: this.#paths(record.id),
-      turn: oneAtATime(),
+      turn: createSerialLock(),
       starting: null,
       waiting: null,
       endReported: false,
