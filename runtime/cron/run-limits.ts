@@ -17,7 +17,7 @@ export interface JobLimits {
   readonly boundsMemory: boolean;
   noteStarted(runs: number): void;
   noteRefused(reason: LimitReason): void;
-  /** `longMs`: how long it took. */
+  /** `tookMs`: how long it took; null where nobody can tell. */
   noteFinished(tookMs: number | null, reason: string | null): void;
   /** What is reached now. */
   report(): LimitUse[];

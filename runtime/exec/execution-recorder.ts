@@ -90,7 +90,7 @@ export function createExecutionRecorder({
 }): ExecutionRecorder {
   const entries = new Map<string, Entry>();
   const listeners = new Set<(event: ExecutionEvent) => void>();
-  /** Went well and silently since the last flush, the oldest first. */
+  /** Went well and silently, and are not written yet; the oldest first. */
   let plain: string[] = [];
   let isFlushing = false;
 
@@ -118,7 +118,7 @@ export function createExecutionRecorder({
   /** Writes what has changed, and forgets what will not change any more. */
   function flush(): void {
     dropOldest(plain.slice(0, -plainPerFlush));
-    plain = [];
+    plain = plain.slice(-plainPerFlush);
     const nowMs = monotonicMs();
     const isOver = ({end, finishedMonotonicMs}: Entry) =>
       end !== null && nowMs - finishedMonotonicMs > lingerMs;
@@ -136,6 +136,7 @@ export function createExecutionRecorder({
         return;
       }
     }
+    plain = [];
     for (const entry of changed) entry.isChanged = false;
     for (const [id, entry] of entries) {
       const isSettled = nowMs - entry.finishedMonotonicMs > settleMs;
