@@ -1,11 +1,10 @@
 import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
-import {createInterface} from 'node:readline';
-import {Readable} from 'node:stream';
 import {listProcesses} from '../runtime/platform/processes.ts';
 import {bundleProgram} from '../runtime/platform/program-bundle.ts';
 import {deploymentOf} from '../test/helpers/exec-world.ts';
+import {firstLine} from '../test/helpers/first-line.ts';
 import {runLoad} from './http-load.ts';
 import {type Bench, type BenchOptions, percentile} from './result.ts';
 
@@ -160,12 +159,6 @@ async function startPeer({teardown}: BenchOptions): Promise<{port: number}> {
   const child = Bun.spawn({cmd: [process.execPath, '-e', program], stdout: 'pipe', stderr: 'ignore'});
   teardown(() => child.kill('SIGKILL'));
   return {port: Number(await firstLine(child.stdout))};
-}
-
-async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {
-  const lines = createInterface({input: Readable.from(output as AsyncIterable<Uint8Array>)});
-  for await (const line of lines) return line;
-  throw new Error('the program ended before it was ready');
 }
 
 async function compare(peerPort: number, ownPort: number) {

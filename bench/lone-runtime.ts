@@ -2,6 +2,7 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import {installRuntime} from '../reconciler/containers/process/runtime-binary.ts';
+import {firstLine} from '../test/helpers/first-line.ts';
 import type {BenchOptions} from './result.ts';
 
 export interface LoneRuntime {
@@ -57,12 +58,7 @@ async function startLoneRuntime(
     child.kill('SIGKILL');
     await child.exited;
   });
-  const decoder = new TextDecoder();
-  let line = '';
-  for await (const chunk of child.stdout) {
-    line += decoder.decode(chunk, {stream: true});
-    if (line.includes('\n')) break;
-  }
+  const line = await firstLine(child.stdout);
   const url = /http:\/\/\S+/.exec(line)?.[0];
   if (url === undefined) throw new Error(`The runtime did not start: ${line}`);
   return {pid: child.pid, url, home};

@@ -2,6 +2,7 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import type {ExecutionContext} from 'ava';
+import {firstLine} from './first-line.ts';
 
 export interface RuntimeProcess {
   readonly directory: string;
@@ -37,12 +38,7 @@ export async function startRuntime(
     await child.exited;
     await rm(directory, {recursive: true, force: true});
   });
-  const decoder = new TextDecoder();
-  let line = '';
-  for await (const chunk of child.stdout) {
-    line += decoder.decode(chunk, {stream: true});
-    if (line.includes('\n')) break;
-  }
+  const line = await firstLine(child.stdout);
   const url = /http:\/\/\S+/.exec(line)?.[0];
   if (url === undefined) throw new Error(`The runtime did not start: ${line}`);
   return {directory, pid: child.pid, url};

@@ -4,6 +4,7 @@ import {join, resolve} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {ControlState} from '../../schemas/control-state.ts';
 import {fixtureDeployment} from '../helpers/exec-world.ts';
+import {firstLine} from '../helpers/first-line.ts';
 
 interface Runtime {
   readonly process: Bun.Subprocess<'ignore', 'pipe', 'pipe'>;
@@ -120,19 +121,6 @@ test('flags that make no sense are refused with the usage', async (t) => {
     t.regex(await new Response(runtime.process.stderr).text(), /usage: branchtab runtime/);
   }
 });
-
-async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
-  const reader = stream.getReader();
-  const decoder = new TextDecoder();
-  let text = '';
-  while (!text.includes('\n')) {
-    const {done, value} = await reader.read();
-    if (done) break;
-    text += decoder.decode(value);
-  }
-  reader.releaseLock();
-  return text.split('\n')[0] ?? '';
-}
 
 function isAlive(pid: number): boolean {
   try {
