@@ -80,6 +80,7 @@ async function answer(host: ScriptHost, exchange: HostedExchange): Promise<void>
   const output = createCallOutput(call.executionId, host.send);
   reply.onOver(output.flush);
   let isRunning = true;
+  let hasBegun = false;
   const end = () => {
     if (isRunning) host.slots.end(call.slot);
     isRunning = false;
@@ -89,6 +90,7 @@ async function answer(host: ScriptHost, exchange: HostedExchange): Promise<void>
     const environment = await host.environment.read(call.environmentFiles);
     const names = new ExchangeNames(exchange, parsed, host.shared);
     const context: CallContext = {call, names, output, environment};
+    hasBegun = true;
     await host.current.run(context, async () => {
       const value = await runCall({host, call, names, exchange});
       output.flush();
@@ -100,7 +102,8 @@ async function answer(host: ScriptHost, exchange: HostedExchange): Promise<void>
     try {
       output.flush();
       end();
-      fail(host, call, reply, error);
+      // Who leaves in the middle of the body leaves nothing to tell.
+      if (hasBegun || !reply.isOver) fail(host, call, reply, error);
     } catch {
       host.giveUp();
     }

@@ -1,6 +1,7 @@
 import {connect} from 'node:net';
 import test, {type ExecutionContext} from 'ava';
 import {joinHeaders} from '../../../runtime/exec/node-request.ts';
+import type {Execution} from '../../../schemas/execution.ts';
 import {deploymentOf, execWorld} from '../../helpers/exec-world.ts';
 import {startRuntime} from '../../helpers/runtime-process.ts';
 
@@ -131,4 +132,33 @@ function exchange(port: number, request: string): Promise<string> {
     socket.on('error', () => {});
     socket.on('close', () => resolve(text));
   });
+}
+
+test('a caller that leaves in the middle of its body is no failure of the script', async (t) => {
+  const {url} = await startRuntime(t);
+  await fetch(`${url}/api/v1/exec/scripts/write`, {
+    method: 'POST',
+    body: JSON.stringify({path: 'a.ts', content: 'return req.body.length;'}),
+  });
+  t.is((await fetch(`${url}/a`, {method: 'POST', body: 'whole'})).status, 200);
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  socket.write('POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nbegin');
+  await untilCalls(url, ({status}) => status === 'running');
+  socket.destroy();
+  await untilCalls(url, ({status}) => status === 'aborted');
+  // What the host says of the call comes before what it says of the next one.
+  t.is((await fetch(`${url}/a`, {method: 'POST', body: 'whole'})).status, 200);
+  const [, cut] = await untilCalls(url, ({status}) => status === 'succeeded');
+  t.like(cut, {status: 'aborted', error: null});
+});
+
+type Shown = Pick<Execution, 'status' | 'error'>;
+
+/** The records, newest first, as soon as the newest one is as wanted. */
+async function untilCalls(url: string, isWanted: (newest: Shown) => boolean): Promise<Shown[]> {
+  for (;;) {
+    const {items} = (await (await fetch(`${url}/api/v1/exec/executions`)).json()) as {items: Shown[]};
+    const [newest] = items;
+    if (newest !== undefined && isWanted(newest)) return items;
+  }
 }
