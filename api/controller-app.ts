@@ -11,6 +11,7 @@ import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
 import {runListSchema, runStatusSchema} from '../schemas/run.ts';
+import {accountRoutes} from './account-routes.ts';
 import {type Auth, sessionCookie} from './auth.ts';
 import {branchPage} from './branch-page.ts';
 import {containerRoutes} from './container-routes.ts';
@@ -284,6 +285,7 @@ export function createControllerApp({
 
   app.route('/', containerRoutes(containers));
   app.route('/', dataRoutes(controller));
+  app.route('/', accountRoutes(controller));
   app.route('/', tokenRoutes(tokens));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});

@@ -20,6 +20,7 @@ import {
 } from '../schemas/container-api.ts';
 import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import {type Explanation, explanationSchema, type JournalEvent, journalSchema} from '../schemas/journal.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
 import {type CreatedToken, createdTokenSchema, type TokenView, tokenListSchema} from '../schemas/token.ts';
@@ -40,6 +41,8 @@ export interface ControllerClient {
   forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
+  history(keyOrName: string, query: {limit: string}): Promise<JournalEvent[]>;
+  explain(subject: string): Promise<Explanation>;
   backups(keyOrName: string): Promise<BackupList>;
   backupData(keyOrName: string): Promise<Backup>;
   restoreData(keyOrName: string, request: RestoreData): Promise<Branch>;
@@ -102,6 +105,11 @@ export function createControllerClient({url, token}: {url: string; token: string
       (await call(environmentListSchema, 'GET', `${branchPath(keyOrName)}/environment`)).items,
     runs: (keyOrName, query) =>
       call(runListSchema, 'GET', `${branchPath(keyOrName)}/runs?${new URLSearchParams(query)}`),
+    history: async (keyOrName, query) =>
+      (await call(journalSchema, 'GET', `${branchPath(keyOrName)}/history?${new URLSearchParams(query)}`))
+        .items,
+    explain: (subject) =>
+      call(explanationSchema, 'GET', `/api/v1/explanations/${encodeURIComponent(subject)}`),
     backups: (keyOrName) => call(backupListSchema, 'GET', `${branchPath(keyOrName)}/backups`),
     backupData: (keyOrName) => call(backupSchema, 'POST', `${branchPath(keyOrName)}/backups`, {timeoutMs}),
     restoreData: (keyOrName, body) =>

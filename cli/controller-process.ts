@@ -18,6 +18,7 @@ import {type Controller, createController} from '../reconciler/controller.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
+import {openJournal} from '../reconciler/journal.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import type {WatchedRepository} from '../reconciler/repository-watch.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
@@ -243,6 +244,7 @@ async function startLocked({
     provider,
     records,
     contacts,
+    journal: openJournal({directory: join(stateDirectory, 'journal'), clock, log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs'), clock}),
     data: createBranchData({
       backups: openBackupStore({directory: config.backups.directory ?? join(stateDirectory, 'backups')}),

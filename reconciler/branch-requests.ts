@@ -91,7 +91,7 @@ export function createBranchRequests(context: ControllerContext): BranchRequests
       for (const repository of held) {
         await options.contacts.meet(repository, []);
         guard.letGo(repository);
-        void watches.get(repository)?.pass();
+        void watches.get(repository)?.pass({kind: 'request'});
         for (const {key, live} of table.ofRepository(repository)) queue.add(key, {first: live});
       }
       return containers.length;

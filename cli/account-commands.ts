@@ -1,0 +1,29 @@
+import type {Command} from 'commander';
+import type {CommandContext} from './command-context.ts';
+
+/** The words that tell what happened and why. */
+export function addAccountCommands(
+  program: Command,
+  {client, environment, terminal, finish}: CommandContext,
+): void {
+  client(
+    program
+      .command('history')
+      .description('commits and what was done for them, newest first; also of a branch that is gone')
+      .argument('<branch>', 'name or key'),
+  )
+    .option('--limit <n>', 'at most this many', '20')
+    .action(async (branch, flags) =>
+      finish(await (await import('./commands/accounts.ts')).history(branch, flags, environment, terminal)),
+    );
+  client(
+    program
+      .command('explain')
+      .description(
+        'what was seen in git, matched, fetched, planned, applied and verified, and why it ended there',
+      )
+      .argument('<branch>', 'name or key; a branch that is not served too'),
+  ).action(async (branch, flags) =>
+    finish(await (await import('./commands/accounts.ts')).explain(branch, flags, environment, terminal)),
+  );
+}
