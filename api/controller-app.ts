@@ -6,7 +6,7 @@ import type {Controller} from '../reconciler/controller.ts';
 import type {BranchChange} from '../reconciler/controller-context.ts';
 import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
-import {branchListSchema, branchSchema} from '../schemas/branch.ts';
+import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/branch.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
@@ -18,10 +18,13 @@ import {containerRoutes} from './container-routes.ts';
 import {errors, json, keyParameter, refuseInvalid} from './controller-openapi.ts';
 import {dataRoutes} from './data-routes.ts';
 import {errorResponse} from './errors.ts';
+import {jsonRequest} from './json-request.ts';
 import {tokenRoutes} from './token-routes.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
 const adoptedSchema = z.object({adopted: z.int()}).meta({id: 'Adopted'});
+
+const maxBodyBytes = 4 * 1024;
 
 /** The controller's HTTP API. Host and Origin are checked before this app; tokens here. */
 export function createControllerApp({
@@ -175,6 +178,37 @@ export function createControllerApp({
     }),
     async (c) =>
       c.json(await controller.release(c.req.valid('param').key, c.req.valid('query').job ?? null), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/v1/branches/{key}/rollback',
+      middleware: jsonRequest({maxBytes: maxBodyBytes}),
+      request: {
+        params: keyParameter,
+        body: {...json(rollbackRequestSchema, 'All of it may be left out.'), required: true},
+      },
+      responses: {
+        200: json(
+          branchSchema,
+          'The branch; it runs the older commit until one newer than the bad one arrives.',
+        ),
+        ...errors(400, 401, 404, 409, 500),
+      },
+    }),
+    async (c) => c.json(await controller.rollback(c.req.valid('param').key, c.req.valid('json')), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'delete',
+      path: '/api/v1/branches/{key}/rollback',
+      request: {params: keyParameter},
+      responses: {
+        200: json(branchSchema, 'The branch; it runs its newest commit again.'),
+        ...errors(401, 404, 409),
+      },
+    }),
+    async (c) => c.json(await controller.undoRollback(c.req.valid('param').key), 200),
   );
   app.openapi(
     createRoute({

@@ -6,7 +6,7 @@ import {
   backupSchema,
   type RestoreData,
 } from '../schemas/backup.ts';
-import {type Branch, branchListSchema, branchSchema} from '../schemas/branch.ts';
+import {type Branch, branchListSchema, branchSchema, type RollbackRequest} from '../schemas/branch.ts';
 import {
   type ContainerItem,
   type CreateContainer,
@@ -37,6 +37,8 @@ export interface ControllerClient {
   reconcileAll(options: {confirmDeletions: boolean}): Promise<string>;
   restore(keyOrName: string): Promise<Branch>;
   release(keyOrName: string, job: string | null): Promise<Branch>;
+  rollback(keyOrName: string, request: RollbackRequest): Promise<Branch>;
+  undoRollback(keyOrName: string): Promise<Branch>;
   adopt(): Promise<{adopted: number}>;
   forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
@@ -95,6 +97,10 @@ export function createControllerClient({url, token}: {url: string; token: string
         'POST',
         `${branchPath(keyOrName)}/release${job === null ? '' : `?job=${encodeURIComponent(job)}`}`,
       ),
+    rollback: (keyOrName, body) =>
+      call(branchSchema, 'POST', `${branchPath(keyOrName)}/rollback`, {body, timeoutMs}),
+    undoRollback: (keyOrName) =>
+      call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/rollback`, {timeoutMs}),
     adopt: () => call(z.object({adopted: z.int()}), 'POST', '/api/v1/adopt'),
     forget: async (keyOrName) => {
       await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, {

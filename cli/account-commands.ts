@@ -1,7 +1,7 @@
 import type {Command} from 'commander';
 import type {CommandContext} from './command-context.ts';
 
-/** The words that tell what happened and why. */
+/** The words that tell what happened and why, and take it back. */
 export function addAccountCommands(
   program: Command,
   {client, environment, terminal, finish}: CommandContext,
@@ -15,6 +15,18 @@ export function addAccountCommands(
     .option('--limit <n>', 'at most this many', '20')
     .action(async (branch, flags) =>
       finish(await (await import('./commands/accounts.ts')).history(branch, flags, environment, terminal)),
+    );
+  client(
+    program
+      .command('rollback')
+      .description('run an older commit until one newer than the bad one arrives')
+      .argument('<branch>', 'name or key'),
+  )
+    .option('--to <commit>', 'this one, of the history of the branch (default: what ran before)')
+    .option('--reason <text>', 'shown wherever the rollback is')
+    .option('--undo', 'run the newest commit again')
+    .action(async (branch, flags) =>
+      finish(await (await import('./commands/rollback.ts')).rollback(branch, flags, environment, terminal)),
     );
   client(
     program

@@ -15,6 +15,7 @@ import {failureOf, retryDelayMs} from './outcome.ts';
 import {heldLines, type PreviewRun} from './preview-holds.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RepositoryWatch} from './repository-watch.ts';
+import {endRollback} from './rollback.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
 import {createWorkTrace, type TraceEnd, type WorkTrace} from './work-trace.ts';
 
@@ -64,6 +65,7 @@ export function createBranchWork(
       return event === null ? Promise.resolve() : journal.add(key, event);
     };
     try {
+      await endRollback(record, {source: watch.source, provider, signal});
       const {result, taken} = await reconcileBranch(
         record,
         contextOf(record, watch, {containers: provider, branchData: data, trace}),

@@ -9,13 +9,14 @@ export function explainServed(
   branch: Branch,
   {events, repository}: {events: readonly JournalEvent[]; repository: RepositoryStatus | null},
 ): ExplanationStep[] {
+  const wanted = branch.rollback?.to ?? branch.revision;
   const worked = events.find(
     (event): event is Worked =>
-      event.kind === 'worked' && event.revision === branch.revision && event.outcome !== 'superseded',
+      event.kind === 'worked' && event.revision === wanted && event.outcome !== 'superseded',
   );
   const applying = events.find(
     (event): event is Worked =>
-      event.kind === 'worked' && event.revision === branch.revision && event.steps.length > 0,
+      event.kind === 'worked' && event.revision === wanted && event.steps.length > 0,
   );
   return [
     seenStep(branch, events, repository),

@@ -123,7 +123,7 @@ async function observeRef(
     return {kind: 'missing', proven: true, cause: 'branch_idle'};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
-  const {revision} = record;
+  const revision = record.rollback?.to ?? record.revision;
   const tree = await context.source.readHoody(revision, {signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
   const readFile = (path: string) => context.source.readFile(revision, path, {signal});
@@ -202,6 +202,7 @@ function settle(
       return {
         kind: 'synced',
         revision: desired.revision,
+        rollback: record.rollback,
         drift: runtime !== null && hasDrifted(record, runtime),
         held: heldJobs(desired),
       };

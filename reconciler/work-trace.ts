@@ -26,15 +26,18 @@ export interface TraceEnd {
 }
 
 /** `revision` and what the branch says of itself are those at the beginning of the work. */
-export function createWorkTrace({revision, conditions}: BranchRecord, startedMs: number): WorkTrace {
+export function createWorkTrace({revision: tip, conditions}: BranchRecord, startedMs: number): WorkTrace {
   const before = conditions.find(({type}) => type === 'Ready')?.message;
   const steps: JournalStep[] = [];
+  let revision = tip;
   let read: FilesRead | null = null;
   let left: string[] = [];
 
   return {
     onRead(ref) {
-      read = ref.kind === 'present' ? filesRead(ref.files) : null;
+      if (ref.kind !== 'present') return;
+      read = filesRead(ref.files);
+      revision = ref.files.commit;
     },
     onPlan(plan) {
       left = plan.map(({summary}) => summary);

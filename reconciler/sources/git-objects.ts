@@ -1,7 +1,7 @@
 import type {Git} from '../../runtime/platform/git-process.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {ObjectReply} from './batch-output.ts';
-import {branchesContainedIn, branchesEqualIn, branchesNewestFirst} from './branch-history.ts';
+import {branchesContainedIn, branchesEqualIn, branchesNewestFirst, findInHistory} from './branch-history.ts';
 import {ObjectReader} from './object-reader.ts';
 import {isObjectId} from './ref-output.ts';
 import {
@@ -32,6 +32,7 @@ export interface GitObjects
     | 'readFile'
     | 'diffTrees'
     | 'readBlob'
+    | 'findInHistory'
     | 'branchesContainedIn'
     | 'branchesEqualIn'
     | 'newestFirst'
@@ -194,6 +195,7 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
       return reply.bytes;
     },
     newestFirst: ({signal}) => branchesNewestFirst(git, {repository, signal}),
+    findInHistory: (tip, id, {signal}) => findInHistory(git, checkedId(tip), id, {repository, signal}),
     branchesContainedIn: (commit, tips, {signal}) =>
       branchesContainedIn(git, checkedId(commit), tips, {repository, signal}),
     branchesEqualIn: (commit, tips, {signal}) =>

@@ -27,6 +27,8 @@ export interface Source {
   diffTrees(from: string | null, to: string, options: {signal: AbortSignal}): Promise<TreeChange[]>;
   /** Names of all branches, those with the newest commits first. */
   newestFirst(options: {signal: AbortSignal}): Promise<string[]>;
+  /** The commit whose id begins with these hex digits, in the history of `tip`; null where none does, or more than one. */
+  findInHistory(tip: string, id: string, options: {signal: AbortSignal}): Promise<string | null>;
   /** Which of the branches are ancestors of `commit`. */
   branchesContainedIn(
     commit: string,

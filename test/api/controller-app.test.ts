@@ -116,6 +116,7 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/branches/{key}/reconcile',
     '/api/v1/branches/{key}/release',
     '/api/v1/branches/{key}/restore',
+    '/api/v1/branches/{key}/rollback',
     '/api/v1/branches/{key}/runs',
     '/api/v1/containers',
     '/api/v1/containers/{container}',

@@ -24,6 +24,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     readBlob: unused,
     watch: () => () => {},
     newestFirst: async () => [...listed.keys()],
+    findInHistory: unused,
     branchesContainedIn: async () => new Set(),
     branchesEqualIn: async () => new Set(),
     close: async () => {},
