@@ -18,6 +18,7 @@ import {containerRoutes} from './container-routes.ts';
 import {errors, json, keyParameter, refuseInvalid} from './controller-openapi.ts';
 import {dataRoutes} from './data-routes.ts';
 import {errorResponse} from './errors.ts';
+import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
 import {tokenRoutes} from './token-routes.ts';
 
@@ -320,6 +321,7 @@ export function createControllerApp({
   app.route('/', containerRoutes(containers));
   app.route('/', dataRoutes(controller));
   app.route('/', accountRoutes(controller));
+  app.route('/', handChangeRoutes(controller));
   app.route('/', tokenRoutes(tokens));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});

@@ -20,6 +20,7 @@ import {
 } from '../schemas/container-api.ts';
 import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import {type KeepRequest, type Promotion, promotionSchema} from '../schemas/hand-change.ts';
 import {type Explanation, explanationSchema, type JournalEvent, journalSchema} from '../schemas/journal.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
@@ -39,6 +40,9 @@ export interface ControllerClient {
   release(keyOrName: string, job: string | null): Promise<Branch>;
   rollback(keyOrName: string, request: RollbackRequest): Promise<Branch>;
   undoRollback(keyOrName: string): Promise<Branch>;
+  keep(keyOrName: string, request: KeepRequest): Promise<Branch>;
+  endKeep(keyOrName: string): Promise<Branch>;
+  promotion(keyOrName: string): Promise<Promotion>;
   adopt(): Promise<{adopted: number}>;
   forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
@@ -101,6 +105,9 @@ export function createControllerClient({url, token}: {url: string; token: string
       call(branchSchema, 'POST', `${branchPath(keyOrName)}/rollback`, {body, timeoutMs}),
     undoRollback: (keyOrName) =>
       call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/rollback`, {timeoutMs}),
+    keep: (keyOrName, body) => call(branchSchema, 'PUT', `${branchPath(keyOrName)}/keep`, {body}),
+    endKeep: (keyOrName) => call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/keep`),
+    promotion: (keyOrName) => call(promotionSchema, 'GET', `${branchPath(keyOrName)}/promotion`),
     adopt: () => call(z.object({adopted: z.int()}), 'POST', '/api/v1/adopt'),
     forget: async (keyOrName) => {
       await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, {

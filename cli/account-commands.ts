@@ -30,6 +30,26 @@ export function addAccountCommands(
     );
   client(
     program
+      .command('keep')
+      .description('leave what is changed by hand (lines of crontabs, scripts) for a while, then put it back')
+      .argument('<branch>', 'name or key'),
+  )
+    .option('--for <duration>', 'for example 8h')
+    .option('--reason <text>', 'shown wherever it is kept')
+    .option('--end', 'put it back now')
+    .action(async (branch, flags) =>
+      finish(await (await import('./commands/hand-changes.ts')).keep(branch, flags, environment, terminal)),
+    );
+  client(
+    program
+      .command('promote')
+      .description('print the patch for the branch by which git says what runs: crontabs and scripts')
+      .argument('<branch>', 'name or key'),
+  ).action(async (branch, flags) =>
+    finish(await (await import('./commands/hand-changes.ts')).promote(branch, flags, environment, terminal)),
+  );
+  client(
+    program
       .command('explain')
       .description(
         'what was seen in git, matched, fetched, planned, applied and verified, and why it ended there',

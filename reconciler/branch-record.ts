@@ -67,6 +67,11 @@ export const branchRecordSchema = z.object({
    * one before that.
    */
   rollback: rollbackSchema.nullable().default(null),
+  /** What people change in the container by hand stays until then. */
+  keep: z
+    .object({since: z.string(), until: z.string(), reason: z.string().nullable()})
+    .nullable()
+    .default(null),
   /** When a person released it last; counts as a push does. */
   released_at: z.string().nullable().default(null),
   /** Jobs that run although the policy holds them. */
@@ -107,6 +112,7 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     trashed_at: null,
     pause: null,
     rollback: null,
+    keep: null,
     released_at: null,
     restored: false,
     released: {all: false, jobs: []},

@@ -33,6 +33,7 @@ export function branchView(
     conditions: record.conditions,
     notices: lease === null ? [...notices] : [...notices, lease],
     rollback: record.rollback === null ? null : rollbackView(record.rollback),
+    keep: record.keep,
     container: container === null ? null : containerView({container, schedule, phase}, context),
     next_run: container?.state === 'running' && schedule === 'running' ? record.next_run : null,
     last_run: record.last_run,

@@ -58,6 +58,7 @@ export function createBranchWork(
     const signal = AbortSignal.any([queueSignal, shutdown, AbortSignal.timeout(longestReconcileMs)]);
     const revision = record.revision;
     previews.pause(record);
+    if (record.keep !== null && Date.parse(record.keep.until) <= startedMs) record.keep = null;
     const trace = createWorkTrace(record, startedMs);
     const note = (end: Pick<TraceEnd, 'outcome'> & Partial<TraceEnd>) => {
       const nothing = {verified: false, activeMs: null, retryAtMs: null};
@@ -131,7 +132,11 @@ export function createBranchWork(
     maxBlobBytes,
     checkScript: options.checkScript,
     scriptImports: options.scriptImports,
-    policy: {...options.policy, leaseMs: previews.leaseMsOf(record)},
+    policy: {
+      ...options.policy,
+      drift: record.keep === null ? options.policy.drift : 'report',
+      leaseMs: previews.leaseMsOf(record),
+    },
     removalMs: previews.removalMs,
     obstacle: () => guard.obstacle(record.repository),
     admit: admission.admit,
@@ -225,8 +230,9 @@ export function createBranchWork(
       record.active_ms ??= nowMs - Date.parse(record.seen_at);
     const entry = historyEntry(record, result, taken, startedMs, nowMs);
     if (entry !== null) record.history = withHistory(record.history, entry);
-    if (result.kind === 'missing' && result.until !== null)
-      queue.addAfter(record.key, Math.max(0, Date.parse(result.until) - nowMs));
+    const ends = [result.kind === 'missing' ? result.until : null, record.keep?.until ?? null];
+    const next = ends.filter((end) => end !== null).sort()[0];
+    if (next !== undefined) queue.addAfter(record.key, Math.max(0, Date.parse(next) - nowMs));
     if (result.kind === 'invalid') {
       for (const issue of result.issues)
         log.warn('the branch is stalled', {branch: record.branch, revision: result.revision, ...issue});

@@ -14,6 +14,7 @@ import {createContainerWatch} from './container-watch.ts';
 import {type Container, labelNames} from './containers/provider.ts';
 import type {BranchChange, ControllerContext, ControllerOptions} from './controller-context.ts';
 import {everyDay} from './every-day.ts';
+import {createHandChanges, type HandChanges, keepNotice} from './hand-changes.ts';
 import {sentence} from './outcome.ts';
 import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
@@ -23,7 +24,7 @@ import {conditions, reconcilingConditions} from './status.ts';
 import {createWriteGuard} from './write-guard.ts';
 
 /** What the API and the command line may ask of a controller. Errors are AppErrors. */
-export interface Controller extends BranchRequests, BranchAccounts {
+export interface Controller extends BranchRequests, BranchAccounts, HandChanges {
   start(): Promise<void>;
   /** Ends the loop and leaves the containers running. */
   stop(): Promise<void>;
@@ -106,8 +107,10 @@ export function createController(options: ControllerOptions): Controller {
     const idle = previews.notice(record);
     const problem = data?.problemOf(key) ?? null;
     const backup = `The data of ${branch} could not be backed up; it is tried again every ten minutes.`;
+    const kept = keepNotice(record);
     return [
       ...(idle === null ? [] : [idle]),
+      ...(kept === null ? [] : [kept]),
       ...(problem === null ? [] : [`${backup} ${sentence(problem)}`]),
       ...limitNotices(live, table.observed(key).runtime?.limits ?? []),
     ];
@@ -220,6 +223,7 @@ export function createController(options: ControllerOptions): Controller {
   return {
     ...createBranchRequests(context),
     ...createBranchAccounts(context),
+    ...createHandChanges(context),
     start,
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),

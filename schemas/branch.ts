@@ -107,6 +107,11 @@ export const branchSchema = z
       .default([])
       .meta({description: 'What people should know although the branch may be ready; sentences.'}),
     rollback: rollbackViewSchema.nullable().default(null),
+    keep: z
+      .object({since: z.string(), until: z.string(), reason: z.string().nullable()})
+      .nullable()
+      .default(null)
+      .meta({description: 'Changes by hand stay until then.'}),
     container: containerViewSchema.nullable(),
     next_run: nextRunSchema.nullable(),
     last_run: lastRunSchema.nullable(),

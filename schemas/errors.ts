@@ -239,6 +239,7 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'More than one branch has this name; use the key.',
   },
+  NOTHING_KEPT: {status: 409, retryable: false, meaning: 'Changes by hand are not kept there.'},
   NOTHING_TO_ROLL_BACK: {
     status: 409,
     retryable: false,

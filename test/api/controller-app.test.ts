@@ -113,6 +113,8 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/branches/{key}/environment',
     '/api/v1/branches/{key}/forget',
     '/api/v1/branches/{key}/history',
+    '/api/v1/branches/{key}/keep',
+    '/api/v1/branches/{key}/promotion',
     '/api/v1/branches/{key}/reconcile',
     '/api/v1/branches/{key}/release',
     '/api/v1/branches/{key}/restore',
