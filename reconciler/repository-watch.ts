@@ -47,6 +47,8 @@ export interface RepositoryWatch {
   run(): void;
   confirmDeletions(): void;
   forget(record: BranchRecord): void;
+  /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
+  commitOf(branch: string): string | null | undefined;
   status(): RepositoryStatus;
   close(): Promise<void>;
 }
@@ -85,6 +87,7 @@ export function openRepositoryWatch({
   /** Branches that have no `.hoody/`, with the commit in which that was seen. */
   const withoutHoody = new Map<string, string>();
   let live = configuredLive ?? known.find((record) => record.live)?.branch ?? null;
+  let listed: ReadonlyMap<string, string> | null = null;
   let passing: Promise<void> | null = null;
   let again = false;
   let deletionsConfirmed = false;
@@ -107,6 +110,7 @@ export function openRepositoryWatch({
     try {
       listing = await source.list({signal});
       live ??= listing.defaultBranch;
+      listed = listing.branches;
       await compare(listing);
     } catch (error) {
       if (signal.aborted) return;
@@ -342,6 +346,7 @@ export function openRepositoryWatch({
     forget({branch}) {
       records.delete(branch);
     },
+    commitOf: (branch) => (listed === null ? undefined : (listed.get(branch) ?? null)),
     status: () => ({...status, served: records.size}),
     async close() {
       stopWatching();
