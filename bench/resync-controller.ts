@@ -38,6 +38,7 @@ const controller = createController({
       includes: () => true,
       live: null,
       environments: [],
+      forgePath: null,
       ownership: null,
     },
   ],

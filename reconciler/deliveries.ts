@@ -2,7 +2,6 @@ import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Delivery, ForgeNews, NewsSubject} from '../schemas/delivery.ts';
 import {AppError} from '../schemas/errors.ts';
-import {forgePath} from '../schemas/forge-path.ts';
 import {type Announcements, createAnnouncements} from './announcements.ts';
 import type {DeliveryLog} from './delivery-log.ts';
 
@@ -60,10 +59,7 @@ export function createDeliveries({
 
   const watchedBy = ({repositories: named}: ForgeNews): string[] =>
     repositories
-      .filter(({repository, forgePath: path}) => {
-        const own = path ?? forgePath(repository);
-        return own !== null && named.includes(own.toLowerCase());
-      })
+      .filter(({forgePath}) => forgePath !== null && named.includes(forgePath))
       .map(({repository}) => repository);
 
   const saved = (delivery: Delivery) =>

@@ -17,6 +17,8 @@ export interface WatchedRepository {
   readonly live: string | null;
   /** Later ones win. */
   readonly environments: readonly EnvironmentRule[];
+  /** `host/owner/name` under which its forge has it; null where no forge does, or another address than its own. */
+  readonly forgePath: string | null;
   /** Null where nobody else could have it. */
   readonly ownership: Ownership | null;
 }

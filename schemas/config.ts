@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import {durationSchema} from './duration.ts';
 import {webhooksSchema} from './forge-config.ts';
+import {forgePath} from './forge-path.ts';
 import type {Issue} from './issue.ts';
 import {secretSourceSchema} from './secret-source.ts';
 import {sizeSchema} from './size.ts';
@@ -116,6 +117,16 @@ const repositorySchema = z
       .meta({description: 'The live branch; the default branch unless given.'}),
     branches: branchGlobs.optional().meta({description: 'Globs of the branches to serve; `!` excludes.'}),
     environments: environments.meta({description: 'For this repository alone; they win over the others.'}),
+    forge_url: z
+      .string()
+      .refine(
+        (address) => forgePath(address) !== null,
+        'write an address such as https://github.com/acme/shop',
+      )
+      .optional()
+      .meta({
+        description: 'Address under which its forge has the repository, where it is read from another place.',
+      }),
   })
   .meta({id: 'Repository'});
 
@@ -269,7 +280,6 @@ export const configSchema = z
   })
   .meta({id: 'Config', title: 'branchtab.yaml'});
 
-export type {SecretSource} from './secret-source.ts';
 export type Config = z.infer<typeof configSchema>;
 export type LimitsConfig = z.infer<typeof limitsSchema>;
 export type EnvironmentConfig = z.infer<typeof environmentSchema>;

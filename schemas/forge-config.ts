@@ -1,13 +1,9 @@
 import * as z from 'zod';
 import {secretSourceSchema} from './secret-source.ts';
 
-const secrets = z
-  .array(secretSourceSchema)
-  .min(1)
-  .max(10)
-  .meta({
-    description: 'Each of them opens the hook, so that an old one and a new one may be in use at once.',
-  });
+const secrets = z.array(secretSourceSchema).min(1).max(10).meta({
+  description: 'Each of them opens the hook, so that an old one and a new one may be in use at once.',
+});
 
 const hook = z.strictObject({secrets}).optional();
 

@@ -82,7 +82,8 @@ export function deliverySteps(delivery: Delivery, branch: Branch | null): string
     delivery.commit === null ? null : `commit ${delivery.commit.slice(0, 8)}`,
   ].filter((part) => part !== null);
   const lines = [`${received_at} received: ${what} of ${forge}`, `  about ${about.join(', ') || 'nothing'}`];
-  if (delivery.outcome === 'ignored') return [...lines, `  ignored: ${whyIgnored[reason] ?? reason}`].map(printable);
+  if (delivery.outcome === 'ignored')
+    return [...lines, `  ignored: ${whyIgnored[reason] ?? reason}`].map(printable);
   lines.push(`  matched ${watched.join(', ')}`);
   if (looked_at === null) return [...lines, '  the repository is being looked at'].map(printable);
   const where = found === null ? 'has no such branch' : `has ${delivery.branch} at ${found.slice(0, 8)}`;
@@ -91,7 +92,9 @@ export function deliverySteps(delivery: Delivery, branch: Branch | null): string
     lines.push('  the branch is not served: it has no .hoody directory, or `branches` leaves it out');
   for (const {at, revision, outcome, message, duration_ms} of branch?.history ?? [])
     if (at >= received_at)
-      lines.push(`${at} ${outcome}${revision === null ? '' : ` ${revision.slice(0, 8)}`} in ${Math.round(duration_ms)} ms: ${message}`);
+      lines.push(
+        `${at} ${outcome}${revision === null ? '' : ` ${revision.slice(0, 8)}`} in ${Math.round(duration_ms)} ms: ${message}`,
+      );
   const ready = branch?.conditions.find(({type}) => type === 'Ready');
   if (ready !== undefined) lines.push(`now: ${ready.message}`);
   return lines.map(printable);

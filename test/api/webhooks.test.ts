@@ -2,6 +2,7 @@ import definitions from '@octokit/webhooks-examples';
 import test from 'ava';
 import {maxHookBytes} from '../../api/webhooks.ts';
 import type {Delivery} from '../../schemas/delivery.ts';
+import {forgePath} from '../../schemas/forge-path.ts';
 import {createWebhookWorld, gitHubHeaders, hookSecret, signature} from '../helpers/webhook-world.ts';
 
 const hello = 'github.com/codertocat/hello-world';
@@ -133,7 +134,9 @@ for (const {title, address} of [
   {title: 'ssh on the port of https', address: 'ssh://git@ssh.github.com:443/Codertocat/Hello-World.git'},
 ]) {
   test(`a repository that is watched by ${title} is found`, async (t) => {
-    const {send} = await createWebhookWorld(t, {repositories: [{repository: address, forgePath: null}]});
+    const {send} = await createWebhookWorld(t, {
+      repositories: [{repository: address, forgePath: forgePath(address)}],
+    });
     const [push] = examplesOf('push');
     t.deepEqual((await answerOf(send('push', {...(push as object), ref: 'refs/heads/x'}))).watched, [
       address,
@@ -296,7 +299,9 @@ for (const {title, forge, headers, payload, expect} of [
 ]) {
   test(`${title} is understood, and refused with a wrong secret`, async (t) => {
     const {post, deliveries, looks} = await createWebhookWorld(t, {
-      repositories: [{repository: 'https://gitlab.example.org/acme/shop', forgePath: null}],
+      repositories: [
+        {repository: 'https://gitlab.example.org/acme/shop', forgePath: 'gitlab.example.org/acme/shop'},
+      ],
       secrets: {gitea: [hookSecret], gitlab: [hookSecret], generic: [hookSecret]},
     });
     const text = JSON.stringify(payload);

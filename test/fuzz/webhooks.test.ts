@@ -11,7 +11,20 @@ const examples = definitions.flatMap(({name, examples}) =>
     : [],
 );
 const hostile = fc.oneof(
-  fc.constantFrom(null, true, -1, 1e308, '', 'x'.repeat(3000), '__proto__', '../..', '\0', [], {}, 'refs/heads/'),
+  fc.constantFrom(
+    null,
+    true,
+    -1,
+    1e308,
+    '',
+    'x'.repeat(3000),
+    '__proto__',
+    '../..',
+    '\0',
+    [],
+    {},
+    'refs/heads/',
+  ),
   fc.string({unit: 'binary', maxLength: 20}),
 );
 

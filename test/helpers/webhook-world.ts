@@ -52,7 +52,10 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
   const openDeliveries = async () =>
     createDeliveries({
       repositories: options.repositories ?? [
-        {repository: 'https://github.com/Codertocat/Hello-World', forgePath: null},
+        {
+          repository: 'https://github.com/Codertocat/Hello-World',
+          forgePath: 'github.com/codertocat/hello-world',
+        },
       ],
       async look(repository) {
         looks.push(repository);
@@ -81,7 +84,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
     await rm(directory, {recursive: true, force: true});
   });
   const post = (path: string, body: string | Uint8Array, headers: Record<string, string>) =>
-    app.request(path, {method: 'POST', body: typeof body === "string" ? body : Buffer.from(body), headers});
+    app.request(path, {method: 'POST', body: typeof body === 'string' ? body : Buffer.from(body), headers});
   return {
     app,
     deliveries,

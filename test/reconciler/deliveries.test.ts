@@ -28,7 +28,14 @@ async function remoteWorld(t: Teardown) {
   const stop = new AbortController();
   const records = new Map<string, BranchRecord>();
   const watch = openRepositoryWatch({
-    repository: {source, includes: () => true, live: 'main', environments: [], ownership: null},
+    repository: {
+      source,
+      includes: () => true,
+      live: 'main',
+      environments: [],
+      forgePath: null,
+      ownership: null,
+    },
     records: [],
     clock: systemClock,
     log: silentLog,
