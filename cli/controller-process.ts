@@ -6,6 +6,7 @@ import {createControllerApp} from '../api/controller-app.ts';
 import {createControllerGuard} from '../api/controller-guard.ts';
 import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
+import {webhookRoutes} from '../api/webhooks.ts';
 import {refuseFullHost} from '../reconciler/admission.ts';
 import {openBackupStore} from '../reconciler/backups.ts';
 import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
@@ -15,6 +16,8 @@ import {type ContainerService, createContainerService} from '../reconciler/conta
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
+import {createDeliveries} from '../reconciler/deliveries.ts';
+import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
@@ -46,6 +49,7 @@ import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {Config, EnvironmentConfig, LimitsConfig, RepositoryConfig} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {forgePath} from '../schemas/forge-path.ts';
 import {branchScriptCheck} from './branch-script-check.ts';
 import {
   hasControllerFile,
@@ -54,6 +58,7 @@ import {
   writeControllerFile,
 } from './controller-file.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
+import {openHookSecrets} from './hook-secrets.ts';
 import {installOwnRuntime} from './own-runtime.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
@@ -218,6 +223,11 @@ async function startLocked({
     userOfToken: tokens.userOf,
     now: () => clock.now(),
   });
+  const hookSecrets = await openHookSecrets(config.webhooks, {
+    readSecret: (source) => readSecret(source, environment),
+    clock,
+    log,
+  });
   let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
   let ready = false;
   const client = ({controlSocket}: Container) => createRuntimeClient({socketPath: controlSocket});
@@ -290,10 +300,24 @@ async function startLocked({
     admit: async () => refuseFullHost(await room(), limits),
   });
   const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
+  const deliveries = createDeliveries({
+    repositories: sources.map(({source, forgePath: path}) => ({
+      repository: source.repository,
+      forgePath: path,
+    })),
+    look: controller.look,
+    commitOf: controller.commitOf,
+    onPullRequest: () => {},
+    deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
+    clock,
+    log,
+  });
   const app = createControllerApp({
     controller,
     containers,
     tokens,
+    deliveries,
+    hooks: webhookRoutes({deliveries, secrets: hookSecrets, jobTokens: null}),
     auth,
     version,
     baseUrl: () => baseUrl,
@@ -337,6 +361,7 @@ async function startLocked({
   } catch (error) {
     await standalone.close();
     await controller.stop();
+    await deliveries.close();
     await server.close({graceMs: 0});
     throw error;
   }
@@ -352,6 +377,7 @@ async function startLocked({
       await standalone.close();
       await controller.stop();
       await server.close({graceMs: closeGraceMs});
+      await deliveries.close();
       if (stopContainers) {
         await stopAll(provider, config.stop_grace);
         for (const {ownership} of sources) await ownership?.release();
@@ -430,6 +456,7 @@ async function openSources(
       source,
       includes: createBranchFilter(repository.branches ?? config.branches),
       live: repository.live ?? null,
+      forgePath: forgePath(repository.forge_url ?? source.repository),
       environments: [
         ...environmentRules(config.environments, 'environments'),
         ...environmentRules(repository.environments, `environments of ${source.repository}`),

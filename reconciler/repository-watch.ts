@@ -18,6 +18,8 @@ export interface WatchedRepository {
   readonly live: string | null;
   /** Later ones win. */
   readonly environments: readonly EnvironmentRule[];
+  /** `host/owner/name` under which its forge has it; null where no forge does, or another address than its own. */
+  readonly forgePath: string | null;
   /** Null where nobody else could have it. */
   readonly ownership: Ownership | null;
 }
@@ -56,6 +58,8 @@ export interface RepositoryWatch {
   run(): void;
   confirmDeletions(): void;
   forget(record: BranchRecord): void;
+  /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
+  commitOf(branch: string): string | null | undefined;
   status(): RepositoryStatus;
   /** A branch as the newest listing has it, served or not; null where that lacks it. */
   sighting(branch: string): Sighting | null;
@@ -96,6 +100,7 @@ export function openRepositoryWatch({
   /** Branches that have no `.hoody/`, with the commit in which that was seen. */
   const withoutHoody = new Map<string, string>();
   let live = configuredLive ?? known.find((record) => record.live)?.branch ?? null;
+  let listed: ReadonlyMap<string, string> | null = null;
   let passing: Promise<void> | null = null;
   let again = false;
   /** Why there is to be a pass, and why there is the present one. */
@@ -124,6 +129,7 @@ export function openRepositoryWatch({
       listing = await source.list({signal});
       newest = listing;
       live ??= listing.defaultBranch;
+      listed = listing.branches;
       await compare(listing);
     } catch (error) {
       if (signal.aborted) return;
@@ -364,6 +370,7 @@ export function openRepositoryWatch({
     forget({branch}) {
       records.delete(branch);
     },
+    commitOf: (branch) => (listed === null ? undefined : (listed.get(branch) ?? null)),
     status: () => ({...status, served: records.size}),
     sighting(branch) {
       const commit = newest?.branches.get(branch);

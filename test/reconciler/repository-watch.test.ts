@@ -37,7 +37,14 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
   }
   const open = () =>
     openRepositoryWatch({
-      repository: {source, includes: () => true, live: 'main', environments: [], ownership: null},
+      repository: {
+        source,
+        includes: () => true,
+        live: 'main',
+        environments: [],
+        forgePath: null,
+        ownership: null,
+      },
       records: [...records.values()],
       clock,
       log: silentLog,
