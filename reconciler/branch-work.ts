@@ -1,0 +1,285 @@
+import type {Reconciliation} from '../schemas/branch.ts';
+import type {ControlState} from '../schemas/control-state.ts';
+import type {Action} from '../schemas/plan.ts';
+import type {Admission} from './admission.ts';
+import type {BranchData} from './branch-data.ts';
+import {resourceLimitsOf, runLimitsOf} from './branch-limits.ts';
+import type {BranchRecord} from './branch-record.ts';
+import type {ContainerWatch} from './container-watch.ts';
+import type {Container, ContainerProvider} from './containers/provider.ts';
+import type {ControllerContext} from './controller-context.ts';
+import {bindingsOf, dataPolicyOf, limitsOf, previewRunOf, resolveBindings} from './environments.ts';
+import {filesOfLive} from './live-files.ts';
+import type {BranchFiles} from './observation.ts';
+import {failureOf, retryDelayMs} from './outcome.ts';
+import {heldLines, type PreviewRun} from './preview-holds.ts';
+import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
+import type {RepositoryWatch} from './repository-watch.ts';
+import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
+
+/** Work on a branch that exceeds this is aborted and tried again: a hung engine must not hold a place for ever. */
+const longestReconcileMs = 10 * 60_000;
+
+/** Steps after which a container takes no place of a preview any more. */
+const leavingKinds: ReadonlySet<Action['kind']> = new Set([
+  'trash_container',
+  'remove_container',
+  'forget_branch',
+]);
+
+/** No file of a workspace may be larger. */
+const maxBlobBytes = 512 * 1024 * 1024;
+
+/** The queue's work: one look at one branch, from its record to its status. */
+export function createBranchWork(
+  {options, table, queue, guard, watches, previews, rulesOf, emit, shutdown}: ControllerContext,
+  {
+    containerWatch,
+    requests,
+    admission,
+  }: {
+    containerWatch: ContainerWatch;
+    /** By key: what the branch's status echoes when it was looked at. */
+    requests: Map<string, string>;
+    admission: Admission;
+  },
+): (key: string, signal: AbortSignal) => Promise<void> {
+  const {provider, records, archive, data, clock, log} = options;
+
+  const work = async (key: string, queueSignal: AbortSignal): Promise<void> => {
+    const record = records.get(key);
+    if (record === undefined || provider === null || data === null) return;
+    const watch = watches.get(record.repository);
+    if (watch === undefined) return;
+    const startedMs = clock.now();
+    const request = requests.get(key) ?? null;
+    const signal = AbortSignal.any([queueSignal, shutdown, AbortSignal.timeout(longestReconcileMs)]);
+    const revision = record.revision;
+    previews.pause(record);
+    try {
+      const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider, data), signal);
+      const state = table.observed(key);
+      state.phase = null;
+      if (taken.some(({kind}) => leavingKinds.has(kind))) admitNext(record);
+      if (record.live && taken.length > 0) followLive(record);
+      if (result === null) {
+        await forget(record);
+        return;
+      }
+      record.failures = 0;
+      finish(record, {result, taken}, startedMs, request);
+    } catch (error) {
+      table.observed(key).phase = null;
+      if (shutdown.aborted || records.get(key) !== record) return;
+      if (queueSignal.aborted) {
+        log.info('a newer commit takes over', {branch: record.branch, key, revision});
+        queue.add(key);
+        return;
+      }
+      fail(record, error, startedMs, request);
+    }
+    if (requests.get(key) === request) requests.delete(key);
+    await records
+      .save(record)
+      .catch((error) => log.error('the status of a branch could not be written', {key, error}));
+    emit({type: 'branch_changed', key});
+  };
+
+  const contextOf = (
+    record: BranchRecord,
+    watch: RepositoryWatch,
+    containers: ContainerProvider,
+    branchData: BranchData,
+  ): ReconcileContext => ({
+    data: branchData,
+    dataPolicyOf: (branch) => dataPolicyOf(watch.environments, branch),
+    liveOf: ({repository}) =>
+      table.running().find((branch) => branch.record.live && branch.record.repository === repository) ?? null,
+    provider: containers,
+    client: options.client,
+    source: watch.source,
+    archive,
+    clock,
+    log,
+    timeZone: options.timeZone,
+    stopGraceMs: options.stopGraceMs,
+    maxBlobBytes,
+    checkScript: options.checkScript,
+    scriptImports: options.scriptImports,
+    policy: {...options.policy, leaseMs: previews.leaseMsOf(record)},
+    removalMs: previews.removalMs,
+    obstacle: () => guard.obstacle(record.repository),
+    admit: admission.admit,
+    async environmentOf(branch, files, signal) {
+      const limits = limitsOf(watch.environments, branch);
+      const held_lines = await heldLinesOf(branch, {files, watch, signal});
+      return {
+        ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
+        settings: {...options.settings, limits: runLimitsOf(limits), held_lines},
+        resources: resourceLimitsOf(limits),
+      };
+    },
+    findContainer: async ({container_id, key}) => {
+      const all = await containers.list();
+      return all.find(({id}) => id === container_id) ?? all.find(({name}) => name === key) ?? null;
+    },
+    onPlan: (plan, desired) => onPlan(record, plan, desired.kind === 'served' ? desired.revision : null),
+    onObserved: ({container, runtime}) => onObserved(record, container, runtime),
+  });
+
+  const runOf = (record: BranchRecord): PreviewRun =>
+    previewRunOf(rulesOf(record), record, options.previewRun);
+
+  const heldLinesOf = async (
+    record: BranchRecord,
+    {files, watch, signal}: {files: BranchFiles; watch: RepositoryWatch; signal: AbortSignal},
+  ) => {
+    const run = runOf(record);
+    const live =
+      run === 'changed'
+        ? await filesOfLive(watch.source, {
+            records: records.all(),
+            repository: record.repository,
+            files,
+            signal,
+          })
+        : null;
+    return heldLines(run, {crontabs: files.crontabs, live, released: record.released});
+  };
+
+  /** What live runs has changed: previews that leave out the same lines are looked at again. */
+  const followLive = ({repository}: BranchRecord) => {
+    for (const record of table.ofRepository(repository))
+      if (!record.live && runOf(record) === 'changed') queue.add(record.key);
+  };
+
+  const onPlan = (record: BranchRecord, plan: readonly Action[], revision: string | null) => {
+    record.plan = [...plan];
+    if (plan.length === 0) return;
+    const kinds = plan.map(({kind}) => kind);
+    const state = table.observed(record.key);
+    if (kinds.includes('create_container')) state.phase = 'creating';
+    else if (kinds.includes('trash_container') || kinds.includes('remove_container'))
+      state.phase = 'stopping';
+    if (revision !== null)
+      record.conditions = reconcilingConditions(record.conditions, revision, clock.now());
+    emit({type: 'branch_changed', key: record.key});
+  };
+
+  const onObserved = (record: BranchRecord, container: Container | null, runtime: ControlState | null) => {
+    table.place(record.key, container);
+    const state = table.observed(record.key);
+    state.runtime = runtime;
+    if (runtime === null) {
+      state.events?.abort();
+      return;
+    }
+    record.next_run = runtime.next_run;
+    record.last_run = runtime.last_run ?? record.last_run;
+    containerWatch.follow(record.key, container);
+    if (container !== null) containerWatch.mirrorEntries(record, container, runtime);
+  };
+
+  const finish = (
+    record: BranchRecord,
+    {result, taken}: {result: Result; taken: Reconciled['taken']},
+    startedMs: number,
+    request: string | null,
+  ) => {
+    const nowMs = clock.now();
+    record.plan = result.kind === 'read_only' ? [...result.plan] : [];
+    record.conditions = conditions(result, record.conditions, nowMs);
+    record.handled_request = request ?? record.handled_request;
+    // Once for each commit: what is healed later says nothing about how fast the commit was.
+    if (result.kind === 'synced' && result.revision === record.revision && record.seen_at !== null)
+      record.active_ms ??= nowMs - Date.parse(record.seen_at);
+    const entry = historyEntry(record, result, taken, startedMs, nowMs);
+    if (entry !== null) record.history = withHistory(record.history, entry);
+    if (result.kind === 'missing' && result.until !== null)
+      queue.addAfter(record.key, Math.max(0, Date.parse(result.until) - nowMs));
+    if (result.kind === 'invalid') {
+      for (const issue of result.issues)
+        log.warn('the branch is stalled', {branch: record.branch, revision: result.revision, ...issue});
+    }
+  };
+
+  const fail = (record: BranchRecord, error: unknown, startedMs: number, request: string | null) => {
+    const nowMs = clock.now();
+    const failure = failureOf(error);
+    record.failures += 1;
+    record.handled_request = request ?? record.handled_request;
+    record.conditions = conditions(
+      {kind: 'failed', failure, serving: record.applied?.revision ?? null},
+      record.conditions,
+      nowMs,
+    );
+    record.history = withHistory(record.history, {
+      at: new Date(nowMs).toISOString(),
+      revision: record.revision,
+      outcome: failure.kind === 'stalled' ? 'stalled' : 'failed',
+      message: failure.message,
+      duration_ms: nowMs - startedMs,
+    });
+    const delayMs = retryDelayMs(record.failures, options.random());
+    log.warn('a branch could not be reconciled', {
+      branch: record.branch,
+      key: record.key,
+      reason: failure.reason,
+      failures: record.failures,
+      error,
+    });
+    if (failure.kind === 'retry') queue.addAfter(record.key, delayMs);
+  };
+
+  /** A place is free: those that were refused one are looked at again, the newest first. */
+  const admitNext = (left: BranchRecord) => {
+    admission.leave(left);
+    const refused = table
+      .ofRepository(left.repository)
+      .filter(({conditions: all}) => all.some(({reason}) => reason === 'limit_reached'))
+      .sort((a, b) => (b.seen_at ?? '').localeCompare(a.seen_at ?? ''));
+    for (const {key} of refused) queue.add(key);
+  };
+
+  const forget = async (record: BranchRecord) => {
+    table.forget(record.key);
+    requests.delete(record.key);
+    watches.get(record.repository)?.forget(record);
+    await records.delete(record.key);
+    await data?.forgetEntries(record.key);
+    emit({type: 'branch_forgotten', key: record.key});
+  };
+
+  return work;
+}
+
+function historyEntry(
+  record: BranchRecord,
+  result: Result,
+  taken: Reconciled['taken'],
+  startedMs: number,
+  nowMs: number,
+): Reconciliation | null {
+  if (taken.length === 0 && result.kind !== 'invalid') return null;
+  const outcomes = {
+    synced: 'applied',
+    invalid: 'stalled',
+    missing: 'paused',
+    paused: 'paused',
+    read_only: 'failed',
+    failed: 'failed',
+  } as const;
+  const trashed = taken.some(({kind}) => kind === 'trash_container');
+  const outcome = trashed ? 'trashed' : outcomes[result.kind];
+  const message =
+    taken.length > 0
+      ? taken.map(({summary}) => summary).join('; ')
+      : (record.conditions.find(({type}) => type === 'Stalled')?.message ?? '');
+  return {
+    at: new Date(nowMs).toISOString(),
+    revision: record.revision,
+    outcome,
+    message,
+    duration_ms: nowMs - startedMs,
+  };
+}
