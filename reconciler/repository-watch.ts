@@ -269,7 +269,8 @@ export function openRepositoryWatch({
     const trips =
       !deletionsConfirmed &&
       doomed.length > 0 &&
-      (breakerTrips(wave) || doomed.some(({missing: gone}) => gone?.held));
+      (breakerTrips({...wave, listed: listing.branches.size}) ||
+        doomed.some(({missing: gone}) => gone?.held));
     if (trips && status.held_deletions === null) {
       log.error(
         'most branches are gone at once; they are paused, and none is removed until `branchtab reconcile --confirm-deletions`',
@@ -291,7 +292,9 @@ export function openRepositoryWatch({
     const cause = causeOf(record, listing);
     const held = trips && cause !== 'branch_merged';
     const before = record.missing?.cause === cause ? record.missing : null;
-    const since = before?.since ?? new Date(listing.listedAtMs).toISOString();
+    const listedAt = new Date(listing.listedAtMs).toISOString();
+    // A clock that was set back would keep it unproven until that hour comes again.
+    const since = before === null || before.since > listedAt ? listedAt : before.since;
     // What was certain stays so: a later pass finds the branch still missing while its container is being removed.
     const proven =
       cause === 'branch_merged' ||
@@ -300,7 +303,7 @@ export function openRepositoryWatch({
         (cause === 'branch_excluded' ||
           before?.held === true ||
           (await isGone(record.branch, since, listing.listedAtMs))));
-    if (before !== null && before.proven === proven && before.held === held) return;
+    if (before !== null && before.proven === proven && before.held === held && before.since === since) return;
     if (proven && cause !== 'branch_merged' && before?.proven !== true && !record.live)
       letThroughAtMs.push(listing.listedAtMs);
     record.revision = cause === 'branch_deleted' ? null : record.revision;
@@ -369,6 +372,8 @@ export function openRepositoryWatch({
     },
     forget({branch}) {
       records.delete(branch);
+      // Who has the live branch forgotten wants another one.
+      if (branch === live) live = configuredLive;
     },
     commitOf: (branch) => (listed === null ? undefined : (listed.get(branch) ?? null)),
     status: () => ({...status, served: records.size}),

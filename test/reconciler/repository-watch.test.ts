@@ -21,6 +21,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     readFile: unused,
     hasHoody: async (commits) => new Set(commits),
     diffTrees: unused,
+    prepareBlobs: unused,
     readBlob: unused,
     watch: () => () => {},
     newestFirst: async () => [...listed.keys()],
