@@ -44,7 +44,8 @@ import {
 } from '../runtime/platform/exclusive-lock.ts';
 import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
-import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
+import {type HttpServer, serveHttp} from '../runtime/platform/http-server.ts';
+import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {

@@ -1,0 +1,44 @@
+import {type ByteSink, Frame} from '../platform/byte-flow.ts';
+import type {Exchange} from '../platform/http-exchange.ts';
+import type {AnswerSink} from './invoke.ts';
+
+/** The answer of a call goes where the call came from. */
+export class ExchangeAnswer implements AnswerSink {
+  readonly #exchange: Exchange;
+  #sink: ByteSink | null = null;
+  #onDrain: () => void = () => {};
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  head(status: number, headers: readonly string[]): void {
+    const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-length');
+    const lengthBytes = at === -1 ? null : Number(headers[at + 1]);
+    const fields = at === -1 ? headers : headers.toSpliced(at, 2);
+    this.#sink = this.#exchange.respond({status, fields, lengthBytes, keepsConnection: true});
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#sink === null || this.#sink.write(new Frame(chunk))) return true;
+    this.#sink.onDrained(this.#onDrain);
+    return false;
+  }
+
+  end(last?: Uint8Array): void {
+    if (last === undefined || last.length === 0) this.#sink?.end();
+    else this.#sink?.end(new Frame(last));
+  }
+
+  destroy(): void {
+    this.#sink?.cut();
+  }
+
+  onDrain(listener: () => void): void {
+    this.#onDrain = listener;
+  }
+
+  onLeave(listener: () => void): void {
+    this.#exchange.onLeft(listener);
+  }
+}
