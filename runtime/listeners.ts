@@ -99,10 +99,10 @@ export async function listen(
       refusal,
       findRun: (peer) => (services.cron.runningJobs() === 0 ? null : peerVariable(peer, runVariable)),
       asksForWebsocket,
-      sinkOf: (exchange) => new ExchangeAnswer(exchange),
+      sinkOf: (exchange) => new ExchangeAnswer(exchange, {keepsConnection: true}),
       websocketOf: (exchange) => ({
         ...createClientWebsocket(exchange),
-        answer: () => new ExchangeAnswer(exchange),
+        answer: () => new ExchangeAnswer(exchange, {keepsConnection: false}),
       }),
       frameOf: (bytes) => new Frame(bytes),
       answerByFetch,

@@ -8,15 +8,20 @@ export class ExchangeAnswer implements AnswerSink {
   #sink: ByteSink | null = null;
   #onDrain: () => void = () => {};
 
-  constructor(exchange: Exchange) {
+  readonly #keepsConnection: boolean;
+
+  /** `keepsConnection`: false where the client may have sent on in another protocol already. */
+  constructor(exchange: Exchange, {keepsConnection}: {keepsConnection: boolean}) {
     this.#exchange = exchange;
+    this.#keepsConnection = keepsConnection;
   }
 
   head(status: number, headers: readonly string[]): void {
     const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-length');
     const lengthBytes = at === -1 ? null : Number(headers[at + 1]);
     const fields = at === -1 ? headers : headers.toSpliced(at, 2);
-    this.#sink = this.#exchange.respond({status, fields, lengthBytes, keepsConnection: true});
+    const keepsConnection = this.#keepsConnection;
+    this.#sink = this.#exchange.respond({status, fields, lengthBytes, keepsConnection});
   }
 
   write(chunk: Uint8Array): boolean {
