@@ -168,6 +168,7 @@ class ExchangeConnection implements ByteSocketEvents {
   #current: CurrentExchange | null = null;
   #taken: ByteSocketEvents | null = null;
   #isReading = false;
+  #peer: Peer | null = null;
   #hasServed = false;
   #isClosed = false;
   #lingerTimer: ReturnType<typeof setTimeout> | null = null;
@@ -178,6 +179,12 @@ class ExchangeConnection implements ByteSocketEvents {
     this.#connections = connections;
     connections.add(this);
   }
+
+  /** Asked of the kernel once for each connection. */
+  readonly #peerOf = (): Peer => {
+    this.#peer ??= peerOf(this.#socket);
+    return this.#peer;
+  };
 
   data(bytes: Uint8Array): void {
     if (this.#taken !== null) this.#taken.data(bytes);
@@ -293,6 +300,7 @@ class ExchangeConnection implements ByteSocketEvents {
     this.#hasServed = true;
     this.#current = new CurrentExchange({
       socket: this.#socket,
+      peer: this.#peerOf,
       head,
       body,
       isKept: () => !this.#connections.isClosing,
@@ -357,6 +365,10 @@ class ExchangeConnection implements ByteSocketEvents {
   }
 }
 
+function peerOf({remoteAddress, remotePort, localAddress, localPort}: ByteSocket): Peer {
+  return {ip: remoteAddress, port: remotePort, server: {ip: localAddress, port: localPort}};
+}
+
 const noBytes = Buffer.alloc(0);
 const endOfHead = Buffer.from('\r\n\r\n', 'latin1');
 const carriageReturn = 0x0d;
@@ -376,6 +388,7 @@ const noBody: IncomingBody = {
 
 interface CurrentOptions {
   readonly socket: ByteSocket;
+  readonly peer: () => Peer;
   /** Null of a request that cannot be understood. */
   readonly head: RequestHead | null;
   readonly body: IncomingBody;
@@ -418,8 +431,7 @@ class CurrentExchange implements Exchange {
   }
 
   get peer(): Peer {
-    const {remoteAddress, remotePort, localAddress, localPort} = this.#options.socket;
-    return {ip: remoteAddress, port: remotePort, server: {ip: localAddress, port: localPort}};
+    return this.#options.peer();
   }
 
   get connection(): object {
