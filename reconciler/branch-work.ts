@@ -1,0 +1,336 @@
+import type {Reconciliation} from '../schemas/branch.ts';
+import type {ControlState} from '../schemas/control-state.ts';
+import type {Action} from '../schemas/plan.ts';
+import type {Admission} from './admission.ts';
+import type {BranchData} from './branch-data.ts';
+import {resourceLimitsOf, runLimitsOf} from './branch-limits.ts';
+import type {BranchRecord} from './branch-record.ts';
+import type {ContainerWatch} from './container-watch.ts';
+import type {Container, ContainerProvider} from './containers/provider.ts';
+import type {ControllerContext} from './controller-context.ts';
+import {bindingsOf, dataPolicyOf, limitsOf, previewRunOf, resolveBindings} from './environments.ts';
+import {filesOfLive} from './live-files.ts';
+import type {BranchFiles} from './observation.ts';
+import {failureOf, retryDelayMs} from './outcome.ts';
+import {heldLines, type PreviewRun} from './preview-holds.ts';
+import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
+import type {RepositoryWatch} from './repository-watch.ts';
+import {endRollback} from './rollback.ts';
+import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
+import {createWorkTrace, type TraceEnd, type WorkTrace} from './work-trace.ts';
+
+/** Work on a branch that exceeds this is aborted and tried again: a hung engine must not hold a place for ever. */
+const longestReconcileMs = 10 * 60_000;
+
+/** Steps after which a container takes no place of a preview any more. */
+const leavingKinds: ReadonlySet<Action['kind']> = new Set([
+  'trash_container',
+  'remove_container',
+  'forget_branch',
+]);
+
+/** No file of a workspace may be larger. */
+const maxBlobBytes = 512 * 1024 * 1024;
+
+/** The queue's work: one look at one branch, from its record to its status. */
+export function createBranchWork(
+  {options, table, queue, guard, watches, previews, rulesOf, emit, shutdown}: ControllerContext,
+  {
+    containerWatch,
+    requests,
+    admission,
+  }: {
+    containerWatch: ContainerWatch;
+    /** By key: what the branch's status echoes when it was looked at. */
+    requests: Map<string, string>;
+    admission: Admission;
+  },
+): (key: string, signal: AbortSignal) => Promise<void> {
+  const {provider, records, archive, journal, data, clock, log} = options;
+
+  const work = async (key: string, queueSignal: AbortSignal): Promise<void> => {
+    const record = records.get(key);
+    if (record === undefined || provider === null || data === null) return;
+    const watch = watches.get(record.repository);
+    if (watch === undefined) return;
+    const startedMs = clock.now();
+    const request = requests.get(key) ?? null;
+    const signal = AbortSignal.any([queueSignal, shutdown, AbortSignal.timeout(longestReconcileMs)]);
+    const revision = record.revision;
+    previews.pause(record);
+    if (record.keep !== null && Date.parse(record.keep.until) <= startedMs) record.keep = null;
+    const trace = createWorkTrace(record, startedMs);
+    const note = (end: Pick<TraceEnd, 'outcome'> & Partial<TraceEnd>) => {
+      const nothing = {verified: false, activeMs: null, retryAtMs: null};
+      const event = trace.event(record, {...nothing, nowMs: clock.now(), isAsked: request !== null, ...end});
+      return event === null ? Promise.resolve() : journal.add(key, event);
+    };
+    try {
+      await endRollback(record, {source: watch.source, provider, signal});
+      const {result, taken} = await reconcileBranch(
+        record,
+        contextOf(record, watch, {containers: provider, branchData: data, trace}),
+        signal,
+      );
+      const state = table.observed(key);
+      state.phase = null;
+      if (taken.some(({kind}) => leavingKinds.has(kind))) admitNext(record);
+      if (record.live && taken.length > 0) followLive(record);
+      if (result === null) {
+        await note({outcome: 'forgotten'});
+        await forget(record);
+        return;
+      }
+      record.failures = 0;
+      const before = record.active_ms;
+      finish(record, {result, taken}, startedMs, request);
+      await note({
+        outcome: outcomeOf(result, taken),
+        verified: result.kind === 'synced' && !result.drift && taken.length > 0,
+        activeMs: before === null ? record.active_ms : null,
+      });
+    } catch (error) {
+      table.observed(key).phase = null;
+      if (shutdown.aborted || records.get(key) !== record) return;
+      if (queueSignal.aborted) {
+        log.info('a newer commit takes over', {branch: record.branch, key, revision});
+        await note({outcome: 'superseded'});
+        queue.add(key);
+        return;
+      }
+      const {outcome, retryAtMs} = fail(record, error, startedMs, request);
+      await note({outcome, retryAtMs});
+    }
+    if (requests.get(key) === request) requests.delete(key);
+    await records
+      .save(record)
+      .catch((error) => log.error('the status of a branch could not be written', {key, error}));
+    emit({type: 'branch_changed', key});
+  };
+
+  const contextOf = (
+    record: BranchRecord,
+    watch: RepositoryWatch,
+    {
+      containers,
+      branchData,
+      trace,
+    }: {containers: ContainerProvider; branchData: BranchData; trace: WorkTrace},
+  ): ReconcileContext => ({
+    data: branchData,
+    dataPolicyOf: (branch) => dataPolicyOf(watch.environments, branch),
+    liveOf: ({repository}) =>
+      table.running().find((branch) => branch.record.live && branch.record.repository === repository) ?? null,
+    provider: containers,
+    client: options.client,
+    source: watch.source,
+    archive,
+    clock,
+    log,
+    timeZone: options.timeZone,
+    stopGraceMs: options.stopGraceMs,
+    maxBlobBytes,
+    checkScript: options.checkScript,
+    scriptImports: options.scriptImports,
+    policy: {
+      ...options.policy,
+      drift: record.keep === null ? options.policy.drift : 'report',
+      leaseMs: previews.leaseMsOf(record),
+    },
+    removalMs: previews.removalMs,
+    obstacle: () => guard.obstacle(record.repository),
+    admit: admission.admit,
+    async environmentOf(branch, files, signal) {
+      const limits = limitsOf(watch.environments, branch);
+      const held_lines = await heldLinesOf(branch, {files, watch, signal});
+      return {
+        ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
+        settings: {...options.settings, limits: runLimitsOf(limits), held_lines},
+        resources: resourceLimitsOf(limits),
+      };
+    },
+    findContainer: async ({container_id, key}) => {
+      const all = await containers.list();
+      return all.find(({id}) => id === container_id) ?? all.find(({name}) => name === key) ?? null;
+    },
+    onPlan(plan, desired) {
+      trace.onPlan(plan);
+      onPlan(record, plan, desired.kind === 'served' ? desired.revision : null);
+    },
+    onRead: trace.onRead,
+    onTaken: trace.onTaken,
+    onObserved: ({container, runtime}) => onObserved(record, container, runtime),
+  });
+
+  const runOf = (record: BranchRecord): PreviewRun =>
+    previewRunOf(rulesOf(record), record, options.previewRun);
+
+  const heldLinesOf = async (
+    record: BranchRecord,
+    {files, watch, signal}: {files: BranchFiles; watch: RepositoryWatch; signal: AbortSignal},
+  ) => {
+    const run = runOf(record);
+    const live =
+      run === 'changed'
+        ? await filesOfLive(watch.source, {
+            records: records.all(),
+            repository: record.repository,
+            files,
+            signal,
+          })
+        : null;
+    return heldLines(run, {crontabs: files.crontabs, live, released: record.released});
+  };
+
+  /** What live runs has changed: previews that leave out the same lines are looked at again. */
+  const followLive = ({repository}: BranchRecord) => {
+    for (const record of table.ofRepository(repository))
+      if (!record.live && runOf(record) === 'changed') queue.add(record.key);
+  };
+
+  const onPlan = (record: BranchRecord, plan: readonly Action[], revision: string | null) => {
+    record.plan = [...plan];
+    if (plan.length === 0) return;
+    const kinds = plan.map(({kind}) => kind);
+    const state = table.observed(record.key);
+    if (kinds.includes('create_container')) state.phase = 'creating';
+    else if (kinds.includes('trash_container') || kinds.includes('remove_container'))
+      state.phase = 'stopping';
+    if (revision !== null)
+      record.conditions = reconcilingConditions(record.conditions, revision, clock.now());
+    emit({type: 'branch_changed', key: record.key});
+  };
+
+  const onObserved = (record: BranchRecord, container: Container | null, runtime: ControlState | null) => {
+    table.place(record.key, container);
+    const state = table.observed(record.key);
+    state.runtime = runtime;
+    if (runtime === null) {
+      state.events?.abort();
+      return;
+    }
+    record.next_run = runtime.next_run;
+    record.last_run = runtime.last_run ?? record.last_run;
+    containerWatch.follow(record.key, container);
+    if (container !== null) containerWatch.mirrorEntries(record, container, runtime);
+  };
+
+  const finish = (
+    record: BranchRecord,
+    {result, taken}: {result: Result; taken: Reconciled['taken']},
+    startedMs: number,
+    request: string | null,
+  ) => {
+    const nowMs = clock.now();
+    record.plan = result.kind === 'read_only' ? [...result.plan] : [];
+    record.conditions = conditions(result, record.conditions, nowMs);
+    record.handled_request = request ?? record.handled_request;
+    // Once for each commit: what is healed later says nothing about how fast the commit was.
+    if (result.kind === 'synced' && result.revision === record.revision && record.seen_at !== null)
+      record.active_ms ??= nowMs - Date.parse(record.seen_at);
+    const entry = historyEntry(record, result, taken, startedMs, nowMs);
+    if (entry !== null) record.history = withHistory(record.history, entry);
+    const ends = [result.kind === 'missing' ? result.until : null, record.keep?.until ?? null];
+    const next = ends.filter((end) => end !== null).sort()[0];
+    if (next !== undefined) queue.addAfter(record.key, Math.max(0, Date.parse(next) - nowMs));
+    if (result.kind === 'invalid') {
+      for (const issue of result.issues)
+        log.warn('the branch is stalled', {branch: record.branch, revision: result.revision, ...issue});
+    }
+  };
+
+  const fail = (
+    record: BranchRecord,
+    error: unknown,
+    startedMs: number,
+    request: string | null,
+  ): {outcome: 'stalled' | 'failed'; retryAtMs: number | null} => {
+    const nowMs = clock.now();
+    const failure = failureOf(error);
+    const outcome = failure.kind === 'stalled' ? 'stalled' : 'failed';
+    record.failures += 1;
+    record.handled_request = request ?? record.handled_request;
+    record.conditions = conditions(
+      {kind: 'failed', failure, serving: record.applied?.revision ?? null},
+      record.conditions,
+      nowMs,
+    );
+    record.history = withHistory(record.history, {
+      at: new Date(nowMs).toISOString(),
+      revision: record.revision,
+      outcome,
+      message: failure.message,
+      duration_ms: nowMs - startedMs,
+    });
+    const delayMs = retryDelayMs(record.failures, options.random());
+    log.warn('a branch could not be reconciled', {
+      branch: record.branch,
+      key: record.key,
+      reason: failure.reason,
+      failures: record.failures,
+      error,
+    });
+    if (failure.kind !== 'retry') return {outcome, retryAtMs: null};
+    queue.addAfter(record.key, delayMs);
+    return {outcome, retryAtMs: nowMs + delayMs};
+  };
+
+  /** A place is free: those that were refused one are looked at again, the newest first. */
+  const admitNext = (left: BranchRecord) => {
+    admission.leave(left);
+    const refused = table
+      .ofRepository(left.repository)
+      .filter(({conditions: all}) => all.some(({reason}) => reason === 'limit_reached'))
+      .sort((a, b) => (b.seen_at ?? '').localeCompare(a.seen_at ?? ''));
+    for (const {key} of refused) queue.add(key);
+  };
+
+  const forget = async (record: BranchRecord) => {
+    table.forget(record.key);
+    requests.delete(record.key);
+    watches.get(record.repository)?.forget(record);
+    await records.delete(record.key);
+    await data?.forgetEntries(record.key);
+    emit({type: 'branch_forgotten', key: record.key});
+  };
+
+  return work;
+}
+
+type Outcome = 'applied' | 'unchanged' | 'failed' | 'stalled' | 'paused' | 'trashed';
+
+const outcomes = {
+  synced: 'applied',
+  invalid: 'stalled',
+  missing: 'paused',
+  paused: 'paused',
+  read_only: 'failed',
+  failed: 'failed',
+} as const;
+
+function outcomeOf(result: Result, taken: Reconciled['taken']): Outcome {
+  if (taken.some(({kind}) => kind === 'trash_container')) return 'trashed';
+  return result.kind === 'synced' && taken.length === 0 ? 'unchanged' : outcomes[result.kind];
+}
+
+function historyEntry(
+  record: BranchRecord,
+  result: Result,
+  taken: Reconciled['taken'],
+  startedMs: number,
+  nowMs: number,
+): Reconciliation | null {
+  const outcome = outcomeOf(result, taken);
+  if (outcome === 'unchanged' || (taken.length === 0 && result.kind !== 'invalid')) return null;
+  const message =
+    taken.length > 0
+      ? taken.map(({summary}) => summary).join('; ')
+      : (record.conditions.find(({type}) => type === 'Stalled')?.message ?? '');
+  return {
+    at: new Date(nowMs).toISOString(),
+    revision: record.revision,
+    outcome,
+    message,
+    duration_ms: nowMs - startedMs,
+  };
+}
