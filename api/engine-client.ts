@@ -384,7 +384,8 @@ function firstBounds({cpus, memoryBytes}: ResourceLimits): Record<string, number
 function changedBounds({cpus, memoryBytes}: ResourceLimits): Record<string, number> {
   return {
     Memory: memoryBytes ?? boundlessBytes,
-    MemorySwap: memoryBytes ?? -1,
+    // The same, since the kernel takes no bound of memory that is above the one of both.
+    MemorySwap: memoryBytes ?? boundlessBytes,
     CpuPeriod: cpuPeriodUs,
     CpuQuota: quota(cpus),
   };

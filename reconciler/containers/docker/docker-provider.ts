@@ -71,6 +71,9 @@ type DockerEntry = Entry<DockerRecord>;
 
 const endTimeoutMs = 10_000;
 const retryMs = 50;
+const settleMs = 100;
+const defaultWatchIntervalMs = 2_000;
+const intervalsOfSweep = 5;
 
 /**
  * Opens the containers of a state directory that an engine runs, those included that an earlier controller left
@@ -233,7 +236,9 @@ class DockerProvider implements ContainerProvider {
     const unsubscribe = this.#table.watch(onEvent);
     if (this.#watchLoop === null) {
       this.#watchLoop = new AbortController();
-      void this.#watch(AbortSignal.any([this.#watchLoop.signal, this.#closed.signal]));
+      const signal = AbortSignal.any([this.#watchLoop.signal, this.#closed.signal]);
+      void this.#watch(signal);
+      void this.#sweep(signal);
     }
     return () => {
       unsubscribe();
@@ -571,7 +576,7 @@ class DockerProvider implements ContainerProvider {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const {clock, watchIntervalMs = 2_000, log} = this.#options;
+    const {clock, watchIntervalMs = defaultWatchIntervalMs, log} = this.#options;
     let isAway = false;
     while (!signal.aborted) {
       try {
@@ -579,13 +584,32 @@ class DockerProvider implements ContainerProvider {
         await this.#look();
         if (isAway) log.info('the container engine answers again', {engine: this.#engine.address});
         isAway = false;
-        for await (const _ of changes) await this.#look();
+        for await (const _ of changes) {
+          await this.#look();
+          // Docker tells of an end shortly before its list does.
+          await clock.sleep(settleMs, {signal});
+          await this.#look();
+        }
       } catch (error) {
         if (!signal.aborted && !isAway) log.warn('the container engine tells no events', {error});
         isAway = true;
       }
       await clock.sleep(watchIntervalMs, {signal}).catch(() => {
         // Nobody watches any more.
+      });
+    }
+  }
+
+  /** For an end that came before the engine listened to us, or of which its list did not know yet. */
+  async #sweep(signal: AbortSignal): Promise<void> {
+    const {clock, watchIntervalMs = defaultWatchIntervalMs} = this.#options;
+    for (;;) {
+      await clock.sleep(watchIntervalMs * intervalsOfSweep, {signal}).catch(() => {
+        // Nobody watches any more.
+      });
+      if (signal.aborted) return;
+      await this.#look().catch(() => {
+        // An engine that is away is told by whoever listens to its events.
       });
     }
   }
