@@ -124,6 +124,7 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/deliveries',
     '/api/v1/deliveries/{id}',
     '/api/v1/events',
+    '/api/v1/forge',
     '/api/v1/login-codes',
     '/api/v1/reconcile',
     '/api/v1/repositories',
