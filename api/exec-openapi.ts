@@ -168,7 +168,7 @@ export const execRouteTable: readonly Route[] = [
   get(
     '/deployments/current',
     "The files of the present set; on the controller's socket only",
-    z.object({files: z.array(z.object({path: z.string(), sha256: z.string()}))}),
+    z.object({files: z.array(z.object({path: z.string(), sha256: z.string()}))}).meta({id: 'DeployedFiles'}),
   ),
   {
     method: 'get',
