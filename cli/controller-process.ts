@@ -19,9 +19,10 @@ import {type Controller, createController} from '../reconciler/controller.ts';
 import {createDeliveries} from '../reconciler/deliveries.ts';
 import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
-import type {EnvironmentRule} from '../reconciler/environments.ts';
+import {type EnvironmentRule, isKept} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
 import {openJournal} from '../reconciler/journal.ts';
+import {createPullRequests} from '../reconciler/pull-requests.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import type {WatchedRepository} from '../reconciler/repository-watch.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
@@ -66,6 +67,7 @@ import {
   writeControllerFile,
 } from './controller-file.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
+import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';
 import {installOwnRuntime} from './own-runtime.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
@@ -308,6 +310,32 @@ async function startLocked({
     admit: async () => refuseFullHost(await room(), limits),
   });
   const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
+  const ended = new AbortController();
+  const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
+  const pullRequests = new Map(
+    sources.flatMap(({source: {repository}, forgePath: path, environments}) =>
+      gitHub === null || config.github === undefined || path?.split('/')[0] !== gitHub.host
+        ? []
+        : [
+            [
+              repository,
+              createPullRequests({
+                forge: gitHub,
+                repository,
+                forgePath: path,
+                records: () => [...records.all()].filter((record) => record.repository === repository),
+                isKept: (record) => isKept(environments, record),
+                onEnded: () => controller.look(repository),
+                clock,
+                log,
+                random: Math.random,
+                intervalMs: config.github.poll_interval,
+                signal: ended.signal,
+              }),
+            ] as const,
+          ],
+    ),
+  );
   const deliveries = createDeliveries({
     repositories: sources.map(({source, forgePath: path}) => ({
       repository: source.repository,
@@ -315,7 +343,7 @@ async function startLocked({
     })),
     look: controller.look,
     commitOf: controller.commitOf,
-    onPullRequest: () => {},
+    onPullRequest: (repository) => void pullRequests.get(repository)?.look(),
     deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
     clock,
     log,
@@ -325,6 +353,7 @@ async function startLocked({
     containers,
     tokens,
     deliveries,
+    forgeBudget: () => gitHub?.budget() ?? null,
     hooks: webhookRoutes({deliveries, secrets: hookSecrets, jobTokens: null}),
     auth,
     version,
@@ -358,6 +387,7 @@ async function startLocked({
     await standalone.adopt();
     await controller.start();
     failOnFirstPass(controller);
+    for (const pulls of pullRequests.values()) pulls.run();
     standalone.start();
     await writeControllerFile(stateDirectory, {
       url: server.url,
@@ -367,6 +397,7 @@ async function startLocked({
     });
     ready = true;
   } catch (error) {
+    ended.abort(new Error('the controller stops'));
     await standalone.close();
     await controller.stop();
     await deliveries.close();
@@ -381,6 +412,7 @@ async function startLocked({
     loginLink: () => `${baseUrl}/login?code=${auth.createLoginCode()}`,
     async stop({stopContainers}) {
       ready = false;
+      ended.abort(new Error('the controller stops'));
       await removeControllerFile(stateDirectory);
       await standalone.close();
       await controller.stop();

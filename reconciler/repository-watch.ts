@@ -171,7 +171,7 @@ export function openRepositoryWatch({
       await handleMissing(listing);
       await onLeaving(leaving);
     }
-    for (const [record, commit] of known) if (!isMerged(record, listing)) present(record, commit);
+    for (const [record, commit] of known) if (!isEnded(record, listing)) present(record, commit);
     await discover(unknown);
     if (!lookFirst || unknown.size > 0) await findMerges(listing, formerLive);
     await handleMissing(listing);
@@ -190,6 +190,13 @@ export function openRepositoryWatch({
 
   const isMerged = ({branch, merged}: BranchRecord, {branches}: RefListing): boolean =>
     merged !== null && branches.get(branch) === merged.revision;
+
+  /** Git still has the branch, and its preview goes all the same. */
+  const isEnded = (record: BranchRecord, listing: RefListing): boolean =>
+    isMerged(record, listing) ||
+    (record.branch !== live &&
+      record.closed !== null &&
+      listing.branches.get(record.branch) === record.closed.revision);
 
   const isServed = (branch: string) => branch === live || includes(branch);
 
@@ -247,7 +254,7 @@ export function openRepositoryWatch({
   const missingIn = (listing: RefListing): BranchRecord[] =>
     [...records.values()].filter(
       (record) =>
-        !listing.branches.has(record.branch) || !isServed(record.branch) || isMerged(record, listing),
+        !listing.branches.has(record.branch) || !isServed(record.branch) || isEnded(record, listing),
     );
 
   const handleMissing = async (listing: RefListing): Promise<void> => {
@@ -301,6 +308,7 @@ export function openRepositoryWatch({
       before?.proven === true ||
       (!held &&
         (cause === 'branch_excluded' ||
+          cause === 'pull_request_closed' ||
           before?.held === true ||
           (await isGone(record.branch, since, listing.listedAtMs))));
     if (before !== null && before.proven === proven && before.held === held && before.since === since) return;
@@ -313,7 +321,8 @@ export function openRepositoryWatch({
 
   const causeOf = (record: BranchRecord, listing: RefListing): MissingCause => {
     if (!listing.branches.has(record.branch)) return 'branch_deleted';
-    return isServed(record.branch) ? 'branch_merged' : 'branch_excluded';
+    if (!isServed(record.branch)) return 'branch_excluded';
+    return isMerged(record, listing) ? 'branch_merged' : 'pull_request_closed';
   };
 
   const isGone = async (branch: string, since: string, listedAtMs: number): Promise<boolean> => {

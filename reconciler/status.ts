@@ -32,6 +32,8 @@ export type Result =
         | 'unwatched'
         | 'merged'
         | 'merged_trashed'
+        | 'closed'
+        | 'closed_trashed'
         | 'idle_removed'
         | 'idle_trashed';
       readonly until: string | null;
@@ -71,10 +73,12 @@ type MissingState = Extract<Result, {kind: 'missing'}>['state'];
 /** What is said of a branch that git still lists, without its container and with that in the trash. */
 const leftStates: Partial<Record<AbsentReason, MissingState>> = {
   branch_merged: 'merged',
+  pull_request_closed: 'closed',
   branch_idle: 'idle_removed',
 };
 const trashStates: Partial<Record<AbsentReason, MissingState>> = {
   branch_merged: 'merged_trashed',
+  pull_request_closed: 'closed_trashed',
   branch_idle: 'idle_trashed',
 };
 
@@ -224,6 +228,15 @@ const missingWords: Record<
   merged: () => ({
     reason: 'merged',
     message: 'The branch is merged and has no container any more. A new commit on it makes one.',
+  }),
+  closed: () => ({
+    reason: 'pull_request_closed',
+    message:
+      'Its pull request is closed, and it has no container any more. A new commit, or opening it again, makes one.',
+  }),
+  closed_trashed: (until) => ({
+    reason: 'pull_request_closed',
+    message: `Its pull request is closed. Its container is in the trash until ${until}; push a new commit, or open the pull request again.`,
   }),
   idle_removed: () => ({
     reason: 'idle_removed',

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import {durationSchema} from './duration.ts';
-import {webhooksSchema} from './forge-config.ts';
+import {gitHubSchema, webhooksSchema} from './forge-config.ts';
 import {forgePath} from './forge-path.ts';
 import type {Issue} from './issue.ts';
 import {secretSourceSchema} from './secret-source.ts';
@@ -289,6 +289,7 @@ export const configSchema = z
         'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
     }),
     webhooks: webhooksSchema,
+    github: gitHubSchema.optional(),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),
     undo_window: durationSchema

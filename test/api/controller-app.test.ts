@@ -19,6 +19,7 @@ test('liveness and readiness are open, everything else needs the token', async (
     '/api/v1/deliveries',
     '/api/v1/deliveries/{id}',
     '/api/v1/events',
+    '/api/v1/forge',
     '/api/v1/repositories',
     '/openapi.json',
     '/nowhere',
