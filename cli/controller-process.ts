@@ -1,6 +1,6 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {mkdir} from 'node:fs/promises';
-import {join} from 'node:path';
+import {join, resolve} from 'node:path';
 import {createAuth, sessionCookie} from '../api/auth.ts';
 import {createControllerApp} from '../api/controller-app.ts';
 import {createControllerGuard} from '../api/controller-guard.ts';
@@ -21,12 +21,14 @@ import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import {type EnvironmentRule, isKept} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
+import {openJournal} from '../reconciler/journal.ts';
 import {createPullRequests} from '../reconciler/pull-requests.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import type {WatchedRepository} from '../reconciler/repository-watch.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
 import {openLocalSource} from '../reconciler/sources/git-local.ts';
 import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
+import type {RemoteAccess} from '../reconciler/sources/remote-access.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
 import {createStandaloneContainers} from '../reconciler/standalone-containers.ts';
@@ -43,10 +45,17 @@ import {
 } from '../runtime/platform/exclusive-lock.ts';
 import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
-import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
+import {type HttpServer, serveHttp} from '../runtime/platform/http-server.ts';
+import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
-import type {Config, EnvironmentConfig, LimitsConfig, RepositoryConfig} from '../schemas/config.ts';
+import type {
+  Config,
+  CredentialsConfig,
+  EnvironmentConfig,
+  LimitsConfig,
+  RepositoryConfig,
+} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {forgePath} from '../schemas/forge-path.ts';
@@ -255,6 +264,7 @@ async function startLocked({
     provider,
     records,
     contacts,
+    journal: openJournal({directory: join(stateDirectory, 'journal'), clock, log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs'), clock}),
     data: createBranchData({
       backups: openBackupStore({directory: config.backups.directory ?? join(stateDirectory, 'backups')}),
@@ -315,7 +325,7 @@ async function startLocked({
                 forgePath: path,
                 records: () => [...records.all()].filter((record) => record.repository === repository),
                 isKept: (record) => isKept(environments, record),
-                onEnded: () => controller.look(repository),
+                onEnded: () => controller.look(repository, {kind: 'pull_request'}),
                 clock,
                 log,
                 random: Math.random,
@@ -331,7 +341,7 @@ async function startLocked({
       repository: source.repository,
       forgePath: path,
     })),
-    look: controller.look,
+    look: (repository, id) => controller.look(repository, {kind: 'webhook', id}),
     commitOf: controller.commitOf,
     onPullRequest: (repository) => void pullRequests.get(repository)?.look(),
     deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
@@ -568,15 +578,41 @@ function dataPolicy(text: string): DataPolicy {
 }
 
 async function openSource(
-  {repository}: RepositoryConfig,
+  {repository, credentials}: RepositoryConfig,
   {stateDirectory, environment, log}: {stateDirectory: string; environment: Environment; log: Log},
 ): Promise<Source> {
   const address = parseRepository(repository);
-  if (address.kind === 'local')
+  if (address.kind === 'local') {
+    if (credentials !== undefined)
+      throw new AppError('CONFIG_INVALID', `credentials of ${address.path}: a local path needs none.`);
     return openLocalSource({path: address.path, environment, clock: systemClock, log});
+  }
   const name = createHash('sha256').update(address.display).digest('hex').slice(0, 16);
   const mirrorDirectory = join(stateDirectory, 'mirrors', `${name}.git`);
-  return openRemoteSource({url: address.url, mirrorDirectory, environment, clock: systemClock, log});
+  const access = accessOf(credentials, environment);
+  return openRemoteSource({
+    url: address.url,
+    access,
+    mirrorDirectory,
+    environment,
+    clock: systemClock,
+    log,
+  });
+}
+
+function accessOf(credentials: CredentialsConfig | undefined, environment: Environment): RemoteAccess {
+  if (credentials === undefined) return {kind: 'address'};
+  if ('helper' in credentials) return {kind: 'helper', helper: credentials.helper};
+  if ('ssh_key' in credentials) {
+    const {ssh_key, known_hosts} = credentials;
+    return {
+      kind: 'ssh_key',
+      keyFile: resolve(ssh_key),
+      knownHostsFile: known_hosts === undefined ? null : resolve(known_hosts),
+    };
+  }
+  const {user, token} = credentials;
+  return {kind: 'token', user, read: () => readSecret(token, environment)};
 }
 
 /** Whoever can push to a remote runs code here: without a sandbox that is a decision for the operator. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
 import {Command, CommanderError, Option} from 'commander';
 import {AppError, type ErrorCode} from '../schemas/errors.ts';
+import {addAccountCommands} from './account-commands.ts';
 import {addContainerCommands} from './container-commands.ts';
 import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
@@ -226,6 +227,8 @@ function createProgram(
   job(program.command('resume').description('end the pause of a job')).action(async (branch, name, flags) =>
     finish(await (await import('./commands/jobs.ts')).resumeJob(branch, name, flags, environment, terminal)),
   );
+
+  addAccountCommands(program, {client, environment, terminal, finish});
 
   client(
     program

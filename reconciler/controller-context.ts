@@ -12,6 +12,7 @@ import type {BranchTable} from './branch-table.ts';
 import type {Container, ContainerProvider} from './containers/provider.ts';
 import type {EnvironmentRule} from './environments.ts';
 import type {FirstContacts} from './first-contact.ts';
+import type {Journal} from './journal.ts';
 import type {PlanPolicy} from './plan.ts';
 import type {PreviewRun} from './preview-holds.ts';
 import type {PreviewUpkeep} from './preview-upkeep.ts';
@@ -28,6 +29,7 @@ export interface ControllerOptions {
   readonly provider: ContainerProvider | null;
   readonly records: RecordStore;
   readonly archive: RunArchive;
+  readonly journal: Journal;
   /** Null where the provider is. */
   readonly data: BranchData | null;
   readonly contacts: FirstContacts;

@@ -1,6 +1,7 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {PassCause} from '../schemas/journal.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
 import {type EnvironmentRule, isKept} from './environments.ts';
@@ -36,6 +37,14 @@ export interface RepositoryStatus {
   readonly held_deletions: {missing: number; previews: number} | null;
 }
 
+export interface Sighting {
+  readonly commit: string;
+  readonly listedAtMs: number;
+  /** It is live, or the globs of the configuration match it. */
+  readonly served: boolean;
+  readonly hasHoody: boolean;
+}
+
 /** So many are worked on at once anyway. */
 const fewBranches = 8;
 
@@ -44,7 +53,7 @@ export interface RepositoryWatch {
   readonly source: Source;
   readonly environments: readonly EnvironmentRule[];
   /** One pass: no request, process or read for an unchanged branch. Passes do not overlap; a call during one asks for another. */
-  pass(): Promise<void>;
+  pass(cause?: {kind: PassCause['kind']; id?: string | null}): Promise<void>;
   /** Starts passes by file events and by interval. */
   run(): void;
   confirmDeletions(): void;
@@ -52,6 +61,8 @@ export interface RepositoryWatch {
   /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
   commitOf(branch: string): string | null | undefined;
   status(): RepositoryStatus;
+  /** A branch as the newest listing has it, served or not; null where that lacks it. */
+  sighting(branch: string): Sighting | null;
   close(): Promise<void>;
 }
 
@@ -75,7 +86,7 @@ export function openRepositoryWatch({
   intervalMs: number;
   signal: AbortSignal;
   /** The record is new or holds news: its branch must be reconciled. */
-  onChanged: (record: BranchRecord) => void;
+  onChanged: (record: BranchRecord, causes: readonly PassCause[]) => void;
   /** Told of the new branches of every listing, of none too, before any of them is reconciled. */
   onFound?: (records: readonly BranchRecord[]) => Promise<void>;
   /** Resolves when these branches start no more runs, or when that takes too long. */
@@ -92,6 +103,10 @@ export function openRepositoryWatch({
   let listed: ReadonlyMap<string, string> | null = null;
   let passing: Promise<void> | null = null;
   let again = false;
+  /** Why there is to be a pass, and why there is the present one. */
+  let causesAhead: PassCause[] = [];
+  let causes: readonly PassCause[] = [];
+  let newest: RefListing | null = null;
   let deletionsConfirmed = false;
   /** When each deletion of the present wave was let through. */
   let letThroughAtMs: number[] = [];
@@ -110,7 +125,9 @@ export function openRepositoryWatch({
   const passOnce = async (): Promise<void> => {
     let listing: RefListing;
     try {
+      [causes, causesAhead] = [causesAhead, []];
       listing = await source.list({signal});
+      newest = listing;
       live ??= listing.defaultBranch;
       listed = listing.branches;
       await compare(listing);
@@ -196,7 +213,7 @@ export function openRepositoryWatch({
     record.restored = false;
     record.forget_requested = false;
     record.live = isLive;
-    onChanged(record);
+    onChanged(record, causes);
   };
 
   const discover = async (unknown: ReadonlyMap<string, string>): Promise<void> => {
@@ -221,7 +238,7 @@ export function openRepositoryWatch({
     await onFound(found);
     for (const record of found) {
       records.set(record.branch, record);
-      onChanged(record);
+      onChanged(record, causes);
     }
   };
 
@@ -259,7 +276,8 @@ export function openRepositoryWatch({
     const trips =
       !deletionsConfirmed &&
       doomed.length > 0 &&
-      (breakerTrips(wave) || doomed.some(({missing: gone}) => gone?.held));
+      (breakerTrips({...wave, listed: listing.branches.size}) ||
+        doomed.some(({missing: gone}) => gone?.held));
     if (trips && status.held_deletions === null) {
       log.error(
         'most branches are gone at once; they are paused, and none is removed until `branchtab reconcile --confirm-deletions`',
@@ -281,7 +299,9 @@ export function openRepositoryWatch({
     const cause = causeOf(record, listing);
     const held = trips && cause !== 'branch_merged';
     const before = record.missing?.cause === cause ? record.missing : null;
-    const since = before?.since ?? new Date(listing.listedAtMs).toISOString();
+    const listedAt = new Date(listing.listedAtMs).toISOString();
+    // A clock that was set back would keep it unproven until that hour comes again.
+    const since = before === null || before.since > listedAt ? listedAt : before.since;
     // What was certain stays so: a later pass finds the branch still missing while its container is being removed.
     const proven =
       cause === 'branch_merged' ||
@@ -291,12 +311,12 @@ export function openRepositoryWatch({
           cause === 'pull_request_closed' ||
           before?.held === true ||
           (await isGone(record.branch, since, listing.listedAtMs))));
-    if (before !== null && before.proven === proven && before.held === held) return;
+    if (before !== null && before.proven === proven && before.held === held && before.since === since) return;
     if (proven && cause !== 'branch_merged' && before?.proven !== true && !record.live)
       letThroughAtMs.push(listing.listedAtMs);
     record.revision = cause === 'branch_deleted' ? null : record.revision;
     record.missing = {since, proven, held, cause};
-    onChanged(record);
+    onChanged(record, causes);
   };
 
   const causeOf = (record: BranchRecord, listing: RefListing): MissingCause => {
@@ -311,12 +331,17 @@ export function openRepositoryWatch({
   };
 
   const askAgain = (afterMs: number) => {
-    clock.sleep(afterMs, {signal}).then(pass, () => {
-      // The controller stops.
-    });
+    clock.sleep(afterMs, {signal}).then(
+      () => pass({kind: 'second_look'}),
+      () => {
+        // The controller stops.
+      },
+    );
   };
 
-  const pass = (): Promise<void> => {
+  const pass: RepositoryWatch['pass'] = ({kind, id = null} = {kind: 'request'}) => {
+    if (!causesAhead.some((cause) => cause.kind === kind && cause.id === id))
+      causesAhead.push({kind, id, at: new Date(clock.now()).toISOString()});
     if (passing !== null) {
       again = true;
       return passing;
@@ -337,7 +362,7 @@ export function openRepositoryWatch({
   const poll = async (): Promise<void> => {
     while (!signal.aborted) {
       await clock.sleep(jitter(intervalMs, random()), {signal});
-      await pass();
+      await pass({kind: 'interval'});
     }
   };
 
@@ -346,7 +371,7 @@ export function openRepositoryWatch({
     environments,
     pass,
     run() {
-      stopWatching = source.watch(() => void pass());
+      stopWatching = source.watch(() => void pass({kind: 'repository_event'}));
       void poll().catch(() => {
         // The poll sleeps on the shutdown signal: this is its ordinary end.
       });
@@ -356,9 +381,17 @@ export function openRepositoryWatch({
     },
     forget({branch}) {
       records.delete(branch);
+      // Who has the live branch forgotten wants another one.
+      if (branch === live) live = configuredLive;
     },
     commitOf: (branch) => (listed === null ? undefined : (listed.get(branch) ?? null)),
     status: () => ({...status, served: records.size}),
+    sighting(branch) {
+      const commit = newest?.branches.get(branch);
+      if (newest === null || commit === undefined) return null;
+      const {listedAtMs} = newest;
+      return {commit, listedAtMs, served: isServed(branch), hasHoody: withoutHoody.get(branch) !== commit};
+    },
     async close() {
       stopWatching();
       await source.close();

@@ -107,6 +107,31 @@ const environmentSchema = z
 
 const environments = z.array(environmentSchema).max(1000).default([]);
 
+const credentialsSchema = z
+  .union([
+    z.strictObject({
+      token: secretSourceSchema.meta({description: 'Password or access token, for https.'}),
+      user: z.string().min(1).max(255).default('token').meta({
+        description: 'User name beside the token; most hosts take any.',
+      }),
+    }),
+    z.strictObject({
+      ssh_key: z.string().min(1).meta({description: 'File of a private key without a passphrase, for ssh.'}),
+      known_hosts: z
+        .string()
+        .min(1)
+        .optional()
+        .meta({description: 'File with the keys of the host; those of the user unless given.'}),
+    }),
+    z.strictObject({
+      helper: z
+        .string()
+        .min(1)
+        .meta({description: 'Credential helper of git, as in credential.helper, for https.'}),
+    }),
+  ])
+  .meta({id: 'Credentials', description: 'How a remote repository lets the controller in.'});
+
 const repositorySchema = z
   .strictObject({
     repository: z.string().min(1).meta({description: 'Path of a local repository or URL of a remote one.'}),
@@ -115,6 +140,7 @@ const repositorySchema = z
       .min(1)
       .optional()
       .meta({description: 'The live branch; the default branch unless given.'}),
+    credentials: credentialsSchema.optional(),
     branches: branchGlobs.optional().meta({description: 'Globs of the branches to serve; `!` excludes.'}),
     environments: environments.meta({description: 'For this repository alone; they win over the others.'}),
     forge_url: z
@@ -283,6 +309,7 @@ export const configSchema = z
 
 export type Config = z.infer<typeof configSchema>;
 export type LimitsConfig = z.infer<typeof limitsSchema>;
+export type CredentialsConfig = z.infer<typeof credentialsSchema>;
 export type EnvironmentConfig = z.infer<typeof environmentSchema>;
 export type RepositoryConfig = z.infer<typeof repositorySchema>;
 

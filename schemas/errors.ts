@@ -239,6 +239,12 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'More than one branch has this name; use the key.',
   },
+  NOTHING_KEPT: {status: 409, retryable: false, meaning: 'Changes by hand are not kept there.'},
+  NOTHING_TO_ROLL_BACK: {
+    status: 409,
+    retryable: false,
+    meaning: 'There is no older commit that the branch could run.',
+  },
   REVISION_NOT_FOUND: {status: 404, retryable: false, meaning: 'The repository has no such commit.'},
   REPOSITORY_NOT_FOUND: {status: 404, retryable: false, meaning: 'No repository with this name is watched.'},
   CONTAINER_NOT_FOUND: {status: 404, retryable: false, meaning: 'No container with this id exists.'},

@@ -27,6 +27,8 @@ export interface Source {
   diffTrees(from: string | null, to: string, options: {signal: AbortSignal}): Promise<TreeChange[]>;
   /** Names of all branches, those with the newest commits first. */
   newestFirst(options: {signal: AbortSignal}): Promise<string[]>;
+  /** The commit whose id begins with these hex digits, in the history of `tip`; null where none does, or more than one. */
+  findInHistory(tip: string, id: string, options: {signal: AbortSignal}): Promise<string | null>;
   /** Which of the branches are ancestors of `commit`. */
   branchesContainedIn(
     commit: string,
@@ -39,6 +41,8 @@ export interface Source {
     tips: readonly BranchTip[],
     options: {signal: AbortSignal},
   ): Promise<ReadonlySet<string>>;
+  /** Makes many blobs readable by one request to where they are; without it each is asked for when it is read. */
+  prepareBlobs(ids: readonly string[], options: {signal: AbortSignal}): Promise<void>;
   /** Bytes of a blob; AppError PAYLOAD_TOO_LARGE above `maxBytes`, before reading it. */
   readBlob(id: string, options: {maxBytes: number; signal: AbortSignal}): Promise<Uint8Array>;
 

@@ -8,6 +8,7 @@ import {newBranchRecord} from '../../reconciler/branch-record.ts';
 import {createContainerService} from '../../reconciler/container-service.ts';
 import {createController} from '../../reconciler/controller.ts';
 import {openFirstContacts} from '../../reconciler/first-contact.ts';
+import {openJournal} from '../../reconciler/journal.ts';
 import {openRecordStore} from '../../reconciler/record-store.ts';
 import {openRunArchive} from '../../reconciler/run-archive.ts';
 import {openUserTokens} from '../../reconciler/user-tokens.ts';
@@ -46,6 +47,7 @@ export async function createControllerAppWorld(t: Teardown) {
       runUnasked: true,
       clock,
     }),
+    journal: openJournal({directory: join(directory, 'journal'), clock, log: silentLog}),
     archive: openRunArchive({directory: join(directory, 'runs'), clock}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
     checkScript: async () => [],

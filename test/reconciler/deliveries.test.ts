@@ -20,6 +20,7 @@ async function remoteWorld(t: Teardown) {
   await git.push('main', files('main'));
   const source = await openRemoteSource({
     url: await serveOverHttp(t, git.origin),
+    access: {kind: 'address'},
     mirrorDirectory: `${git.origin.directory}/mirror.git`,
     environment: git.origin.environment,
     clock: systemClock,
