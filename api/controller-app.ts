@@ -20,6 +20,7 @@ import {dataRoutes} from './data-routes.ts';
 import {errorResponse} from './errors.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
+import {suspensionRoutes} from './suspension-routes.ts';
 import {tokenRoutes} from './token-routes.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
@@ -322,6 +323,7 @@ export function createControllerApp({
   app.route('/', dataRoutes(controller));
   app.route('/', accountRoutes(controller));
   app.route('/', handChangeRoutes(controller));
+  app.route('/', suspensionRoutes(controller));
   app.route('/', tokenRoutes(tokens));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});

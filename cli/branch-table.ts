@@ -30,7 +30,9 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
     .flatMap((branch) => {
       const stalled = branch.conditions.find(({type, status}) => type === 'Stalled' && status === 'True');
       const ready = branch.conditions.find(({type}) => type === 'Ready');
-      const settled = ready?.reason === 'rolled_back' ? [ready.message] : [];
+      const settled = ['rolled_back', 'suspended'].includes(ready?.reason ?? '')
+        ? [ready?.message ?? '']
+        : [];
       const notices = [...settled, ...branch.notices].map(
         (notice) => `${paint.yellow(printable(branch.branch))} notice\n  ${printable(notice)}\n`,
       );
@@ -39,7 +41,7 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
         (ready === undefined ||
           ready.status === 'True' ||
           // Of the latter two one line for each repository says it all.
-          ['progressing', 'trashed', 'first_contact', 'read_only'].includes(ready.reason))
+          ['progressing', 'trashed', 'first_contact', 'read_only', 'suspended'].includes(ready.reason))
       )
         return notices;
       const lines = (stalled?.issues ?? []).map(

@@ -473,22 +473,26 @@ async function processWords(stateDirectory: string): Promise<string | null> {
 }
 
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, keep, run, data, limits, idle, variables, secrets}, index) => {
-    const includes = createBranchFilter(branches);
-    const onlyLive = branches.length === 1 && branches[0] === 'live';
-    return {
-      place: `${name}[${index}]`,
-      appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
-      onlyLive,
-      keep,
-      run: run ?? null,
-      limits: limits === undefined ? {} : branchLimits(limits),
-      data: data === undefined ? null : dataPolicy(data),
-      idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
-      variables,
-      secrets,
-    };
-  });
+  return environments.map(
+    ({branches, keep, run, data, limits, idle, suspend, drift, variables, secrets}, index) => {
+      const includes = createBranchFilter(branches);
+      const onlyLive = branches.length === 1 && branches[0] === 'live';
+      return {
+        place: `${name}[${index}]`,
+        appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+        onlyLive,
+        keep,
+        run: run ?? null,
+        limits: limits === undefined ? {} : branchLimits(limits),
+        data: data === undefined ? null : dataPolicy(data),
+        suspend: suspend === undefined ? null : {...suspend, until: new Date(suspend.until).toISOString()},
+        drift: drift ?? null,
+        idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
+        variables,
+        secrets,
+      };
+    },
+  );
 }
 
 /** Without what the configuration leaves out. */

@@ -2,6 +2,7 @@ import type {Log} from '../runtime/platform/log.ts';
 import {parseCrontab} from '../schemas/crontab.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {Suspension} from '../schemas/suspension.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
 import {readBranchFiles, type ScriptCheck, type ScriptImports} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
@@ -16,6 +17,8 @@ export interface ReconcileContext extends ApplyContext {
   readonly checkScript: ScriptCheck;
   readonly scriptImports: ScriptImports;
   readonly policy: PlanPolicy;
+  /** Of this branch, now; null where its jobs may run. */
+  readonly suspension: Suspension | null;
   /** Read anew each time. Throws SECRET_UNAVAILABLE. */
   readonly environmentOf: (
     record: BranchRecord,
@@ -171,7 +174,7 @@ function settle(
   observation: Observation,
   desired: Desired,
   digests: DesiredDigests | null,
-  {policy, removalMs}: ReconcileContext,
+  {policy, suspension, removalMs}: ReconcileContext,
 ): Result | null {
   const {record, runtime} = observation;
   switch (desired.kind) {
@@ -193,6 +196,7 @@ function settle(
         deployment: digests?.deployment ?? null,
         crontabs,
       };
+      if (suspension !== null) return {kind: 'suspended', suspension};
       if (record.pause !== null) {
         const untilMs = removalMs(record);
         const until = untilMs === null ? null : new Date(untilMs).toISOString();

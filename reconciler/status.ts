@@ -1,6 +1,7 @@
 import type {Condition, Reconciliation} from '../schemas/branch.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {Suspension} from '../schemas/suspension.ts';
 import type {RollbackRecord} from './branch-record.ts';
 import type {Desired} from './desired.ts';
 import type {Observation} from './observation.ts';
@@ -38,6 +39,7 @@ export type Result =
     }
   /** In its repository, and yet no job of it runs. `until`: when its container goes. */
   | {readonly kind: 'paused'; readonly reason: 'first_contact' | 'idle'; readonly until: string | null}
+  | {readonly kind: 'suspended'; readonly suspension: Suspension}
   /** Another controller has the repository, or it is not known whether this one has. */
   | {readonly kind: 'read_only'; readonly message: string; readonly plan: readonly Action[]}
   | {readonly kind: 'failed'; readonly failure: Failure; readonly serving: string | null};
@@ -153,6 +155,8 @@ function conditionValues(result: Result): ConditionValue[] {
       const {reason, message} = pausedWords[result.reason](result.until);
       return [ready('False', reason, message), idle, healthy];
     }
+    case 'suspended':
+      return [ready('False', 'suspended', suspensionWords(result.suspension)), idle, healthy];
     case 'read_only':
       return [ready('False', 'read_only', result.message), idle, healthy];
     case 'failed': {
@@ -176,6 +180,11 @@ function conditionValues(result: Result): ConditionValue[] {
     default:
       return result satisfies never;
   }
+}
+
+function suspensionWords({until, owner, reason, place}: Suspension): string {
+  const end = place === null ? ', or branchtab resume' : `, by ${place} of the configuration`;
+  return `No job runs until ${until}${end}: suspended by ${owner} (${reason}).`;
 }
 
 function rollbackWords(rollback: RollbackRecord | null): string {

@@ -113,6 +113,20 @@ const environmentSchema = z
     idle: idleSchema
       .optional()
       .meta({description: 'What becomes of previews that nobody pushes; never of live and kept branches.'}),
+    suspend: z
+      .strictObject({
+        until: z.iso
+          .datetime({offset: true})
+          .meta({description: 'RFC 3339; they resume then by themselves.'}),
+        owner: z.string().min(1).max(100).meta({description: 'Who answers for it.'}),
+        reason: z.string().min(1).max(500),
+      })
+      .optional()
+      .meta({description: 'No job of these branches runs until then, whatever is pushed.'}),
+    drift: z
+      .enum(['revert', 'report'])
+      .optional()
+      .meta({description: 'What becomes of changes by hand in these branches; wins over drift.'}),
     data: dataPolicy.optional().meta({
       description:
         'What the data directory of a new preview among these branches begins with: `empty`, `copy` of what live has, or `seed:<file of the branch>`, which fills it.',

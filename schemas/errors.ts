@@ -239,6 +239,12 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'More than one branch has this name; use the key.',
   },
+  NOT_SUSPENDED: {status: 409, retryable: false, meaning: 'The branch is not suspended.'},
+  SUSPENDED_BY_POLICY: {
+    status: 409,
+    retryable: false,
+    meaning: 'The configuration suspends the branch; no request ends that.',
+  },
   NOTHING_KEPT: {status: 409, retryable: false, meaning: 'Changes by hand are not kept there.'},
   NOTHING_TO_ROLL_BACK: {
     status: 409,
