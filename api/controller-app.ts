@@ -1,9 +1,11 @@
 import {createRoute, OpenAPIHono} from '@hono/zod-openapi';
+import type {Hono} from 'hono';
 import {streamSSE} from 'hono/streaming';
 import * as z from 'zod';
 import type {ContainerService} from '../reconciler/container-service.ts';
 import type {Controller} from '../reconciler/controller.ts';
 import type {BranchChange} from '../reconciler/controller-context.ts';
+import type {Deliveries} from '../reconciler/deliveries.ts';
 import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/branch.ts';
@@ -17,6 +19,7 @@ import {branchPage} from './branch-page.ts';
 import {containerRoutes} from './container-routes.ts';
 import {errors, json, keyParameter, refuseInvalid} from './controller-openapi.ts';
 import {dataRoutes} from './data-routes.ts';
+import {deliveryRoutes} from './delivery-routes.ts';
 import {errorResponse} from './errors.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
@@ -33,6 +36,8 @@ export function createControllerApp({
   controller,
   containers,
   tokens,
+  deliveries,
+  hooks,
   auth,
   version,
   baseUrl,
@@ -42,6 +47,9 @@ export function createControllerApp({
   controller: Controller;
   containers: ContainerService;
   tokens: UserTokens;
+  deliveries: Deliveries;
+  /** Routes that know by themselves who may call them. */
+  hooks: Hono;
   auth: Auth;
   version: string;
   baseUrl: () => string;
@@ -64,6 +72,7 @@ export function createControllerApp({
     c.header('Referrer-Policy', 'no-referrer');
     return c.redirect('/');
   });
+  app.route('/', hooks);
 
   app.use(async (c, next) => {
     if (!auth.accepts(c.req.raw.headers)) {
@@ -325,6 +334,7 @@ export function createControllerApp({
   app.route('/', handChangeRoutes(controller));
   app.route('/', suspensionRoutes(controller));
   app.route('/', tokenRoutes(tokens));
+  app.route('/', deliveryRoutes(deliveries));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;

@@ -18,6 +18,7 @@ import {
   snapshotListSchema,
   snapshotSchema,
 } from '../schemas/container-api.ts';
+import {type Delivery, deliveryListSchema, deliverySchema} from '../schemas/delivery.ts';
 import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type KeepRequest, type Promotion, promotionSchema} from '../schemas/hand-change.ts';
@@ -66,6 +67,9 @@ export interface ControllerClient {
   snapshots(): Promise<SnapshotView[]>;
   createSnapshot(request: CreateSnapshot): Promise<SnapshotView>;
   deleteSnapshot(name: string): Promise<void>;
+  /** The last webhooks, newest first. */
+  deliveries(count: number): Promise<Delivery[]>;
+  delivery(id: string): Promise<Delivery>;
   /** The first event is `connected`, with an empty key: what is read from then on misses nothing. Ends with the connection or the signal. */
   events(options: {signal: AbortSignal}): AsyncIterable<{type: string; key: string}>;
 }
@@ -119,6 +123,9 @@ export function createControllerClient({url, token}: {url: string; token: string
         signal: AbortSignal.timeout(longRequestTimeoutMs),
       });
     },
+    deliveries: async (count) =>
+      (await call(deliveryListSchema, 'GET', `/api/v1/deliveries?limit=${count}`)).items,
+    delivery: (id) => call(deliverySchema, 'GET', `/api/v1/deliveries/${encodeURIComponent(id)}`),
     environment: async (keyOrName) =>
       (await call(environmentListSchema, 'GET', `${branchPath(keyOrName)}/environment`)).items,
     runs: (keyOrName, query) =>

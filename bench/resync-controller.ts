@@ -39,6 +39,7 @@ const controller = createController({
       includes: () => true,
       live: null,
       environments: [],
+      forgePath: null,
       ownership: null,
     },
   ],

@@ -1,11 +1,12 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {mkdir} from 'node:fs/promises';
-import {join} from 'node:path';
+import {join, resolve} from 'node:path';
 import {createAuth, sessionCookie} from '../api/auth.ts';
 import {createControllerApp} from '../api/controller-app.ts';
 import {createControllerGuard} from '../api/controller-guard.ts';
 import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
+import {webhookRoutes} from '../api/webhooks.ts';
 import {refuseFullHost} from '../reconciler/admission.ts';
 import {openBackupStore} from '../reconciler/backups.ts';
 import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
@@ -15,6 +16,8 @@ import {type ContainerService, createContainerService} from '../reconciler/conta
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
+import {createDeliveries} from '../reconciler/deliveries.ts';
+import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
@@ -24,6 +27,7 @@ import type {WatchedRepository} from '../reconciler/repository-watch.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
 import {openLocalSource} from '../reconciler/sources/git-local.ts';
 import {openRemoteSource} from '../reconciler/sources/git-remote.ts';
+import type {RemoteAccess} from '../reconciler/sources/remote-access.ts';
 import {parseRepository} from '../reconciler/sources/repository-address.ts';
 import type {Source} from '../reconciler/sources/source.ts';
 import {createStandaloneContainers} from '../reconciler/standalone-containers.ts';
@@ -40,12 +44,20 @@ import {
 } from '../runtime/platform/exclusive-lock.ts';
 import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
-import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
+import {type HttpServer, serveHttp} from '../runtime/platform/http-server.ts';
+import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
-import type {Config, EnvironmentConfig, LimitsConfig, RepositoryConfig} from '../schemas/config.ts';
+import type {
+  Config,
+  CredentialsConfig,
+  EnvironmentConfig,
+  LimitsConfig,
+  RepositoryConfig,
+} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {forgePath} from '../schemas/forge-path.ts';
 import {branchScriptCheck} from './branch-script-check.ts';
 import {
   hasControllerFile,
@@ -54,6 +66,7 @@ import {
   writeControllerFile,
 } from './controller-file.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
+import {openHookSecrets} from './hook-secrets.ts';
 import {installOwnRuntime} from './own-runtime.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
@@ -218,6 +231,11 @@ async function startLocked({
     userOfToken: tokens.userOf,
     now: () => clock.now(),
   });
+  const hookSecrets = await openHookSecrets(config.webhooks, {
+    readSecret: (source) => readSecret(source, environment),
+    clock,
+    log,
+  });
   let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
   let ready = false;
   const client = ({controlSocket}: Container) => createRuntimeClient({socketPath: controlSocket});
@@ -290,10 +308,24 @@ async function startLocked({
     admit: async () => refuseFullHost(await room(), limits),
   });
   const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
+  const deliveries = createDeliveries({
+    repositories: sources.map(({source, forgePath: path}) => ({
+      repository: source.repository,
+      forgePath: path,
+    })),
+    look: controller.look,
+    commitOf: controller.commitOf,
+    onPullRequest: () => {},
+    deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
+    clock,
+    log,
+  });
   const app = createControllerApp({
     controller,
     containers,
     tokens,
+    deliveries,
+    hooks: webhookRoutes({deliveries, secrets: hookSecrets, jobTokens: null}),
     auth,
     version,
     baseUrl: () => baseUrl,
@@ -337,6 +369,7 @@ async function startLocked({
   } catch (error) {
     await standalone.close();
     await controller.stop();
+    await deliveries.close();
     await server.close({graceMs: 0});
     throw error;
   }
@@ -352,6 +385,7 @@ async function startLocked({
       await standalone.close();
       await controller.stop();
       await server.close({graceMs: closeGraceMs});
+      await deliveries.close();
       if (stopContainers) {
         await stopAll(provider, config.stop_grace);
         for (const {ownership} of sources) await ownership?.release();
@@ -430,6 +464,7 @@ async function openSources(
       source,
       includes: createBranchFilter(repository.branches ?? config.branches),
       live: repository.live ?? null,
+      forgePath: forgePath(repository.forge_url ?? source.repository),
       environments: [
         ...environmentRules(config.environments, 'environments'),
         ...environmentRules(repository.environments, `environments of ${source.repository}`),
@@ -515,15 +550,41 @@ function dataPolicy(text: string): DataPolicy {
 }
 
 async function openSource(
-  {repository}: RepositoryConfig,
+  {repository, credentials}: RepositoryConfig,
   {stateDirectory, environment, log}: {stateDirectory: string; environment: Environment; log: Log},
 ): Promise<Source> {
   const address = parseRepository(repository);
-  if (address.kind === 'local')
+  if (address.kind === 'local') {
+    if (credentials !== undefined)
+      throw new AppError('CONFIG_INVALID', `credentials of ${address.path}: a local path needs none.`);
     return openLocalSource({path: address.path, environment, clock: systemClock, log});
+  }
   const name = createHash('sha256').update(address.display).digest('hex').slice(0, 16);
   const mirrorDirectory = join(stateDirectory, 'mirrors', `${name}.git`);
-  return openRemoteSource({url: address.url, mirrorDirectory, environment, clock: systemClock, log});
+  const access = accessOf(credentials, environment);
+  return openRemoteSource({
+    url: address.url,
+    access,
+    mirrorDirectory,
+    environment,
+    clock: systemClock,
+    log,
+  });
+}
+
+function accessOf(credentials: CredentialsConfig | undefined, environment: Environment): RemoteAccess {
+  if (credentials === undefined) return {kind: 'address'};
+  if ('helper' in credentials) return {kind: 'helper', helper: credentials.helper};
+  if ('ssh_key' in credentials) {
+    const {ssh_key, known_hosts} = credentials;
+    return {
+      kind: 'ssh_key',
+      keyFile: resolve(ssh_key),
+      knownHostsFile: known_hosts === undefined ? null : resolve(known_hosts),
+    };
+  }
+  const {user, token} = credentials;
+  return {kind: 'token', user, read: () => readSecret(token, environment)};
 }
 
 /** Whoever can push to a remote runs code here: without a sandbox that is a decision for the operator. */

@@ -20,6 +20,7 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
   SNAPSHOT_NOT_FOUND: exitCodes.notFound,
   BACKUP_NOT_FOUND: exitCodes.notFound,
   TOKEN_NOT_FOUND: exitCodes.notFound,
+  DELIVERY_NOT_FOUND: exitCodes.notFound,
   USER_NOT_FOUND: exitCodes.notFound,
   INVALID_NAME: exitCodes.usage,
   CONFIRMATION_NEEDED: exitCodes.usage,
@@ -292,6 +293,11 @@ function createProgram(
     finish(await (await import('./commands/env.ts')).showEnvironment(branch, flags, environment, terminal)),
   );
 
+  client(
+    program.command('deliveries').description('the last webhooks, or what became of one').argument('[id]'),
+  ).action(async (id, flags) =>
+    finish(await (await import('./commands/deliveries.ts')).deliveries(id, flags, environment, terminal)),
+  );
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
 

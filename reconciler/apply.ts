@@ -55,13 +55,23 @@ export async function readFileChanges(
   if (action?.kind !== 'sync_workspace') return null;
   const {from, to} = action;
   try {
-    return {from, to, changes: await source.diffTrees(from, to, {signal})};
+    return {from, to, changes: await readChanges(from)};
   } catch (error) {
     // The tree it stands at may be gone from the repository (a rewritten history after gc): send everything.
     const startOver = error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE' && from !== null;
     if (!startOver) throw error;
-    return {from: null, to, changes: await source.diffTrees(null, to, {signal})};
+    return {from: null, to, changes: await readChanges(null)};
   }
+
+  async function readChanges(base: string | null): Promise<readonly TreeChange[]> {
+    const changes = await source.diffTrees(base, to, {signal});
+    await source.prepareBlobs(blobsOf(changes), {signal});
+    return changes;
+  }
+}
+
+function blobsOf(changes: readonly TreeChange[]): string[] {
+  return changes.flatMap((change) => (change.kind === 'write' ? [change.blob] : []));
 }
 
 /**
@@ -216,7 +226,9 @@ async function syncWorkspace(
   } catch (error) {
     const startOver = error instanceof AppError && error.code === 'WORKSPACE_BASE_MISMATCH';
     if (!startOver || fileChanges.from === null) throw error;
-    await send(null, await context.source.diffTrees(null, action.to, {signal: step.signal}));
+    const changes = await context.source.diffTrees(null, action.to, {signal: step.signal});
+    await context.source.prepareBlobs(blobsOf(changes), {signal: step.signal});
+    await send(null, changes);
   }
 }
 

@@ -3,6 +3,7 @@ import {parseDocument} from 'yaml';
 import type {Issue} from '../schemas/issue.ts';
 import {scriptsDirectory} from '../schemas/script-settings.ts';
 import {deployedScript} from './deployed-script.ts';
+import {isLfsPointer, lfsPointerRefusal} from './lfs-pointer.ts';
 import {type ManifestFile, resolveManifests} from './manifest-files.ts';
 import type {BranchFiles, CrontabFile, ScriptFile} from './observation.ts';
 import {createRepositoryFiles} from './repository-files.ts';
@@ -60,6 +61,10 @@ export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Pr
       continue;
     }
     const {path, bytes} = file;
+    if (isLfsPointer(bytes)) {
+      issues.push(issueAt(file, 'lfs_pointer', `The file ${lfsPointerRefusal}`));
+      continue;
+    }
     if (isCrontab(path)) continue;
     if (path.startsWith(scriptsDirectory)) {
       const script = deployedScript(path.slice(scriptsDirectory.length), bytes);
@@ -89,7 +94,7 @@ export function readCrontabs({files}: Pick<HoodyTree, 'files'>): {crontabs: Cron
   const issues: Issue[] = [];
   for (const file of files) {
     const {path, bytes} = file;
-    if (!isCrontab(path) || bytes === null) continue;
+    if (!isCrontab(path) || bytes === null || isLfsPointer(bytes)) continue;
     const user = path === crontabPath ? 'root' : path.slice(userCrontabs.length);
     const text = decodeUtf8(bytes);
     const refuse = (code: string, message: string) => issues.push(issueAt(file, code, message));

@@ -36,6 +36,10 @@ export interface Controller extends BranchRequests, BranchAccounts, HandChanges,
   reconcile(keyOrName: string): string;
   /** Lists every repository again and looks at every branch again. */
   reconcileAll(options: {confirmDeletions: boolean}): string;
+  /** Lists a repository again, in a look that begins after the call. Resolves when it is over, however it went. */
+  look(repository: string): Promise<void>;
+  /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
+  commitOf(repository: string, branch: string): string | null | undefined;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
   container(idOrKey: string): Container | null;
   /** Calls back with the key of every branch whose view changed. */
@@ -267,6 +271,8 @@ export function createController(options: ControllerOptions): Controller {
       }
       return id;
     },
+    look: async (repository) => watches.get(repository)?.pass(),
+    commitOf: (repository, branch) => watches.get(repository)?.commitOf(branch),
     container(idOrKey) {
       const record = records.get(table.keyOf(idOrKey) ?? idOrKey);
       if (record === undefined || record.trashed_at !== null) return null;

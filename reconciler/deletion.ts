@@ -1,6 +1,18 @@
-/** When more than half, and more than three, of a repository's previews vanish together, none is deleted. */
-export function breakerTrips({previews, missing}: {previews: number; missing: number}): boolean {
-  return missing > 3 && missing * 2 > previews;
+/**
+ * When more than half, and more than three, of a repository's previews vanish together, none is deleted; nor where it
+ * has no branch at all any more.
+ */
+export function breakerTrips({
+  previews,
+  missing,
+  listed,
+}: {
+  previews: number;
+  missing: number;
+  /** Branches of the whole listing, served or not. */
+  listed: number;
+}): boolean {
+  return listed === 0 || (missing > 3 && missing * 2 > previews);
 }
 
 /** Deletions that lie no further apart than this count as one wave: git and scripts delete refs one by one. */

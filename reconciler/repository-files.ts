@@ -4,6 +4,7 @@ import type {Issue} from '../schemas/issue.ts';
 import {repositoryFilesDirectory, scriptsDirectory} from '../schemas/script-settings.ts';
 import type {CommitReader} from './branch-files.ts';
 import {deployedScript} from './deployed-script.ts';
+import {isLfsPointer, lfsPointerRefusal} from './lfs-pointer.ts';
 import type {ScriptFile} from './observation.ts';
 import type {RepositoryFile} from './sources/source.ts';
 import {decodeUtf8} from './utf8.ts';
@@ -103,7 +104,7 @@ const absent: Promise<RepositoryFile> = Promise.resolve({kind: 'absent'});
 function refusalOf(path: string, file: RepositoryFile): Refusal | null {
   switch (file.kind) {
     case 'file':
-      return null;
+      return isLfsPointer(file.bytes) ? {code: 'lfs_pointer', message: `${path} ${lfsPointerRefusal}`} : null;
     case 'absent':
       return {
         code: 'file_missing',

@@ -18,6 +18,8 @@ export interface WatchedRepository {
   readonly live: string | null;
   /** Later ones win. */
   readonly environments: readonly EnvironmentRule[];
+  /** `host/owner/name` under which its forge has it; null where no forge does, or another address than its own. */
+  readonly forgePath: string | null;
   /** Null where nobody else could have it. */
   readonly ownership: Ownership | null;
 }
@@ -56,6 +58,8 @@ export interface RepositoryWatch {
   run(): void;
   confirmDeletions(): void;
   forget(record: BranchRecord): void;
+  /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
+  commitOf(branch: string): string | null | undefined;
   status(): RepositoryStatus;
   /** A branch as the newest listing has it, served or not; null where that lacks it. */
   sighting(branch: string): Sighting | null;
@@ -96,6 +100,7 @@ export function openRepositoryWatch({
   /** Branches that have no `.hoody/`, with the commit in which that was seen. */
   const withoutHoody = new Map<string, string>();
   let live = configuredLive ?? known.find((record) => record.live)?.branch ?? null;
+  let listed: ReadonlyMap<string, string> | null = null;
   let passing: Promise<void> | null = null;
   let again = false;
   /** Why there is to be a pass, and why there is the present one. */
@@ -124,6 +129,7 @@ export function openRepositoryWatch({
       listing = await source.list({signal});
       newest = listing;
       live ??= listing.defaultBranch;
+      listed = listing.branches;
       await compare(listing);
     } catch (error) {
       if (signal.aborted) return;
@@ -263,7 +269,8 @@ export function openRepositoryWatch({
     const trips =
       !deletionsConfirmed &&
       doomed.length > 0 &&
-      (breakerTrips(wave) || doomed.some(({missing: gone}) => gone?.held));
+      (breakerTrips({...wave, listed: listing.branches.size}) ||
+        doomed.some(({missing: gone}) => gone?.held));
     if (trips && status.held_deletions === null) {
       log.error(
         'most branches are gone at once; they are paused, and none is removed until `branchtab reconcile --confirm-deletions`',
@@ -285,7 +292,9 @@ export function openRepositoryWatch({
     const cause = causeOf(record, listing);
     const held = trips && cause !== 'branch_merged';
     const before = record.missing?.cause === cause ? record.missing : null;
-    const since = before?.since ?? new Date(listing.listedAtMs).toISOString();
+    const listedAt = new Date(listing.listedAtMs).toISOString();
+    // A clock that was set back would keep it unproven until that hour comes again.
+    const since = before === null || before.since > listedAt ? listedAt : before.since;
     // What was certain stays so: a later pass finds the branch still missing while its container is being removed.
     const proven =
       cause === 'branch_merged' ||
@@ -294,7 +303,7 @@ export function openRepositoryWatch({
         (cause === 'branch_excluded' ||
           before?.held === true ||
           (await isGone(record.branch, since, listing.listedAtMs))));
-    if (before !== null && before.proven === proven && before.held === held) return;
+    if (before !== null && before.proven === proven && before.held === held && before.since === since) return;
     if (proven && cause !== 'branch_merged' && before?.proven !== true && !record.live)
       letThroughAtMs.push(listing.listedAtMs);
     record.revision = cause === 'branch_deleted' ? null : record.revision;
@@ -363,7 +372,10 @@ export function openRepositoryWatch({
     },
     forget({branch}) {
       records.delete(branch);
+      // Who has the live branch forgotten wants another one.
+      if (branch === live) live = configuredLive;
     },
+    commitOf: (branch) => (listed === null ? undefined : (listed.get(branch) ?? null)),
     status: () => ({...status, served: records.size}),
     sighting(branch) {
       const commit = newest?.branches.get(branch);

@@ -278,6 +278,13 @@ export const errorCatalogue = {
     meaning: 'The data directory of the branch is gone; a person must say what becomes of it.',
   },
   BACKUP_NOT_FOUND: {status: 404, retryable: false, meaning: 'No backup with this id exists.'},
+  DELIVERY_NOT_FOUND: {status: 404, retryable: false, meaning: 'No webhook delivery with this id is known.'},
+  HOOK_CLOSED: {status: 404, retryable: false, meaning: 'No secret is configured for this webhook.'},
+  SIGNATURE_INVALID: {
+    status: 401,
+    retryable: false,
+    meaning: 'The signature or token of a webhook is missing or wrong.',
+  },
   TOKEN_NOT_FOUND: {status: 404, retryable: false, meaning: 'No token with this id exists.'},
   SEED_FAILED: {status: 500, retryable: true, meaning: 'The file that fills a new data directory failed.'},
   NOTHING_TO_RESTORE: {status: 409, retryable: false, meaning: 'There is nothing to bring back.'},

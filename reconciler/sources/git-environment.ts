@@ -1,3 +1,4 @@
+import type {Admission} from './remote-access.ts';
 import {allowedProtocols} from './repository-address.ts';
 
 /** The environment that the operator started us with, for PATH, HOME, proxies and the ssh agent. */
@@ -16,20 +17,31 @@ export function readingEnvironment(
     GIT_NO_LAZY_FETCH: '1',
     GIT_ALLOW_PROTOCOL: '',
     // Git takes safe.directory only from the environment and from the user's own files.
-    ...configuration({
-      'core.hooksPath': '/dev/null',
-      'core.fsmonitor': 'false',
-      'protocol.ext.allow': 'never',
-      'safe.directory': safeDirectory,
-    }),
+    ...configuration([
+      ['core.hooksPath', '/dev/null'],
+      ['core.fsmonitor', 'false'],
+      ['protocol.ext.allow', 'never'],
+      ['safe.directory', safeDirectory],
+    ]),
   };
 }
 
-/** For commands that speak to a remote repository from inside our own mirror. */
+/** Under this name our own mirror knows its remote, in the environment of commands that speak to it and nowhere else. */
+export const remoteName = 'origin';
+
+/**
+ * For commands that speak to a remote repository from inside our own mirror. Only they know that the mirror has few
+ * of the files' contents: a reader finds a missing one missing, whatever its git would do about it.
+ */
 export function fetchingEnvironment(
   inherited: InheritedEnvironment,
-  {mirrorDirectory, httpHeader}: {mirrorDirectory: string; httpHeader: {url: string; value: string} | null},
+  {
+    mirrorDirectory,
+    address,
+    admission,
+  }: {mirrorDirectory: string; address: string; admission: Pick<Admission, 'configuration' | 'sshCommand'>},
 ): Record<string, string> {
+  const {configuration: given, sshCommand} = admission;
   return {
     ...withoutPrompts(withoutGitVariables(inherited)),
     ...common,
@@ -38,8 +50,15 @@ export function fetchingEnvironment(
     // Bytes a second and seconds: a slower transfer is given up.
     GIT_HTTP_LOW_SPEED_LIMIT: '1000',
     GIT_HTTP_LOW_SPEED_TIME: '60',
-    // In the environment the header is seen by our own user only; arguments are seen by everybody.
-    ...(httpHeader === null ? {} : configuration({[`http.${httpHeader.url}.extraHeader`]: httpHeader.value})),
+    ...(sshCommand === null ? {} : {GIT_SSH_COMMAND: sshCommand}),
+    // In the environment secrets are seen by our own user only; arguments are seen by everybody.
+    ...configuration([
+      ['protocol.version', '2'],
+      [`remote.${remoteName}.url`, address],
+      [`remote.${remoteName}.promisor`, 'true'],
+      [`remote.${remoteName}.partialCloneFilter`, 'blob:none'],
+      ...given,
+    ]),
   };
 }
 
@@ -51,8 +70,7 @@ const common = {
   LC_ALL: 'C',
 };
 
-function configuration(values: Readonly<Record<string, string>>): Record<string, string> {
-  const pairs = Object.entries(values);
+function configuration(pairs: readonly (readonly [string, string])[]): Record<string, string> {
   return Object.fromEntries([
     ['GIT_CONFIG_COUNT', String(pairs.length)],
     ...pairs.flatMap(([key, value], index) => [

@@ -31,6 +31,7 @@ export interface GitObjects
     | 'hasHoody'
     | 'readFile'
     | 'diffTrees'
+    | 'prepareBlobs'
     | 'readBlob'
     | 'findInHistory'
     | 'branchesContainedIn'
@@ -50,7 +51,14 @@ const maxHoodyBytes = 64 * 1024 * 1024;
 /** Blobs of `.hoody` in flight at once: with the limit of each file this bounds memory. */
 const blobsAtOnce = 16;
 
-export function createGitObjects({git, repository}: {git: Git; repository: string}): GitObjects {
+export interface GitObjectsOptions {
+  readonly git: Git;
+  readonly repository: string;
+  /** Brings in contents of files that are not here; null where everything is here that can be. */
+  readonly obtain?: (blobs: readonly string[], options: {signal: AbortSignal}) => Promise<void>;
+}
+
+export function createGitObjects({git, repository, obtain}: GitObjectsOptions): GitObjects {
   const contents = new ObjectReader(git, 'contents');
   const sizes = new ObjectReader(git, 'sizes');
 
@@ -115,14 +123,33 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
     return diffTrees(from, to, {readTree: (id, path) => readTree(id, where(path), signal), limits});
   }
 
+  async function prepareBlobs(ids: readonly string[], signal: AbortSignal): Promise<void> {
+    if (obtain === undefined) return;
+    const asked = [...new Set(ids)].map(checkedId);
+    const replies = await Promise.all(asked.map((spec) => ask(sizes, {spec, maxBytes: 0, signal})));
+    const missing = asked.filter((_id, index) => replies[index]?.found === false);
+    if (missing.length > 0) await obtain(missing, {signal});
+  }
+
+  async function readContents(id: string, maxBytes: number, signal: AbortSignal): Promise<FoundReply> {
+    const question = {spec: checkedId(id), maxBytes, signal};
+    if (obtain === undefined) return askExisting(contents, question);
+    const reply = await ask(contents, question);
+    if (reply.found) return reply;
+    await obtain([id], {signal});
+    return askExisting(contents, question);
+  }
+
   async function readHoodyFile(path: string, blob: string, signal: AbortSignal): Promise<HoodyFile> {
-    const reply = await askExisting(contents, {spec: blob, maxBytes: maxHoodyFileBytes, signal});
+    const reply = await readContents(blob, maxHoodyFileBytes, signal);
     return {path, blob, bytes: reply.bytes, size: reply.sizeBytes};
   }
 
   async function hoodyFiles(commit: string, tree: string, signal: AbortSignal): Promise<HoodyFile[]> {
     const where = (path: string) => `commit ${commit}, ${path === '' ? directory : `${directory}/${path}`}`;
     const found = await changes(null, tree, {where, maxEntries: maxHoodyEntries, signal});
+    const blobs = found.flatMap((change) => (change.kind === 'write' ? [change.blob] : []));
+    await prepareBlobs(blobs, signal);
     const files: HoodyFile[] = [];
     let bytes = 0;
     for (let next = 0; next < found.length; next += blobsAtOnce) {
@@ -181,8 +208,9 @@ export function createGitObjects({git, repository}: {git: Git; repository: strin
         maxEntries: maxTreeEntries,
         signal,
       }),
+    prepareBlobs: (ids, {signal}) => prepareBlobs(ids, signal),
     async readBlob(id, {maxBytes, signal}) {
-      const reply = await askExisting(contents, {spec: checkedId(id), maxBytes, signal});
+      const reply = await readContents(id, maxBytes, signal);
       if (reply.type !== 'blob')
         throw unreadable(repository, `reading ${id}`, `it is a ${reply.type}, not a file`);
       if (reply.bytes === null) {

@@ -11,6 +11,7 @@ import {createGitObjects} from './git-objects.ts';
 import {prepareMirror, removeLeftovers} from './mirror.ts';
 import {createOwnerRef, type RefStore} from './owner-ref.ts';
 import {defaultBranchOfBare} from './ref-output.ts';
+import {checkAccess, type RemoteAccess} from './remote-access.ts';
 import {createRemoteGit} from './remote-git.ts';
 import {parseRepository, type RemoteAddress} from './repository-address.ts';
 import type {RefListing} from './source.ts';
@@ -18,6 +19,8 @@ import type {RefListing} from './source.ts';
 export interface RemoteSourceOptions {
   /** May carry credentials; they are used for the fetch only and shown nowhere. */
   readonly url: string;
+  /** Not `address` only where the URL carries no credentials. */
+  readonly access: RemoteAccess;
   /** A directory of our own for a bare copy; made when missing. */
   readonly mirrorDirectory: string;
   readonly environment: InheritedEnvironment;
@@ -32,22 +35,25 @@ const looseRefsWorthPacking = 500;
 
 /**
  * A repository behind a URL, read through a bare mirror. Does not speak to the remote yet: `list` does.
- * Throws AppError CONFIG_INVALID for a URL that is malformed or of a transport that is not allowed.
+ * Throws AppError CONFIG_INVALID for a URL that is malformed or of a transport that is not allowed, and for
+ * credentials that are not for it.
  */
 export async function openRemoteSource(options: RemoteSourceOptions): Promise<GitSource> {
   const {environment, clock, log} = options;
   const address = remoteAddress(options.url);
+  checkAccess(address, options.access);
   const repository = address.display;
   await makeDirectory(options.mirrorDirectory, {mode: 0o700});
   const mirrorDirectory = await canonicalPath(options.mirrorDirectory);
-  const remote = createRemoteGit({address, mirrorDirectory, environment});
+  const {access} = options;
+  const remote = createRemoteGit({address, access, mirrorDirectory, environment});
   const git = createGit({
     environment: readingEnvironment(environment, {
       safeDirectory: mirrorDirectory,
       gitDirectory: mirrorDirectory,
     }),
   });
-  const objects = createGitObjects({git, repository});
+  const objects = createGitObjects({git, repository, obtain});
   const ended = new AbortController();
   const warnOfUnnameable = createUnnameableWarning(log, repository);
 
@@ -58,6 +64,8 @@ export async function openRemoteSource(options: RemoteSourceOptions): Promise<Gi
   /** The claim whose commit the mirror holds. */
   let fetchedOwner: string | null = null;
   let turn: Promise<unknown> = Promise.resolve();
+  const wanted = new Set<string>();
+  let nextBlobs: Promise<void> | null = null;
 
   async function update(
     branches: ReadonlyMap<string, string>,
@@ -113,6 +121,24 @@ export async function openRemoteSource(options: RemoteSourceOptions): Promise<Gi
     return result;
   }
 
+  /** What many ask for while a fetch goes on comes with the next one. */
+  async function obtain(blobs: readonly string[], {signal}: {signal: AbortSignal}): Promise<void> {
+    for (const id of blobs) wanted.add(id);
+    nextBlobs ??= inTurn(async () => {
+      const ids = [...wanted];
+      wanted.clear();
+      nextBlobs = null;
+      await remote.fetchBlobs(ids, {signal: ended.signal});
+    });
+    try {
+      await beforeAbort(nextBlobs, signal);
+    } catch {
+      signal.throwIfAborted();
+      // It may be the blob of another branch that the remote does not give.
+      await inTurn(() => remote.fetchBlobs(blobs, {signal: AbortSignal.any([signal, ended.signal])}));
+    }
+  }
+
   const ownerRefs: RefStore = {
     fetch: ({signal}) =>
       inTurn(async () => {
@@ -157,6 +183,15 @@ function remoteAddress(url: string): RemoteAddress {
   const address = parseRepository(url);
   if (address.kind === 'remote') return address;
   throw new AppError('CONFIG_INVALID', `"${url}" is a path, not a URL. Open it as a local repository.`);
+}
+
+/** Others wait for the same work, so it goes on without the one who leaves. */
+function beforeAbort(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, {once: true});
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 function sameBranches(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {

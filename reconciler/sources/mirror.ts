@@ -7,7 +7,7 @@ import type {Git} from '../../runtime/platform/git-process.ts';
 import {listRefs} from './branch-list.ts';
 import {unreadable} from './unreadable.ts';
 
-/** The whole configuration of a mirror. It names no remote: the address is an argument of each command. */
+/** The whole configuration of a mirror. It names no remote: the commands that speak to one are told which. */
 function mirrorConfiguration(objectFormat: 'sha1' | 'sha256'): string {
   return [
     '[core]',

@@ -1,6 +1,7 @@
-import {fetchingEnvironment, type InheritedEnvironment} from './git-environment.ts';
+import {fetchingEnvironment, type InheritedEnvironment, remoteName} from './git-environment.ts';
 import {ownerRef} from './owner-ref.ts';
-import {basicAuthorization, maskCredentials, type RemoteAddress} from './repository-address.ts';
+import {admissionTo, isHttp, type RemoteAccess} from './remote-access.ts';
+import {maskCredentials, type RemoteAddress} from './repository-address.ts';
 import {unreadable} from './unreadable.ts';
 
 /** The commands that speak to the remote. Each is one git process, started inside the mirror's directory. */
@@ -9,8 +10,13 @@ export interface RemoteGit {
   listBranches(options: {signal: AbortSignal}): Promise<Map<string, string>>;
   /** The branch that the remote's HEAD names; null when it names none that exists. */
   defaultBranch(options: {signal: AbortSignal}): Promise<string | null>;
-  /** Makes the mirror's branches those of the remote, removing what is gone there. */
+  /**
+   * Makes the mirror's branches those of the remote, removing what is gone there. Contents of files stay there, where
+   * the remote can leave them out.
+   */
   fetch(options: {signal: AbortSignal}): Promise<void>;
+  /** Brings the contents of files into the mirror. */
+  fetchBlobs(ids: readonly string[], options: {signal: AbortSignal}): Promise<void>;
   /** The commit that `refs/branchtab/owner` names there; null without it. */
   ownerCommit(options: {signal: AbortSignal}): Promise<string | null>;
   /** Brings that commit into the mirror, under no name. */
@@ -22,6 +28,7 @@ export interface RemoteGit {
 
 export interface RemoteGitOptions {
   readonly address: RemoteAddress;
+  readonly access: RemoteAccess;
   readonly mirrorDirectory: string;
   readonly environment: InheritedEnvironment;
 }
@@ -35,29 +42,39 @@ interface RunOptions {
 /** Without a word from git for this long the remote counts as gone. */
 const silenceMs = 120_000;
 const headsPrefix = 'refs/heads/';
+/** Names that fit on a command line without doubt. */
+const mostBlobsAtOnce = 2000;
+const fetchOptions = ['--no-tags', '--no-write-fetch-head', '--no-recurse-submodules'];
 
-export function createRemoteGit({address, mirrorDirectory, environment}: RemoteGitOptions): RemoteGit {
-  const {credentials, display} = address;
-  const isHttp = /^https?:/.test(display);
-  const httpHeader =
-    credentials === null || !isHttp
-      ? null
-      : {url: `${new URL(display).origin}/`, value: `Authorization: ${basicAuthorization(credentials)}`};
-  const childEnvironment = fetchingEnvironment(environment, {mirrorDirectory, httpHeader});
+export function createRemoteGit({
+  address,
+  access,
+  mirrorDirectory,
+  environment,
+}: RemoteGitOptions): RemoteGit {
+  const {display} = address;
   const listArguments = ['ls-remote', '--heads', '--end-of-options', display];
   let started = 0;
 
   async function run(action: string, args: readonly string[], {signal, trace}: RunOptions): Promise<string> {
     const {simpleGit} = await import('simple-git');
-    const variables = trace === undefined ? childEnvironment : {...childEnvironment, GIT_TRACE_PACKET: '1'};
+    const admission = await admissionTo(address, access);
+    const variables = {
+      ...fetchingEnvironment(environment, {mirrorDirectory, address: display, admission}),
+      ...(trace === undefined ? {} : {GIT_TRACE_PACKET: '1'}),
+    };
     const git = simpleGit({
       baseDir: mirrorDirectory,
       abort: signal,
       timeout: {block: silenceMs},
       trimmed: false,
       allowEnvironment: Object.keys(variables).filter((name) => name.startsWith('GIT_')),
-      // Only the one header above goes this way; every other guard stays on.
-      unsafe: {allowUnsafeConfigEnvCount: httpHeader !== null},
+      // What goes this way is our own; every other guard stays on.
+      unsafe: {
+        allowUnsafeConfigEnvCount: true,
+        allowUnsafeCredentialHelper: access.kind === 'helper',
+        allowUnsafeSshCommand: access.kind === 'ssh_key',
+      },
     }).env(variables);
     if (trace !== undefined) git.outputHandler((_command, _stdout, stderr) => stderr.on('data', trace));
     started += 1;
@@ -69,7 +86,7 @@ export function createRemoteGit({address, mirrorDirectory, environment}: RemoteG
       throw unreadable(
         display,
         action,
-        maskCredentials(error instanceof Error ? error.message : String(error), credentials),
+        maskCredentials(error instanceof Error ? error.message : String(error), admission.credentials),
       );
     }
   }
@@ -99,8 +116,7 @@ export function createRemoteGit({address, mirrorDirectory, environment}: RemoteG
     started: () => started,
     ownerCommit,
     async fetchOwner({signal}) {
-      const options = ['--no-tags', '--no-write-fetch-head', '--no-recurse-submodules'];
-      await run('reading whose it is', ['fetch', ...options, '--end-of-options', display, ownerRef], {
+      await run('reading whose it is', ['fetch', ...fetchOptions, '--end-of-options', display, ownerRef], {
         signal,
       });
     },
@@ -118,7 +134,7 @@ export function createRemoteGit({address, mirrorDirectory, environment}: RemoteG
     async listBranches({signal}) {
       const output = await run('listing its branches', listArguments, {signal});
       const branches = parseRemoteBranches(output, display);
-      if (branches.size === 0 && isHttp) await checkSpeaksGit(signal);
+      if (branches.size === 0 && isHttp(display)) await checkSpeaksGit(signal);
       return branches;
     },
     async defaultBranch({signal}) {
@@ -127,15 +143,17 @@ export function createRemoteGit({address, mirrorDirectory, environment}: RemoteG
       return /^ref: refs\/heads\/([^\t\n]+)\tHEAD$/m.exec(output)?.[1] ?? null;
     },
     async fetch({signal}) {
-      const options = [
-        '--prune',
-        '--no-tags',
-        '--no-write-fetch-head',
-        '--no-recurse-submodules',
-        '--progress',
-      ];
       const refspec = `+${headsPrefix}*:${headsPrefix}*`;
-      await run('fetching', ['fetch', ...options, '--end-of-options', display, refspec], {signal});
+      const args = ['fetch', '--prune', ...fetchOptions, '--progress', '--end-of-options', remoteName];
+      await run('fetching', [...args, refspec], {signal});
+    },
+    async fetchBlobs(ids, {signal}) {
+      // With what we have the remote would leave out what belongs to it, and that is what we lack.
+      const args = ['-c', 'fetch.negotiationAlgorithm=noop', 'fetch', ...fetchOptions, '--progress'];
+      for (let next = 0; next < ids.length; next += mostBlobsAtOnce) {
+        const some = ids.slice(next, next + mostBlobsAtOnce);
+        await run('fetching missing files', [...args, '--end-of-options', remoteName, ...some], {signal});
+      }
     },
   };
 }

@@ -41,6 +41,8 @@ export interface Source {
     tips: readonly BranchTip[],
     options: {signal: AbortSignal},
   ): Promise<ReadonlySet<string>>;
+  /** Makes many blobs readable by one request to where they are; without it each is asked for when it is read. */
+  prepareBlobs(ids: readonly string[], options: {signal: AbortSignal}): Promise<void>;
   /** Bytes of a blob; AppError PAYLOAD_TOO_LARGE above `maxBytes`, before reading it. */
   readBlob(id: string, options: {maxBytes: number; signal: AbortSignal}): Promise<Uint8Array>;
 

@@ -7,6 +7,10 @@ const advice: readonly (readonly [RegExp, string])[] = [
     'It belongs to another user. Run as that user, or give the exact top directory of the repository as its path.',
   ],
   [
+    /unknown repository (extension|storage)|expected git repo version/,
+    'Its format is newer than the git of this machine. Install a newer git; reftable needs 2.45.',
+  ],
+  [
     /not a git repository/,
     'Give the path of a work tree or of a bare repository, or make one with "git init".',
   ],

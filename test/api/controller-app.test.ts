@@ -16,6 +16,8 @@ test('liveness and readiness are open, everything else needs the token', async (
   for (const path of [
     '/',
     '/api/v1/branches',
+    '/api/v1/deliveries',
+    '/api/v1/deliveries/{id}',
     '/api/v1/events',
     '/api/v1/repositories',
     '/openapi.json',
@@ -123,6 +125,8 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/branches/{key}/suspension',
     '/api/v1/containers',
     '/api/v1/containers/{container}',
+    '/api/v1/deliveries',
+    '/api/v1/deliveries/{id}',
     '/api/v1/events',
     '/api/v1/explanations/{subject}',
     '/api/v1/login-codes',

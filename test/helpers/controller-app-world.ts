@@ -17,6 +17,7 @@ import {plainSettings} from '../../schemas/control.ts';
 import {FakeClock} from './fake-clock.ts';
 import type {Teardown} from './git-world.ts';
 import {createStandaloneWorld} from './standalone-world.ts';
+import {createWebhookWorld} from './webhook-world.ts';
 
 /** The admin token of the world's controller. */
 export const token = 'bt_0123456789abcdef0123456789abcdef';
@@ -86,10 +87,13 @@ export async function createControllerAppWorld(t: Teardown) {
     nowMs: () => clock.now(),
   });
   const auth = createAuth({token, userOfToken: tokens.userOf, now: () => clock.now()});
+  const hooks = await createWebhookWorld(t, {repositories: []});
   const app = createControllerApp({
     controller,
     containers,
     tokens,
+    deliveries: hooks.deliveries,
+    hooks: hooks.app,
     auth,
     version: '0.1.0',
     baseUrl: () => 'http://127.0.0.1:7070',

@@ -2,9 +2,25 @@ import {spawn} from 'node:child_process';
 import {createServer} from 'node:http';
 import type {GitWorld, Teardown} from './git-world.ts';
 
+export interface GitHttpOptions {
+  /** `Basic ...`: whoever sends another one, or none, is refused. */
+  readonly authorization?: string;
+  /** Called while the git that asks waits for its answer. */
+  readonly onRequest?: () => Promise<void>;
+}
+
 /** Serves the world's directory over HTTP by git's own CGI program; resolves to the URL of its repository. */
-export async function serveOverHttp(t: Teardown, world: GitWorld): Promise<string> {
-  const server = createServer((request, response) => {
+export async function serveOverHttp(
+  t: Teardown,
+  world: GitWorld,
+  {authorization, onRequest}: GitHttpOptions = {},
+): Promise<string> {
+  const server = createServer(async (request, response) => {
+    await onRequest?.();
+    if (authorization !== undefined && request.headers.authorization !== authorization) {
+      response.writeHead(401, {'WWW-Authenticate': 'Basic realm="git"'}).end();
+      return;
+    }
     const url = new URL(request.url ?? '/', 'http://localhost');
     const backend = spawn('git', ['http-backend'], {
       env: {

@@ -11,9 +11,13 @@ for (const {previews, missing, trips} of [
   {previews: 10_000, missing: 10_000, trips: true},
 ]) {
   test(`${missing} of ${previews} previews missing ${trips ? 'trips' : 'does not trip'} the breaker`, (t) => {
-    t.is(breakerTrips({previews, missing}), trips);
+    t.is(breakerTrips({previews, missing, listed: 1}), trips);
   });
 }
+
+test('a listing without any branch trips the breaker, however few previews there are', (t) => {
+  t.true(breakerTrips({previews: 1, missing: 1, listed: 0}));
+});
 
 test('two looks prove a deletion from two seconds apart, of a local repository from a quarter of one', (t) => {
   const since = '2026-01-01T00:00:00.000Z';

@@ -21,6 +21,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     readFile: unused,
     hasHoody: async (commits) => new Set(commits),
     diffTrees: unused,
+    prepareBlobs: unused,
     readBlob: unused,
     watch: () => () => {},
     newestFirst: async () => [...listed.keys()],
@@ -37,7 +38,14 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
   }
   const open = () =>
     openRepositoryWatch({
-      repository: {source, includes: () => true, live: 'main', environments: [], ownership: null},
+      repository: {
+        source,
+        includes: () => true,
+        live: 'main',
+        environments: [],
+        forgePath: null,
+        ownership: null,
+      },
       records: [...records.values()],
       clock,
       log: silentLog,

@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {GitSource} from '../../../reconciler/sources/git-local.ts';
 import {openRemoteSource} from '../../../reconciler/sources/git-remote.ts';
+import type {RemoteAccess} from '../../../reconciler/sources/remote-access.ts';
 import {silentLog} from '../../../runtime/platform/log.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import {FakeClock} from '../../helpers/fake-clock.ts';
@@ -13,6 +14,7 @@ const signal = AbortSignal.timeout(100_000);
 
 interface OpenOptions {
   readonly url?: string;
+  readonly access?: RemoteAccess;
   readonly clock?: FakeClock;
   readonly environment?: Record<string, string>;
 }
@@ -22,6 +24,7 @@ const mirrorOf = (world: GitWorld) => join(world.directory, 'state', 'mirror');
 async function open(t: ExecutionContext, world: GitWorld, options: OpenOptions = {}): Promise<GitSource> {
   const source = await openRemoteSource({
     url: options.url ?? `file://${world.path}`,
+    access: options.access ?? {kind: 'address'},
     mirrorDirectory: mirrorOf(world),
     environment: {...world.environment, ...options.environment},
     clock: options.clock ?? new FakeClock(),

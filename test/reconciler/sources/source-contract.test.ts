@@ -37,6 +37,7 @@ sourceContract(test, {
 const openRemote = (world: GitWorld, url: string) =>
   openRemoteSource({
     url,
+    access: {kind: 'address'},
     mirrorDirectory: join(world.directory, 'mirror'),
     environment: world.environment,
     clock: systemClock,
