@@ -39,6 +39,7 @@ const controller = createController({
       live: null,
       environments: [],
       ownership: null,
+      paths: null,
     },
   ],
   provider: null,

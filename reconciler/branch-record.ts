@@ -37,7 +37,7 @@ export const branchRecordSchema = z.object({
       since: z.string(),
       proven: z.boolean(),
       held: z.boolean().default(false),
-      cause: z.enum(['branch_deleted', 'branch_excluded', 'branch_merged']),
+      cause: z.enum(['branch_deleted', 'branch_excluded', 'branch_merged', 'path_unchanged']),
     })
     .nullable(),
   /** It had commits once that the live branch lacks. */

@@ -23,7 +23,7 @@ export type ObservedRef =
   | {readonly kind: 'missing'; readonly proven: boolean; readonly cause: MissingCause | 'branch_idle'};
 
 /** Gone from git, no longer among the globs that the operator serves, or merged into the live branch. */
-export type MissingCause = 'branch_deleted' | 'branch_excluded' | 'branch_merged';
+export type MissingCause = 'branch_deleted' | 'branch_excluded' | 'branch_merged' | 'path_unchanged';
 
 /** The branch's files at one commit, checked as far as that needs a parser that loads lazily. */
 export interface BranchFiles {

@@ -135,6 +135,7 @@ const absentWords = {
   branch_idle: 'nobody has pushed it for long',
   branch_excluded: 'the branch is not among the branches to serve',
   branch_merged: 'the branch is merged',
+  path_unchanged: 'the branch changes nothing of its directory any more',
   hoody_removed: 'the branch has no .hoody directory any more',
 } as const;
 

@@ -20,6 +20,8 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     readHoody: unused,
     readFile: unused,
     hasHoody: async (commits) => new Set(commits),
+    hoodyPaths: unused,
+    mergeBase: unused,
     diffTrees: unused,
     prepareBlobs: unused,
     readBlob: unused,
@@ -37,7 +39,14 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
   }
   const open = () =>
     openRepositoryWatch({
-      repository: {source, includes: () => true, live: 'main', environments: [], ownership: null},
+      repository: {
+        source,
+        includes: () => true,
+        paths: null,
+        live: 'main',
+        environments: [],
+        ownership: null,
+      },
       records: [...records.values()],
       clock,
       log: silentLog,
