@@ -1,32 +1,42 @@
 import {createRoute, OpenAPIHono} from '@hono/zod-openapi';
+import type {Hono} from 'hono';
 import {streamSSE} from 'hono/streaming';
 import * as z from 'zod';
 import type {ContainerService} from '../reconciler/container-service.ts';
 import type {Controller} from '../reconciler/controller.ts';
 import type {BranchChange} from '../reconciler/controller-context.ts';
+import type {Deliveries} from '../reconciler/deliveries.ts';
 import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
-import {branchListSchema, branchSchema} from '../schemas/branch.ts';
+import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/branch.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
 import {runListSchema, runStatusSchema} from '../schemas/run.ts';
+import {accountRoutes} from './account-routes.ts';
 import {type Auth, sessionCookie} from './auth.ts';
 import {branchPage} from './branch-page.ts';
 import {containerRoutes} from './container-routes.ts';
 import {errors, json, keyParameter, refuseInvalid} from './controller-openapi.ts';
 import {dataRoutes} from './data-routes.ts';
+import {deliveryRoutes} from './delivery-routes.ts';
 import {errorResponse} from './errors.ts';
+import {handChangeRoutes} from './hand-change-routes.ts';
+import {jsonRequest} from './json-request.ts';
 import {tokenRoutes} from './token-routes.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
 const adoptedSchema = z.object({adopted: z.int()}).meta({id: 'Adopted'});
+
+const maxBodyBytes = 4 * 1024;
 
 /** The controller's HTTP API. Host and Origin are checked before this app; tokens here. */
 export function createControllerApp({
   controller,
   containers,
   tokens,
+  deliveries,
+  hooks,
   auth,
   version,
   baseUrl,
@@ -36,6 +46,9 @@ export function createControllerApp({
   controller: Controller;
   containers: ContainerService;
   tokens: UserTokens;
+  deliveries: Deliveries;
+  /** Routes that know by themselves who may call them. */
+  hooks: Hono;
   auth: Auth;
   version: string;
   baseUrl: () => string;
@@ -58,6 +71,7 @@ export function createControllerApp({
     c.header('Referrer-Policy', 'no-referrer');
     return c.redirect('/');
   });
+  app.route('/', hooks);
 
   app.use(async (c, next) => {
     if (!auth.accepts(c.req.raw.headers)) {
@@ -178,6 +192,37 @@ export function createControllerApp({
   app.openapi(
     createRoute({
       method: 'post',
+      path: '/api/v1/branches/{key}/rollback',
+      middleware: jsonRequest({maxBytes: maxBodyBytes}),
+      request: {
+        params: keyParameter,
+        body: {...json(rollbackRequestSchema, 'All of it may be left out.'), required: true},
+      },
+      responses: {
+        200: json(
+          branchSchema,
+          'The branch; it runs the older commit until one newer than the bad one arrives.',
+        ),
+        ...errors(400, 401, 404, 409, 500),
+      },
+    }),
+    async (c) => c.json(await controller.rollback(c.req.valid('param').key, c.req.valid('json')), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'delete',
+      path: '/api/v1/branches/{key}/rollback',
+      request: {params: keyParameter},
+      responses: {
+        200: json(branchSchema, 'The branch; it runs its newest commit again.'),
+        ...errors(401, 404, 409),
+      },
+    }),
+    async (c) => c.json(await controller.undoRollback(c.req.valid('param').key), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
       path: '/api/v1/adopt',
       responses: {
         200: json(adoptedSchema, 'Containers whose records were lost belong to their branches again.'),
@@ -284,7 +329,10 @@ export function createControllerApp({
 
   app.route('/', containerRoutes(containers));
   app.route('/', dataRoutes(controller));
+  app.route('/', accountRoutes(controller));
+  app.route('/', handChangeRoutes(controller));
   app.route('/', tokenRoutes(tokens));
+  app.route('/', deliveryRoutes(deliveries));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;

@@ -6,7 +6,7 @@ import {
   backupSchema,
   type RestoreData,
 } from '../schemas/backup.ts';
-import {type Branch, branchListSchema, branchSchema} from '../schemas/branch.ts';
+import {type Branch, branchListSchema, branchSchema, type RollbackRequest} from '../schemas/branch.ts';
 import {
   type ContainerItem,
   type CreateContainer,
@@ -18,8 +18,11 @@ import {
   snapshotListSchema,
   snapshotSchema,
 } from '../schemas/container-api.ts';
+import {type Delivery, deliveryListSchema, deliverySchema} from '../schemas/delivery.ts';
 import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import {type KeepRequest, type Promotion, promotionSchema} from '../schemas/hand-change.ts';
+import {type Explanation, explanationSchema, type JournalEvent, journalSchema} from '../schemas/journal.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
 import {type CreatedToken, createdTokenSchema, type TokenView, tokenListSchema} from '../schemas/token.ts';
@@ -36,10 +39,17 @@ export interface ControllerClient {
   reconcileAll(options: {confirmDeletions: boolean}): Promise<string>;
   restore(keyOrName: string): Promise<Branch>;
   release(keyOrName: string, job: string | null): Promise<Branch>;
+  rollback(keyOrName: string, request: RollbackRequest): Promise<Branch>;
+  undoRollback(keyOrName: string): Promise<Branch>;
+  keep(keyOrName: string, request: KeepRequest): Promise<Branch>;
+  endKeep(keyOrName: string): Promise<Branch>;
+  promotion(keyOrName: string): Promise<Promotion>;
   adopt(): Promise<{adopted: number}>;
   forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
   runs(keyOrName: string, query: Readonly<Record<string, string>>): Promise<RunList>;
+  history(keyOrName: string, query: {limit: string}): Promise<JournalEvent[]>;
+  explain(subject: string): Promise<Explanation>;
   backups(keyOrName: string): Promise<BackupList>;
   backupData(keyOrName: string): Promise<Backup>;
   restoreData(keyOrName: string, request: RestoreData): Promise<Branch>;
@@ -54,6 +64,9 @@ export interface ControllerClient {
   snapshots(): Promise<SnapshotView[]>;
   createSnapshot(request: CreateSnapshot): Promise<SnapshotView>;
   deleteSnapshot(name: string): Promise<void>;
+  /** The last webhooks, newest first. */
+  deliveries(count: number): Promise<Delivery[]>;
+  delivery(id: string): Promise<Delivery>;
   /** The first event is `connected`, with an empty key: what is read from then on misses nothing. Ends with the connection or the signal. */
   events(options: {signal: AbortSignal}): AsyncIterable<{type: string; key: string}>;
 }
@@ -92,16 +105,31 @@ export function createControllerClient({url, token}: {url: string; token: string
         'POST',
         `${branchPath(keyOrName)}/release${job === null ? '' : `?job=${encodeURIComponent(job)}`}`,
       ),
+    rollback: (keyOrName, body) =>
+      call(branchSchema, 'POST', `${branchPath(keyOrName)}/rollback`, {body, timeoutMs}),
+    undoRollback: (keyOrName) =>
+      call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/rollback`, {timeoutMs}),
+    keep: (keyOrName, body) => call(branchSchema, 'PUT', `${branchPath(keyOrName)}/keep`, {body}),
+    endKeep: (keyOrName) => call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/keep`),
+    promotion: (keyOrName) => call(promotionSchema, 'GET', `${branchPath(keyOrName)}/promotion`),
     adopt: () => call(z.object({adopted: z.int()}), 'POST', '/api/v1/adopt'),
     forget: async (keyOrName) => {
       await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, {
         signal: AbortSignal.timeout(longRequestTimeoutMs),
       });
     },
+    deliveries: async (count) =>
+      (await call(deliveryListSchema, 'GET', `/api/v1/deliveries?limit=${count}`)).items,
+    delivery: (id) => call(deliverySchema, 'GET', `/api/v1/deliveries/${encodeURIComponent(id)}`),
     environment: async (keyOrName) =>
       (await call(environmentListSchema, 'GET', `${branchPath(keyOrName)}/environment`)).items,
     runs: (keyOrName, query) =>
       call(runListSchema, 'GET', `${branchPath(keyOrName)}/runs?${new URLSearchParams(query)}`),
+    history: async (keyOrName, query) =>
+      (await call(journalSchema, 'GET', `${branchPath(keyOrName)}/history?${new URLSearchParams(query)}`))
+        .items,
+    explain: (subject) =>
+      call(explanationSchema, 'GET', `/api/v1/explanations/${encodeURIComponent(subject)}`),
     backups: (keyOrName) => call(backupListSchema, 'GET', `${branchPath(keyOrName)}/backups`),
     backupData: (keyOrName) => call(backupSchema, 'POST', `${branchPath(keyOrName)}/backups`, {timeoutMs}),
     restoreData: (keyOrName, body) =>

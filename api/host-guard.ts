@@ -19,11 +19,11 @@ export function refuseMisdirected(host: string | null, allowedHosts: readonly st
  * Refuses what a page of another site makes a browser send. Programs send neither header and pass.
  * Throws AppError FORBIDDEN.
  */
-export function refuseForeign(headers: Headers): void {
-  const origin = headers.get('origin');
+export function refuseForeign(headers: {get(name: string): string | null | undefined}): void {
+  const origin = headers.get('origin') ?? null;
   if (
     headers.get('sec-fetch-site') !== 'cross-site' &&
-    (origin === null || isSameHost(origin, headers.get('host')))
+    (origin === null || isSameHost(origin, headers.get('host') ?? null))
   )
     return;
   throw new AppError(

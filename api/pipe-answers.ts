@@ -35,7 +35,7 @@ export function createPipeAnswers(frameOf: (bytes: Uint8Array) => Frame): PipeAn
     isHead: boolean,
   ): void {
     const bytes = Buffer.from(body);
-    const sink = respond({status, fields, lengthBytes: bytes.length});
+    const sink = respond({status, fields: fields.flat(), lengthBytes: bytes.length});
     if (bytes.length > 0 && !isHead) sink.end(frameOf(bytes));
     else sink.end();
   }
@@ -45,10 +45,10 @@ export function createPipeAnswers(frameOf: (bytes: Uint8Array) => Frame): PipeAn
       send(respond, 200, [...corsFields(head.fields), noSniffing, ...fields], body, head.method === 'HEAD');
     },
     nothing({head, respond}, fields = []) {
-      respond({status: 204, fields: [...corsFields(head.fields), ...fields], lengthBytes: 0}).end();
+      respond({status: 204, fields: [...corsFields(head.fields), ...fields].flat(), lengthBytes: 0}).end();
     },
     stream: ({head, respond}, fields, lengthBytes) =>
-      respond({status: 200, fields: [...corsFields(head.fields), ...fields], lengthBytes}),
+      respond({status: 200, fields: [...corsFields(head.fields), ...fields].flat(), lengthBytes}),
     error(respond, error, request, fields = []) {
       const all = [...corsFields(request?.fields ?? new Map()), plainText, noSniffing, ...fields];
       send(respond, error.status, all, `[ERROR] ${error.message}\n`, request?.method === 'HEAD');

@@ -4,7 +4,6 @@ import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {KIT_HEADER, type Kit, USER_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
-import {callScript} from './call-response.ts';
 import {type ControlPort, controlRoutes} from './control-routes.ts';
 import {errorHandler, errorResponse} from './errors.ts';
 import {execRoutes} from './exec-routes.ts';
@@ -12,13 +11,8 @@ import {refuseForeign, refuseMisdirected} from './host-guard.ts';
 import {selectKit} from './kit-selection.ts';
 
 export interface RuntimeApp {
-  fetch(request: Request, from?: Caller): Promise<Response>;
-}
-
-export interface Caller {
-  readonly clientIp: string;
-  /** Request target as it came over the wire. */
-  readonly target: string;
+  /** `target` is path and query as they came over the wire. */
+  fetch(request: Request, target?: string): Promise<Response>;
 }
 
 /** The nine fields of the public health answer, but for `service` and the spelling of `user_agent`. */
@@ -122,17 +116,16 @@ export function createRuntimeApp({
     return (await app).fetch(request);
   }
 
-  async function answer(request: Request, {clientIp, target}: Caller): Promise<Response> {
+  async function answer(request: Request, target: string): Promise<Response> {
     const {headers} = request;
     if (!trusted) refuseMisdirected(headers.get('host'), allowedHosts);
     const path = target.split('?', 1)[0] ?? '/';
     const kitHeader = trusted ? headers.get(KIT_HEADER) : null;
     const selection = selectKit({host: headers.get('host') ?? '', kitHeader, path});
-    if (selection.part === 'exec' && !selection.prefixed)
-      return callScript(exec.calls, request, {path, target, clientIp, findRun: () => null});
     refuseForeign(headers);
     switch (selection.part) {
       case 'exec':
+        // Calls of scripts were answered before they came here.
         return (kitHeader === null ? ownManagement : openManagement).fetch(request);
       case 'cron':
         if (!trusted && headers.has(USER_HEADER))
@@ -156,12 +149,9 @@ export function createRuntimeApp({
   }
 
   return {
-    async fetch(request, from = {clientIp: '', target: targetOf(request)}) {
+    async fetch(request, target = targetOf(request)) {
       try {
-        return await answer(
-          request,
-          from.target.startsWith('/') ? from : {...from, target: targetOf(request)},
-        );
+        return await answer(request, target);
       } catch (error) {
         return errorResponse(error, log);
       }

@@ -95,6 +95,16 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
         headers: {'Content-Type': 'application/json'},
       });
     },
+    async deployedScripts({signal}) {
+      const response = await send('GET', '/api/v1/exec/deployments/current', {signal: limited(signal)});
+      return parse(deployedSchema, await readText(response)).files;
+    },
+    async readDeployedScript(path, {signal}) {
+      const query = new URLSearchParams({path});
+      return readBytes(
+        await send('GET', `/api/v1/exec/deployments/current/file?${query}`, {signal: limited(signal)}),
+      );
+    },
     async putCrontab(user, text, {signal, ifMatch}) {
       const response = await send(
         'PUT',
@@ -132,6 +142,10 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
     },
   };
 }
+
+const deployedSchema = z.object({
+  files: z.array(z.object({path: z.string(), sha256: z.string()})).max(10_000),
+});
 
 interface SendOptions extends RequestOptions {
   readonly body?: string;
@@ -195,6 +209,10 @@ function limited(signal: AbortSignal): AbortSignal {
 }
 
 async function readText(response: Response): Promise<string> {
+  return (await readBytes(response)).toString();
+}
+
+async function readBytes(response: Response): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
@@ -203,7 +221,7 @@ async function readText(response: Response): Promise<string> {
       throw new AppError('CONTAINER_UNAVAILABLE', 'The runtime answered more than 64 MiB');
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string): T {

@@ -1,6 +1,7 @@
 import {readdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {readRecord} from '../reconciler/containers/process/container-record.ts';
+import {readRecord} from '../reconciler/containers/container-record.ts';
+import {processRecordSchema} from '../reconciler/containers/process/process-record.ts';
 import {createControllerWorld} from '../test/helpers/controller-world.ts';
 import {createGitWorld, importBranches} from '../test/helpers/git-world.ts';
 import {cpuSeconds, memoryMegabytes, ticksPerSecond} from './process-usage.ts';
@@ -108,7 +109,7 @@ export const idleBench: Bench = {
 async function containersOf(stateDirectory: string): Promise<Container[]> {
   const directory = join(stateDirectory, 'containers');
   const records = await Promise.all(
-    (await readdir(directory)).map((name) => readRecord(join(directory, name))),
+    (await readdir(directory)).map((name) => readRecord(join(directory, name), processRecordSchema)),
   );
   return records.flatMap((record) => {
     if ('problem' in record || record.process === null) return [];

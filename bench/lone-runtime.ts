@@ -1,7 +1,7 @@
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
-import {installRuntime} from '../reconciler/containers/process/runtime-binary.ts';
+import {installRuntime} from '../reconciler/containers/runtime-binary.ts';
 import {firstLine} from '../test/helpers/first-line.ts';
 import type {BenchOptions} from './result.ts';
 

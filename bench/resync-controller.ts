@@ -2,6 +2,7 @@
 import {setImmediate} from 'node:timers/promises';
 import {createController} from '../reconciler/controller.ts';
 import {openFirstContacts} from '../reconciler/first-contact.ts';
+import {openJournal} from '../reconciler/journal.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
 import {openLocalSource} from '../reconciler/sources/git-local.ts';
@@ -38,6 +39,7 @@ const controller = createController({
       includes: () => true,
       live: null,
       environments: [],
+      forgePath: null,
       ownership: null,
       paths: null,
     },
@@ -51,6 +53,7 @@ const controller = createController({
     runUnasked: true,
     clock: systemClock,
   }),
+  journal: openJournal({directory: `${recordsDirectory}-journal`, clock: systemClock, log: silentLog}),
   archive: openRunArchive({directory: `${recordsDirectory}-runs`, clock: systemClock}),
   client: () => {
     throw new Error('without a provider no container is asked');

@@ -94,7 +94,11 @@ async function writeRecords(git: GitWorld, directory: string): Promise<void> {
       deployment: null,
       crontabs: {root: {sha256: 'a'.repeat(64), raw_etag: `"${'b'.repeat(32)}"`}},
     };
-    record.conditions = conditions({kind: 'synced', revision, drift: false, held: 0}, [], Date.parse(seenAt));
+    record.conditions = conditions(
+      {kind: 'synced', revision, drift: false, held: 0, rollback: null},
+      [],
+      Date.parse(seenAt),
+    );
     record.history = [
       {at: seenAt, revision, outcome: 'applied', message: 'Put the crontab of root', duration_ms: 20},
     ];

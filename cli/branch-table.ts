@@ -29,11 +29,12 @@ export function branchTable(
 export function problems(branches: readonly Branch[], paint: Paint): string {
   return branches
     .flatMap((branch) => {
-      const notices = branch.notices.map(
-        (notice) => `${paint.yellow(printable(branchName(branch)))} notice\n  ${printable(notice)}\n`,
-      );
       const stalled = branch.conditions.find(({type, status}) => type === 'Stalled' && status === 'True');
       const ready = branch.conditions.find(({type}) => type === 'Ready');
+      const settled = ready?.reason === 'rolled_back' ? [ready.message] : [];
+      const notices = [...settled, ...branch.notices].map(
+        (notice) => `${paint.yellow(printable(branchName(branch)))} notice\n  ${printable(notice)}\n`,
+      );
       if (
         stalled === undefined &&
         (ready === undefined ||

@@ -6,6 +6,7 @@ import {createControllerApp} from '../api/controller-app.ts';
 import {createControllerGuard} from '../api/controller-guard.ts';
 import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
+import {webhookRoutes} from '../api/webhooks.ts';
 import {refuseFullHost} from '../reconciler/admission.ts';
 import {openBackupStore} from '../reconciler/backups.ts';
 import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
@@ -15,9 +16,12 @@ import {type ContainerService, createContainerService} from '../reconciler/conta
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
+import {createDeliveries} from '../reconciler/deliveries.ts';
+import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
+import {openJournal} from '../reconciler/journal.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import type {WatchedRepository} from '../reconciler/repository-watch.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
@@ -40,7 +44,8 @@ import {
 } from '../runtime/platform/exclusive-lock.ts';
 import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
-import {type HttpServer, parseListenAddress, serveHttp} from '../runtime/platform/http-server.ts';
+import {type HttpServer, serveHttp} from '../runtime/platform/http-server.ts';
+import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {
@@ -52,6 +57,7 @@ import type {
 } from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
+import {forgePath} from '../schemas/forge-path.ts';
 import {branchScriptCheck} from './branch-script-check.ts';
 import {
   hasControllerFile,
@@ -60,6 +66,7 @@ import {
   writeControllerFile,
 } from './controller-file.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
+import {openHookSecrets} from './hook-secrets.ts';
 import {installOwnRuntime} from './own-runtime.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
@@ -224,6 +231,11 @@ async function startLocked({
     userOfToken: tokens.userOf,
     now: () => clock.now(),
   });
+  const hookSecrets = await openHookSecrets(config.webhooks, {
+    readSecret: (source) => readSecret(source, environment),
+    clock,
+    log,
+  });
   let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
   let ready = false;
   const client = ({controlSocket}: Container) => createRuntimeClient({socketPath: controlSocket});
@@ -250,6 +262,7 @@ async function startLocked({
     provider,
     records,
     contacts,
+    journal: openJournal({directory: join(stateDirectory, 'journal'), clock, log}),
     archive: openRunArchive({directory: join(stateDirectory, 'runs'), clock}),
     data: createBranchData({
       backups: openBackupStore({directory: config.backups.directory ?? join(stateDirectory, 'backups')}),
@@ -295,10 +308,24 @@ async function startLocked({
     admit: async () => refuseFullHost(await room(), limits),
   });
   const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
+  const deliveries = createDeliveries({
+    repositories: sources.map(({source, forgePath: path}) => ({
+      repository: source.repository,
+      forgePath: path,
+    })),
+    look: controller.look,
+    commitOf: controller.commitOf,
+    onPullRequest: () => {},
+    deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
+    clock,
+    log,
+  });
   const app = createControllerApp({
     controller,
     containers,
     tokens,
+    deliveries,
+    hooks: webhookRoutes({deliveries, secrets: hookSecrets, jobTokens: null}),
     auth,
     version,
     baseUrl: () => baseUrl,
@@ -342,6 +369,7 @@ async function startLocked({
   } catch (error) {
     await standalone.close();
     await controller.stop();
+    await deliveries.close();
     await server.close({graceMs: 0});
     throw error;
   }
@@ -357,6 +385,7 @@ async function startLocked({
       await standalone.close();
       await controller.stop();
       await server.close({graceMs: closeGraceMs});
+      await deliveries.close();
       if (stopContainers) {
         await stopAll(provider, config.stop_grace);
         for (const {ownership} of sources) await ownership?.release();
@@ -436,6 +465,7 @@ async function openSources(
       includes: createBranchFilter(repository.branches ?? config.branches),
       paths: repository.paths ?? null,
       live: repository.live ?? null,
+      forgePath: forgePath(repository.forge_url ?? source.repository),
       environments: [
         ...environmentRules(config.environments, 'environments'),
         ...environmentRules(repository.environments, `environments of ${source.repository}`),

@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
 import {Command, CommanderError, Option} from 'commander';
 import {AppError, type ErrorCode} from '../schemas/errors.ts';
+import {addAccountCommands} from './account-commands.ts';
 import {addContainerCommands} from './container-commands.ts';
 import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
@@ -19,6 +20,7 @@ const exitCodeOf: Partial<Record<ErrorCode, ExitCode>> = {
   SNAPSHOT_NOT_FOUND: exitCodes.notFound,
   BACKUP_NOT_FOUND: exitCodes.notFound,
   TOKEN_NOT_FOUND: exitCodes.notFound,
+  DELIVERY_NOT_FOUND: exitCodes.notFound,
   USER_NOT_FOUND: exitCodes.notFound,
   INVALID_NAME: exitCodes.usage,
   CONFIRMATION_NEEDED: exitCodes.usage,
@@ -227,6 +229,8 @@ function createProgram(
     finish(await (await import('./commands/jobs.ts')).resumeJob(branch, name, flags, environment, terminal)),
   );
 
+  addAccountCommands(program, {client, environment, terminal, finish});
+
   client(
     program
       .command('restore')
@@ -278,6 +282,11 @@ function createProgram(
     finish(await (await import('./commands/env.ts')).showEnvironment(branch, flags, environment, terminal)),
   );
 
+  client(
+    program.command('deliveries').description('the last webhooks, or what became of one').argument('[id]'),
+  ).action(async (id, flags) =>
+    finish(await (await import('./commands/deliveries.ts')).deliveries(id, flags, environment, terminal)),
+  );
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
 

@@ -1,6 +1,6 @@
 import {stat} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
-import {type InstalledRuntime, installRuntime} from '../reconciler/containers/process/runtime-binary.ts';
+import {type InstalledRuntime, installRuntime} from '../reconciler/containers/runtime-binary.ts';
 import {isSingleFile} from '../runtime/platform/child-process.ts';
 import {version} from './version.ts';
 

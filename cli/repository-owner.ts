@@ -4,7 +4,7 @@ import {hostname} from 'node:os';
 import {join} from 'node:path';
 import {createRuntimeClient} from '../api/runtime-client.ts';
 import {createClaimFile, releaseClaims} from '../reconciler/claim-file.ts';
-import {readRecord} from '../reconciler/containers/process/container-record.ts';
+import {containerRecordSchema, readRecord} from '../reconciler/containers/container-record.ts';
 import {labelNames} from '../reconciler/containers/provider.ts';
 import {type Claimant, createOwnership, type Ownership} from '../reconciler/ownership.ts';
 import {pauseReasons} from '../reconciler/plan.ts';
@@ -100,7 +100,7 @@ export async function pauseFormerOwner({repository, host, state_directory}: Clai
   const containers = join(state_directory, 'containers');
   const names = await readdir(containers).catch(() => []);
   for (const name of names.filter((each) => /^[0-9a-f]{24}$/.test(each))) {
-    const record = await readRecord(join(containers, name));
+    const record = await readRecord(join(containers, name), containerRecordSchema);
     if ('problem' in record || record.labels[labelNames.repository] !== repository) continue;
     if (record.wanted !== 'running') continue;
     await createRuntimeClient({socketPath: record.control_socket})

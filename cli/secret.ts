@@ -1,8 +1,8 @@
 import {execFile} from 'node:child_process';
 import {promisify} from 'node:util';
 import {readTextIfPresent} from '../runtime/platform/durable-file.ts';
-import type {SecretSource} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {SecretSource} from '../schemas/secret-source.ts';
 import type {Environment} from './settings.ts';
 
 const commandTimeoutMs = 10_000;

@@ -1,4 +1,4 @@
-import {newBranchRecord} from './branch-record.ts';
+import {newBranchRecord, type RollbackRecord, rollbackSchema} from './branch-record.ts';
 import {type Container, labelNames} from './containers/provider.ts';
 import type {ControllerContext} from './controller-context.ts';
 
@@ -19,6 +19,7 @@ export async function adoptContainers(
     record.container_id = container.id;
     record.trashed_at = container.labels[labelNames.trashedAt] ?? null;
     if (known === undefined) {
+      record.rollback = rollbackOf(container);
       log.warn('a container without a record is adopted', {id: container.id, branch});
       record.missing = {
         since: new Date(clock.now()).toISOString(),
@@ -29,5 +30,15 @@ export async function adoptContainers(
       await records.save(record);
     }
     table.place(container.name, container);
+  }
+}
+
+/** Null also where the label cannot be understood: then what git says runs. */
+function rollbackOf({labels}: Container): RollbackRecord | null {
+  try {
+    return rollbackSchema.parse(JSON.parse(labels[labelNames.rollback] ?? 'null'));
+  } catch {
+    // See above.
+    return null;
   }
 }

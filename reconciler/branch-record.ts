@@ -4,6 +4,15 @@ import {lastRunSchema, nextRunSchema} from '../schemas/control-state.ts';
 import {actionSchema} from '../schemas/plan.ts';
 import {type BranchIdentity, branchKey} from './branch-key.ts';
 
+export const rollbackSchema = z.object({
+  to: z.string(),
+  bad: z.string(),
+  tip: z.string(),
+  since: z.string(),
+  reason: z.string().nullable(),
+});
+export type RollbackRecord = z.infer<typeof rollbackSchema>;
+
 /** What the controller remembers of a branch; one durable document each. Times are RFC 3339 UTC. */
 export const branchRecordSchema = z.object({
   schema_version: z.literal(1),
@@ -53,6 +62,16 @@ export const branchRecordSchema = z.object({
     .object({reason: z.enum(['first_contact', 'idle']), since: z.string()})
     .nullable()
     .default(null),
+  /**
+   * A person wants it to run an older commit. It holds while the newest commit of the branch is `tip`: the bad one, or
+   * one before that.
+   */
+  rollback: rollbackSchema.nullable().default(null),
+  /** What people change in the container by hand stays until then. */
+  keep: z
+    .object({since: z.string(), until: z.string(), reason: z.string().nullable()})
+    .nullable()
+    .default(null),
   /** When a person released it last; counts as a push does. */
   released_at: z.string().nullable().default(null),
   /** Jobs that run although the policy holds them. */
@@ -92,6 +111,8 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     merged: null,
     trashed_at: null,
     pause: null,
+    rollback: null,
+    keep: null,
     released_at: null,
     restored: false,
     released: {all: false, jobs: []},

@@ -1,5 +1,5 @@
 import type {Backup, BackupList, RestoreData} from '../schemas/backup.ts';
-import type {Branch} from '../schemas/branch.ts';
+import type {Branch, RollbackRequest} from '../schemas/branch.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Run} from '../schemas/run.ts';
@@ -12,6 +12,7 @@ import {labelNames} from './containers/provider.ts';
 import type {ControllerContext} from './controller-context.ts';
 import {bindingsOf, describeBinding} from './environments.ts';
 import {hasJob} from './preview-holds.ts';
+import {rollbackFor} from './rollback.ts';
 import {filterRuns, findArchived, withFormer} from './run-archive.ts';
 
 /** What people ask of branches and of their containers. Errors are AppErrors. */
@@ -23,6 +24,10 @@ export interface BranchRequests {
    * ENTRY_NOT_FOUND, BRANCH_PAUSED where one job is asked for and all are paused.
    */
   release(keyOrName: string, job: string | null): Promise<Branch>;
+  /** Runs an older commit until one newer than the bad one arrives. Throws NOTHING_TO_ROLL_BACK, REVISION_NOT_FOUND. */
+  rollback(keyOrName: string, request: RollbackRequest): Promise<Branch>;
+  /** Runs what git says again. Throws NOTHING_TO_ROLL_BACK. */
+  undoRollback(keyOrName: string): Promise<Branch>;
   /** Takes over containers of repositories that it has no state of; answers how many. */
   adopt(): Promise<number>;
   /** Removes a branch that git has lost, its container and its data, live or not. Throws BRANCH_PRESENT. */
@@ -45,6 +50,16 @@ export interface BranchRequests {
 export function createBranchRequests(context: ControllerContext): BranchRequests {
   const {options, table, queue, guard, watches, rulesOf, view, emit, shutdown} = context;
   const {provider, records, archive, data, clock} = options;
+
+  const setRollback = async (record: BranchRecord, rollback: BranchRecord['rollback']): Promise<void> => {
+    record.rollback = rollback;
+    const label = {[labelNames.rollback]: rollback === null ? null : JSON.stringify(rollback)};
+    if (record.container_id !== null) await provider?.label(record.container_id, label);
+    await records.save(record);
+    queue.cancel(record.key, new Error('another commit is to run'));
+    queue.add(record.key, {first: true});
+    await queue.settled([record.key]);
+  };
 
   return {
     async release(keyOrName, job) {
@@ -82,6 +97,32 @@ export function createBranchRequests(context: ControllerContext): BranchRequests
       await queue.settled([record.key]);
       return view(record);
     },
+    async rollback(keyOrName, request) {
+      const record = table.find(keyOrName);
+      await guard.require(record.repository);
+      const source = watches.get(record.repository)?.source;
+      if (source === undefined)
+        throw new AppError('NOTHING_TO_ROLL_BACK', `The repository of ${record.branch} is not watched`);
+      const signal = AbortSignal.any([shutdown, AbortSignal.timeout(30_000)]);
+      const former = record.rollback;
+      const wanted = await rollbackFor(record, request, {source, journal: options.journal, clock, signal});
+      await setRollback(record, wanted);
+      if (record.applied?.revision === wanted.to || record.rollback?.to !== wanted.to) return view(record);
+      const why = whyNotReady(record);
+      await setRollback(record, former);
+      throw new AppError(
+        'BACKEND_ERROR',
+        `${record.branch} could not be brought to ${wanted.to.slice(0, 8)} and is left as it was: ${why}`,
+      );
+    },
+    async undoRollback(keyOrName) {
+      const record = table.find(keyOrName);
+      await guard.require(record.repository);
+      if (record.rollback === null)
+        throw new AppError('NOTHING_TO_ROLL_BACK', `${record.branch} is not rolled back`);
+      await setRollback(record, null);
+      return view(record);
+    },
     async adopt() {
       const held = guard.held();
       const containers = ((await provider?.list()) ?? []).filter(({labels}) =>
@@ -91,7 +132,7 @@ export function createBranchRequests(context: ControllerContext): BranchRequests
       for (const repository of held) {
         await options.contacts.meet(repository, []);
         guard.letGo(repository);
-        void watches.get(repository)?.pass();
+        void watches.get(repository)?.pass({kind: 'request'});
         for (const {key, live} of table.ofRepository(repository)) queue.add(key, {first: live});
       }
       return containers.length;

@@ -1,7 +1,7 @@
 import type {Branch, ContainerState, ContainerView} from '../schemas/branch.ts';
 import type {ScheduleState} from '../schemas/control.ts';
 import type {ControlState} from '../schemas/control-state.ts';
-import type {BranchRecord} from './branch-record.ts';
+import type {BranchRecord, RollbackRecord} from './branch-record.ts';
 import type {Container, Reach} from './containers/provider.ts';
 
 export interface ViewContext {
@@ -32,6 +32,8 @@ export function branchView(
     observed_revision: record.applied?.revision ?? null,
     conditions: record.conditions,
     notices: lease === null ? [...notices] : [...notices, lease],
+    rollback: record.rollback === null ? null : rollbackView(record.rollback),
+    keep: record.keep,
     container: container === null ? null : containerView({container, schedule, phase}, context),
     next_run: container?.state === 'running' && schedule === 'running' ? record.next_run : null,
     last_run: record.last_run,
@@ -40,6 +42,10 @@ export function branchView(
     handled_request: record.handled_request,
     history: record.history,
   };
+}
+
+function rollbackView({to, bad, since, reason}: RollbackRecord): Branch['rollback'] {
+  return {to, bad, since, reason};
 }
 
 /** Without its lease a schedule is as good as paused. */

@@ -15,7 +15,9 @@ import {failureOf, retryDelayMs} from './outcome.ts';
 import {heldLines, type PreviewRun} from './preview-holds.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RepositoryWatch} from './repository-watch.ts';
+import {endRollback} from './rollback.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
+import {createWorkTrace, type TraceEnd, type WorkTrace} from './work-trace.ts';
 
 /** Work on a branch that exceeds this is aborted and tried again: a hung engine must not hold a place for ever. */
 const longestReconcileMs = 10 * 60_000;
@@ -44,7 +46,7 @@ export function createBranchWork(
     admission: Admission;
   },
 ): (key: string, signal: AbortSignal) => Promise<void> {
-  const {provider, records, archive, data, clock, log} = options;
+  const {provider, records, archive, journal, data, clock, log} = options;
 
   const work = async (key: string, queueSignal: AbortSignal): Promise<void> => {
     const record = records.get(key);
@@ -56,27 +58,48 @@ export function createBranchWork(
     const signal = AbortSignal.any([queueSignal, shutdown, AbortSignal.timeout(longestReconcileMs)]);
     const revision = record.revision;
     previews.pause(record);
+    if (record.keep !== null && Date.parse(record.keep.until) <= startedMs) record.keep = null;
+    const trace = createWorkTrace(record, startedMs);
+    const note = (end: Pick<TraceEnd, 'outcome'> & Partial<TraceEnd>) => {
+      const nothing = {verified: false, activeMs: null, retryAtMs: null};
+      const event = trace.event(record, {...nothing, nowMs: clock.now(), isAsked: request !== null, ...end});
+      return event === null ? Promise.resolve() : journal.add(key, event);
+    };
     try {
-      const {result, taken} = await reconcileBranch(record, contextOf(record, watch, provider, data), signal);
+      await endRollback(record, {source: watch.source, provider, signal});
+      const {result, taken} = await reconcileBranch(
+        record,
+        contextOf(record, watch, {containers: provider, branchData: data, trace}),
+        signal,
+      );
       const state = table.observed(key);
       state.phase = null;
       if (taken.some(({kind}) => leavingKinds.has(kind))) admitNext(record);
       if (record.live && taken.length > 0) followLive(record);
       if (result === null) {
+        await note({outcome: 'forgotten'});
         await forget(record);
         return;
       }
       record.failures = 0;
+      const before = record.active_ms;
       finish(record, {result, taken}, startedMs, request);
+      await note({
+        outcome: outcomeOf(result, taken),
+        verified: result.kind === 'synced' && !result.drift && taken.length > 0,
+        activeMs: before === null ? record.active_ms : null,
+      });
     } catch (error) {
       table.observed(key).phase = null;
       if (shutdown.aborted || records.get(key) !== record) return;
       if (queueSignal.aborted) {
         log.info('a newer commit takes over', {branch: record.branch, key, revision});
+        await note({outcome: 'superseded'});
         queue.add(key);
         return;
       }
-      fail(record, error, startedMs, request);
+      const {outcome, retryAtMs} = fail(record, error, startedMs, request);
+      await note({outcome, retryAtMs});
     }
     if (requests.get(key) === request) requests.delete(key);
     await records
@@ -88,8 +111,11 @@ export function createBranchWork(
   const contextOf = (
     record: BranchRecord,
     watch: RepositoryWatch,
-    containers: ContainerProvider,
-    branchData: BranchData,
+    {
+      containers,
+      branchData,
+      trace,
+    }: {containers: ContainerProvider; branchData: BranchData; trace: WorkTrace},
   ): ReconcileContext => ({
     data: branchData,
     dataPolicyOf: (branch) => dataPolicyOf(watch.environments, branch),
@@ -110,7 +136,11 @@ export function createBranchWork(
     maxBlobBytes,
     checkScript: options.checkScript,
     scriptImports: options.scriptImports,
-    policy: {...options.policy, leaseMs: previews.leaseMsOf(record)},
+    policy: {
+      ...options.policy,
+      drift: record.keep === null ? options.policy.drift : 'report',
+      leaseMs: previews.leaseMsOf(record),
+    },
     removalMs: previews.removalMs,
     obstacle: () => guard.obstacle(record.repository),
     admit: admission.admit,
@@ -127,7 +157,12 @@ export function createBranchWork(
       const all = await containers.list();
       return all.find(({id}) => id === container_id) ?? all.find(({name}) => name === key) ?? null;
     },
-    onPlan: (plan, desired) => onPlan(record, plan, desired.kind === 'served' ? desired.revision : null),
+    onPlan(plan, desired) {
+      trace.onPlan(plan);
+      onPlan(record, plan, desired.kind === 'served' ? desired.revision : null);
+    },
+    onRead: trace.onRead,
+    onTaken: trace.onTaken,
     onObserved: ({container, runtime}) => onObserved(record, container, runtime),
   });
 
@@ -199,17 +234,24 @@ export function createBranchWork(
       record.active_ms ??= nowMs - Date.parse(record.seen_at);
     const entry = historyEntry(record, result, taken, startedMs, nowMs);
     if (entry !== null) record.history = withHistory(record.history, entry);
-    if (result.kind === 'missing' && result.until !== null)
-      queue.addAfter(record.key, Math.max(0, Date.parse(result.until) - nowMs));
+    const ends = [result.kind === 'missing' ? result.until : null, record.keep?.until ?? null];
+    const next = ends.filter((end) => end !== null).sort()[0];
+    if (next !== undefined) queue.addAfter(record.key, Math.max(0, Date.parse(next) - nowMs));
     if (result.kind === 'invalid') {
       for (const issue of result.issues)
         log.warn('the branch is stalled', {branch: record.branch, revision: result.revision, ...issue});
     }
   };
 
-  const fail = (record: BranchRecord, error: unknown, startedMs: number, request: string | null) => {
+  const fail = (
+    record: BranchRecord,
+    error: unknown,
+    startedMs: number,
+    request: string | null,
+  ): {outcome: 'stalled' | 'failed'; retryAtMs: number | null} => {
     const nowMs = clock.now();
     const failure = failureOf(error);
+    const outcome = failure.kind === 'stalled' ? 'stalled' : 'failed';
     record.failures += 1;
     record.handled_request = request ?? record.handled_request;
     record.conditions = conditions(
@@ -220,7 +262,7 @@ export function createBranchWork(
     record.history = withHistory(record.history, {
       at: new Date(nowMs).toISOString(),
       revision: record.revision,
-      outcome: failure.kind === 'stalled' ? 'stalled' : 'failed',
+      outcome,
       message: failure.message,
       duration_ms: nowMs - startedMs,
     });
@@ -232,7 +274,9 @@ export function createBranchWork(
       failures: record.failures,
       error,
     });
-    if (failure.kind === 'retry') queue.addAfter(record.key, delayMs);
+    if (failure.kind !== 'retry') return {outcome, retryAtMs: null};
+    queue.addAfter(record.key, delayMs);
+    return {outcome, retryAtMs: nowMs + delayMs};
   };
 
   /** A place is free: those that were refused one are looked at again, the newest first. */
@@ -257,6 +301,22 @@ export function createBranchWork(
   return work;
 }
 
+type Outcome = 'applied' | 'unchanged' | 'failed' | 'stalled' | 'paused' | 'trashed';
+
+const outcomes = {
+  synced: 'applied',
+  invalid: 'stalled',
+  missing: 'paused',
+  paused: 'paused',
+  read_only: 'failed',
+  failed: 'failed',
+} as const;
+
+function outcomeOf(result: Result, taken: Reconciled['taken']): Outcome {
+  if (taken.some(({kind}) => kind === 'trash_container')) return 'trashed';
+  return result.kind === 'synced' && taken.length === 0 ? 'unchanged' : outcomes[result.kind];
+}
+
 function historyEntry(
   record: BranchRecord,
   result: Result,
@@ -264,17 +324,8 @@ function historyEntry(
   startedMs: number,
   nowMs: number,
 ): Reconciliation | null {
-  if (taken.length === 0 && result.kind !== 'invalid') return null;
-  const outcomes = {
-    synced: 'applied',
-    invalid: 'stalled',
-    missing: 'paused',
-    paused: 'paused',
-    read_only: 'failed',
-    failed: 'failed',
-  } as const;
-  const trashed = taken.some(({kind}) => kind === 'trash_container');
-  const outcome = trashed ? 'trashed' : outcomes[result.kind];
+  const outcome = outcomeOf(result, taken);
+  if (outcome === 'unchanged' || (taken.length === 0 && result.kind !== 'invalid')) return null;
   const message =
     taken.length > 0
       ? taken.map(({summary}) => summary).join('; ')

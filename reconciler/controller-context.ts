@@ -2,8 +2,8 @@ import type {Clock} from '../runtime/platform/clock.ts';
 import type {HostRoom} from '../runtime/platform/host-room.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Branch} from '../schemas/branch.ts';
-import type {SecretSource} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
+import type {SecretSource} from '../schemas/secret-source.ts';
 import type {PreviewLimits} from './admission.ts';
 import type {BranchData} from './branch-data.ts';
 import type {ScriptCheck, ScriptImports} from './branch-files.ts';
@@ -12,6 +12,7 @@ import type {BranchTable} from './branch-table.ts';
 import type {Container, ContainerProvider} from './containers/provider.ts';
 import type {EnvironmentRule} from './environments.ts';
 import type {FirstContacts} from './first-contact.ts';
+import type {Journal} from './journal.ts';
 import type {PlanPolicy} from './plan.ts';
 import type {PreviewRun} from './preview-holds.ts';
 import type {PreviewUpkeep} from './preview-upkeep.ts';
@@ -28,6 +29,7 @@ export interface ControllerOptions {
   readonly provider: ContainerProvider | null;
   readonly records: RecordStore;
   readonly archive: RunArchive;
+  readonly journal: Journal;
   /** Null where the provider is. */
   readonly data: BranchData | null;
   readonly contacts: FirstContacts;

@@ -1,7 +1,9 @@
 import type {Branch} from '../schemas/branch.ts';
+import type {JournalEvent, PassCause} from '../schemas/journal.ts';
 import type {RepositoryStatus} from '../schemas/repository.ts';
 import {createAdmission} from './admission.ts';
 import {adoptContainers} from './adoption.ts';
+import {type BranchAccounts, createBranchAccounts} from './branch-accounts.ts';
 import {limitNotices} from './branch-limits.ts';
 import type {BranchRecord} from './branch-record.ts';
 import {type BranchRequests, createBranchRequests} from './branch-requests.ts';
@@ -11,17 +13,18 @@ import {createBranchWork} from './branch-work.ts';
 import {createContainerWatch} from './container-watch.ts';
 import {type Container, labelNames} from './containers/provider.ts';
 import type {BranchChange, ControllerContext, ControllerOptions} from './controller-context.ts';
+import {everyDay} from './every-day.ts';
+import {createHandChanges, type HandChanges, keepNotice} from './hand-changes.ts';
 import {sentence} from './outcome.ts';
 import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {openRepositoryWatch, type RepositoryWatch} from './repository-watch.ts';
-import {tendRunArchive} from './run-archive.ts';
 import {standDown} from './stand-down.ts';
 import {conditions, reconcilingConditions} from './status.ts';
 import {createWriteGuard} from './write-guard.ts';
 
 /** What the API and the command line may ask of a controller. Errors are AppErrors. */
-export interface Controller extends BranchRequests {
+export interface Controller extends BranchRequests, BranchAccounts, HandChanges {
   start(): Promise<void>;
   /** Ends the loop and leaves the containers running. */
   stop(): Promise<void>;
@@ -32,6 +35,10 @@ export interface Controller extends BranchRequests {
   reconcile(keyOrName: string): string;
   /** Lists every repository again and looks at every branch again. */
   reconcileAll(options: {confirmDeletions: boolean}): string;
+  /** Lists a repository again, in a look that begins after the call. Resolves when it is over, however it went. */
+  look(repository: string): Promise<void>;
+  /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
+  commitOf(repository: string, branch: string): string | null | undefined;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
   container(idOrKey: string): Container | null;
   /** Calls back with the key of every branch whose view changed. */
@@ -44,7 +51,7 @@ export interface Controller extends BranchRequests {
 const longestFarewellMs = 5000;
 
 export function createController(options: ControllerOptions): Controller {
-  const {provider, records, archive, data, clock, log} = options;
+  const {provider, records, archive, journal, data, clock, log} = options;
   const listeners = new Set<(change: BranchChange) => void>();
   const requests = new Map<string, string>();
   const watches = new Map<string, RepositoryWatch>();
@@ -104,8 +111,10 @@ export function createController(options: ControllerOptions): Controller {
     const idle = previews.notice(record);
     const problem = data?.problemOf(key) ?? null;
     const backup = `The data of ${branch} could not be backed up; it is tried again every ten minutes.`;
+    const kept = keepNotice(record);
     return [
       ...(idle === null ? [] : [idle]),
+      ...(kept === null ? [] : [kept]),
       ...(problem === null ? [] : [`${backup} ${sentence(problem)}`]),
       ...limitNotices(live, table.observed(key).runtime?.limits ?? []),
     ];
@@ -159,7 +168,8 @@ export function createController(options: ControllerOptions): Controller {
           });
           await Promise.race([queue.settled(leaving.map(({key}) => key)), late]);
         },
-        onChanged: (record) => {
+        onChanged: (record, causes) => {
+          void journal.add(record.key, sightingOf(record, causes, clock.now()));
           if (records.get(record.key) === undefined)
             void records
               .save(record)
@@ -174,7 +184,7 @@ export function createController(options: ControllerOptions): Controller {
       });
       watches.set(repository.source.repository, watch);
     }
-    await Promise.all([...watches.values()].map((watch) => watch.pass()));
+    await Promise.all([...watches.values()].map((watch) => watch.pass({kind: 'start'})));
     for (const record of records.all()) {
       if (watches.has(record.repository)) continue;
       record.conditions = conditions(
@@ -191,8 +201,12 @@ export function createController(options: ControllerOptions): Controller {
       .catch(() => {
         // It sleeps on the shutdown signal too.
       });
-    void tendRunArchive(archive, {clock, signal: shutdown.signal}).catch((error: unknown) => {
-      if (!shutdown.signal.aborted) log.error('old run records could not be removed', {error});
+    const removeOld = async () => {
+      await archive.prune();
+      await journal.prune((key) => records.get(key) !== undefined);
+    };
+    void everyDay(removeOld, {clock, signal: shutdown.signal}).catch((error: unknown) => {
+      if (!shutdown.signal.aborted) log.error('old records could not be removed', {error});
     });
     void guard.watch({signal: shutdown.signal}).catch(() => {
       // It sleeps on the shutdown signal too.
@@ -212,6 +226,8 @@ export function createController(options: ControllerOptions): Controller {
 
   return {
     ...createBranchRequests(context),
+    ...createBranchAccounts(context),
+    ...createHandChanges(context),
     start,
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),
@@ -230,7 +246,7 @@ export function createController(options: ControllerOptions): Controller {
       requests.set(key, id);
       void watches
         .get(repository)
-        ?.pass()
+        ?.pass({kind: 'request', id})
         .then(() => queue.add(key, {first: true}));
       return id;
     },
@@ -239,12 +255,14 @@ export function createController(options: ControllerOptions): Controller {
       for (const {key} of records.all()) requests.set(key, id);
       for (const [repository, watch] of watches) {
         if (confirmDeletions) watch.confirmDeletions();
-        void watch.pass().then(() => {
+        void watch.pass({kind: 'request', id}).then(() => {
           for (const {key, live} of table.ofRepository(repository)) queue.add(key, {first: live});
         });
       }
       return id;
     },
+    look: async (repository) => watches.get(repository)?.pass(),
+    commitOf: (repository, branch) => watches.get(repository)?.commitOf(branch),
     container(idOrKey) {
       const record = records.get(table.keyOf(idOrKey) ?? idOrKey);
       if (record === undefined || record.trashed_at !== null) return null;
@@ -256,6 +274,19 @@ export function createController(options: ControllerOptions): Controller {
     },
     idle: () => queue.idle(),
   };
+}
+
+function sightingOf(
+  {revision, live, missing}: BranchRecord,
+  causes: readonly PassCause[],
+  nowMs: number,
+): JournalEvent {
+  const at = new Date(nowMs).toISOString();
+  if (missing !== null || revision === null) {
+    const {cause = 'branch_deleted', proven = false, held = false} = missing ?? {};
+    return {kind: 'missing', at, cause, proven, held};
+  }
+  return {kind: 'seen', at, revision, live, causes: [...causes]};
 }
 
 /** Live branches first, then by repository and name. */

@@ -1,7 +1,7 @@
 import {shortestSecretLength} from '../runtime/platform/secret-mask.ts';
-import type {SecretSource} from '../schemas/config.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {SecretSource} from '../schemas/secret-source.ts';
 import type {DataPolicy} from './branch-data.ts';
 import {type BranchLimits, noLimits, previewLimits} from './branch-limits.ts';
 import type {IdleLimits} from './idle.ts';

@@ -239,7 +239,8 @@ function planScripts(
       ? []
       : step('commit_differs', `Name the scripts ${desired.revision.slice(0, 8)}`);
   }
-  const drifted = sameCommit && digest !== null;
+  const sameScripts = sameCommit || record.applied?.deployment === digests?.deployment;
+  const drifted = sameScripts && digest !== null;
   if (drifted && policy.drift === 'report') return [];
   return step(drifted ? 'drift' : 'scripts_differ', `Deploy ${desired.scripts.length} script(s)`);
 }

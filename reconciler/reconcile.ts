@@ -33,6 +33,10 @@ export interface ReconcileContext extends ApplyContext {
   /** Told of every plan before its first step is taken. */
   readonly onPlan: (plan: readonly Action[], desired: Desired) => void;
   readonly onObserved: (observation: Observation) => void;
+  /** Told what the commit holds, before anything is asked of the container. */
+  readonly onRead: (ref: ObservedRef) => void;
+  /** Told of every step that was taken. */
+  readonly onTaken: (action: Action, tookMs: number) => void;
 }
 
 /** Rounds of observe, plan, apply before a branch that does not settle counts as failed. */
@@ -61,6 +65,7 @@ export async function reconcileBranch(
   // Nothing is read, and no secret asked for, on behalf of a branch that waits to be asked for.
   if (waitsForRelease(record)) return {result: {kind: 'paused', reason: 'first_contact', until: null}, taken};
   const ref = await observeRef(record, context, signal);
+  context.onRead(ref);
   // What is to go must not wait for a secret.
   const given =
     ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
@@ -84,7 +89,9 @@ export async function reconcileBranch(
       signal.throwIfAborted();
       const lost = await readOnly();
       if (lost !== null) return lost;
+      const startedMs = context.clock.now();
       await applyAction(action, {observation, desired, fileChanges, signal}, context);
+      context.onTaken(action, context.clock.now() - startedMs);
       context.log.info('applied', {
         branch: record.branch,
         key: record.key,
@@ -117,7 +124,8 @@ async function observeRef(
     return {kind: 'missing', proven: true, cause: 'branch_idle'};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
-  const {revision, path} = record;
+  const {path} = record;
+  const revision = record.rollback?.to ?? record.revision;
   const tree = await context.source.readHoody(revision, {path, signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
   const readFile = (file: string) => context.source.readFile(revision, inDirectory(path, file), {signal});
@@ -196,6 +204,7 @@ function settle(
       return {
         kind: 'synced',
         revision: desired.revision,
+        rollback: record.rollback,
         drift: runtime !== null && hasDrifted(record, runtime),
         held: heldJobs(desired),
       };

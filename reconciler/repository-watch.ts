@@ -2,6 +2,7 @@ import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchName} from '../schemas/branch-name.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {PassCause} from '../schemas/journal.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
 import {type EnvironmentRule, isKept} from './environments.ts';
@@ -21,6 +22,8 @@ export interface WatchedRepository {
   readonly live: string | null;
   /** Later ones win. */
   readonly environments: readonly EnvironmentRule[];
+  /** `host/owner/name` under which its forge has it; null where no forge does, or another address than its own. */
+  readonly forgePath: string | null;
   /** Null where nobody else could have it. */
   readonly ownership: Ownership | null;
 }
@@ -38,6 +41,14 @@ export interface RepositoryStatus {
   readonly held_deletions: {missing: number; previews: number} | null;
 }
 
+export interface Sighting {
+  readonly commit: string;
+  readonly listedAtMs: number;
+  /** It is live, or the globs of the configuration match it. */
+  readonly served: boolean;
+  readonly hasHoody: boolean;
+}
+
 /** So many are worked on at once anyway. */
 const fewBranches = 8;
 
@@ -46,12 +57,16 @@ export interface RepositoryWatch {
   readonly source: Source;
   readonly environments: readonly EnvironmentRule[];
   /** One pass: no request, process or read for an unchanged branch. Passes do not overlap; a call during one asks for another. */
-  pass(): Promise<void>;
+  pass(cause?: {kind: PassCause['kind']; id?: string | null}): Promise<void>;
   /** Starts passes by file events and by interval. */
   run(): void;
   confirmDeletions(): void;
   forget(record: BranchRecord): void;
+  /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
+  commitOf(branch: string): string | null | undefined;
   status(): RepositoryStatus;
+  /** A branch as the newest listing has it, served or not; null where that lacks it. */
+  sighting(branch: string): Sighting | null;
   close(): Promise<void>;
 }
 
@@ -75,7 +90,7 @@ export function openRepositoryWatch({
   intervalMs: number;
   signal: AbortSignal;
   /** The record is new or holds news: its branch must be reconciled. */
-  onChanged: (record: BranchRecord) => void;
+  onChanged: (record: BranchRecord, causes: readonly PassCause[]) => void;
   /** Told of the new branches of every listing, of none too, before any of them is reconciled. */
   onFound?: (records: readonly BranchRecord[]) => Promise<void>;
   /** Resolves when these branches start no more runs, or when that takes too long. */
@@ -88,12 +103,18 @@ export function openRepositoryWatch({
     isKept: (branch) => isKept(environments, {branch, live: branch === live}),
   });
   let live = configuredLive ?? known.find((record) => record.live)?.branch ?? null;
+  let listed: ReadonlyMap<string, string> | null = null;
   let passing: Promise<void> | null = null;
   let again = false;
+  /** Why there is to be a pass, and why there is the present one. */
+  let causesAhead: PassCause[] = [];
+  let causes: readonly PassCause[] = [];
+  let newest: RefListing | null = null;
   let deletionsConfirmed = false;
   /** By branch, when each deletion of the present wave was let through. */
   let letThroughAtMs = new Map<string, number>();
-  let listed: ReadonlySet<string> = new Set();
+  /** Branches of the listing before, of which something may be remembered. */
+  let remembered: ReadonlySet<string> = new Set();
   let stopWatching = () => {};
   let status: RepositoryStatus = {
     repository: source.repository,
@@ -109,8 +130,11 @@ export function openRepositoryWatch({
   const passOnce = async (): Promise<void> => {
     let listing: RefListing;
     try {
+      [causes, causesAhead] = [causesAhead, []];
       listing = await source.list({signal});
+      newest = listing;
       live ??= listing.defaultBranch;
+      listed = listing.branches;
       await compare(listing);
     } catch (error) {
       if (signal.aborted) return;
@@ -189,7 +213,7 @@ export function openRepositoryWatch({
     if (record.revision === commit && record.missing?.cause === cause) return;
     record.revision = commit;
     record.missing = {since: new Date(listing.listedAtMs).toISOString(), proven: true, held: false, cause};
-    onChanged(record);
+    onChanged(record, causes);
   };
 
   const findMerges = async (listing: RefListing, formerLive: string | null): Promise<void> => {
@@ -221,7 +245,7 @@ export function openRepositoryWatch({
     record.restored = false;
     record.forget_requested = false;
     record.live = isLive;
-    onChanged(record);
+    onChanged(record, causes);
   };
 
   const discover = async (unknown: ReadonlyMap<string, string>): Promise<void> => {
@@ -238,7 +262,7 @@ export function openRepositoryWatch({
     await onFound(found);
     for (const record of found) {
       records.set(branchName(record), record);
-      onChanged(record);
+      onChanged(record, causes);
     }
   };
 
@@ -258,8 +282,8 @@ export function openRepositoryWatch({
     );
 
   const handleMissing = async (listing: RefListing): Promise<void> => {
-    for (const branch of listed.difference(listing.branches)) servedPaths.forget(branch);
-    listed = new Set(listing.branches.keys());
+    for (const branch of remembered.difference(listing.branches)) servedPaths.forget(branch);
+    remembered = new Set(listing.branches.keys());
     const missing = missingIn(listing);
     // Those whose end is certain already were let through before.
     const undecided = ({live: isLive, trashed_at, missing: gone}: BranchRecord) =>
@@ -319,7 +343,7 @@ export function openRepositoryWatch({
       letThroughAtMs.set(record.branch, listing.listedAtMs);
     record.revision = cause === 'branch_deleted' ? null : record.revision;
     record.missing = {since, proven, held, cause};
-    onChanged(record);
+    onChanged(record, causes);
   };
 
   const causeOf = (record: BranchRecord, listing: RefListing): MissingCause => {
@@ -333,12 +357,17 @@ export function openRepositoryWatch({
   };
 
   const askAgain = (afterMs: number) => {
-    clock.sleep(afterMs, {signal}).then(pass, () => {
-      // The controller stops.
-    });
+    clock.sleep(afterMs, {signal}).then(
+      () => pass({kind: 'second_look'}),
+      () => {
+        // The controller stops.
+      },
+    );
   };
 
-  const pass = (): Promise<void> => {
+  const pass: RepositoryWatch['pass'] = ({kind, id = null} = {kind: 'request'}) => {
+    if (!causesAhead.some((cause) => cause.kind === kind && cause.id === id))
+      causesAhead.push({kind, id, at: new Date(clock.now()).toISOString()});
     if (passing !== null) {
       again = true;
       return passing;
@@ -359,7 +388,7 @@ export function openRepositoryWatch({
   const poll = async (): Promise<void> => {
     while (!signal.aborted) {
       await clock.sleep(jitter(intervalMs, random()), {signal});
-      await pass();
+      await pass({kind: 'interval'});
     }
   };
 
@@ -368,7 +397,7 @@ export function openRepositoryWatch({
     environments,
     pass,
     run() {
-      stopWatching = source.watch(() => void pass());
+      stopWatching = source.watch(() => void pass({kind: 'repository_event'}));
       void poll().catch(() => {
         // The poll sleeps on the shutdown signal: this is its ordinary end.
       });
@@ -383,7 +412,14 @@ export function openRepositoryWatch({
       // Who has the live branch forgotten wants another one.
       if (branch === live) live = configuredLive;
     },
+    commitOf: (branch) => (listed === null ? undefined : (listed.get(branch) ?? null)),
     status: () => ({...status, served: records.size}),
+    sighting(branch) {
+      const commit = newest?.branches.get(branch);
+      if (newest === null || commit === undefined) return null;
+      const {listedAtMs} = newest;
+      return {commit, listedAtMs, served: isServed(branch), hasHoody: servedPaths.of(branch)?.size !== 0};
+    },
     async close() {
       stopWatching();
       await source.close();

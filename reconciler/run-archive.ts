@@ -140,17 +140,6 @@ function parseRun(line: string): Run | null {
   }
 }
 
-/** Removes old records now and every day; ends with the signal. */
-export async function tendRunArchive(
-  archive: RunArchive,
-  {clock, signal}: {clock: Clock; signal: AbortSignal},
-): Promise<void> {
-  while (!signal.aborted) {
-    await archive.prune();
-    await clock.sleep(dayMs, {signal});
-  }
-}
-
 /** What is kept of a branch that is gone, by its key or its name; null where nothing is. Throws BRANCH_AMBIGUOUS. */
 export async function findArchived(archive: RunArchive, keyOrName: string): Promise<Run[] | null> {
   const byKey = await archive.read(keyOrName);

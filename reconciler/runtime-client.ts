@@ -12,6 +12,10 @@ export interface RuntimeClient {
   setEnvironment(change: EnvironmentChange, options: RequestOptions): Promise<ControlState>;
   syncWorkspace(changes: WorkspaceChanges, options: RequestOptions): Promise<void>;
   deploy(deployment: DeploymentInput, options: RequestOptions): Promise<void>;
+  /** The files of the deployed set, by the runtime's own word. */
+  deployedScripts(options: RequestOptions): Promise<readonly {path: string; sha256: string}[]>;
+  /** Throws SCRIPT_NOT_FOUND. */
+  readDeployedScript(path: string, options: RequestOptions): Promise<Uint8Array>;
   /** Replaces the raw text, keeps managed entries. `ifMatch` names the raw tag it replaces. Answers the new raw tag. */
   putCrontab(user: string, text: string, options: RequestOptions & {ifMatch: string | null}): Promise<string>;
   /** The whole crontab of a user, entries included, and the tag of that text. */

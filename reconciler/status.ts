@@ -1,13 +1,20 @@
 import type {Condition, Reconciliation} from '../schemas/branch.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {RollbackRecord} from './branch-record.ts';
 import type {Desired} from './desired.ts';
 import type {Observation} from './observation.ts';
 import {type Failure, sentence} from './outcome.ts';
 
 /** How a reconciliation ended; `conditions` turns it into what people and machines read. */
 export type Result =
-  | {readonly kind: 'synced'; readonly revision: string; readonly drift: boolean; readonly held: number}
+  | {
+      readonly kind: 'synced';
+      readonly revision: string;
+      readonly drift: boolean;
+      readonly held: number;
+      readonly rollback: RollbackRecord | null;
+    }
   | {
       readonly kind: 'invalid';
       readonly revision: string;
@@ -119,7 +126,15 @@ function conditionValues(result: Result): ConditionValue[] {
             idle,
             healthy,
           ]
-        : [ready('True', 'applied', `Commit ${short} is active.${heldWords(result.held)}`), idle, healthy];
+        : [
+            ready(
+              'True',
+              result.rollback === null ? 'applied' : 'rolled_back',
+              `Commit ${short} is active${rollbackWords(result.rollback)}.${heldWords(result.held)}`,
+            ),
+            idle,
+            healthy,
+          ];
     }
     case 'invalid': {
       const [first] = result.issues;
@@ -163,6 +178,13 @@ function conditionValues(result: Result): ConditionValue[] {
     default:
       return result satisfies never;
   }
+}
+
+function rollbackWords(rollback: RollbackRecord | null): string {
+  if (rollback === null) return '';
+  const {bad, since, reason} = rollback;
+  const why = reason === null ? '' : ` (${reason})`;
+  return ` in place of ${bad.slice(0, 8)}, rolled back at ${since}${why}. A newer commit or branchtab rollback --undo ends that`;
 }
 
 function heldWords(held: number): string {

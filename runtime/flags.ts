@@ -2,7 +2,7 @@ import {resolve} from 'node:path';
 import {parseArgs} from 'node:util';
 import {AppError} from '../schemas/errors.ts';
 import {isTimeZone} from '../schemas/schedule/zone.ts';
-import {type ListenAddress, parseListenAddress} from './platform/http-server.ts';
+import {type ListenAddress, parseListenAddress} from './platform/listen-address.ts';
 
 export const runtimeUsage = `usage: branchtab runtime --data <dir> --listen <host:port | unix:path>
   --home <dir>         working directory and HOME of jobs and scripts (default: <data>/home)

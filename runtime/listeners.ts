@@ -1,22 +1,26 @@
-import {join} from 'node:path';
-import {createCallFront} from '../api/call-front.ts';
 import type {ControlPort} from '../api/control-routes.ts';
 import {cronRoutes} from '../api/cron-routes.ts';
+import {createKitFront, type KitFrontOptions} from '../api/kit-front.ts';
 import {createPeerGuard} from '../api/peer-guard.ts';
-import {createPipeFront} from '../api/pipe-front.ts';
 import {createRuntimeApp, type Health} from '../api/runtime-app.ts';
 import packageJson from '../package.json' with {type: 'json'};
 import {CONTROL_API_VERSION} from '../schemas/control.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import {runVariable} from './cron/job-runner.ts';
+import {ExchangeAnswer} from './exec/exchange-answer.ts';
 import type {RuntimeFlags} from './flags.ts';
 import type {PipeKit} from './pipe-main.ts';
+import {Frame} from './platform/byte-flow.ts';
 import type {Clock} from './platform/clock.ts';
-import {type HttpServer, serveHttp} from './platform/http-server.ts';
+import {answerByFetch} from './platform/exchange-fetch.ts';
+import {serveExchanges} from './platform/http-exchange.ts';
+import type {HttpServer} from './platform/http-server.ts';
 import type {Log} from './platform/log.ts';
 import {isPeerStartedWith, peerVariable} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
-import {hostSocketDirectory, type Services} from './services.ts';
+import {asksForWebsocket} from './platform/request-head.ts';
+import {createClientWebsocket} from './platform/websocket-client.ts';
+import type {Services} from './services.ts';
 import {containerAssignment} from './variables.ts';
 
 export function healthOf(clock: Clock): () => Promise<Health> {
@@ -28,7 +32,7 @@ export function healthOf(clock: Clock): () => Promise<Health> {
 export interface Pipe {
   /** Of `--pipe-listen`. */
   readonly url: string | null;
-  socketPath(): Promise<string>;
+  readonly handle: PipeKit['handle'];
   stop(options: {graceMs: number}): Promise<void>;
 }
 
@@ -36,19 +40,26 @@ export async function preparePipe(
   flags: RuntimeFlags,
   services: {health: () => Promise<Health>; onUnused: () => void; clock: Clock; log: Log},
 ): Promise<Pipe> {
-  const socketPath = join(await hostSocketDirectory(flags), 'pipe.sock');
   let kit: Promise<PipeKit> | null = null;
   const start = () => {
     kit ??= import('./pipe-main.ts').then(({startPipeKit}) =>
-      startPipeKit({socketPath, address: flags.pipeListen, allowedHosts: flags.allowedHosts, ...services}),
+      startPipeKit({address: flags.pipeListen, allowedHosts: flags.allowedHosts, ...services}),
     );
     return kit;
   };
   return {
     url: flags.pipeListen === null ? null : (await start()).url,
-    async socketPath() {
-      await start();
-      return socketPath;
+    handle(exchange, from) {
+      start().then(
+        ({handle}) => handle(exchange, from),
+        (error: unknown) => {
+          services.log.error('the pipe kit cannot be loaded', {error});
+          exchange.takeOver((socket) => {
+            socket.close();
+            return {data() {}, drained() {}, ended() {}, closed() {}};
+          });
+        },
+      );
     },
     stop: async (options) => (await kit)?.stop(options),
   };
@@ -60,9 +71,7 @@ export async function listen(
   services: Services,
   {health, pipe, clock, log}: {health: () => Promise<Health>; pipe: Pipe; clock: Clock; log: Log},
 ): Promise<[HttpServer, ...HttpServer[]]> {
-  const {allowedHosts} = flags;
-  const pipeFront = (trusted: boolean) =>
-    createPipeFront({socketPath: pipe.socketPath, trusted, allowedHosts, log});
+  const {allowedHosts, container, controlSocket} = flags;
   const app = (trusted: boolean) =>
     createRuntimeApp({
       exec: services.exec,
@@ -80,41 +89,37 @@ export async function listen(
         return (await import('../api/sqlite-routes.ts')).sqliteRoutes(databases);
       },
     });
-  const {container, controlSocket} = flags;
-  const callFront = (trusted: boolean) =>
-    createCallFront({
+  const front = (trusted: boolean, refusal: KitFrontOptions['refusal']) =>
+    createKitFront({
       exec: services.exec,
+      pipe: pipe.handle,
+      app: app(trusted),
       trusted,
       allowedHosts,
+      refusal,
       findRun: (peer) => (services.cron.runningJobs() === 0 ? null : peerVariable(peer, runVariable)),
+      asksForWebsocket,
+      sinkOf: (exchange) => new ExchangeAnswer(exchange, {keepsConnection: true}),
+      websocketOf: (exchange) => ({
+        ...createClientWebsocket(exchange),
+        answer: () => new ExchangeAnswer(exchange, {keepsConnection: false}),
+      }),
+      frameOf: (bytes) => new Frame(bytes),
+      answerByFetch,
       log,
     });
-  const openCalls = callFront(false);
-  const openPipes = pipeFront(false);
   // Under a controller the network is shared with other containers; a person's own runtime is for everybody.
   const guard =
     controlSocket === null || container === null
-      ? null
+      ? () => null
       : createPeerGuard((peer) => isPeerStartedWith(peer, containerAssignment(container)));
-  const kits = await serveHttp(flags.listen, app(false).fetch, {
-    fallbackPort: flags.fallbackPort,
-    intercept: (incoming, outgoing) =>
-      guard?.intercept(incoming, outgoing) === true ||
-      openCalls.intercept(incoming, outgoing) ||
-      openPipes.intercept(incoming, outgoing),
-    upgrade(incoming, socket) {
-      if (guard?.upgrade(incoming, socket) === true || openPipes.upgrade(incoming, socket)) return;
-      openCalls.upgrade(incoming, socket);
-    },
-  });
+  const {fallbackPort} = flags;
+  const kits = await serveExchanges(flags.listen, front(false, guard), {fallbackPort});
   if (controlSocket === null) return [kits];
-  const ownCalls = callFront(true);
-  const ownPipes = pipeFront(true);
-  const control = await serveHttp({kind: 'unix', path: controlSocket}, app(true).fetch, {
-    intercept: (incoming, outgoing) =>
-      ownCalls.intercept(incoming, outgoing) || ownPipes.intercept(incoming, outgoing),
-    upgrade: ownCalls.upgrade,
-  });
+  const control = await serveExchanges(
+    {kind: 'unix', path: controlSocket},
+    front(true, () => null),
+  );
   return [kits, control];
 }
 

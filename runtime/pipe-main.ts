@@ -8,22 +8,20 @@ import type {Duct} from './platform/byte-duct.ts';
 import {Frame} from './platform/byte-flow.ts';
 import type {Clock} from './platform/clock.ts';
 import {type Exchange, serveExchanges} from './platform/http-exchange.ts';
-import type {ListenAddress} from './platform/http-server.ts';
+import type {ListenAddress} from './platform/listen-address.ts';
 import type {Log} from './platform/log.ts';
 
 export interface PipeKit {
   /** Of the address of its own; null where it has none. */
   readonly url: string | null;
+  /** For a request that came to a listener of all kits; `trusted`: to the controller's. */
+  readonly handle: (exchange: Exchange, from: {trusted: boolean}) => void;
   /** Ends who waits, lets transfers run for the grace, then ends all. */
   stop(options: {graceMs: number}): Promise<void>;
 }
 
-/**
- * Serves the pipe kit on a socket for the listeners of all kits, and where `address` is given there too, for clients
- * that want the shortest way.
- */
+/** The pipe kit for the listeners of all kits, and where `address` is given with one of its own too. */
 export async function startPipeKit({
-  socketPath,
   address,
   allowedHosts,
   health,
@@ -31,7 +29,6 @@ export async function startPipeKit({
   clock,
   log,
 }: {
-  socketPath: string;
   address: ListenAddress | null;
   allowedHosts: readonly string[];
   health: () => Promise<Health>;
@@ -56,23 +53,15 @@ export async function startPipeKit({
       clock,
       log,
     });
-  const own = await serveExchanges(
-    {kind: 'unix', path: socketPath},
-    // Who reaches the socket was admitted by the listener that relays.
-    handler(() => {}),
-  );
-  const open =
-    address === null
-      ? null
-      : await serveExchanges(
-          address,
-          handler(({head}) => refuseMisdirected(head.fields.get('host') ?? null, allowedHosts)),
-        );
+  const trusting = handler(() => {});
+  const checking = handler(({head}) => refuseMisdirected(head.fields.get('host') ?? null, allowedHosts));
+  const server = address === null ? null : await serveExchanges(address, checking, {isUnpaced: true});
   return {
-    url: open?.url ?? null,
+    url: server?.url ?? null,
+    handle: (exchange, {trusted}) => (trusted ? trusting : checking).handle(exchange),
     async stop({graceMs}) {
       await pipe.stop({graceMs});
-      for (const server of [own, open]) server?.close();
+      await server?.close({graceMs: 0});
     },
   };
 }

@@ -1,4 +1,4 @@
-import {parseListenAddress} from './platform/http-server.ts';
+import {parseListenAddress} from './platform/listen-address.ts';
 
 export interface VariableSources {
   /** Bound by the operator; win over ours except for the addresses and paths. */

@@ -70,6 +70,28 @@ export const reconciliationSchema = z.object({
 });
 export type Reconciliation = z.infer<typeof reconciliationSchema>;
 
+export const rollbackViewSchema = z
+  .object({
+    to: z.string().meta({description: 'Commit that runs.'}),
+    bad: z.string().meta({description: 'Commit in whose place it runs.'}),
+    since: z.string(),
+    reason: z.string().nullable(),
+  })
+  .meta({id: 'Rollback', description: 'Ends when a commit newer than the bad one arrives.'});
+
+export const rollbackRequestSchema = z
+  .strictObject({
+    to: z
+      .string()
+      .regex(/^[0-9a-f]{4,64}$/, 'write a commit id, or its beginning, in lower case')
+      .nullable()
+      .default(null)
+      .meta({description: 'In the history of the branch; the commit that ran before without it.'}),
+    reason: z.string().min(1).max(500).nullable().default(null),
+  })
+  .meta({id: 'RollbackRequest'});
+export type RollbackRequest = z.infer<typeof rollbackRequestSchema>;
+
 export const branchSchema = z
   .object({
     key: z.string().regex(/^[a-z0-9-]+$/),
@@ -84,6 +106,12 @@ export const branchSchema = z
       .array(z.string())
       .default([])
       .meta({description: 'What people should know although the branch may be ready; sentences.'}),
+    rollback: rollbackViewSchema.nullable().default(null),
+    keep: z
+      .object({since: z.string(), until: z.string(), reason: z.string().nullable()})
+      .nullable()
+      .default(null)
+      .meta({description: 'Changes by hand stay until then.'}),
     container: containerViewSchema.nullable(),
     next_run: nextRunSchema.nullable(),
     last_run: lastRunSchema.nullable(),

@@ -1,34 +1,14 @@
 import * as z from 'zod';
 import {durationSchema} from './duration.ts';
+import {webhooksSchema} from './forge-config.ts';
+import {forgePath} from './forge-path.ts';
 import type {Issue} from './issue.ts';
+import {secretSourceSchema} from './secret-source.ts';
 import {sizeSchema} from './size.ts';
 import {userNamePattern} from './user-name.ts';
 import {parseYaml} from './yaml-file.ts';
 
 const branchGlobs = z.array(z.string().min(1).max(255)).min(1).max(100);
-
-/** A value that does not stand in the file itself. */
-const secretSourceSchema = z
-  .union([
-    z.strictObject({
-      from_env: z
-        .string()
-        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
-        .meta({description: 'Variable of the controller.'}),
-    }),
-    z.strictObject({
-      from_file: z.string().min(1).meta({description: 'File on the host of the controller.'}),
-    }),
-    z.strictObject({
-      from_command: z
-        .string()
-        .min(1)
-        .meta({description: 'Shell command on the host of the controller; its output is the value.'}),
-    }),
-  ])
-  .meta({id: 'SecretSource'});
-
-export type SecretSource = z.infer<typeof secretSourceSchema>;
 
 /** Names that the container sets itself. */
 const reservedNames = /^(?:HOODY_|BRANCHTAB_|BUN_|LD_)|^(?:HOME|USER|LOGNAME|SHELL)$/;
@@ -190,6 +170,16 @@ const repositorySchema = z
     }),
     branches: branchGlobs.optional().meta({description: 'Globs of the branches to serve; `!` excludes.'}),
     environments: environments.meta({description: 'For this repository alone; they win over the others.'}),
+    forge_url: z
+      .string()
+      .refine(
+        (address) => forgePath(address) !== null,
+        'write an address such as https://github.com/acme/shop',
+      )
+      .optional()
+      .meta({
+        description: 'Address under which its forge has the repository, where it is read from another place.',
+      }),
   })
   .meta({id: 'Repository'});
 
@@ -325,6 +315,7 @@ export const configSchema = z
       description:
         'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
     }),
+    webhooks: webhooksSchema,
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),
     undo_window: durationSchema

@@ -17,6 +17,8 @@ import {userNamePattern} from './user-name.ts';
  *   POST /api/v1/control/seed         SeedRequest -> SeedResult
  *   GET  /api/v1/control/events       SSE, one `ControlEvent` per `data:` line
  *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}; 409 BLOBS_MISSING names what to send
+ *   GET  /api/v1/exec/deployments/current       -> {files: [{path, sha256}]}
+ *   GET  /api/v1/exec/deployments/current/file?path=  -> its bytes
  *   POST /api/v1/exec/deployments/rollback  {commit} or {digest} of a kept version -> {digest, files}
  */
 

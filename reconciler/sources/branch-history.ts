@@ -1,4 +1,5 @@
 import type {Git} from '../../runtime/platform/git-process.ts';
+import {isObjectId} from './ref-output.ts';
 import type {BranchTip} from './source.ts';
 import {unreadable} from './unreadable.ts';
 
@@ -79,6 +80,25 @@ export async function branchesEqualIn(
 
   await Promise.all(Array.from({length: checksAtOnce}, check));
   return equal;
+}
+
+/** A commit by the beginning of its id, where `tip` has it among its ancestors; null otherwise. Two processes. */
+export async function findInHistory(
+  git: Git,
+  tip: string,
+  id: string,
+  {repository, signal}: {repository: string; signal: AbortSignal},
+): Promise<string | null> {
+  // Anything but digits would be an expression of git.
+  if (!/^[0-9a-f]{4,64}$/.test(id)) return null;
+  const found = await git.run(['rev-parse', '--verify', '--quiet', '--end-of-options', `${id}^{commit}`], {
+    signal,
+  });
+  const commit = new TextDecoder().decode(found.stdout).trim().split('\n').at(-1) ?? '';
+  if (found.exitCode !== 0 || !isObjectId(commit)) return null;
+  const {exitCode, stderr} = await git.run(['merge-base', '--is-ancestor', commit, tip], {signal});
+  if (exitCode > 1) throw unreadable(repository, `looking for ${commit} in the history of ${tip}`, stderr);
+  return exitCode === 0 ? commit : null;
 }
 
 /** Names of all branches by the time of their commits. One process. */

@@ -2,7 +2,13 @@ import type {Git} from '../../runtime/platform/git-process.ts';
 import {wholeRepository} from '../../schemas/branch-name.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {ObjectReply} from './batch-output.ts';
-import {branchesContainedIn, branchesEqualIn, branchesNewestFirst, mergeBase} from './branch-history.ts';
+import {
+  branchesContainedIn,
+  branchesEqualIn,
+  branchesNewestFirst,
+  findInHistory,
+  mergeBase,
+} from './branch-history.ts';
 import {type FoundDirectory, findDirectories} from './directory-globs.ts';
 import {ObjectReader} from './object-reader.ts';
 import {isObjectId} from './ref-output.ts';
@@ -38,6 +44,7 @@ export interface GitObjects
     | 'diffTrees'
     | 'prepareBlobs'
     | 'readBlob'
+    | 'findInHistory'
     | 'branchesContainedIn'
     | 'branchesEqualIn'
     | 'newestFirst'
@@ -266,6 +273,7 @@ export function createGitObjects({git, repository, obtain}: GitObjectsOptions): 
       return reply.bytes;
     },
     newestFirst: ({signal}) => branchesNewestFirst(git, {repository, signal}),
+    findInHistory: (tip, id, {signal}) => findInHistory(git, checkedId(tip), id, {repository, signal}),
     branchesContainedIn: (commit, tips, {signal}) =>
       branchesContainedIn(git, checkedId(commit), tips, {repository, signal}),
     branchesEqualIn: (commit, tips, {signal}) =>

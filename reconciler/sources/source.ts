@@ -39,6 +39,8 @@ export interface Source {
   newestFirst(options: {signal: AbortSignal}): Promise<string[]>;
   /** The newest commit that both come from; null where they have no common past. */
   mergeBase(one: string, other: string, options: {signal: AbortSignal}): Promise<string | null>;
+  /** The commit whose id begins with these hex digits, in the history of `tip`; null where none does, or more than one. */
+  findInHistory(tip: string, id: string, options: {signal: AbortSignal}): Promise<string | null>;
   /** Which of the branches are ancestors of `commit`. */
   branchesContainedIn(
     commit: string,

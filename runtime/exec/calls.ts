@@ -13,7 +13,7 @@ import {type AnswerSink, type Attempt, type CallRequest, createInvocation} from 
 import {readMarkdown} from './markdown-files.ts';
 import {type Destination, type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {createRequestBody, type RequestBody} from './request-body.ts';
-import {watchRequestBody} from './request-watch.ts';
+import {type RequestWatch, watchRequestBody} from './request-watch.ts';
 import {refuseOtherMethods} from './script-settings.ts';
 import {isAllowedToken, maskToken, presentedToken} from './script-token.ts';
 
@@ -100,7 +100,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     prepared: PreparedCall,
     id: string,
     call: ScriptCall,
-    sink: AnswerSink,
+    {sink, watch}: {sink: AnswerSink; watch: RequestWatch},
   ): Promise<Attempt> {
     const {script, route} = prepared;
     refuseUnparsable(prepared);
@@ -111,7 +111,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       throw new AppError('SCRIPT_NOT_UPGRADABLE', message);
     }
     const {request} = call;
-    const body = request.body === null ? null : createRequestBody(request.body);
+    const body = request.body === null ? null : createRequestBody(request.body, watch.note);
     const {concurrency} = script.options;
     const leave = concurrency === null ? null : await limits.enter(script.ref.file, concurrency);
     try {
@@ -136,7 +136,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       return;
     }
     begin(prepared, id, call, runId);
-    const requestBody = watchRequestBody(request.body, options.log);
+    const watch = watchRequestBody(request.body !== null, options.log);
     const count = monitor.begin({
       executionId: id,
       scriptPath: prepared.route.file,
@@ -145,13 +145,13 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     });
     let outcome: Attempt | AppError;
     try {
-      outcome = await run(prepared, id, call, sink);
+      outcome = await run(prepared, id, call, {sink, watch});
     } catch (error) {
       outcome = asAppError(error, log);
       sendError(sink, outcome);
     }
     const seen = sink.seen();
-    recorder.end(id, endOf(outcome, seen, options.log, requestBody()));
+    recorder.end(id, endOf(outcome, seen, options.log, watch.recorded()));
     count(seen.status ?? callerLeftStatus);
     if (runId === null) return;
     const {mask} = prepared.ground;

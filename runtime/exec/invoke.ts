@@ -1,6 +1,6 @@
-import type {Readable} from 'node:stream';
 import {AppError} from '../../schemas/errors.ts';
 import {hopByHopHeaders} from '../../schemas/hop-by-hop.ts';
+import type {ByteSource} from '../platform/byte-flow.ts';
 import {type Call, callHeader} from './call.ts';
 import type {Exchange} from './host-link.ts';
 import type {HostLease} from './host-pool.ts';
@@ -12,7 +12,7 @@ export interface CallRequest {
   /** Names and values in turn, as they came over the wire. */
   readonly headers: readonly string[];
   /** Null where there is none. */
-  readonly body: Readable | null;
+  readonly body: ByteSource | null;
 }
 
 /** Where the answer goes. */

@@ -1,4 +1,4 @@
-import type {Readable} from 'node:stream';
+import type {ByteSource} from '../platform/byte-flow.ts';
 
 /** Where a body goes. */
 export interface BodySink {
@@ -20,25 +20,32 @@ export interface RequestBody {
 /** Up to this size a body is kept until it is answered. */
 const keptBytes = 1024 * 1024;
 
-export function createRequestBody(source: Readable): RequestBody {
-  let kept: Buffer[] | null = [];
+/** `note` sees every piece once. */
+export function createRequestBody(source: ByteSource, note: (bytes: Uint8Array) => void): RequestBody {
+  let kept: Uint8Array[] | null = [];
   let keptLength = 0;
+  let hasStarted = false;
   let hasEnded = false;
   let sink: BodySink | null = null;
 
-  source.on('data', (chunk: Buffer) => {
-    keptLength += chunk.length;
-    if (keptLength > keptBytes) kept = null;
-    kept?.push(chunk);
-    if (sink?.write(chunk) === false) source.pause();
-  });
-  source.on('end', () => {
-    hasEnded = true;
-    sink?.end();
-  });
-  // A sender that leaves is seen by the side that answers it.
-  source.on('error', () => {});
-  source.pause();
+  function start(): void {
+    hasStarted = true;
+    source.start({
+      chunk(bytes) {
+        note(bytes);
+        keptLength += bytes.length;
+        if (keptLength > keptBytes) kept = null;
+        kept?.push(bytes);
+        if (sink?.write(bytes) === false) source.pause();
+      },
+      end() {
+        hasEnded = true;
+        sink?.end();
+      },
+      // A sender that leaves is seen by the side that answers it.
+      cut() {},
+    });
+  }
 
   return {
     get isComplete() {
@@ -48,13 +55,14 @@ export function createRequestBody(source: Readable): RequestBody {
       sink = to;
       for (const chunk of kept ?? []) to.write(chunk);
       if (hasEnded) to.end();
-      source.resume();
+      if (hasStarted) source.resume();
+      else start();
     },
     detach() {
       sink = null;
       // What nobody reads is thrown away, so that the sender can go on to read the answer.
       if (kept === null) source.resume();
     },
-    resume: () => void source.resume(),
+    resume: () => source.resume(),
   };
 }

@@ -27,6 +27,10 @@ export interface ExecService extends ScriptFiles, LazyCalls {
   deploy(deployment: DeploymentInput): Promise<Deployed>;
   /** The kept sets, newest first. */
   versions(): readonly DeploymentVersion[];
+  /** The files of the present set, with the hash of each; none before the first. */
+  deployed(): readonly {readonly path: string; readonly sha256: string}[];
+  /** One file of the present set as it is, secrets in its comments too; null where there is none. */
+  readDeployed(path: string): Promise<Uint8Array | null>;
   /** Makes a kept set the present one again. Throws VERSION_NOT_FOUND. */
   rollBack(to: Rollback): Promise<Deployed>;
   /** The records of calls. */
@@ -181,6 +185,8 @@ export async function openExec(options: ExecOptions): Promise<ExecService> {
     deploy: (deployment) => replaceSet(() => deployment),
     versions: () =>
       store.versions().map((one, index) => ({...one, current: index === 0 && store.current() !== null})),
+    deployed: () => store.current()?.files ?? [],
+    readDeployed: async (path) => (await store.read(path))?.bytes ?? null,
     async rollBack(to) {
       const {digest, commit, files: kept, mounts} = await keptVersion(store, to);
       return replaceSet(() => ({digest, commit, files: [...kept], mounts: [...mounts]}));

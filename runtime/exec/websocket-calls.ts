@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto';
 import {AppError, successStatus} from '../../schemas/errors.ts';
-import type {UpgradeSocket} from '../platform/upgrade-socket.ts';
+import type {ClientWebsocket} from '../platform/websocket-client.ts';
 import {type SeenAnswer, watchSink} from './answer-sink.ts';
 import {type Call, callHeader, encodeCall, executionHeader} from './call.ts';
 import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
@@ -11,7 +11,7 @@ import {type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.
 import {maskToken} from './script-token.ts';
 
 /** A client that asks for a websocket. */
-export interface WebsocketClient extends Pick<UpgradeSocket, 'join' | 'close' | 'refuse' | 'onLeave'> {
+export interface WebsocketClient extends ClientWebsocket {
   /** For an answer as to a plain request, instead of the websocket. */
   answer(): AnswerSink;
 }

@@ -2,11 +2,11 @@
 export interface DecodedBody {
   /** A part of the content, as a view into what was fed. */
   content(bytes: Uint8Array): void;
-  /** The body is complete. */
-  end(): void;
+  /** The body is complete; so many bytes that were fed follow it. */
+  end(surplusBytes: number): void;
 }
 
-/** Takes the bytes of a body piece by piece; false as soon as they cannot be one. What follows the end is left alone. */
+/** Takes the bytes of a body piece by piece; false as soon as they cannot be one. After the end nothing is taken. */
 export type BodyDecoder = (bytes: Uint8Array) => boolean;
 
 /** A body of exactly this many bytes. Zero ends it with the first call. */
@@ -20,7 +20,7 @@ export function createLengthDecoder(lengthBytes: number, body: DecodedBody): Bod
     if (content.length > 0) body.content(content);
     if (leftBytes === 0) {
       ended = true;
-      body.end();
+      body.end(bytes.length - content.length);
     }
     return true;
   };
@@ -55,6 +55,8 @@ export function createChunkedDecoder(body: DecodedBody): BodyDecoder {
     return at + 1;
   }
 
+  const hasEnded = () => state === 'ended';
+
   function readLine(): boolean {
     const text = line;
     line = '';
@@ -71,7 +73,6 @@ export function createChunkedDecoder(body: DecodedBody): BodyDecoder {
     }
     if (text === '') {
       state = 'ended';
-      body.end();
       return true;
     }
     trailerBytes += text.length;
@@ -91,8 +92,12 @@ export function createChunkedDecoder(body: DecodedBody): BodyDecoder {
       }
       const next = takeLine(bytes, at);
       if (next === -1) return true;
-      if (next === -2 || !readLine()) state = 'broken';
-      else at = next;
+      if (next === -2 || !readLine()) {
+        state = 'broken';
+        return false;
+      }
+      at = next;
+      if (hasEnded()) body.end(bytes.length - at);
     }
     return state !== 'broken';
   };

@@ -34,6 +34,13 @@ export interface ByteSource {
   shortcut?(): SourceShortcut | null;
 }
 
+/** Of a request that brings nothing. */
+export const emptySource: ByteSource = {
+  start: (reader) => reader.end(),
+  pause() {},
+  resume() {},
+};
+
 export interface SourceShortcut {
   readonly descriptor: number;
   readonly mostBytes: number;

@@ -1,6 +1,7 @@
 import {chmod, rm} from 'node:fs/promises';
 import type {Socket, TCPSocketListener, UnixSocketListener} from 'bun';
-import type {ListenAddress} from './http-server.ts';
+import {isErrno} from './durable-file.ts';
+import type {ListenAddress} from './listen-address.ts';
 import {listenProblem} from './listen-problem.ts';
 
 /** One accepted connection. After `closed` all its functions do nothing. */
@@ -8,6 +9,9 @@ export interface ByteSocket {
   /** Empty on a unix socket and of a connection that is closed. */
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** Our end. */
+  readonly localAddress: string;
+  readonly localPort: number;
   readonly pendingBytes: number;
   /** Only for what is done with it at once; negative when it is closed. */
   readonly descriptor: number;
@@ -49,8 +53,36 @@ export interface ByteServer {
 export async function serveByteSockets(
   address: ListenAddress,
   accept: (socket: ByteSocket) => ByteSocketEvents,
+  {fallbackPort = false, isUnpaced = false}: {fallbackPort?: boolean; isUnpaced?: boolean} = {},
 ): Promise<ByteServer> {
-  const socket = {
+  const socket = handlersFor(accept);
+  if (address.kind === 'unix') {
+    await rm(address.path, {force: true});
+    const listener = listen(address, () => Bun.listen({unix: address.path, allowHalfOpen: true, socket}));
+    await chmod(address.path, 0o600);
+    return serverOf(listener, `unix:${address.path}`);
+  }
+  const {host} = address;
+  const bind = (port: number): TCPSocketListener<Connection> & {readonly fd?: number} =>
+    listen({...address, port}, () => Bun.listen({hostname: host, port, allowHalfOpen: true, socket}));
+  const listener = fallbackPort ? bindOr(bind, address.port) : bind(address.port);
+  if (isUnpaced && listener.fd !== undefined && isLoopback(host)) {
+    const {sendUnpaced} = await import('./unpaced-listener.ts');
+    sendUnpaced(listener.fd);
+  }
+  return serverOf(listener, `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`);
+}
+
+/** Connects with a unix socket. Rejects where nobody listens there. */
+export async function connectBytes(
+  socketPath: string,
+  accept: (socket: ByteSocket) => ByteSocketEvents,
+): Promise<void> {
+  await Bun.connect<Connection>({unix: socketPath, allowHalfOpen: true, socket: handlersFor(accept)});
+}
+
+function handlersFor(accept: (socket: ByteSocket) => ByteSocketEvents) {
+  return {
     open(raw: RawSocket) {
       raw.data = new Connection(raw, accept);
     },
@@ -60,21 +92,17 @@ export async function serveByteSockets(
     close: (raw: Socket<Connection>) => raw.data.onClosed(),
     error: (raw: Socket<Connection>) => raw.data.close(),
   };
-  if (address.kind === 'unix') {
-    await rm(address.path, {force: true});
-    const listener = listen(address, () => Bun.listen({unix: address.path, allowHalfOpen: true, socket}));
-    await chmod(address.path, 0o600);
-    return serverOf(listener, `unix:${address.path}`);
+}
+
+/** Where the port is taken, or not for us, another one. */
+function bindOr<T>(bind: (port: number) => T, port: number): T {
+  try {
+    return bind(port);
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : null;
+    if (isErrno(cause, 'EACCES') || isErrno(cause, 'EADDRINUSE')) return bind(0);
+    throw error;
   }
-  const {host, port} = address;
-  const listener: TCPSocketListener<Connection> & {readonly fd?: number} = listen(address, () =>
-    Bun.listen({hostname: host, port, allowHalfOpen: true, socket}),
-  );
-  if (listener.fd !== undefined && isLoopback(host)) {
-    const {sendUnpaced} = await import('./unpaced-listener.ts');
-    sendUnpaced(listener.fd);
-  }
-  return serverOf(listener, `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`);
 }
 
 function listen<T>(address: ListenAddress, start: () => T): T {
@@ -116,6 +144,14 @@ class Connection implements ByteSocket {
 
   get remotePort(): number {
     return this.#raw.remotePort ?? 0;
+  }
+
+  get localAddress(): string {
+    return this.#raw.localAddress ?? '';
+  }
+
+  get localPort(): number {
+    return this.#raw.localPort ?? 0;
   }
 
   get pendingBytes(): number {

@@ -1,27 +1,39 @@
-import {STATUS_CODES} from 'node:http';
-import {AppError} from '../../schemas/errors.ts';
-import type {ByteSink, ByteSource, Frame} from './byte-flow.ts';
+import {AppError, bodylessStatuses} from '../../schemas/errors.ts';
+import {reasonPhrases} from '../../schemas/reason-phrases.ts';
+import {type ByteSink, type ByteSource, emptySource, type Frame} from './byte-flow.ts';
 import {type ByteServer, type ByteSocket, type ByteSocketEvents, serveByteSockets} from './byte-socket.ts';
-import type {ListenAddress} from './http-server.ts';
+import type {HttpServer} from './http-server.ts';
+import type {ListenAddress} from './listen-address.ts';
+import type {Peer} from './peer-process.ts';
 import {RequestBody} from './request-body.ts';
-import {maxHeadBytes, parseRequestHead, type RequestHead} from './request-head.ts';
+import {fieldName, maxHeadBytes, notInValue, parseRequestHead, type RequestHead} from './request-head.ts';
 
 export interface ResponseHead {
   readonly status: number;
-  readonly fields: readonly (readonly [name: string, value: string])[];
+  /** Names and values in turn, without those that delimit the body or speak of the connection. */
+  readonly fields: readonly string[];
   /** Bytes of the body, null for a body of unknown length. */
   readonly lengthBytes: number | null;
+  /** The connection may serve the client's next request; without it the client is told that it ends. */
+  readonly keepsConnection?: boolean;
 }
 
-/** One request and its answer on a connection that serves nothing else. */
+/** One request and its answer. */
 export interface Exchange {
   readonly head: RequestHead;
-  readonly peer: {readonly ip: string; readonly port: number};
+  readonly peer: Peer;
+  /** The same for all requests of a connection, and for no others. */
+  readonly connection: object;
   readonly body: ByteSource;
-  /** Once; the head goes out at once. Ending the sink ends the exchange. */
-  respond(head: ResponseHead): ByteSink;
-  /** Called at most once, if the client has gone before its answer was complete. */
-  onLeft(listener: () => void): void;
+  /**
+   * The head goes out at once; ending the sink ends the exchange. A second answer only breaks the first one off.
+   * Throws TypeError for fields that are none.
+   */
+  readonly respond: (head: ResponseHead) => ByteSink;
+  /** Called if the client has gone before its answer was complete. The last listener counts. */
+  readonly onLeft: (listener: () => void) => void;
+  /** Instead of an answer: the connection speaks another protocol from here on, with what has come behind the head. */
+  readonly takeOver: (accept: (socket: ByteSocket) => ByteSocketEvents) => void;
 }
 
 export interface ExchangeHandler {
@@ -30,185 +42,473 @@ export interface ExchangeHandler {
   refuse(error: AppError, respond: Exchange['respond']): void;
 }
 
-/** A head that is not complete by then is given up. */
-const headTimeoutMs = 30_000;
+export interface ExchangeOptions {
+  /** A head that is not complete by then is given up. */
+  readonly headTimeoutMs?: number;
+  /** Where the port may not be bound, take another one of the same host. */
+  readonly fallbackPort?: boolean;
+  /** On a loopback address: packets go out as they come, whatever the host does for those of its network. */
+  readonly isUnpaced?: boolean;
+}
+
+const defaultHeadTimeoutMs = 30_000;
 /** How long a client may take to close after its answer. */
 const lingerMs = 30_000;
+/** Connections that wait for a head are looked at so often within its time. */
+const looksPerTimeout = 4;
+/** A kept connection may wait so much longer for its next request. */
+const idleTimeouts = 2.5;
+/** Of requests that came before their turn. */
+const maxEarlyBytes = 64 * 1024;
 
 /**
- * HTTP/1.1 for bodies that are larger than memory: what `node:http` on this engine buffers without bound, or ends as if
- * it were complete, goes straight to the socket here. Throws as `serveByteSockets` does.
+ * HTTP/1.1 with bodies that may be larger than memory: what `node:http` on this engine buffers without bound, or ends
+ * as if it were complete, goes straight to the socket here. Throws as `serveByteSockets` does.
  */
-export function serveExchanges(
+export async function serveExchanges(
   address: ListenAddress,
   handler: ExchangeHandler,
-  options: {headTimeoutMs?: number} = {},
-): Promise<ByteServer> {
-  const timeoutMs = options.headTimeoutMs ?? headTimeoutMs;
-  return serveByteSockets(address, (socket) => new ExchangeConnection(socket, handler, timeoutMs));
+  {headTimeoutMs = defaultHeadTimeoutMs, fallbackPort = false, isUnpaced = false}: ExchangeOptions = {},
+): Promise<HttpServer> {
+  const connections = new Connections(headTimeoutMs);
+  const server = await serveByteSockets(
+    address,
+    (socket) => new ExchangeConnection(socket, handler, connections),
+    {fallbackPort, isUnpaced},
+  );
+  return {url: server.url, close: ({graceMs}) => connections.close(server, graceMs)};
+}
+
+/** What the connections of one server share. */
+class Connections {
+  readonly #timeoutMs: number;
+  readonly #open = new Set<ExchangeConnection>();
+  /** Those that wait for a request, and how many looks they have left. */
+  readonly #waiting = new Map<ExchangeConnection, number>();
+  #looking: ReturnType<typeof setInterval> | null = null;
+  #onEmpty: () => void = () => {};
+  #second = 0;
+  #date = '';
+  isClosing = false;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Made once for all answers of a second. */
+  date(): string {
+    const second = Math.floor(Date.now() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#date = new Date(second * 1000).toUTCString();
+    }
+    return this.#date;
+  }
+
+  add(connection: ExchangeConnection): void {
+    this.#open.add(connection);
+    this.awaitHead(connection);
+  }
+
+  delete(connection: ExchangeConnection): void {
+    this.#open.delete(connection);
+    this.#waiting.delete(connection);
+    if (this.#open.size === 0) this.#onEmpty();
+  }
+
+  awaitHead(connection: ExchangeConnection): void {
+    this.#waiting.set(connection, looksPerTimeout);
+    this.#look();
+  }
+
+  awaitNext(connection: ExchangeConnection): void {
+    this.#waiting.set(connection, looksPerTimeout * (1 + idleTimeouts));
+    this.#look();
+  }
+
+  hasHead(connection: ExchangeConnection): void {
+    this.#waiting.delete(connection);
+  }
+
+  /** Only while somebody waits: a process that has nothing to do is not woken. */
+  #look(): void {
+    this.#looking ??= setInterval(() => {
+      for (const [connection, left] of this.#waiting) {
+        if (left > 0) this.#waiting.set(connection, left - 1);
+        else connection.giveUp();
+      }
+      if (this.#waiting.size > 0 || this.#looking === null) return;
+      clearInterval(this.#looking);
+      this.#looking = null;
+    }, this.#timeoutMs / looksPerTimeout);
+  }
+
+  async close(server: ByteServer, graceMs: number): Promise<void> {
+    this.isClosing = true;
+    server.stopListening();
+    for (const connection of this.#open) connection.closeIfIdle();
+    if (this.#open.size > 0 && graceMs > 0) {
+      const over = Promise.withResolvers<void>();
+      this.#onEmpty = over.resolve;
+      const timer = setTimeout(over.resolve, graceMs);
+      await over.promise;
+      clearTimeout(timer);
+    }
+    server.close();
+    if (this.#looking !== null) clearInterval(this.#looking);
+  }
 }
 
 class ExchangeConnection implements ByteSocketEvents {
   readonly #socket: ByteSocket;
   readonly #handler: ExchangeHandler;
-  readonly #headTimer: ReturnType<typeof setTimeout>;
-  #received: Uint8Array = new Uint8Array(0);
-  #body: RequestBody | null = null;
-  #head: RequestHead | null = null;
-  #sink: ResponseSink | null = null;
-  #leave: () => void = () => {};
-  #left = false;
+  readonly #connections: Connections;
+  /** The beginning of a head, or what came before its turn. */
+  #received: Buffer = noBytes;
+  #current: CurrentExchange | null = null;
+  #taken: ByteSocketEvents | null = null;
+  #isReading = false;
+  #peer: Peer | null = null;
+  #hasServed = false;
+  #isClosed = false;
   #lingerTimer: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(socket: ByteSocket, handler: ExchangeHandler, timeoutMs: number) {
+  constructor(socket: ByteSocket, handler: ExchangeHandler, connections: Connections) {
     this.#socket = socket;
     this.#handler = handler;
-    this.#headTimer = setTimeout(() => {
-      this.#refuse(new AppError('REQUEST_TIMED_OUT', 'The head of the request did not come in time.'));
-    }, timeoutMs);
+    this.#connections = connections;
+    connections.add(this);
   }
 
+  /** Asked of the kernel once for each connection. */
+  readonly #peerOf = (): Peer => {
+    this.#peer ??= peerOf(this.#socket);
+    return this.#peer;
+  };
+
   data(bytes: Uint8Array): void {
-    if (this.#body !== null) this.#feedBody(this.#body, bytes);
-    else if (this.#sink === null) this.#readHead(bytes);
+    if (this.#taken !== null) this.#taken.data(bytes);
+    else if (this.#current === null) {
+      this.#keep(bytes);
+      this.#readHeads();
+    } else if (!this.#current.body.isComplete) this.#feedBody(this.#current, bytes);
+    else if (!this.#current.isLast) this.#keep(bytes);
   }
 
   drained(): void {
-    this.#sink?.drained();
+    if (this.#taken !== null) this.#taken.drained();
+    else this.#current?.sink?.drained();
   }
 
   ended(): void {
+    if (this.#taken !== null) {
+      this.#taken.ended();
+      return;
+    }
+    const current = this.#current;
     // Who has sent a whole body may still read; who sent none and ends has gone.
-    const isSender = this.#head !== null && this.#head.framing.kind !== 'none';
-    if (isSender && this.#body?.isComplete) return;
-    this.#body?.cut();
-    this.#noteLeft();
+    if (current?.isSender && current.body.isComplete) {
+      current.isLast = true;
+      return;
+    }
+    current?.body.cut();
+    current?.noteLeft();
     // Whoever was told may have ended the answer in its own way; otherwise nobody would ever close.
-    if (!this.#sink?.isOver) this.#socket.close();
+    if (!current?.sink?.isOver) this.#socket.close();
   }
 
   closed(): void {
-    clearTimeout(this.#headTimer);
+    this.#isClosed = true;
+    this.#connections.delete(this);
     if (this.#lingerTimer !== null) clearTimeout(this.#lingerTimer);
-    this.#body?.cut();
-    this.#noteLeft();
+    this.#taken?.closed();
+    this.#current?.body.cut();
+    this.#current?.noteLeft();
   }
 
-  #noteLeft(): void {
-    if (this.#left || this.#sink?.isOver) return;
-    this.#left = true;
-    this.#leave();
+  closeIfIdle(): void {
+    if (this.#current === null && this.#taken === null) this.#socket.close();
   }
 
-  #readHead(bytes: Uint8Array): void {
-    const received =
-      this.#received.length === 0
-        ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-        : Buffer.concat([this.#received, bytes]);
-    const end = received.indexOf('\r\n\r\n');
-    if (end > maxHeadBytes || (end === -1 && received.length > maxHeadBytes)) {
-      this.#refuse(new AppError('HEAD_TOO_LARGE', `The head is larger than ${maxHeadBytes} bytes.`));
+  /** The time for a head is over. */
+  giveUp(): void {
+    if (this.#hasServed && this.#received.length === 0) this.#socket.close();
+    else this.#refuse(new AppError('REQUEST_TIMED_OUT', 'The head of the request did not come in time.'));
+  }
+
+  #keep(bytes: Uint8Array): void {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#received = this.#received.length === 0 ? buffer : Buffer.concat([this.#received, buffer]);
+    if (this.#current !== null && this.#received.length > maxEarlyBytes) this.#socket.pause();
+  }
+
+  /** Begins with every request that is there and whose turn it is. */
+  #readHeads(): void {
+    // An answer that is given at once brings us here again; the loop below goes on with the next request then.
+    if (this.#isReading) return;
+    this.#isReading = true;
+    while (this.#current === null && this.#taken === null && this.#received.length > 0) {
+      const end = this.#received.indexOf(endOfHead);
+      if (end > maxHeadBytes || (end === -1 && this.#received.length > maxHeadBytes)) {
+        this.#refuse(new AppError('HEAD_TOO_LARGE', `The head is larger than ${maxHeadBytes} bytes.`));
+        break;
+      }
+      if (end === -1) {
+        if (this.#hasServed) this.#connections.awaitHead(this);
+        break;
+      }
+      this.#readHead(end);
+    }
+    this.#isReading = false;
+  }
+
+  #readHead(end: number): void {
+    const received = this.#received;
+    // RFC 9112 section 2.2: an empty line before a request is passed over.
+    const start = received[0] === carriageReturn && received[1] === lineFeed ? 2 : 0;
+    if (end < start) {
+      this.#received = received.subarray(start);
       return;
     }
-    this.#received = received;
-    if (end === -1) return;
-    clearTimeout(this.#headTimer);
     let head: RequestHead;
     try {
-      head = parseRequestHead(received.toString('latin1', 0, end));
+      head = parseRequestHead(received.toString('latin1', start, end));
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       this.#refuse(error);
       return;
     }
-    this.#received = new Uint8Array(0);
-    this.#open(head, received.subarray(end + 4));
+    this.#connections.hasHead(this);
+    this.#received = noBytes;
+    this.#open(head, received.subarray(end + endOfHead.length));
   }
 
-  #open(head: RequestHead, rest: Uint8Array): void {
-    this.#head = head;
-    const body = new RequestBody(this.#socket, head.framing);
-    this.#body = body;
+  #open(head: RequestHead, rest: Buffer): void {
+    const isSender = head.framing.kind !== 'none';
+    const body = isSender ? new RequestBody(this.#socket, head.framing) : noBody;
+    const current = this.#begin(head, body);
+    if (!isSender) this.#received = rest;
     // Also where nothing is left, since a body of length 0 is complete already.
-    if (!body.feed(rest)) this.#refuse(new AppError('MALFORMED_REQUEST', brokenBody));
-    else this.#handler.handle(this.#exchange(head, body));
+    else if (!this.#feed(body, rest)) {
+      this.#refuse(new AppError('MALFORMED_REQUEST', brokenBody));
+      return;
+    }
+    this.#handler.handle(current);
   }
 
-  #exchange(head: RequestHead, body: RequestBody): Exchange {
-    const socket = this.#socket;
-    return {
+  #begin(head: RequestHead | null, body: IncomingBody): CurrentExchange {
+    this.#hasServed = true;
+    this.#current = new CurrentExchange({
+      socket: this.#socket,
+      peer: this.#peerOf,
       head,
       body,
-      get peer() {
-        return {ip: socket.remoteAddress, port: socket.remotePort};
-      },
-      respond: (response) => this.#respond(response),
-      onLeft: (listener) => {
-        this.#leave = listener;
-      },
-    };
+      isKept: () => !this.#connections.isClosing,
+      date: () => this.#connections.date(),
+      onEnd: (isLast) => this.#onEnd(isLast),
+      takeOver: (accept) => this.#takeOver(accept),
+    });
+    return this.#current;
   }
 
-  #feedBody(body: RequestBody, bytes: Uint8Array): void {
-    // A request that follows on the same connection is not served: every answer says `Connection: close`.
-    if (body.isComplete || body.feed(bytes)) return;
-    if (this.#sink === null) {
-      this.#noteLeft();
+  /** False where the body is broken. */
+  #feed(body: IncomingBody, bytes: Uint8Array): boolean {
+    if (!body.feed(bytes)) return false;
+    if (body.surplusBytes > 0 && !this.#current?.isLast)
+      this.#keep(bytes.subarray(bytes.length - body.surplusBytes));
+    return true;
+  }
+
+  #feedBody(current: CurrentExchange, bytes: Uint8Array): void {
+    if (this.#feed(current.body, bytes)) {
+      // The end of a body may have been the end of its exchange.
+      if (this.#current === null) this.#readHeads();
+    } else if (current.sink === null) {
+      current.noteLeft();
       this.#refuse(new AppError('MALFORMED_REQUEST', brokenBody));
-    } else if (this.#sink.isOver) this.#socket.close();
+    } else if (current.sink.isOver) this.#socket.close();
   }
 
   #refuse(error: AppError): void {
-    clearTimeout(this.#headTimer);
-    this.#handler.refuse(error, (response) => this.#respond(response));
+    this.#connections.hasHead(this);
+    const current = this.#current?.sink === null ? this.#current : this.#begin(null, noBody);
+    current.isLast = true;
+    this.#handler.refuse(error, current.respond);
   }
 
-  #respond(response: ResponseHead): ByteSink {
-    const version = this.#head?.isHttp10 ? '1.0' : '1.1';
-    const isStream = response.lengthBytes === null;
-    const framing = !isStream ? 'plain' : version === '1.1' ? 'chunked' : 'until-close';
-    const lines = response.fields.map(([name, value]) => `${name}: ${value}\r\n`);
-    if (framing === 'chunked') lines.push('Transfer-Encoding: chunked\r\n');
-    if (response.lengthBytes !== null) lines.push(`Content-Length: ${response.lengthBytes}\r\n`);
-    const goOn = this.#head?.expectsContinue && response.status < firstErrorStatus ? continueLine : '';
-    const statusLine = `HTTP/${version} ${response.status} ${STATUS_CODES[response.status] ?? ''}\r\n`;
-    const text = `${goOn}${statusLine}Date: ${new Date().toUTCString()}\r\n${lines.join('')}Connection: close\r\n\r\n`;
-    const head = Buffer.from(text, 'latin1');
-    this.#sink = new ResponseSink({socket: this.#socket, framing, head, onEnd: () => this.#linger()});
-    return this.#sink;
+  #onEnd(isLast: boolean): void {
+    if (isLast) {
+      this.#linger();
+      return;
+    }
+    this.#current = null;
+    this.#socket.resume();
+    this.#connections.awaitNext(this);
+    this.#readHeads();
   }
 
   /** Closing while something is unread would make the kernel throw the answer away. */
   #linger(): void {
-    this.#body?.discard();
+    this.#socket.finish();
+    this.#current?.body.discard();
     this.#lingerTimer = setTimeout(() => this.#socket.close(), lingerMs);
+  }
+
+  #takeOver(accept: (socket: ByteSocket) => ByteSocketEvents): void {
+    const early = this.#received;
+    this.#received = noBytes;
+    this.#taken = accept(this.#socket);
+    this.#socket.resume();
+    if (early.length > 0) this.#taken.data(early);
+    // Who takes it over may have come too late.
+    if (this.#isClosed) this.#taken.closed();
   }
 }
 
+function peerOf({remoteAddress, remotePort, localAddress, localPort}: ByteSocket): Peer {
+  return {ip: remoteAddress, port: remotePort, server: {ip: localAddress, port: localPort}};
+}
+
+const noBytes = Buffer.alloc(0);
+const endOfHead = Buffer.from('\r\n\r\n', 'latin1');
+const carriageReturn = 0x0d;
+const lineFeed = 0x0a;
+
+type IncomingBody = Pick<RequestBody, 'isComplete' | 'surplusBytes' | 'feed' | 'discard' | 'cut'> &
+  ByteSource;
+
+const noBody: IncomingBody = {
+  ...emptySource,
+  isComplete: true,
+  surplusBytes: 0,
+  feed: () => true,
+  discard() {},
+  cut() {},
+};
+
+interface CurrentOptions {
+  readonly socket: ByteSocket;
+  readonly peer: () => Peer;
+  /** Null of a request that cannot be understood. */
+  readonly head: RequestHead | null;
+  readonly body: IncomingBody;
+  /** Asked when the answer begins. */
+  readonly isKept: () => boolean;
+  /** For the header of that name. */
+  readonly date: () => string;
+  readonly onEnd: (isLast: boolean) => void;
+  readonly takeOver: Exchange['takeOver'];
+}
+
+/** What stands for a head that could not be read. */
+const unreadHead: RequestHead = {
+  method: 'GET',
+  target: '/',
+  isHttp10: false,
+  pairs: [],
+  fields: new Map(),
+  framing: {kind: 'none'},
+  expectsContinue: false,
+  isPersistent: false,
+};
+
+class CurrentExchange implements Exchange {
+  readonly head: RequestHead;
+  readonly body: IncomingBody;
+  readonly takeOver: Exchange['takeOver'];
+  sink: ResponseSink | null = null;
+  /** No other request is served behind it. */
+  isLast = false;
+  readonly #options: CurrentOptions;
+  #left = false;
+  #leave: () => void = () => {};
+
+  constructor(options: CurrentOptions) {
+    this.#options = options;
+    this.head = options.head ?? unreadHead;
+    this.body = options.body;
+    this.takeOver = options.takeOver;
+  }
+
+  get peer(): Peer {
+    return this.#options.peer();
+  }
+
+  get connection(): object {
+    return this.#options.socket;
+  }
+
+  get isSender(): boolean {
+    return this.head.framing.kind !== 'none';
+  }
+
+  readonly respond = ({status, fields, lengthBytes, keepsConnection = false}: ResponseHead): ByteSink => {
+    if (this.sink !== null) {
+      this.sink.cut();
+      return this.sink;
+    }
+    const {head, body} = this;
+    const {socket, isKept, date, onEnd} = this.#options;
+    const isBodyless = bodylessStatuses.includes(status);
+    const goOn = head.expectsContinue && status < firstErrorStatus ? continueLine : '';
+    let text = `${goOn}HTTP/${head.isHttp10 ? '1.0' : '1.1'} ${status} ${reasonPhrases[status] ?? ''}\r\nDate: ${date()}\r\n`;
+    for (let at = 0; at + 1 < fields.length; at += 2)
+      text += fieldLine(fields[at] ?? '', fields[at + 1] ?? '');
+    const framing = framingOf(head, isBodyless, lengthBytes);
+    if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n';
+    if (lengthBytes !== null && !isBodyless) text += `Content-Length: ${lengthBytes}\r\n`;
+    // Of a body that is still coming nobody knows whether the rest of it will be read.
+    this.isLast ||= !(keepsConnection && head.isPersistent && body.isComplete && isKept());
+    text += this.isLast ? 'Connection: close\r\n\r\n' : '\r\n';
+    this.sink = new ResponseSink({socket, framing, head: text, onEnd: () => onEnd(this.isLast)});
+    return this.sink;
+  };
+
+  noteLeft(): void {
+    if (this.#left || this.sink?.isOver) return;
+    this.#left = true;
+    this.#leave();
+  }
+
+  readonly onLeft = (listener: () => void): void => {
+    this.#leave = listener;
+    // Gone before anybody asked.
+    if (this.#left) queueMicrotask(listener);
+  };
+}
+
 const firstErrorStatus = 400;
-const lastChunk = Buffer.from('0\r\n\r\n', 'latin1');
 const continueLine = 'HTTP/1.1 100 Continue\r\n\r\n';
 const brokenBody = 'The body does not have the framing that its head announces.';
+
+function fieldLine(name: string, value: string): string {
+  if (!fieldName.test(name) || notInValue.test(value))
+    throw new TypeError(`${JSON.stringify(name.slice(0, 100))} is no header that can be sent.`);
+  return `${name}: ${value}\r\n`;
+}
+
+function framingOf(head: RequestHead, isBodyless: boolean, lengthBytes: number | null): ResponseFraming {
+  if (isBodyless || head.method === 'HEAD') return 'none';
+  if (lengthBytes !== null) return 'plain';
+  return head.isHttp10 ? 'until-close' : 'chunked';
+}
+
+const lastChunk = Buffer.from('0\r\n\r\n', 'latin1');
 /** A longer piece is not worth copying. */
 const maxJoinedBytes = 16 * 1024;
 
-type ResponseFraming = 'plain' | 'chunked' | 'until-close';
+type ResponseFraming = 'none' | 'plain' | 'chunked' | 'until-close';
 
 class ResponseSink implements ByteSink {
   readonly #socket: ByteSocket;
   readonly #framing: ResponseFraming;
   readonly #onEnd: () => void;
   /** Goes out with the first bytes of the body if those are there at once: that is one packet less to wait for. */
-  #head: Uint8Array | null;
+  #head: string | null;
   #onDrained: () => void = () => {};
   isOver = false;
 
-  constructor(options: {
-    socket: ByteSocket;
-    framing: ResponseFraming;
-    head: Uint8Array;
-    onEnd: () => void;
-  }) {
+  constructor(options: {socket: ByteSocket; framing: ResponseFraming; head: string; onEnd: () => void}) {
     this.#socket = options.socket;
     this.#framing = options.framing;
     this.#onEnd = options.onEnd;
@@ -221,17 +521,20 @@ class ResponseSink implements ByteSink {
   }
 
   write(frame: Frame): boolean {
-    if (this.isOver) return true;
+    if (this.isOver || this.#framing === 'none') return true;
     return this.#send(this.#framing === 'chunked' ? frame.chunk : frame.payload);
   }
 
   #send(bytes: Uint8Array): boolean {
-    if (this.#head === null || bytes.length > maxJoinedBytes) {
+    const head = this.#head;
+    if (head === null || bytes.length > maxJoinedBytes) {
       this.#sendHead();
       return this.#socket.write(bytes);
     }
-    const joined = Buffer.concat([this.#head, bytes]);
     this.#head = null;
+    const joined = Buffer.allocUnsafe(head.length + bytes.length);
+    joined.write(head, 'latin1');
+    joined.set(bytes, head.length);
     return this.#socket.write(joined);
   }
 
@@ -240,10 +543,9 @@ class ResponseSink implements ByteSink {
     // A chunk without bytes is the last one.
     if (this.#framing === 'chunked')
       this.#send(last === null ? lastChunk : Buffer.concat([last.chunk, lastChunk]));
-    else if (last !== null) this.#send(last.payload);
+    else if (last !== null && this.#framing !== 'none') this.#send(last.payload);
     this.#sendHead();
     this.isOver = true;
-    this.#socket.finish();
     this.#onEnd();
   }
 
@@ -258,7 +560,7 @@ class ResponseSink implements ByteSink {
 
   #sendHead(): void {
     if (this.#head === null) return;
-    const head = this.#head;
+    const head = Buffer.from(this.#head, 'latin1');
     this.#head = null;
     this.#socket.write(head);
   }

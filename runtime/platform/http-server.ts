@@ -1,14 +1,10 @@
 import {chmod, rm} from 'node:fs/promises';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import {getRequestListener} from '@hono/node-server';
-import {AppError} from '../../schemas/errors.ts';
 import {isErrno} from './durable-file.ts';
+import type {ListenAddress} from './listen-address.ts';
 import {listenProblem} from './listen-problem.ts';
 import {createUpgradeSocket, plainResponse, type UpgradeSocket} from './upgrade-socket.ts';
-
-export type ListenAddress =
-  | {readonly kind: 'tcp'; readonly host: string; readonly port: number}
-  | {readonly kind: 'unix'; readonly path: string};
 
 export interface HttpServer {
   /** `http://host:port` with the port that was bound, or `unix:<path>`. */
@@ -19,22 +15,6 @@ export interface HttpServer {
 
 /** `clientIp` is empty on a unix socket; `target` is the request target as it came over the wire. */
 export type Fetch = (request: Request, from: {clientIp: string; target: string}) => Promise<Response>;
-
-/** `host:port`, `[v6]:port` or `unix:<path>`. Throws AppError CONFIG_INVALID. */
-export function parseListenAddress(text: string): ListenAddress {
-  if (text.startsWith('unix:') && text.length > 'unix:'.length)
-    return {kind: 'unix', path: text.slice('unix:'.length)};
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || port > 65_535) {
-    throw new AppError(
-      'CONFIG_INVALID',
-      `"${text}" is not an address. Write host:port, for example 127.0.0.1:7071, or unix:/path.`,
-    );
-  }
-  return {kind: 'tcp', host, port};
-}
 
 export interface ServeOptions {
   /** Where the port may not be bound, take another one of the same host. */

@@ -1,6 +1,6 @@
 import {AppError} from '../../schemas/errors.ts';
 import {isErrno} from './durable-file.ts';
-import type {ListenAddress} from './http-server.ts';
+import type {ListenAddress} from './listen-address.ts';
 
 /** Why an address cannot be listened on, for whoever chose it: ADDRESS_IN_USE or CONFIG_INVALID. */
 export function listenProblem(address: ListenAddress, error: unknown): AppError {

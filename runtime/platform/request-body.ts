@@ -27,6 +27,8 @@ export class RequestBody implements ByteSource {
   #aheadBytes = 0;
   #discardedBytes = 0;
   #complete = false;
+  /** Of the bytes that were fed last, those behind the end. */
+  surplusBytes = 0;
   /** False from a pause that the reader asks for until it wants more. */
   #isWanted = true;
 
@@ -40,7 +42,7 @@ export class RequestBody implements ByteSource {
   }
 
   #decoded(): DecodedBody {
-    return {content: (bytes) => this.#content(bytes), end: () => this.#end()};
+    return {content: (bytes) => this.#content(bytes), end: (surplusBytes) => this.#end(surplusBytes)};
   }
 
   get isComplete(): boolean {
@@ -125,8 +127,9 @@ export class RequestBody implements ByteSource {
     if (this.#aheadBytes > maxAheadBytes) this.#socket.pause();
   }
 
-  #end(): void {
+  #end(surplusBytes: number): void {
     this.#complete = true;
+    this.surplusBytes = surplusBytes;
     if (this.#state !== 'flowing') return;
     this.#state = 'ended';
     this.#reader?.end();

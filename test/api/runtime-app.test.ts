@@ -5,6 +5,7 @@ import {createRuntimeApp} from '../../api/runtime-app.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {plainSettings} from '../../schemas/control.ts';
 import type {ControlEvent, ControlState} from '../../schemas/control-state.ts';
+import {fetchAsListener} from '../helpers/call-script.ts';
 import {execWorld, fixtureDeployment} from '../helpers/exec-world.ts';
 import {FakeClock} from '../helpers/fake-clock.ts';
 
@@ -55,10 +56,9 @@ async function setup(t: ExecutionContext, {trusted = false}: {trusted?: boolean}
     clock,
     log: silentLog,
   });
+  const fetch = fetchAsListener({app, calls: world.exec.calls, trusted});
   const request = (path: string, init: RequestInit = {}) =>
-    app.fetch(
-      new Request(`http://localhost${path}`, {...init, headers: {host: 'localhost', ...init.headers}}),
-    );
+    fetch(new Request(`http://localhost${path}`, {...init, headers: {host: 'localhost', ...init.headers}}));
   return {...world, clock, listeners, done, state, request};
 }
 

@@ -110,7 +110,7 @@ const absences: readonly Absence[] = [
   {
     title: 'pure files never wait',
     places: [
-      /^(?!reconciler\/(?:desired|plan|status|outcome|deletion|branch-view|observation|digests|idle|branch-key|branch-record)\.ts$)/,
+      /^(?!reconciler\/(?:desired|plan|status|outcome|deletion|branch-view|observation|digests|idle|branch-key|branch-record|explanation)\.ts$)/,
     ],
     find: byNode((node) => {
       if (node.type === 'AwaitExpression') return 'await';

@@ -393,6 +393,22 @@ export function sourceContract(test: TestFn, setup: SourceSetup): void {
     t.deepEqual([...(await source.branchesEqualIn(main, tips.slice(1), {signal}))], ['squashed']);
   });
 
+  behaves('finds a commit by the beginning of its id, in the history of a branch alone', async (t) => {
+    const {world, source} = await start(t, {fixture: 'simple'});
+    const first = await world.commit('main', {'a.txt': 'a\n'});
+    const second = await world.commit('main', {'a.txt': 'b\n'});
+    const other = await world.commit('other', {'a.txt': 'c\n'});
+    await source.list({signal});
+    t.is(await source.findInHistory(second, first.slice(0, 10), {signal}), first);
+    t.is(await source.findInHistory(second, second, {signal}), second);
+    t.is(await source.findInHistory(first, second, {signal}), null);
+    t.is(await source.findInHistory(second, other, {signal}), null);
+    t.is(await source.findInHistory(second, '0'.repeat(40), {signal}), null);
+    // What git would take for an option, another ref or an expression is no id.
+    for (const text of ['main', '--help', 'HEAD~1', `${second}~1`, ''])
+      t.is(await source.findInHistory(second, text, {signal}), null);
+  });
+
   behaves('names its branches by the time of their commits', async (t) => {
     const {world, source} = await start(t, {fixture: 'simple'});
     const tree = await world.git('rev-parse', 'main^{tree}');

@@ -8,6 +8,7 @@ import {newBranchRecord} from '../../reconciler/branch-record.ts';
 import {createContainerService} from '../../reconciler/container-service.ts';
 import {createController} from '../../reconciler/controller.ts';
 import {openFirstContacts} from '../../reconciler/first-contact.ts';
+import {openJournal} from '../../reconciler/journal.ts';
 import {openRecordStore} from '../../reconciler/record-store.ts';
 import {openRunArchive} from '../../reconciler/run-archive.ts';
 import {openUserTokens} from '../../reconciler/user-tokens.ts';
@@ -16,6 +17,7 @@ import {plainSettings} from '../../schemas/control.ts';
 import {FakeClock} from './fake-clock.ts';
 import type {Teardown} from './git-world.ts';
 import {createStandaloneWorld} from './standalone-world.ts';
+import {createWebhookWorld} from './webhook-world.ts';
 
 /** The admin token of the world's controller. */
 export const token = 'bt_0123456789abcdef0123456789abcdef';
@@ -45,6 +47,7 @@ export async function createControllerAppWorld(t: Teardown) {
       runUnasked: true,
       clock,
     }),
+    journal: openJournal({directory: join(directory, 'journal'), clock, log: silentLog}),
     archive: openRunArchive({directory: join(directory, 'runs'), clock}),
     client: ({controlSocket}) => createRuntimeClient({socketPath: controlSocket}),
     checkScript: async () => [],
@@ -84,10 +87,13 @@ export async function createControllerAppWorld(t: Teardown) {
     nowMs: () => clock.now(),
   });
   const auth = createAuth({token, userOfToken: tokens.userOf, now: () => clock.now()});
+  const hooks = await createWebhookWorld(t, {repositories: []});
   const app = createControllerApp({
     controller,
     containers,
     tokens,
+    deliveries: hooks.deliveries,
+    hooks: hooks.app,
     auth,
     version: '0.1.0',
     baseUrl: () => 'http://127.0.0.1:7070',

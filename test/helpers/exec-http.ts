@@ -9,6 +9,7 @@ import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {createStorage} from '../../runtime/storage/service.ts';
+import {fetchAsListener} from './call-script.ts';
 import {type ExecWorld, execWorld} from './exec-world.ts';
 
 export interface ExecHttp extends ExecWorld {
@@ -64,8 +65,9 @@ export async function execHttp(
     storageApp: async (kit) =>
       kit === 'files' ? filesRoutes(storage.files) : sqliteRoutes(storage.databases),
   });
+  const fetch = fetchAsListener({app, calls: world.exec.calls, trusted});
   const request: ExecHttp['request'] = (method, path, body, headers = {}) =>
-    app.fetch(
+    fetch(
       new Request(`http://localhost${path}`, {
         method,
         headers: {host: 'localhost', ...headers},

@@ -2,7 +2,6 @@ import {mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import type {ExecutionContext} from 'ava';
-import {callScript} from '../../api/call-response.ts';
 import {deploymentDigest, sha256Of} from '../../runtime/exec/deployment-store.ts';
 import {type ExecOptions, type ExecService, openExec} from '../../runtime/exec/service.ts';
 import {ownCommand} from '../../runtime/platform/child-process.ts';
@@ -10,6 +9,7 @@ import {type Clock, systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {createSecretMask} from '../../runtime/platform/secret-mask.ts';
 import type {Deployment} from '../../schemas/control.ts';
+import {callScript} from './call-script.ts';
 
 export interface ExecWorld {
   readonly exec: ExecService;

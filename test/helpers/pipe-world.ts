@@ -4,11 +4,15 @@ import {connect, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {createGateway} from '../../api/gateway.ts';
-import {createPipeFront} from '../../api/pipe-front.ts';
-import {startPipeKit} from '../../runtime/pipe-main.ts';
+import {createKitFront} from '../../api/kit-front.ts';
+import {type PipeKit, startPipeKit} from '../../runtime/pipe-main.ts';
+import {Frame} from '../../runtime/platform/byte-flow.ts';
 import {type Clock, systemClock} from '../../runtime/platform/clock.ts';
+import {answerByFetch} from '../../runtime/platform/exchange-fetch.ts';
+import {type ExchangeHandler, serveExchanges} from '../../runtime/platform/http-exchange.ts';
 import {serveHttp} from '../../runtime/platform/http-server.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {asksForWebsocket} from '../../runtime/platform/request-head.ts';
 import type {Teardown} from './git-world.ts';
 
 export interface PipeWorld {
@@ -16,9 +20,9 @@ export interface PipeWorld {
   readonly direct: string;
   /** Below the address of all kits, with the prefix. */
   readonly common: string;
-  /** Of the kit alone. */
-  readonly socketPath: string;
-  /** Names in the only directory that the kit may write to. */
+  /** Of the listener that a controller speaks with. */
+  readonly controlSocket: string;
+  /** Names in the directory of its sockets. */
   files(): Promise<string[]>;
   stop(options: {graceMs: number}): Promise<void>;
 }
@@ -29,9 +33,7 @@ export async function createPipeWorld(
   {clock = systemClock}: {clock?: Clock} = {},
 ): Promise<PipeWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'bt-pipe-'));
-  const socketPath = join(directory, 'pipe.sock');
   const kit = await startPipeKit({
-    socketPath,
     address: {kind: 'tcp', host: '127.0.0.1', port: 0},
     allowedHosts: [],
     health: async () => ({status: 'ok', started: '', pid: 1, ip: '', fds: 1, built: null, memory: null}),
@@ -39,52 +41,50 @@ export async function createPipeWorld(
     clock,
     log: silentLog,
   });
-  const front = createPipeFront({
-    socketPath: async () => socketPath,
-    trusted: false,
-    allowedHosts: [],
-    log: silentLog,
-  });
-  const server = await serveHttp(
-    {kind: 'tcp', host: '127.0.0.1', port: 0},
-    async () => new Response('no pipe', {status: 404}),
-    {
-      intercept: front.intercept,
-      upgrade: (incoming, socket) => void front.upgrade(incoming, socket),
-    },
-  );
+  const server = await serveExchanges({kind: 'tcp', host: '127.0.0.1', port: 0}, pipeFront(kit, false));
+  const controlSocket = join(directory, 'control.sock');
+  const control = await serveExchanges({kind: 'unix', path: controlSocket}, pipeFront(kit, true));
   t.teardown(async () => {
     await kit.stop({graceMs: 0});
     await server.close({graceMs: 0});
+    await control.close({graceMs: 0});
     await rm(directory, {recursive: true, force: true});
   });
   return {
     direct: kit.url ?? '',
     common: `${server.url}/api/v1/pipe`,
-    socketPath,
+    controlSocket,
     files: () => readdir(directory),
     stop: kit.stop,
   };
 }
 
+/** The listener of all kits in a runtime that has no other kit than the pipe. */
+function pipeFront(kit: PipeKit, trusted: boolean): ExchangeHandler {
+  const unused = () => {
+    throw new Error('no test of the pipe asks for this');
+  };
+  return createKitFront({
+    exec: {calls: {answer: unused}, websockets: {connect: unused}},
+    pipe: kit.handle,
+    app: {fetch: async () => new Response('no pipe', {status: 404})},
+    trusted,
+    allowedHosts: [],
+    refusal: () => null,
+    findRun: () => null,
+    asksForWebsocket,
+    sinkOf: unused,
+    websocketOf: unused,
+    frameOf: (bytes) => new Frame(bytes),
+    answerByFetch,
+    log: silentLog,
+  });
+}
+
 export const gatewayContainer = '0123456789abcdef01234567';
 
 /** The kit behind a controller's gateway, which knows it as that of the container `gatewayContainer`; the port. */
-export async function createPipeGateway(t: Teardown, {socketPath}: PipeWorld): Promise<number> {
-  const directory = await mkdtemp(join(tmpdir(), 'bt-pipe-gateway-'));
-  const controlSocket = join(directory, 'control.sock');
-  const runtime = await serveHttp(
-    {kind: 'unix', path: controlSocket},
-    async () => new Response('no pipe', {status: 404}),
-    {
-      intercept: createPipeFront({
-        socketPath: async () => socketPath,
-        trusted: true,
-        allowedHosts: [],
-        log: silentLog,
-      }).intercept,
-    },
-  );
+export async function createPipeGateway(t: Teardown, {controlSocket}: PipeWorld): Promise<number> {
   const gateway = createGateway({
     socketOf: (container) => (container === gatewayContainer ? controlSocket : null),
     kitDomains: ['localhost'],
@@ -100,8 +100,6 @@ export async function createPipeGateway(t: Teardown, {socketPath}: PipeWorld): P
   );
   t.teardown(async () => {
     await controller.close({graceMs: 0});
-    await runtime.close({graceMs: 0});
-    await rm(directory, {recursive: true, force: true});
   });
   return Number(new URL(controller.url).port);
 }

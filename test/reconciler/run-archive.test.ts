@@ -59,6 +59,8 @@ function clientWith(runs: readonly Run[]): RuntimeClient {
     setEnvironment: unused,
     syncWorkspace: unused,
     deploy: unused,
+    deployedScripts: unused,
+    readDeployedScript: unused,
     putCrontab: unused,
     crontab: unused,
     putWholeCrontab: unused,

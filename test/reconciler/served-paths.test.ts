@@ -32,7 +32,15 @@ async function monorepo(
   const stop = new AbortController();
   const open = (globs: readonly string[] | null) =>
     openRepositoryWatch({
-      repository: {source, includes: () => true, paths: globs, live: null, environments: [], ownership: null},
+      repository: {
+        source,
+        includes: () => true,
+        forgePath: null,
+        paths: globs,
+        live: null,
+        environments: [],
+        ownership: null,
+      },
       records: [...records.values()],
       clock,
       log: silentLog,

@@ -39,7 +39,15 @@ async function watched(t: ExecutionContext, kind: 'local' | 'remote', previews: 
   const records = new Map<string, BranchRecord>();
   const stop = new AbortController();
   const watch = openRepositoryWatch({
-    repository: {source, includes: () => true, paths: null, live: null, environments: [], ownership: null},
+    repository: {
+      source,
+      forgePath: null,
+      includes: () => true,
+      paths: null,
+      live: null,
+      environments: [],
+      ownership: null,
+    },
     records: [],
     clock,
     log: silentLog,

@@ -6,7 +6,7 @@ const laterMs = Date.parse('2026-01-01T01:00:00Z');
 const revision = 'a'.repeat(40);
 
 test('an applied commit is ready, and nothing else', (t) => {
-  const result = conditions({kind: 'synced', revision, drift: false, held: 0}, [], firstMs);
+  const result = conditions({kind: 'synced', revision, drift: false, held: 0, rollback: null}, [], firstMs);
   t.deepEqual(
     result.map(({type, status, reason}) => [type, status, reason]),
     [
@@ -37,8 +37,12 @@ test('an invalid commit is stalled with its issues and says what stays active', 
 });
 
 test('a transition time moves only when the status does', (t) => {
-  const before = conditions({kind: 'synced', revision, drift: false, held: 0}, [], firstMs);
-  const same = conditions({kind: 'synced', revision: 'c'.repeat(40), drift: false, held: 0}, before, laterMs);
+  const before = conditions({kind: 'synced', revision, drift: false, held: 0, rollback: null}, [], firstMs);
+  const same = conditions(
+    {kind: 'synced', revision: 'c'.repeat(40), drift: false, held: 0, rollback: null},
+    before,
+    laterMs,
+  );
   t.is(same[0]?.last_transition_time, '2026-01-01T00:00:00.000Z');
   const failed = conditions(
     {kind: 'failed', failure: {kind: 'retry', reason: 'storage_full', message: 'Full.'}, serving: null},
@@ -50,7 +54,7 @@ test('a transition time moves only when the status does', (t) => {
 });
 
 test('work in hand leaves Ready as it was', (t) => {
-  const before = conditions({kind: 'synced', revision, drift: false, held: 0}, [], firstMs);
+  const before = conditions({kind: 'synced', revision, drift: false, held: 0, rollback: null}, [], firstMs);
   const during = reconcilingConditions(before, 'd'.repeat(40), laterMs);
   t.is(during.find(({type}) => type === 'Ready')?.status, 'True');
   t.is(during.find(({type}) => type === 'Reconciling')?.status, 'True');

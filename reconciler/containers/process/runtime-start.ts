@@ -8,10 +8,10 @@ import {readTail, sizeOf} from '../../../runtime/platform/file-tail.ts';
 import {commandInGroups} from '../../../runtime/platform/limit-groups.ts';
 import {namespacePids, type ProcessRow, readProcess} from '../../../runtime/platform/processes.ts';
 import {AppError} from '../../../schemas/errors.ts';
-import type {ContainerPaths} from './container-paths.ts';
+import type {ContainerPaths} from '../container-paths.ts';
+import {parseJson} from '../parse-json.ts';
 import {containerProcesses, markerName} from './container-processes.ts';
-import type {ContainerRecord} from './container-record.ts';
-import {parseJson} from './parse-json.ts';
+import type {ProcessRecord} from './process-record.ts';
 import {inside, programPath, type Sandbox, sandboxCommand} from './sandbox.ts';
 
 /** The program that is started in every container: a command whose words may name files of `directory`. */
@@ -29,7 +29,7 @@ export interface StartedRuntime {
 }
 
 export interface RuntimeStart {
-  readonly record: ContainerRecord;
+  readonly record: ProcessRecord;
   readonly paths: ContainerPaths;
   readonly program: RuntimeProgram;
   /** Null at level plain. */
@@ -125,7 +125,7 @@ const pathsInside = {
   runtimeSocket: `${inside.run}/control.sock`,
 };
 
-function runtimeArguments(record: ContainerRecord, paths: typeof pathsInside | ContainerPaths): string[] {
+function runtimeArguments(record: ProcessRecord, paths: typeof pathsInside | ContainerPaths): string[] {
   return [
     'runtime',
     ...['--data', paths.store],

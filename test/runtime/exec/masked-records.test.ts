@@ -2,7 +2,6 @@ import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
-import {callScript} from '../../../api/call-response.ts';
 import {createExecutionRecorder} from '../../../runtime/exec/execution-recorder.ts';
 import type {Executions} from '../../../runtime/exec/executions.ts';
 import {createLazyExecutionStore} from '../../../runtime/exec/lazy-execution-store.ts';
@@ -12,6 +11,7 @@ import {silentLog} from '../../../runtime/platform/log.ts';
 import {createSecretMask} from '../../../runtime/platform/secret-mask.ts';
 import type {ExecutionEvent} from '../../../schemas/execution.ts';
 import type {RunCall} from '../../../schemas/run.ts';
+import {callScript} from '../../helpers/call-script.ts';
 import {deploymentOf, execWorld} from '../../helpers/exec-world.ts';
 
 const secret = 'correct-horse-battery';

@@ -68,7 +68,7 @@ async function startPump(
     },
   );
   const joined = Promise.withResolvers<void>();
-  t.teardown(() => server.close());
+  t.teardown(() => server.close({graceMs: 0}));
   const receivers = await Promise.all(Array.from({length: n}, () => RawClient.open(server.url, 'GET', '/')));
   await joined.promise;
   const sender = await RawClient.open(server.url, 'PUT', '/', {headers: {'Content-Length': String(bytes)}});

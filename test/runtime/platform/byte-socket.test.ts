@@ -11,10 +11,11 @@ const onLinux = process.platform === 'linux' ? test : test.skip;
 /** How the server's end of a connection to `host` is told to send. */
 async function controlOf(t: Teardown, host: string): Promise<string> {
   const accepted = Promise.withResolvers<ByteSocket>();
-  const server = await serveByteSockets({kind: 'tcp', host, port: 0}, (socket) => {
+  const accept = (socket: ByteSocket) => {
     accepted.resolve(socket);
     return {data() {}, drained() {}, ended() {}, closed() {}};
-  });
+  };
+  const server = await serveByteSockets({kind: 'tcp', host, port: 0}, accept, {isUnpaced: true});
   t.teardown(() => server.close());
   const client = connect({host: '127.0.0.1', port: Number(new URL(server.url).port)});
   t.teardown(() => client.destroy());

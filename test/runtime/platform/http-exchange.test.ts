@@ -4,7 +4,7 @@ import type {AppError} from '../../../schemas/errors.ts';
 import {RawClient} from '../../helpers/pipe-world.ts';
 
 function answer(respond: Exchange['respond'], error: AppError): void {
-  respond({status: error.status, fields: [['X-Code', error.code]], lengthBytes: 0}).end();
+  respond({status: error.status, fields: ['X-Code', error.code], lengthBytes: 0}).end();
 }
 
 test('a head that does not come in time is given up', async (t) => {
@@ -13,7 +13,7 @@ test('a head that does not come in time is given up', async (t) => {
     {handle: () => t.fail('there was no request'), refuse: (error, respond) => answer(respond, error)},
     {headTimeoutMs: 50},
   );
-  t.teardown(() => server.close());
+  t.teardown(() => server.close({graceMs: 0}));
   const client = await RawClient.connect(server.url);
   client.write('GET / HTTP/1.1\r\nHost: slow');
   await client.untilOver();
@@ -24,7 +24,7 @@ test('a head that does not come in time is given up', async (t) => {
 test('a port that is taken is told to whoever chose it', async (t) => {
   const handler = {handle() {}, refuse() {}};
   const server = await serveExchanges({kind: 'tcp', host: '127.0.0.1', port: 0}, handler);
-  t.teardown(() => server.close());
+  t.teardown(() => server.close({graceMs: 0}));
   const port = Number(new URL(server.url).port);
   await t.throwsAsync(serveExchanges({kind: 'tcp', host: '127.0.0.1', port}, handler), {
     code: 'ADDRESS_IN_USE',
@@ -43,7 +43,7 @@ test('what comes after a whole request on its connection is not taken for anothe
       refuse: (error, respond) => answer(respond, error),
     },
   );
-  t.teardown(() => server.close());
+  t.teardown(() => server.close({graceMs: 0}));
   const client = await RawClient.connect(server.url);
   client.write(
     'PUT /one HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nabGET /two HTTP/1.1\r\nHost: h\r\n\r\n',

@@ -1,7 +1,7 @@
 import {dirname} from 'node:path';
 import test from 'ava';
-import {containerPaths} from '../../../../reconciler/containers/process/container-paths.ts';
-import {fitsSockets} from '../../../../runtime/platform/socket-paths.ts';
+import {containerPaths} from '../../../reconciler/containers/container-paths.ts';
+import {fitsSockets} from '../../../runtime/platform/socket-paths.ts';
 
 const id = 'f'.repeat(24);
 

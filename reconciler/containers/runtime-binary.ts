@@ -1,10 +1,10 @@
 import {randomBytes} from 'node:crypto';
 import {join} from 'node:path';
-import {hashFiles} from '../../../runtime/platform/content-hash.ts';
-import {kindOf, makeDirectory, moveDirectory} from '../../../runtime/platform/directories.ts';
-import {bundleProgram} from '../../../runtime/platform/program-bundle.ts';
-import {shareFile} from '../../../runtime/platform/shared-file.ts';
-import {removeTree} from '../../../runtime/platform/tree-removal.ts';
+import {hashFiles} from '../../runtime/platform/content-hash.ts';
+import {kindOf, makeDirectory, moveDirectory} from '../../runtime/platform/directories.ts';
+import {bundleProgram} from '../../runtime/platform/program-bundle.ts';
+import {shareFile} from '../../runtime/platform/shared-file.ts';
+import {removeTree} from '../../runtime/platform/tree-removal.ts';
 
 export interface RuntimeSource {
   /** Absolute path of Bun, or of the compiled single file. */

@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto';
 import {join} from 'node:path';
-import {fitsSockets} from '../../../runtime/platform/socket-paths.ts';
+import {fitsSockets} from '../../runtime/platform/socket-paths.ts';
 
 /**
  * The directory of one container:

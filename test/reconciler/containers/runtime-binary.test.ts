@@ -2,7 +2,7 @@ import {mkdir, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {installRuntime} from '../../../../reconciler/containers/process/runtime-binary.ts';
+import {installRuntime} from '../../../reconciler/containers/runtime-binary.ts';
 
 async function checkout(t: ExecutionContext) {
   const root = await mkdtemp(join(tmpdir(), 'bt-'));
@@ -60,7 +60,7 @@ test('settings in the working directory do not reach an installed program', asyn
 
 test('a bundle finds the native script parser beside it', async (t) => {
   const {root, entry, source} = await checkout(t);
-  const parser = join(import.meta.dirname, '../../../../runtime/platform/script-parser.ts');
+  const parser = join(import.meta.dirname, '../../../runtime/platform/script-parser.ts');
   await writeFile(
     entry,
     `import {parseScript} from ${JSON.stringify(parser)}; console.log((await parseScript('a.ts', 'let a: = 1')).errors.length);`,

@@ -1,13 +1,13 @@
 import {randomBytes} from 'node:crypto';
 import {join} from 'node:path';
 import * as z from 'zod';
-import {kindOf, listNames, makeDirectory, moveDirectory} from '../../../runtime/platform/directories.ts';
-import {readTextIfPresent, syncDirectory, writeFileDurably} from '../../../runtime/platform/durable-file.ts';
-import {copyTree} from '../../../runtime/platform/tree-copy.ts';
-import {removeTree} from '../../../runtime/platform/tree-removal.ts';
-import {AppError} from '../../../schemas/errors.ts';
-import type {Snapshot} from '../provider.ts';
+import {kindOf, listNames, makeDirectory, moveDirectory} from '../../runtime/platform/directories.ts';
+import {readTextIfPresent, syncDirectory, writeFileDurably} from '../../runtime/platform/durable-file.ts';
+import {copyTree} from '../../runtime/platform/tree-copy.ts';
+import {removeTree} from '../../runtime/platform/tree-removal.ts';
+import {AppError} from '../../schemas/errors.ts';
 import {parseJson} from './parse-json.ts';
+import type {Snapshot} from './provider.ts';
 
 /**
  * `<directory>/<name>/` holds `snapshot.json`, `srv/` with its `workspace.json`, and `data/`. Names with a dot in front are work under way:

@@ -1,8 +1,13 @@
-import {Readable} from 'node:stream';
-import type {ReadableStream as NodeReadableStream} from 'node:stream/web';
-import type {Calls, ScriptCall} from '../runtime/exec/calls.ts';
-import type {AnswerSink} from '../runtime/exec/invoke.ts';
-import {bodylessStatuses} from '../schemas/errors.ts';
+import {errorResponse} from '../../api/errors.ts';
+import {refuseMisdirected} from '../../api/host-guard.ts';
+import {selectKit} from '../../api/kit-selection.ts';
+import type {RuntimeApp} from '../../api/runtime-app.ts';
+import type {Calls, ScriptCall} from '../../runtime/exec/calls.ts';
+import type {AnswerSink} from '../../runtime/exec/invoke.ts';
+import type {ByteSource} from '../../runtime/platform/byte-flow.ts';
+import {silentLog} from '../../runtime/platform/log.ts';
+import {KIT_HEADER} from '../../schemas/control.ts';
+import {bodylessStatuses} from '../../schemas/errors.ts';
 
 /**
  * A call of a script with the web's `Request` and `Response`. Rejects with the signal's reason when the request
@@ -15,10 +20,51 @@ export async function callScript(
 ): Promise<Response> {
   const {sink, response} = createResponseSink(request.signal);
   const headers = [...request.headers].flat();
-  const body =
-    request.body === null ? null : Readable.fromWeb(request.body as NodeReadableStream<Uint8Array>);
+  const body = request.body === null ? null : sourceOf(request.body);
   void calls.answer({...call, request: {method: request.method, headers, body}}, sink);
   return response;
+}
+
+/** Calls and everything else, as a listener shares them out. */
+export function fetchAsListener({
+  app,
+  calls,
+  trusted,
+}: {
+  app: RuntimeApp;
+  calls: Calls;
+  trusted: boolean;
+}): (request: Request) => Promise<Response> {
+  return async (request) => {
+    const {pathname: path, search} = new URL(request.url);
+    const host = request.headers.get('host') ?? '';
+    const kitHeader = trusted ? request.headers.get(KIT_HEADER) : null;
+    const selection = selectKit({host, kitHeader, path});
+    if (selection.part !== 'exec' || selection.prefixed) return app.fetch(request);
+    try {
+      if (!trusted) refuseMisdirected(host, []);
+      const target = `${path}${search}`;
+      return await callScript(calls, request, {path, target, clientIp: '', findRun: () => null});
+    } catch (error) {
+      return errorResponse(error, silentLog);
+    }
+  };
+}
+
+function sourceOf(stream: ReadableStream<Uint8Array>): ByteSource {
+  return {
+    start(reader) {
+      const read = async () => {
+        for await (const chunk of stream) reader.chunk(chunk);
+      };
+      read().then(
+        () => reader.end(),
+        () => reader.cut(),
+      );
+    },
+    pause() {},
+    resume() {},
+  };
 }
 
 interface ResponseSink {

@@ -1,0 +1,57 @@
+import * as z from 'zod';
+
+export const forgeSchema = z.enum(['github', 'gitlab', 'gitea', 'generic']);
+export type Forge = z.infer<typeof forgeSchema>;
+
+/** What a webhook tells, whichever forge sent it. Nothing of it is believed: git and the forge are asked. */
+export interface ForgeNews {
+  readonly forge: Forge;
+  /** The forge's own id of the delivery. */
+  readonly delivery: string;
+  readonly event: string;
+  readonly action: string | null;
+  /** `host/owner/name` of every repository that it is about. */
+  readonly repositories: readonly string[];
+  readonly subject: NewsSubject;
+}
+
+export type NewsSubject =
+  /** `commit`: where the branch is now; null where it is gone, undefined where the forge does not say. */
+  | {readonly kind: 'branch'; readonly branch: string; readonly commit: string | null | undefined}
+  | {
+      readonly kind: 'pull_request';
+      readonly number: number;
+      readonly branch: string;
+      readonly commit: string | null | undefined;
+    }
+  | {readonly kind: 'repository'}
+  | {readonly kind: 'nothing'; readonly why: 'ping' | 'unknown_event' | 'not_a_branch' | 'fork'};
+
+export const deliverySchema = z
+  .object({
+    id: z.string().meta({description: "The forge's own id of the delivery."}),
+    forge: forgeSchema,
+    event: z.string().meta({example: 'push'}),
+    action: z.string().nullable().meta({example: 'synchronize'}),
+    received_at: z.string(),
+    repository: z.string().nullable().meta({example: 'github.com/acme/shop'}),
+    branch: z.string().nullable(),
+    commit: z.string().nullable(),
+    pull_request: z.int().nullable(),
+    outcome: z.enum(['accepted', 'ignored']),
+    reason: z
+      .enum(['queued', 'ping', 'unknown_event', 'not_a_branch', 'fork', 'repository_unwatched'])
+      .meta({description: '`queued`: the repository is looked at.'}),
+    watched: z.array(z.string()).meta({description: 'Repositories that were looked at because of it.'}),
+    looked_at: z.string().nullable().meta({
+      description: 'When the repository was known to hold what the delivery tells, or more.',
+    }),
+    found: z
+      .string()
+      .nullable()
+      .meta({description: 'Commit of the branch in that look; null where there was no such branch.'}),
+  })
+  .meta({id: 'Delivery', description: 'A webhook that came and what became of it.'});
+export type Delivery = z.infer<typeof deliverySchema>;
+
+export const deliveryListSchema = z.object({items: z.array(deliverySchema)}).meta({id: 'DeliveryList'});
