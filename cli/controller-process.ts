@@ -495,6 +495,7 @@ async function openSources(
     opened.push({
       source,
       includes: createBranchFilter(repository.branches ?? config.branches),
+      paths: repository.paths ?? null,
       live: repository.live ?? null,
       forgePath: forgePath(repository.forge_url ?? source.repository),
       environments: [
@@ -522,7 +523,7 @@ async function newRepositories(
     const {source, ownership} = repository;
     if (await contacts.isMet(source.repository)) continue;
     if (!takeOver && ((await ownership?.obstacle({everywhere: true})) ?? null) !== null) continue;
-    const census = await takeCensus(repository, {signal}).catch((error: unknown) => {
+    const census = await takeCensus(repository, {log, signal}).catch((error: unknown) => {
       // The loop says so, and meets the repository when it can be read.
       log.warn('a repository that is new here cannot be read', {repository: source.repository, error});
       return null;

@@ -124,6 +124,7 @@ function createProgram(
     .description(
       'what a change does to the schedule: jobs that come, change and go, in words; needs no controller',
     )
+    .option('--path <directory>', 'in a monorepo: the directory with the .hoody that is meant')
     .option('--base <commit>', 'what runs today: branch, tag or commit (default: the default branch)')
     .option('--head <commit>', 'what shall run', 'HEAD')
     .addOption(options.repo())

@@ -46,7 +46,13 @@ export const branchRecordSchema = z.object({
       since: z.string(),
       proven: z.boolean(),
       held: z.boolean().default(false),
-      cause: z.enum(['branch_deleted', 'branch_excluded', 'branch_merged', 'pull_request_closed']),
+      cause: z.enum([
+        'branch_deleted',
+        'branch_excluded',
+        'branch_merged',
+        'pull_request_closed',
+        'path_unchanged',
+      ]),
     })
     .nullable(),
   /** It had commits once that the live branch lacks. */

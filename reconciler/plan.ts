@@ -136,6 +136,7 @@ const absentWords = {
   branch_excluded: 'the branch is not among the branches to serve',
   branch_merged: 'the branch is merged',
   pull_request_closed: 'its pull request is closed',
+  path_unchanged: 'the branch changes nothing of its directory any more',
   hoody_removed: 'the branch has no .hoody directory any more',
 } as const;
 

@@ -35,7 +35,8 @@ export type Result =
         | 'closed'
         | 'closed_trashed'
         | 'idle_removed'
-        | 'idle_trashed';
+        | 'idle_trashed'
+        | 'unchanged_trashed';
       readonly until: string | null;
     }
   /** In its repository, and yet no job of it runs. `until`: when its container goes. */
@@ -80,6 +81,7 @@ const trashStates: Partial<Record<AbsentReason, MissingState>> = {
   branch_merged: 'merged_trashed',
   pull_request_closed: 'closed_trashed',
   branch_idle: 'idle_trashed',
+  path_unchanged: 'unchanged_trashed',
 };
 
 /** All three conditions, always; a transition time moves only when the status does. */
@@ -250,6 +252,10 @@ const missingWords: Record<
   merged_trashed: (until) => ({
     reason: 'merged',
     message: `The branch is merged. Its container is in the trash until ${until}; push a new commit to the branch or run: branchtab restore.`,
+  }),
+  unchanged_trashed: (until) => ({
+    reason: 'trashed',
+    message: `The branch changes nothing of its directory any more. Its container is in the trash until ${until}; push a change of the directory or run: branchtab restore.`,
   }),
   restored: () => ({
     reason: 'restored_without_branch',

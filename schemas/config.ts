@@ -107,6 +107,29 @@ const environmentSchema = z
 
 const environments = z.array(environmentSchema).max(1000).default([]);
 
+/** Levels are written out: finding directories at any depth would mean to read the whole tree of every branch. */
+function isDirectoryGlob(text: string): boolean {
+  const segments = text.replace(/^!/, '').split('/');
+  return text === '.' || segments.every((name) => !/^\.{0,2}$|\*\*/.test(name));
+}
+
+const directoryGlobs = z
+  .array(
+    z
+      .string()
+      .max(255)
+      .refine(
+        isDirectoryGlob,
+        'write directories from the top of the repository, such as services/* or apps/web',
+      ),
+  )
+  .min(1)
+  .max(100)
+  .refine(
+    (globs) => globs.some((glob) => !glob.startsWith('!')),
+    'write at least one glob that does not exclude',
+  );
+
 const credentialsSchema = z
   .union([
     z.strictObject({
@@ -141,6 +164,10 @@ const repositorySchema = z
       .optional()
       .meta({description: 'The live branch; the default branch unless given.'}),
     credentials: credentialsSchema.optional(),
+    paths: directoryGlobs.optional().meta({
+      description:
+        'For monorepos: globs of directories with a .hoody of their own, each of which has a container; `!` excludes.',
+    }),
     branches: branchGlobs.optional().meta({description: 'Globs of the branches to serve; `!` excludes.'}),
     environments: environments.meta({description: 'For this repository alone; they win over the others.'}),
     forge_url: z
