@@ -13,7 +13,6 @@ import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
 import {rememberScriptIssues} from '../reconciler/branch-files.ts';
 import type {BranchLimits} from '../reconciler/branch-limits.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
-import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
 import {createDeliveries} from '../reconciler/deliveries.ts';
@@ -60,6 +59,7 @@ import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {forgePath} from '../schemas/forge-path.ts';
 import {branchScriptCheck} from './branch-script-check.ts';
+import {openProvider} from './container-provider.ts';
 import {
   hasControllerFile,
   readControllerFile,
@@ -69,7 +69,6 @@ import {
 import type {FirstMeeting} from './first-contact-question.ts';
 import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';
-import {installOwnRuntime} from './own-runtime.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
 import type {Environment, Settings} from './settings.ts';
@@ -447,38 +446,6 @@ async function readSmtpUrl({mail}: Config, environment: Environment): Promise<st
       'mail.smtp_url is smtp://[user:password@]host[:port], or the same with smtps://.',
     );
   return text;
-}
-
-interface ProviderContext {
-  readonly stateDirectory: string;
-  readonly environment: Environment;
-  readonly log: Log;
-}
-
-/** The provider of the configuration on this state directory. */
-async function openProvider(config: Config, context: ProviderContext): Promise<ContainerProvider> {
-  const runtime = await installOwnRuntime({stateDirectory: context.stateDirectory});
-  return createProcessProvider({
-    ...providerOptions(context),
-    runtimeCommand: runtime.command,
-    runtimeDirectory: runtime.directory,
-    level: config.level,
-  });
-}
-
-/** To stop and remove containers only. It installs no runtime and needs no sandbox, so a full disk or a host that lost bubblewrap is no obstacle. */
-export async function openProviderToStop(context: ProviderContext): Promise<ContainerProvider> {
-  return createProcessProvider({
-    ...providerOptions(context),
-    runtimeCommand: [],
-    runtimeDirectory: context.stateDirectory,
-    level: 'plain',
-  });
-}
-
-function providerOptions({stateDirectory, environment, log}: ProviderContext) {
-  const socketRoot = environment.XDG_RUNTIME_DIR;
-  return {stateDirectory, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
 }
 
 async function openSources(

@@ -218,7 +218,46 @@ export const configSchema = z
           'Kits of containers answer at <id>-<kit>-1.<domain> too, beside <id>-<kit>-1.localhost. Its names must lead to this controller.',
       }),
     state: z.string().optional().meta({description: 'State directory.'}),
-    provider: z.enum(['process']).default('process'),
+    provider: z.enum(['process', 'docker']).default('process').meta({
+      description:
+        'What runs containers: this host itself, or a container engine on it (Docker Engine or Podman).',
+    }),
+    docker: z
+      .strictObject({
+        host: z
+          .string()
+          .regex(
+            /^unix:\/\/\/\S+$/,
+            'write unix:///path/to/the/socket; an engine elsewhere cannot mount the files of this host',
+          )
+          .optional()
+          .meta({
+            description:
+              "Socket of the engine. Without it that of DOCKER_HOST, else Docker's or Podman's usual one.",
+            examples: ['unix:///run/podman/podman.sock'],
+          }),
+        image: z
+          .string()
+          .min(1)
+          .max(500)
+          .regex(/^[A-Za-z0-9][^\s]*$/, 'write the name of an image')
+          .default('docker.io/library/buildpack-deps:bookworm-curl')
+          .meta({description: 'What containers are made from. Any with glibc; jobs find its programs.'}),
+        network: z
+          .string()
+          .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,100}$/, 'write own, none or the name of a network')
+          .refine(
+            (name) => name !== 'host' && name !== 'default',
+            'a container needs a network of its own: write own, none or the name of a network',
+          )
+          .default('own')
+          .meta({
+            description:
+              '`own`: one that only these containers have. `none`: nothing but themselves. Else the name of one of the engine.',
+          }),
+      })
+      .prefault({})
+      .meta({description: 'Of the provider docker.'}),
     level: z.enum(['auto', 'sandbox', 'plain']).default('auto').meta({
       description:
         'How containers of the process provider are kept apart; auto takes the best this host can.',

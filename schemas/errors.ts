@@ -308,6 +308,11 @@ export const errorCatalogue = {
   },
   ADDRESS_IN_USE: {status: 409, retryable: true, meaning: 'The address to listen on is taken.'},
   PROVIDER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container provider cannot do its work.'},
+  IMAGE_UNUSABLE: {
+    status: 409,
+    retryable: false,
+    meaning: 'No container can be made from this image: it is not there, or has no glibc.',
+  },
   SANDBOX_REQUIRED: {
     status: 409,
     retryable: false,
