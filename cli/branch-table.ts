@@ -1,4 +1,5 @@
 import type {Branch, ContainerView} from '../schemas/branch.ts';
+import {branchName} from '../schemas/branch-name.ts';
 import {formatDuration} from '../schemas/duration.ts';
 import {formatTable, type Paint, printable} from './terminal.ts';
 
@@ -13,7 +14,7 @@ export function branchTable(
 ): string {
   const severalRepositories = new Set(branches.map(({repository}) => repository)).size > 1;
   const rows = branches.map((branch) => [
-    printable(severalRepositories ? `${branch.repository} ${branch.branch}` : branch.branch) +
+    printable(severalRepositories ? `${branch.repository} ${branchName(branch)}` : branchName(branch)) +
       (branch.live ? paint.dim(' live') : ''),
     commitCell(branch),
     branch.container === null ? '-' : branch.container.id.slice(0, 12),
@@ -34,7 +35,7 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
         ? [ready?.message ?? '']
         : [];
       const notices = [...settled, ...branch.notices].map(
-        (notice) => `${paint.yellow(printable(branch.branch))} notice\n  ${printable(notice)}\n`,
+        (notice) => `${paint.yellow(printable(branchName(branch)))} notice\n  ${printable(notice)}\n`,
       );
       if (
         stalled === undefined &&
@@ -51,7 +52,7 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
       const message =
         lines.length === 0 ? `  ${printable((stalled ?? ready)?.message ?? '')}\n` : lines.join('');
       return [
-        `${paint.red(printable(branch.branch))} ${stalled?.reason ?? ready?.reason ?? ''}\n${message}`,
+        `${paint.red(printable(branchName(branch)))} ${stalled?.reason ?? ready?.reason ?? ''}\n${message}`,
         ...notices,
       ];
     })

@@ -13,15 +13,15 @@ import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
 import {rememberScriptIssues} from '../reconciler/branch-files.ts';
 import type {BranchLimits} from '../reconciler/branch-limits.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
-import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
 import {createDeliveries} from '../reconciler/deliveries.ts';
 import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
-import type {EnvironmentRule} from '../reconciler/environments.ts';
+import {type EnvironmentRule, isKept} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
 import {openJournal} from '../reconciler/journal.ts';
+import {createPullRequests} from '../reconciler/pull-requests.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import type {WatchedRepository} from '../reconciler/repository-watch.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
@@ -59,6 +59,7 @@ import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {forgePath} from '../schemas/forge-path.ts';
 import {branchScriptCheck} from './branch-script-check.ts';
+import {openProvider} from './container-provider.ts';
 import {
   hasControllerFile,
   readControllerFile,
@@ -66,8 +67,8 @@ import {
   writeControllerFile,
 } from './controller-file.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
+import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';
-import {installOwnRuntime} from './own-runtime.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
 import type {Environment, Settings} from './settings.ts';
@@ -308,6 +309,32 @@ async function startLocked({
     admit: async () => refuseFullHost(await room(), limits),
   });
   const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
+  const ended = new AbortController();
+  const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
+  const pullRequests = new Map(
+    sources.flatMap(({source: {repository}, forgePath: path, environments}) =>
+      gitHub === null || config.github === undefined || path?.split('/')[0] !== gitHub.host
+        ? []
+        : [
+            [
+              repository,
+              createPullRequests({
+                forge: gitHub,
+                repository,
+                forgePath: path,
+                records: () => [...records.all()].filter((record) => record.repository === repository),
+                isKept: (record) => isKept(environments, record),
+                onEnded: () => controller.look(repository),
+                clock,
+                log,
+                random: Math.random,
+                intervalMs: config.github.poll_interval,
+                signal: ended.signal,
+              }),
+            ] as const,
+          ],
+    ),
+  );
   const deliveries = createDeliveries({
     repositories: sources.map(({source, forgePath: path}) => ({
       repository: source.repository,
@@ -315,7 +342,7 @@ async function startLocked({
     })),
     look: controller.look,
     commitOf: controller.commitOf,
-    onPullRequest: () => {},
+    onPullRequest: (repository) => void pullRequests.get(repository)?.look(),
     deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
     clock,
     log,
@@ -325,6 +352,7 @@ async function startLocked({
     containers,
     tokens,
     deliveries,
+    forgeBudget: () => gitHub?.budget() ?? null,
     hooks: webhookRoutes({deliveries, secrets: hookSecrets, jobTokens: null}),
     auth,
     version,
@@ -358,6 +386,7 @@ async function startLocked({
     await standalone.adopt();
     await controller.start();
     failOnFirstPass(controller);
+    for (const pulls of pullRequests.values()) pulls.run();
     standalone.start();
     await writeControllerFile(stateDirectory, {
       url: server.url,
@@ -367,6 +396,7 @@ async function startLocked({
     });
     ready = true;
   } catch (error) {
+    ended.abort(new Error('the controller stops'));
     await standalone.close();
     await controller.stop();
     await deliveries.close();
@@ -381,6 +411,7 @@ async function startLocked({
     loginLink: () => `${baseUrl}/login?code=${auth.createLoginCode()}`,
     async stop({stopContainers}) {
       ready = false;
+      ended.abort(new Error('the controller stops'));
       await removeControllerFile(stateDirectory);
       await standalone.close();
       await controller.stop();
@@ -417,38 +448,6 @@ async function readSmtpUrl({mail}: Config, environment: Environment): Promise<st
   return text;
 }
 
-interface ProviderContext {
-  readonly stateDirectory: string;
-  readonly environment: Environment;
-  readonly log: Log;
-}
-
-/** The provider of the configuration on this state directory. */
-async function openProvider(config: Config, context: ProviderContext): Promise<ContainerProvider> {
-  const runtime = await installOwnRuntime({stateDirectory: context.stateDirectory});
-  return createProcessProvider({
-    ...providerOptions(context),
-    runtimeCommand: runtime.command,
-    runtimeDirectory: runtime.directory,
-    level: config.level,
-  });
-}
-
-/** To stop and remove containers only. It installs no runtime and needs no sandbox, so a full disk or a host that lost bubblewrap is no obstacle. */
-export async function openProviderToStop(context: ProviderContext): Promise<ContainerProvider> {
-  return createProcessProvider({
-    ...providerOptions(context),
-    runtimeCommand: [],
-    runtimeDirectory: context.stateDirectory,
-    level: 'plain',
-  });
-}
-
-function providerOptions({stateDirectory, environment, log}: ProviderContext) {
-  const socketRoot = environment.XDG_RUNTIME_DIR;
-  return {stateDirectory, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
-}
-
 async function openSources(
   config: Config,
   options: {stateDirectory: string; environment: Environment; log: Log},
@@ -463,6 +462,7 @@ async function openSources(
     opened.push({
       source,
       includes: createBranchFilter(repository.branches ?? config.branches),
+      paths: repository.paths ?? null,
       live: repository.live ?? null,
       forgePath: forgePath(repository.forge_url ?? source.repository),
       environments: [
@@ -490,7 +490,7 @@ async function newRepositories(
     const {source, ownership} = repository;
     if (await contacts.isMet(source.repository)) continue;
     if (!takeOver && ((await ownership?.obstacle({everywhere: true})) ?? null) !== null) continue;
-    const census = await takeCensus(repository, {signal}).catch((error: unknown) => {
+    const census = await takeCensus(repository, {log, signal}).catch((error: unknown) => {
       // The loop says so, and meets the repository when it can be read.
       log.warn('a repository that is new here cannot be read', {repository: source.repository, error});
       return null;

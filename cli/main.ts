@@ -70,7 +70,7 @@ function createProgram(
     .option('--branches <globs>', "branches to serve, separated by commas: 'main,feature/*,!wip/*'")
     .option('--listen <host:port>', 'address of the API (default: 127.0.0.1:7070)')
     .addOption(options.state())
-    .addOption(new Option('--provider <name>', 'what runs containers').choices(['process']))
+    .addOption(new Option('--provider <name>', 'what runs containers').choices(['process', 'docker']))
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
@@ -124,6 +124,7 @@ function createProgram(
     .description(
       'what a change does to the schedule: jobs that come, change and go, in words; needs no controller',
     )
+    .option('--path <directory>', 'in a monorepo: the directory with the .hoody that is meant')
     .option('--base <commit>', 'what runs today: branch, tag or commit (default: the default branch)')
     .option('--head <commit>', 'what shall run', 'HEAD')
     .addOption(options.repo())

@@ -47,13 +47,21 @@ export const branchRecordSchema = z.object({
       since: z.string(),
       proven: z.boolean(),
       held: z.boolean().default(false),
-      cause: z.enum(['branch_deleted', 'branch_excluded', 'branch_merged']),
+      cause: z.enum([
+        'branch_deleted',
+        'branch_excluded',
+        'branch_merged',
+        'pull_request_closed',
+        'path_unchanged',
+      ]),
     })
     .nullable(),
   /** It had commits once that the live branch lacks. */
   ahead: z.boolean().default(false),
   /** The revision whose work is in the live branch. */
   merged: z.object({revision: z.string(), into: z.string(), commit: z.string()}).nullable().default(null),
+  /** The revision whose pull request was closed while no other one of the branch was open. */
+  closed: z.object({revision: z.string(), pull_request: z.int()}).nullable().default(null),
   trashed_at: z.string().nullable(),
   /**
    * No job of it runs: nobody has pushed it for long, or it was there when the repository was met and nobody has
@@ -112,6 +120,7 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     missing: null,
     ahead: false,
     merged: null,
+    closed: null,
     trashed_at: null,
     pause: null,
     rollback: null,

@@ -128,8 +128,12 @@ export function createBranchWork(
   ): ReconcileContext => ({
     data: branchData,
     dataPolicyOf: (branch) => dataPolicyOf(watch.environments, branch),
-    liveOf: ({repository}) =>
-      table.running().find((branch) => branch.record.live && branch.record.repository === repository) ?? null,
+    liveOf: ({repository, path}) =>
+      table
+        .running()
+        .find(
+          ({record: {live, ...other}}) => live && other.repository === repository && other.path === path,
+        ) ?? null,
     provider: containers,
     client: options.client,
     source: watch.source,
@@ -185,7 +189,7 @@ export function createBranchWork(
       run === 'changed'
         ? await filesOfLive(watch.source, {
             records: records.all(),
-            repository: record.repository,
+            of: record,
             files,
             signal,
           })

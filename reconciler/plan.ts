@@ -130,7 +130,7 @@ function planAbsent(
 
 /** A branch that git still lists is remembered, or it would come back as a new one. */
 function isListed(reason: Extract<Desired, {kind: 'absent'}>['reason']): boolean {
-  return reason === 'branch_merged' || reason === 'branch_idle';
+  return reason === 'branch_merged' || reason === 'branch_idle' || reason === 'pull_request_closed';
 }
 
 const absentWords = {
@@ -138,6 +138,8 @@ const absentWords = {
   branch_idle: 'nobody has pushed it for long',
   branch_excluded: 'the branch is not among the branches to serve',
   branch_merged: 'the branch is merged',
+  pull_request_closed: 'its pull request is closed',
+  path_unchanged: 'the branch changes nothing of its directory any more',
   hoody_removed: 'the branch has no .hoody directory any more',
 } as const;
 

@@ -1,4 +1,5 @@
 import type {Log} from '../runtime/platform/log.ts';
+import {inDirectory} from '../schemas/branch-name.ts';
 import {parseCrontab} from '../schemas/crontab.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
@@ -126,10 +127,11 @@ async function observeRef(
     return {kind: 'missing', proven: true, cause: 'branch_idle'};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
+  const {path} = record;
   const revision = record.rollback?.to ?? record.revision;
-  const tree = await context.source.readHoody(revision, {signal});
+  const tree = await context.source.readHoody(revision, {path, signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
-  const readFile = (path: string) => context.source.readFile(revision, path, {signal});
+  const readFile = (file: string) => context.source.readFile(revision, inDirectory(path, file), {signal});
   const {checkScript, scriptImports} = context;
   return {kind: 'present', files: await readBranchFiles(tree, {checkScript, scriptImports, readFile})};
 }

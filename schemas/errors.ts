@@ -285,6 +285,12 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The signature or token of a webhook is missing or wrong.',
   },
+  FORGE_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    meaning: 'GitHub does not answer, or not as it should.',
+  },
+  FORGE_REFUSED: {status: 502, retryable: false, meaning: 'GitHub refuses what was asked of it.'},
   TOKEN_NOT_FOUND: {status: 404, retryable: false, meaning: 'No token with this id exists.'},
   SEED_FAILED: {status: 500, retryable: true, meaning: 'The file that fills a new data directory failed.'},
   NOTHING_TO_RESTORE: {status: 409, retryable: false, meaning: 'There is nothing to bring back.'},
@@ -308,6 +314,11 @@ export const errorCatalogue = {
   },
   ADDRESS_IN_USE: {status: 409, retryable: true, meaning: 'The address to listen on is taken.'},
   PROVIDER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container provider cannot do its work.'},
+  IMAGE_UNUSABLE: {
+    status: 409,
+    retryable: false,
+    meaning: 'No container can be made from this image: it is not there, or has no glibc.',
+  },
   SANDBOX_REQUIRED: {
     status: 409,
     retryable: false,
