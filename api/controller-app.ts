@@ -24,6 +24,7 @@ import {deliveryRoutes} from './delivery-routes.ts';
 import {errorResponse} from './errors.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
+import {suspensionRoutes} from './suspension-routes.ts';
 import {tokenRoutes} from './token-routes.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
@@ -335,6 +336,7 @@ export function createControllerApp({
   app.route('/', dataRoutes(controller));
   app.route('/', accountRoutes(controller));
   app.route('/', handChangeRoutes(controller));
+  app.route('/', suspensionRoutes(controller));
   app.route('/', tokenRoutes(tokens));
   app.route('/', deliveryRoutes(deliveries, forgeBudget));
 

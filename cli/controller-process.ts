@@ -13,7 +13,6 @@ import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
 import {rememberScriptIssues} from '../reconciler/branch-files.ts';
 import type {BranchLimits} from '../reconciler/branch-limits.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
-import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
 import {createDeliveries} from '../reconciler/deliveries.ts';
@@ -60,6 +59,7 @@ import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {forgePath} from '../schemas/forge-path.ts';
 import {branchScriptCheck} from './branch-script-check.ts';
+import {openProvider} from './container-provider.ts';
 import {
   hasControllerFile,
   readControllerFile,
@@ -69,7 +69,6 @@ import {
 import type {FirstMeeting} from './first-contact-question.ts';
 import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';
-import {installOwnRuntime} from './own-runtime.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
 import type {Environment, Settings} from './settings.ts';
@@ -449,38 +448,6 @@ async function readSmtpUrl({mail}: Config, environment: Environment): Promise<st
   return text;
 }
 
-interface ProviderContext {
-  readonly stateDirectory: string;
-  readonly environment: Environment;
-  readonly log: Log;
-}
-
-/** The provider of the configuration on this state directory. */
-async function openProvider(config: Config, context: ProviderContext): Promise<ContainerProvider> {
-  const runtime = await installOwnRuntime({stateDirectory: context.stateDirectory});
-  return createProcessProvider({
-    ...providerOptions(context),
-    runtimeCommand: runtime.command,
-    runtimeDirectory: runtime.directory,
-    level: config.level,
-  });
-}
-
-/** To stop and remove containers only. It installs no runtime and needs no sandbox, so a full disk or a host that lost bubblewrap is no obstacle. */
-export async function openProviderToStop(context: ProviderContext): Promise<ContainerProvider> {
-  return createProcessProvider({
-    ...providerOptions(context),
-    runtimeCommand: [],
-    runtimeDirectory: context.stateDirectory,
-    level: 'plain',
-  });
-}
-
-function providerOptions({stateDirectory, environment, log}: ProviderContext) {
-  const socketRoot = environment.XDG_RUNTIME_DIR;
-  return {stateDirectory, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
-}
-
 async function openSources(
   config: Config,
   options: {stateDirectory: string; environment: Environment; log: Log},
@@ -495,6 +462,7 @@ async function openSources(
     opened.push({
       source,
       includes: createBranchFilter(repository.branches ?? config.branches),
+      paths: repository.paths ?? null,
       live: repository.live ?? null,
       forgePath: forgePath(repository.forge_url ?? source.repository),
       environments: [
@@ -522,7 +490,7 @@ async function newRepositories(
     const {source, ownership} = repository;
     if (await contacts.isMet(source.repository)) continue;
     if (!takeOver && ((await ownership?.obstacle({everywhere: true})) ?? null) !== null) continue;
-    const census = await takeCensus(repository, {signal}).catch((error: unknown) => {
+    const census = await takeCensus(repository, {log, signal}).catch((error: unknown) => {
       // The loop says so, and meets the repository when it can be read.
       log.warn('a repository that is new here cannot be read', {repository: source.repository, error});
       return null;
@@ -540,22 +508,26 @@ async function processWords(stateDirectory: string): Promise<string | null> {
 }
 
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, keep, run, data, limits, idle, variables, secrets}, index) => {
-    const includes = createBranchFilter(branches);
-    const onlyLive = branches.length === 1 && branches[0] === 'live';
-    return {
-      place: `${name}[${index}]`,
-      appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
-      onlyLive,
-      keep,
-      run: run ?? null,
-      limits: limits === undefined ? {} : branchLimits(limits),
-      data: data === undefined ? null : dataPolicy(data),
-      idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
-      variables,
-      secrets,
-    };
-  });
+  return environments.map(
+    ({branches, keep, run, data, limits, idle, suspend, drift, variables, secrets}, index) => {
+      const includes = createBranchFilter(branches);
+      const onlyLive = branches.length === 1 && branches[0] === 'live';
+      return {
+        place: `${name}[${index}]`,
+        appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+        onlyLive,
+        keep,
+        run: run ?? null,
+        limits: limits === undefined ? {} : branchLimits(limits),
+        data: data === undefined ? null : dataPolicy(data),
+        suspend: suspend === undefined ? null : {...suspend, until: new Date(suspend.until).toISOString()},
+        drift: drift ?? null,
+        idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
+        variables,
+        secrets,
+      };
+    },
+  );
 }
 
 /** Without what the configuration leaves out. */

@@ -20,7 +20,7 @@ const ownersDirectory = (environment: Environment) => join(stateHome(environment
 const ownerPath = (stateDirectory: string) => join(stateDirectory, 'owner');
 
 /** What tells this state directory from all others, wherever it is moved to. */
-async function readOrCreateOwner(stateDirectory: string): Promise<string> {
+export async function readOrCreateOwner(stateDirectory: string): Promise<string> {
   const known = (await readTextIfPresent(ownerPath(stateDirectory)))?.trim();
   if (known !== undefined && /^[0-9a-f]{32}$/.test(known)) return known;
   const owner = randomBytes(16).toString('hex');

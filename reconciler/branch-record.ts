@@ -2,6 +2,7 @@ import * as z from 'zod';
 import {conditionSchema, reconciliationSchema} from '../schemas/branch.ts';
 import {lastRunSchema, nextRunSchema} from '../schemas/control-state.ts';
 import {actionSchema} from '../schemas/plan.ts';
+import {suspensionSchema} from '../schemas/suspension.ts';
 import {type BranchIdentity, branchKey} from './branch-key.ts';
 
 export const rollbackSchema = z.object({
@@ -46,7 +47,13 @@ export const branchRecordSchema = z.object({
       since: z.string(),
       proven: z.boolean(),
       held: z.boolean().default(false),
-      cause: z.enum(['branch_deleted', 'branch_excluded', 'branch_merged', 'pull_request_closed']),
+      cause: z.enum([
+        'branch_deleted',
+        'branch_excluded',
+        'branch_merged',
+        'pull_request_closed',
+        'path_unchanged',
+      ]),
     })
     .nullable(),
   /** It had commits once that the live branch lacks. */
@@ -69,6 +76,8 @@ export const branchRecordSchema = z.object({
    * one before that.
    */
   rollback: rollbackSchema.nullable().default(null),
+  /** A person lets no job of it run for a while; the configuration may do so too. */
+  suspension: suspensionSchema.nullable().default(null),
   /** What people change in the container by hand stays until then. */
   keep: z
     .object({since: z.string(), until: z.string(), reason: z.string().nullable()})
@@ -116,6 +125,7 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     pause: null,
     rollback: null,
     keep: null,
+    suspension: null,
     released_at: null,
     restored: false,
     released: {all: false, jobs: []},

@@ -21,10 +21,11 @@ import {type BranchQueue, createQueue} from './queue.ts';
 import {openRepositoryWatch, type RepositoryWatch} from './repository-watch.ts';
 import {standDown} from './stand-down.ts';
 import {conditions, reconcilingConditions} from './status.ts';
+import {createSuspensions, presentSuspension, type Suspensions} from './suspension.ts';
 import {createWriteGuard} from './write-guard.ts';
 
 /** What the API and the command line may ask of a controller. Errors are AppErrors. */
-export interface Controller extends BranchRequests, BranchAccounts, HandChanges {
+export interface Controller extends BranchRequests, BranchAccounts, HandChanges, Suspensions {
   start(): Promise<void>;
   /** Ends the loop and leaves the containers running. */
   stop(): Promise<void>;
@@ -106,7 +107,15 @@ export function createController(options: ControllerOptions): Controller {
       level: provider?.level ?? 'none',
       gaps: provider?.gaps ?? [],
     };
-    return branchView(record, {container, runtime, phase}, {...context, notices: noticesOf(record)});
+    return branchView(
+      record,
+      {container, runtime, phase},
+      {
+        ...context,
+        notices: noticesOf(record),
+        suspension: presentSuspension(record, {rules: rulesOf(record), nowMs: clock.now()}),
+      },
+    );
   };
 
   const noticesOf = (record: BranchRecord): string[] => {
@@ -231,6 +240,7 @@ export function createController(options: ControllerOptions): Controller {
     ...createBranchRequests(context),
     ...createBranchAccounts(context),
     ...createHandChanges(context),
+    ...createSuspensions(context),
     start,
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),

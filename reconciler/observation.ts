@@ -23,10 +23,15 @@ export type ObservedRef =
   | {readonly kind: 'missing'; readonly proven: boolean; readonly cause: MissingCause | 'branch_idle'};
 
 /**
- * Gone from git, no longer among the globs that the operator serves, merged into the live branch, or given up with
- * its pull request.
+ * Gone from git, no longer among the globs that the operator serves, merged into the live branch, given up with its
+ * pull request, or without a change to the directory that the container is for.
  */
-export type MissingCause = 'branch_deleted' | 'branch_excluded' | 'branch_merged' | 'pull_request_closed';
+export type MissingCause =
+  | 'branch_deleted'
+  | 'branch_excluded'
+  | 'branch_merged'
+  | 'pull_request_closed'
+  | 'path_unchanged';
 
 /** The branch's files at one commit, checked as far as that needs a parser that loads lazily. */
 export interface BranchFiles {

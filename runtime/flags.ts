@@ -13,6 +13,7 @@ export const runtimeUsage = `usage: branchtab runtime --data <dir> --listen <hos
   --tz <zone>          IANA time zone of schedules (default: UTC)
   --container <id>     marks every process that is started
   --boot <id>          @reboot jobs run when this differs from the last start (default: every start)
+  --boot-file <path>   the same, the id being what the file holds
   --user <name>        a further user with a crontab; may be repeated
   --allow-host <name>  a further name to answer to; may be repeated
   --exec-idle-ms <ms>  the script host ends after so long without calls, 0 for never (default: 300000)
@@ -33,6 +34,8 @@ export interface RuntimeFlags {
   readonly timeZone: string;
   readonly container: string | null;
   readonly boot: string | null;
+  /** File that holds what `boot` is otherwise. */
+  readonly bootFile: string | null;
   readonly users: readonly string[];
   readonly allowedHosts: readonly string[];
   readonly smtpUrl: string | null;
@@ -67,6 +70,7 @@ export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
     timeZone: tz,
     container: values.container ?? null,
     boot: values.boot ?? null,
+    bootFile: values['boot-file'] ?? null,
     users: values.user ?? [],
     allowedHosts: values['allow-host'] ?? [],
     smtpUrl: checkSmtpUrl(values['smtp-url']),
@@ -110,6 +114,7 @@ function parseValues(args: readonly string[]) {
         tz: {type: 'string'},
         container: {type: 'string'},
         boot: {type: 'string'},
+        'boot-file': {type: 'string'},
         user: {type: 'string', multiple: true},
         'allow-host': {type: 'string', multiple: true},
         'smtp-url': {type: 'string'},

@@ -83,7 +83,8 @@ async function serve(flags: RuntimeFlags): Promise<void> {
 }
 
 /** A restart after a crash has the same id; then `@reboot` lines have had their run. */
-async function isNewBoot({data, boot}: RuntimeFlags): Promise<boolean> {
+async function isNewBoot({data, boot: given, bootFile}: RuntimeFlags): Promise<boolean> {
+  const boot = bootFile === null ? given : ((await readTextIfPresent(bootFile))?.trim() ?? null);
   if (boot === null) return true;
   const path = join(data, 'boot');
   if ((await readTextIfPresent(path)) === boot) return false;

@@ -93,6 +93,20 @@ const environmentSchema = z
     idle: idleSchema
       .optional()
       .meta({description: 'What becomes of previews that nobody pushes; never of live and kept branches.'}),
+    suspend: z
+      .strictObject({
+        until: z.iso
+          .datetime({offset: true})
+          .meta({description: 'RFC 3339; they resume then by themselves.'}),
+        owner: z.string().min(1).max(100).meta({description: 'Who answers for it.'}),
+        reason: z.string().min(1).max(500),
+      })
+      .optional()
+      .meta({description: 'No job of these branches runs until then, whatever is pushed.'}),
+    drift: z
+      .enum(['revert', 'report'])
+      .optional()
+      .meta({description: 'What becomes of changes by hand in these branches; wins over drift.'}),
     data: dataPolicy.optional().meta({
       description:
         'What the data directory of a new preview among these branches begins with: `empty`, `copy` of what live has, or `seed:<file of the branch>`, which fills it.',
@@ -106,6 +120,29 @@ const environmentSchema = z
   .meta({id: 'Environment', description: 'What the branches get; later items win.'});
 
 const environments = z.array(environmentSchema).max(1000).default([]);
+
+/** Levels are written out: finding directories at any depth would mean to read the whole tree of every branch. */
+function isDirectoryGlob(text: string): boolean {
+  const segments = text.replace(/^!/, '').split('/');
+  return text === '.' || segments.every((name) => !/^\.{0,2}$|\*\*/.test(name));
+}
+
+const directoryGlobs = z
+  .array(
+    z
+      .string()
+      .max(255)
+      .refine(
+        isDirectoryGlob,
+        'write directories from the top of the repository, such as services/* or apps/web',
+      ),
+  )
+  .min(1)
+  .max(100)
+  .refine(
+    (globs) => globs.some((glob) => !glob.startsWith('!')),
+    'write at least one glob that does not exclude',
+  );
 
 const credentialsSchema = z
   .union([
@@ -141,6 +178,10 @@ const repositorySchema = z
       .optional()
       .meta({description: 'The live branch; the default branch unless given.'}),
     credentials: credentialsSchema.optional(),
+    paths: directoryGlobs.optional().meta({
+      description:
+        'For monorepos: globs of directories with a .hoody of their own, each of which has a container; `!` excludes.',
+    }),
     branches: branchGlobs.optional().meta({description: 'Globs of the branches to serve; `!` excludes.'}),
     environments: environments.meta({description: 'For this repository alone; they win over the others.'}),
     forge_url: z
@@ -191,7 +232,46 @@ export const configSchema = z
           'Kits of containers answer at <id>-<kit>-1.<domain> too, beside <id>-<kit>-1.localhost. Its names must lead to this controller.',
       }),
     state: z.string().optional().meta({description: 'State directory.'}),
-    provider: z.enum(['process']).default('process'),
+    provider: z.enum(['process', 'docker']).default('process').meta({
+      description:
+        'What runs containers: this host itself, or a container engine on it (Docker Engine or Podman).',
+    }),
+    docker: z
+      .strictObject({
+        host: z
+          .string()
+          .regex(
+            /^unix:\/\/\/\S+$/,
+            'write unix:///path/to/the/socket; an engine elsewhere cannot mount the files of this host',
+          )
+          .optional()
+          .meta({
+            description:
+              "Socket of the engine. Without it that of DOCKER_HOST, else Docker's or Podman's usual one.",
+            examples: ['unix:///run/podman/podman.sock'],
+          }),
+        image: z
+          .string()
+          .min(1)
+          .max(500)
+          .regex(/^[A-Za-z0-9][^\s]*$/, 'write the name of an image')
+          .default('docker.io/library/buildpack-deps:bookworm-curl')
+          .meta({description: 'What containers are made from. Any with glibc; jobs find its programs.'}),
+        network: z
+          .string()
+          .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,100}$/, 'write own, none or the name of a network')
+          .refine(
+            (name) => name !== 'host' && name !== 'default',
+            'a container needs a network of its own: write own, none or the name of a network',
+          )
+          .default('own')
+          .meta({
+            description:
+              '`own`: one that only these containers have. `none`: nothing but themselves. Else the name of one of the engine.',
+          }),
+      })
+      .prefault({})
+      .meta({description: 'Of the provider docker.'}),
     level: z.enum(['auto', 'sandbox', 'plain']).default('auto').meta({
       description:
         'How containers of the process provider are kept apart; auto takes the best this host can.',

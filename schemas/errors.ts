@@ -239,6 +239,12 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'More than one branch has this name; use the key.',
   },
+  NOT_SUSPENDED: {status: 409, retryable: false, meaning: 'The branch is not suspended.'},
+  SUSPENDED_BY_POLICY: {
+    status: 409,
+    retryable: false,
+    meaning: 'The configuration suspends the branch; no request ends that.',
+  },
   NOTHING_KEPT: {status: 409, retryable: false, meaning: 'Changes by hand are not kept there.'},
   NOTHING_TO_ROLL_BACK: {
     status: 409,
@@ -308,6 +314,11 @@ export const errorCatalogue = {
   },
   ADDRESS_IN_USE: {status: 409, retryable: true, meaning: 'The address to listen on is taken.'},
   PROVIDER_UNAVAILABLE: {status: 503, retryable: true, meaning: 'The container provider cannot do its work.'},
+  IMAGE_UNUSABLE: {
+    status: 409,
+    retryable: false,
+    meaning: 'No container can be made from this image: it is not there, or has no glibc.',
+  },
   SANDBOX_REQUIRED: {
     status: 409,
     retryable: false,

@@ -6,8 +6,9 @@ import {isErrno} from '../../runtime/platform/durable-file.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {isConfirmed} from '../confirmation.ts';
+import {openProviderToStop} from '../container-provider.ts';
 import {removeControllerFile} from '../controller-file.ts';
-import {announcedController, lockState, openProviderToStop, stopAll} from '../controller-process.ts';
+import {announcedController, lockState, stopAll} from '../controller-process.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {releaseOwnClaims} from '../repository-owner.ts';
 import {type Environment, readSettings, type SettingsFlags} from '../settings.ts';
@@ -35,7 +36,7 @@ export async function down(
     return exitCodes.ok;
   }
   const lock = await takeOver(stateDirectory, terminal);
-  const provider = await openProviderToStop({stateDirectory, environment, log: silentLog});
+  const provider = await openProviderToStop(config, {stateDirectory, environment, log: silentLog});
   try {
     const stopped = await stopAll(provider, config.stop_grace);
     await releaseOwnClaims(stateDirectory, environment);

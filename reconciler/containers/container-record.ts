@@ -1,5 +1,6 @@
 import {join} from 'node:path';
 import * as z from 'zod';
+import {listNames} from '../../runtime/platform/directories.ts';
 import {readTextIfPresent, writeFileDurably} from '../../runtime/platform/durable-file.ts';
 import {parseJson} from './parse-json.ts';
 
@@ -45,4 +46,14 @@ export async function readRecord<Schema extends z.ZodType<ContainerRecord>>(
   if (text.length > maxRecordCharacters) return {problem: 'container.json is too long'};
   const result = schema.safeParse(parseJson(text));
   return result.success ? result.data : {problem: `container.json: ${z.prettifyError(result.error)}`};
+}
+
+/** Who made the containers of a state directory; null where there are none. */
+export async function recordedProvider(stateDirectory: string): Promise<ContainerRecord['provider'] | null> {
+  const containers = join(stateDirectory, 'containers');
+  for (const name of await listNames(containers)) {
+    const record = await readRecord(join(containers, name), containerRecordSchema);
+    if (!('problem' in record)) return record.provider;
+  }
+  return null;
 }

@@ -60,6 +60,7 @@ export class ContainerTable<Kept extends ContainerRecord> {
   readonly snapshots: SnapshotStore;
   readonly socketRoot: string;
   readonly #options: TableOptions;
+  readonly #provider: Kept['provider'];
   readonly #schema: z.ZodType<Kept>;
   readonly #entries = new Map<string, Entry<Kept>>();
   readonly #idsByName = new Map<string, string>();
@@ -68,8 +69,12 @@ export class ContainerTable<Kept extends ContainerRecord> {
   readonly #watchers = new Set<(event: ContainerEvent) => void>();
   #cleanup: Promise<void> = Promise.resolve();
 
-  constructor(options: TableOptions, schema: z.ZodType<Kept>) {
+  constructor(
+    options: TableOptions,
+    {provider, schema}: {provider: Kept['provider']; schema: z.ZodType<Kept>},
+  ) {
     this.#options = options;
+    this.#provider = provider;
     this.#schema = schema;
     this.directory = join(options.stateDirectory, 'containers');
     this.snapshots = {directory: join(options.stateDirectory, 'snapshots'), turn: createSerialLock()};
@@ -206,7 +211,8 @@ export class ContainerTable<Kept extends ContainerRecord> {
   }
 
   async listSnapshots(): Promise<Snapshot[]> {
-    return await readSnapshots(this.snapshots);
+    const stored = await readSnapshots(this.snapshots);
+    return stored.map(({name, containerId, createdAt}) => ({name, containerId, createdAt}));
   }
 
   async removeSnapshot(name: string): Promise<void> {
@@ -251,11 +257,22 @@ export class ContainerTable<Kept extends ContainerRecord> {
       ? await readRecord(directory, this.#schema)
       : {problem: 'not named by an id'};
     if ('problem' in record || record.id !== name) {
+      await this.#refuseOtherProvider(directory);
       const problem = 'problem' in record ? record.problem : `container.json is of ${record.id}`;
       this.#options.log.warn('skipped a directory that is not a container', {directory, problem});
       return;
     }
     this.#remember(record);
+  }
+
+  /** Who goes on without them would make every container anew beside those that run. Throws CONFIG_INVALID. */
+  async #refuseOtherProvider(directory: string): Promise<void> {
+    const record = await readRecord(directory, containerRecordSchema);
+    if ('problem' in record || record.provider === this.#provider) return;
+    throw new AppError(
+      'CONFIG_INVALID',
+      `The containers in ${this.directory} were made by provider ${record.provider}. Go on with --provider ${record.provider}, use another --state, or remove them first: \`branchtab down --purge\`.`,
+    );
   }
 
   async #make(
@@ -265,7 +282,7 @@ export class ContainerTable<Kept extends ContainerRecord> {
     const id = randomBytes(12).toString('hex');
     const paths = this.#paths(id);
     const record = await complete({
-      provider: 'process',
+      provider: this.#provider,
       id,
       name,
       labels: {...labels},

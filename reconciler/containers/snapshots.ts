@@ -25,7 +25,17 @@ const snapshotRecordSchema = z.object({
   name: z.string(),
   container_id: z.string(),
   created_at: z.string(),
+  image: z
+    .string()
+    .nullable()
+    .default(null)
+    .meta({description: 'Image of the engine that its root was made into.'}),
 });
+
+export interface StoredSnapshot extends Snapshot {
+  /** Image of the container engine with the rest of its file system; null where the provider has none. */
+  readonly image: string | null;
+}
 
 /** A workspace and the runtime's record of which tree it holds: the next change set of a clone starts from there. */
 export interface WorkspaceFiles {
@@ -36,7 +46,7 @@ export interface WorkspaceFiles {
 /** Copies files that stand still; the snapshot appears whole or not at all. */
 export async function saveSnapshot(
   store: SnapshotStore,
-  snapshot: Snapshot,
+  snapshot: StoredSnapshot,
   files: WorkspaceFiles & {readonly data: string},
 ): Promise<void> {
   checkSnapshotName(snapshot.name);
@@ -45,7 +55,8 @@ export async function saveSnapshot(
     await copyDirectory(files.workspace, join(making, 'srv'));
     await copyRecord(files.workspaceRecord, join(making, 'workspace.json'));
     await copyDirectory(files.data, join(making, 'data'));
-    const record = {name: snapshot.name, container_id: snapshot.containerId, created_at: snapshot.createdAt};
+    const {name, containerId: container_id, createdAt: created_at, image} = snapshot;
+    const record = {name, container_id, created_at, image};
     await writeFileDurably(join(making, 'snapshot.json'), JSON.stringify(record));
     await store.turn(() => putInPlace(store, making, snapshot.name));
   } finally {
@@ -81,14 +92,21 @@ export async function restoreWorkspace(
 ): Promise<void> {
   checkSnapshotName(name);
   const source = join(directory, name, 'srv');
-  if ((await kindOf(source)) !== 'directory') {
-    throw new AppError(
-      'SNAPSHOT_NOT_FOUND',
-      `There is no snapshot ${name}. Make one first, or leave it out.`,
-    );
-  }
+  if ((await kindOf(source)) !== 'directory') throw noSuchSnapshot(name);
   await copyTree(source, workspace);
   await copyRecord(join(directory, name, 'workspace.json'), workspaceRecord);
+}
+
+/** Throws SNAPSHOT_NOT_FOUND. */
+export async function findSnapshot({directory}: SnapshotStore, name: string): Promise<StoredSnapshot> {
+  checkSnapshotName(name);
+  const snapshot = await readSnapshot(join(directory, name), name);
+  if (snapshot === null) throw noSuchSnapshot(name);
+  return snapshot;
+}
+
+function noSuchSnapshot(name: string): AppError {
+  return new AppError('SNAPSHOT_NOT_FOUND', `There is no snapshot ${name}. Make one first, or leave it out.`);
 }
 
 /** Fills the empty data directory of a clone of `restoreWorkspace`. */
@@ -96,7 +114,9 @@ export async function restoreData({directory}: SnapshotStore, name: string, data
   await copyTree(join(directory, name, 'data'), data);
 }
 
-export async function readSnapshots({directory}: SnapshotStore): Promise<Snapshot[]> {
+export async function readSnapshots({
+  directory,
+}: Pick<SnapshotStore, 'directory'>): Promise<StoredSnapshot[]> {
   const names = (await listNames(directory)).filter((name) => !name.startsWith('.'));
   const snapshots = await Promise.all(names.map((name) => readSnapshot(join(directory, name), name)));
   return snapshots.filter((snapshot) => snapshot !== null).toSorted((a, b) => (a.name < b.name ? -1 : 1));
@@ -134,9 +154,17 @@ async function copyRecord(source: string, target: string): Promise<void> {
 }
 
 /** Null where the directory is none of ours or its record cannot be read. */
-async function readSnapshot(path: string, name: string): Promise<Snapshot | null> {
+async function readSnapshot(path: string, name: string): Promise<StoredSnapshot | null> {
   const text = await readTextIfPresent(join(path, 'snapshot.json'));
   const result = snapshotRecordSchema.safeParse(text === null ? undefined : parseJson(text));
   if (!result.success || result.data.name !== name) return null;
-  return {name, containerId: result.data.container_id, createdAt: result.data.created_at};
+  const {container_id: containerId, created_at: createdAt, image} = result.data;
+  return {name, containerId, createdAt, image};
+}
+
+/** True where a container engine has images for snapshots of this state directory. */
+export async function hasSnapshotImages(stateDirectory: string): Promise<boolean> {
+  const store = {directory: join(stateDirectory, 'snapshots')};
+  const snapshots = await readSnapshots(store);
+  return snapshots.some(({image}) => image !== null);
 }

@@ -1,4 +1,5 @@
-import {link, lstat, mkdir, readdir, readlink, realpath, rename, rm} from 'node:fs/promises';
+import {randomBytes} from 'node:crypto';
+import {link, lstat, mkdir, readdir, readlink, realpath, rename, rm, symlink} from 'node:fs/promises';
 import {isErrno} from './durable-file.ts';
 
 /** Makes `path` and what is missing above it. */
@@ -41,6 +42,13 @@ export async function kindOf(
 export async function replaceWithHardLink(existing: string, name: string): Promise<void> {
   await rm(name, {force: true});
   await link(existing, name);
+}
+
+/** Makes `path` a link to `target`, in the place of an earlier one. */
+export async function replaceLink(target: string, path: string): Promise<void> {
+  const making = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  await symlink(target, making);
+  await rename(making, path);
 }
 
 /** The path without links. */

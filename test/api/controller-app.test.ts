@@ -123,6 +123,7 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/branches/{key}/restore',
     '/api/v1/branches/{key}/rollback',
     '/api/v1/branches/{key}/runs',
+    '/api/v1/branches/{key}/suspension',
     '/api/v1/containers',
     '/api/v1/containers/{container}',
     '/api/v1/deliveries',

@@ -82,7 +82,11 @@ export async function installStub(
   return {runtimeCommand: [bun, stub], runtimeDirectory: directory};
 }
 
-async function startAndKill(options: ProcessProviderOptions, name: string): Promise<void> {
+/** Lets `small-controller.ts` start a container and kills it with SIGKILL. */
+export async function startAndKill(
+  options: Omit<ProcessProviderOptions, 'level'> & {level?: string; engine?: string},
+  name: string,
+): Promise<void> {
   const {clock: _clock, log: _log, ...plain} = options;
   const controller = Bun.spawn(
     [process.execPath, join(import.meta.dirname, 'small-controller.ts'), 'start', name],
@@ -98,7 +102,7 @@ async function startAndKill(options: ProcessProviderOptions, name: string): Prom
   await controller.exited;
 }
 
-async function someCommandLineHolds(text: string): Promise<boolean> {
+export async function someCommandLineHolds(text: string): Promise<boolean> {
   for (const pid of await readdir('/proc')) {
     if (!/^[0-9]+$/.test(pid)) continue;
     const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');

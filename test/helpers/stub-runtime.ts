@@ -8,7 +8,9 @@
  *
  *   POST /spawn      runs the body with `sh -c` in a session of its own and answers its pid as seen inside
  *   POST /run        runs the body with `sh -c` and answers its standard output
+ *   POST /fetch      what it gets from the address in the body
  *   GET  /env        its environment
+ *   GET  /id         the container's id, as its arguments name it
  */
 import {spawn} from 'node:child_process';
 import {existsSync, readFileSync, writeFileSync} from 'node:fs';
@@ -27,6 +29,7 @@ const {values} = parseArgs({
     tz: {type: 'string'},
     container: {type: 'string'},
     boot: {type: 'string', default: ''},
+    'boot-file': {type: 'string'},
   },
 });
 
@@ -39,6 +42,8 @@ async function answer(request: Request): Promise<Response> {
   const {pathname} = new URL(request.url);
   if (pathname === '/health') return new Response('ok');
   if (pathname === '/env') return Response.json(process.env);
+  if (pathname === '/id') return new Response(values.container);
+  if (pathname === '/fetch') return await fetch(await request.text());
   if (pathname === '/spawn') {
     const child = spawn('setsid', ['sh', '-c', await request.text()], {cwd: values.home, stdio: 'ignore'});
     return new Response(String(child.pid));
@@ -63,7 +68,11 @@ process.on('SIGTERM', () => {
   writeFileSync(`${values.home}/stopped-on-sigterm`, 'yes');
   setTimeout(() => process.exit(0), Number(setting('stub-stop-ms') || 0));
 });
-writeFileSync(`${values.home}/boot-mark`, values.boot);
+const bootFile = values['boot-file'];
+writeFileSync(
+  `${values.home}/boot-mark`,
+  bootFile === undefined ? values.boot : readFileSync(bootFile, 'utf8'),
+);
 
 const socket = values.control.replace(/^unix:/, '');
 await rm(socket, {force: true});

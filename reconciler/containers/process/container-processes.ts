@@ -11,9 +11,7 @@ import {
   withDescendants,
 } from '../../../runtime/platform/processes.ts';
 import {AppError} from '../../../schemas/errors.ts';
-
-/** Variable that every process of a container is started with. */
-export const markerName = 'BRANCHTAB_CONTAINER';
+import {markerName} from '../inside.ts';
 
 /** Which processes are a container's: those of its cgroup, with its marker, its roots, and all that descend from one. */
 export interface ProcessScope {

@@ -15,6 +15,7 @@ import {
   stopAsked,
   type TableOptions,
 } from '../container-table.ts';
+import type {RuntimeProgram} from '../inside.ts';
 import type {
   Container,
   ContainerEvent,
@@ -37,7 +38,7 @@ import {
 } from './container-processes.ts';
 import {loopbackAddress} from './loopback-address.ts';
 import {type ProcessRecord, processRecordSchema} from './process-record.ts';
-import {type RuntimeProgram, startRuntime} from './runtime-start.ts';
+import {startRuntime} from './runtime-start.ts';
 import {findSandbox, hostsFile, type Sandbox} from './sandbox.ts';
 
 export interface ProcessProviderOptions extends TableOptions {
@@ -106,7 +107,7 @@ class ProcessProvider implements ContainerProvider {
     this.level = sandbox === null ? 'plain' : 'sandbox';
     this.gaps = sandbox === null ? reachSchema.options : ['host_network'];
     this.#bootId = bootId;
-    this.#table = new ContainerTable(options, processRecordSchema);
+    this.#table = new ContainerTable(options, {provider: 'process', schema: processRecordSchema});
   }
 
   async open(): Promise<void> {
@@ -195,7 +196,9 @@ class ProcessProvider implements ContainerProvider {
   async snapshot(id: string, name: string): Promise<Snapshot> {
     return await this.#table.change(id, async (entry) => {
       const snapshot = {name, containerId: id, createdAt: this.#table.timestamp()};
-      await this.#whileFrozen(entry, () => saveSnapshot(this.#table.snapshots, snapshot, entry.paths));
+      await this.#whileFrozen(entry, () =>
+        saveSnapshot(this.#table.snapshots, {...snapshot, image: null}, entry.paths),
+      );
       return snapshot;
     });
   }

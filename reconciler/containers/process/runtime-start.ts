@@ -1,24 +1,26 @@
-import {join, relative} from 'node:path';
-import * as z from 'zod';
 import {joinCgroup} from '../../../runtime/platform/cgroup.ts';
 import type {Clock} from '../../../runtime/platform/clock.ts';
 import {type DetachedProcess, spawnDetached} from '../../../runtime/platform/detached-process.ts';
-import {kindOf, replaceWithHardLink} from '../../../runtime/platform/directories.ts';
 import {readTail, sizeOf} from '../../../runtime/platform/file-tail.ts';
 import {commandInGroups} from '../../../runtime/platform/limit-groups.ts';
 import {namespacePids, type ProcessRow, readProcess} from '../../../runtime/platform/processes.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import type {ContainerPaths} from '../container-paths.ts';
-import {parseJson} from '../parse-json.ts';
-import {containerProcesses, markerName} from './container-processes.ts';
+import {linkControlSocket} from '../control-socket.ts';
+import {
+  commandInside,
+  maxReadyLineBytes,
+  parseReadyLine,
+  placesInside,
+  type ReadyRuntime,
+  type RuntimePlaces,
+  type RuntimeProgram,
+  runtimeArguments,
+  runtimeEnvironment,
+} from '../inside.ts';
+import {containerProcesses} from './container-processes.ts';
 import type {ProcessRecord} from './process-record.ts';
-import {inside, programPath, type Sandbox, sandboxCommand} from './sandbox.ts';
-
-/** The program that is started in every container: a command whose words may name files of `directory`. */
-export interface RuntimeProgram {
-  readonly command: readonly string[];
-  readonly directory: string;
-}
+import {type Sandbox, sandboxCommand} from './sandbox.ts';
 
 export interface StartedRuntime {
   readonly runtime: ProcessRow;
@@ -39,15 +41,6 @@ export interface RuntimeStart {
   readonly signal: AbortSignal;
 }
 
-/** The one line that a runtime writes to stdout, when it answers on all its sockets. */
-const readySchema = z.object({
-  ready: z.literal(true),
-  pid: z.int().min(1).meta({description: 'As the runtime sees itself, in its own pid namespace.'}),
-  kit_url: z.url().max(200),
-  runtime_version: z.string().min(1).max(100),
-});
-
-const maxReadyLineBytes = 65_536;
 const logTailBytes = 2_000;
 
 /**
@@ -74,7 +67,7 @@ export async function startRuntime(start: RuntimeStart): Promise<StartedRuntime>
       );
     }
     await linkControlSocket(record.name, paths);
-    return {runtime, roots, kitUrl: ready.kit_url.replace(/\/$/, ''), runtimeVersion: ready.runtime_version};
+    return {runtime, roots, kitUrl: ready.kitUrl, runtimeVersion: ready.runtimeVersion};
   } finally {
     started.release();
   }
@@ -82,20 +75,13 @@ export async function startRuntime(start: RuntimeStart): Promise<StartedRuntime>
 
 async function spawn(start: RuntimeStart): Promise<DetachedProcess> {
   const {record, paths, program, sandbox} = start;
-  const env = {
-    PATH: programPath,
-    LANG: 'C.UTF-8',
-    TZ: record.time_zone,
-    // Compiled code is given back soon after its last use: 3 MB less in every idle runtime, measured.
-    BUN_JSC_useEagerCodeBlockJettisonTiming: '1',
-    [markerName]: record.id,
-  };
+  const env = runtimeEnvironment(record);
   const command =
     sandbox === null
-      ? [...program.command, ...runtimeArguments(record, paths)]
+      ? [...program.command, ...argumentsOf(record, paths)]
       : sandboxCommand(sandbox, {...paths, runtimeDirectory: program.directory, hostName: record.name, env}, [
           ...commandInside(program),
-          ...runtimeArguments(record, pathsInside),
+          ...argumentsOf(record, placesInside),
         ]);
   try {
     // In its own store, since files that a branch leaves in the working directory may configure what starts there.
@@ -118,33 +104,8 @@ async function spawn(start: RuntimeStart): Promise<DetachedProcess> {
   }
 }
 
-const pathsInside = {
-  store: inside.store,
-  data: inside.data,
-  workspace: inside.workspace,
-  runtimeSocket: `${inside.run}/control.sock`,
-};
-
-function runtimeArguments(record: ProcessRecord, paths: typeof pathsInside | ContainerPaths): string[] {
-  return [
-    'runtime',
-    ...['--data', paths.store],
-    ...['--home', paths.data],
-    ...['--workspace', paths.workspace],
-    ...['--control', `unix:${paths.runtimeSocket}`],
-    ...['--listen', `${record.address}:80`],
-    '--fallback-port',
-    ...['--tz', record.time_zone],
-    ...['--container', record.id],
-    ...['--boot', record.boot_mark],
-  ];
-}
-
-/** The program's command as it is spelt where its directory is mounted inside a sandbox. */
-function commandInside({command, directory}: RuntimeProgram): string[] {
-  return command.map((word) =>
-    word.startsWith(`${directory}/`) ? join(inside.runtimeDirectory, relative(directory, word)) : word,
-  );
+function argumentsOf(record: ProcessRecord, places: RuntimePlaces): string[] {
+  return [...runtimeArguments(record, places, record.address), '--boot', record.boot_mark];
 }
 
 /** Waits for the ready line, the end of the program, the time limit or the signal, whichever is first. */
@@ -152,7 +113,7 @@ async function firstReady(
   start: RuntimeStart,
   started: DetachedProcess,
   logStart: number,
-): Promise<z.infer<typeof readySchema>> {
+): Promise<ReadyRuntime> {
   const {record, paths, clock, timeoutMs, signal} = start;
   const over = new AbortController();
   try {
@@ -162,8 +123,8 @@ async function firstReady(
     ]);
     const problem =
       line === undefined ? `said nothing within ${timeoutMs / 1000} s` : 'ended before it was ready';
-    const ready = readySchema.safeParse(line ? parseJson(line) : undefined);
-    if (ready.success) return ready.data;
+    const ready = line ? parseReadyLine(line) : null;
+    if (ready !== null) return ready;
     throw new AppError(
       'PROVIDER_UNAVAILABLE',
       `The runtime of ${record.name} ${line ? 'wrote something else than its ready line' : problem}. ${await lastWords(paths, logStart)}`,
@@ -181,21 +142,6 @@ function isInside({sandbox}: RuntimeStart, row: ProcessRow): boolean {
 function identified(pid: number): ProcessRow[] {
   const row = readProcess(pid);
   return row === null ? [] : [row];
-}
-
-/**
- * Gives the runtime's socket a second name outside of what its container can write. Jobs of the container may
- * replace the first name by a link to a socket of the host; the second stays with the runtime that was started.
- */
-async function linkControlSocket(name: string, paths: ContainerPaths): Promise<void> {
-  const made = await kindOf(paths.runtimeSocket);
-  if (made !== null) await replaceWithHardLink(paths.runtimeSocket, paths.controlSocket);
-  // Looked at afterwards, since the first name may have changed hands in between.
-  if (made !== null && (await kindOf(paths.controlSocket)) === 'socket') return;
-  throw new AppError(
-    'PROVIDER_UNAVAILABLE',
-    `The runtime of ${name} is ready but made no socket at ${paths.runtimeSocket}.`,
-  );
 }
 
 /** What the runtime said since this start. */

@@ -1,5 +1,6 @@
 import {kindOf, linkTarget} from '../../../runtime/platform/directories.ts';
 import {type ProbeResult, probeCommand} from '../../../runtime/platform/probe-command.ts';
+import {capabilities, inside, kitNames, programPath} from '../inside.ts';
 
 /** A sandbox this host can make: the first words of its bubblewrap command, up to the container's own part. */
 export interface Sandbox {
@@ -16,26 +17,6 @@ export interface SandboxMounts {
   readonly hostName: string;
   readonly env: Readonly<Record<string, string>>;
 }
-
-/** Paths inside a sandbox. */
-export const inside = {
-  data: '/data',
-  workspace: '/srv',
-  store: '/var/lib/branchtab',
-  run: '/run/branchtab',
-  runtimeDirectory: '/run/branchtab-runtime',
-} as const;
-
-/** What a cron daemon needs to start jobs as other users and to listen on port 80; nothing else. */
-const capabilities = [
-  'CAP_SETUID',
-  'CAP_SETGID',
-  'CAP_CHOWN',
-  'CAP_DAC_OVERRIDE',
-  'CAP_FOWNER',
-  'CAP_KILL',
-  'CAP_NET_BIND_SERVICE',
-];
 
 /** Files that programs need to find names, certificates, libraries and zones. Never all of /etc: it holds secrets. */
 const etcFiles = [
@@ -81,8 +62,6 @@ const kernelSettings = ['/proc/sys', '/proc/sysrq-trigger', '/proc/fs', '/proc/a
 /** Trees of the host that are seen inside, read-only. */
 const sharedTrees = ['/usr', '/opt', '/nix/store'];
 const usuallyLinks = ['/bin', '/lib', '/lib32', '/lib64', '/libx32', '/sbin'];
-/** Where programs are looked for, inside and outside a sandbox. */
-export const programPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const probeTimeoutMs = 5_000;
 
@@ -115,7 +94,7 @@ const namespaces = [
   '--new-session',
   '--clearenv',
   ...['--cap-drop', 'ALL'],
-  ...capabilities.flatMap((name) => ['--cap-add', name]),
+  ...capabilities.flatMap((name) => ['--cap-add', `CAP_${name}`]),
 ];
 
 /** The file system without anything of one container. Built on a tmpfs, so that any mount point can be made. */
@@ -167,7 +146,7 @@ export function hostsFile(address: string, hostName: string): string {
   return [
     '127.0.0.1 localhost',
     '::1 localhost ip6-localhost ip6-loopback',
-    `${address} hoody-cron hoody-exec hoody-pipe hoody-notifications ${hostName}`,
+    `${address} ${kitNames.join(' ')} ${hostName}`,
     '',
   ].join('\n');
 }

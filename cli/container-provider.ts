@@ -1,0 +1,60 @@
+import {createEngineClient} from '../api/engine-client.ts';
+import {recordedProvider} from '../reconciler/containers/container-record.ts';
+import {createDockerProvider} from '../reconciler/containers/docker/docker-provider.ts';
+import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
+import type {ContainerProvider} from '../reconciler/containers/provider.ts';
+import {hasSnapshotImages} from '../reconciler/containers/snapshots.ts';
+import {systemClock} from '../runtime/platform/clock.ts';
+import type {Log} from '../runtime/platform/log.ts';
+import type {Config} from '../schemas/config.ts';
+import {findEngineSocket} from './engine-socket.ts';
+import {installOwnRuntime} from './own-runtime.ts';
+import {readOrCreateOwner} from './repository-owner.ts';
+import type {Environment} from './settings.ts';
+
+export interface ProviderContext {
+  readonly stateDirectory: string;
+  readonly environment: Environment;
+  readonly log: Log;
+}
+
+/** The provider of the configuration on this state directory. */
+export async function openProvider(config: Config, context: ProviderContext): Promise<ContainerProvider> {
+  const {command, directory} = await installOwnRuntime({stateDirectory: context.stateDirectory});
+  const runtime = {runtimeCommand: command, runtimeDirectory: directory};
+  if (config.provider === 'docker')
+    return createDockerProvider({...(await dockerOptions(config, context)), ...runtime});
+  return createProcessProvider({...tableOptions(context), ...runtime, level: config.level});
+}
+
+/**
+ * To stop and remove containers only, whatever the configuration says by now. It installs no runtime and needs no
+ * sandbox, so a full disk or a host that lost bubblewrap is no obstacle.
+ */
+export async function openProviderToStop(
+  config: Config,
+  context: ProviderContext,
+): Promise<ContainerProvider> {
+  const {stateDirectory} = context;
+  const nothing = {runtimeCommand: [], runtimeDirectory: stateDirectory};
+  const isDocker =
+    (await recordedProvider(stateDirectory)) === 'docker' || (await hasSnapshotImages(stateDirectory));
+  if (isDocker) return createDockerProvider({...(await dockerOptions(config, context)), ...nothing});
+  return createProcessProvider({...tableOptions(context), ...nothing, level: 'plain'});
+}
+
+async function dockerOptions({docker}: Config, context: ProviderContext) {
+  const socketPath = await findEngineSocket(docker.host, context.environment);
+  return {
+    ...tableOptions(context),
+    engine: createEngineClient({socketPath}),
+    owner: await readOrCreateOwner(context.stateDirectory),
+    image: docker.image,
+    network: docker.network,
+  };
+}
+
+function tableOptions({stateDirectory, environment, log}: ProviderContext) {
+  const socketRoot = environment.XDG_RUNTIME_DIR;
+  return {stateDirectory, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
+}
