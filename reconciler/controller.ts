@@ -37,7 +37,10 @@ export interface Controller extends BranchRequests, BranchAccounts, HandChanges,
   /** Lists every repository again and looks at every branch again. */
   reconcileAll(options: {confirmDeletions: boolean}): string;
   /** Lists a repository again, in a look that begins after the call. Resolves when it is over, however it went. */
-  look(repository: string): Promise<void>;
+  look(
+    repository: string,
+    cause: {readonly kind: 'webhook' | 'pull_request'; readonly id?: string},
+  ): Promise<void>;
   /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
   commitOf(repository: string, branch: string): string | null | undefined;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
@@ -271,7 +274,7 @@ export function createController(options: ControllerOptions): Controller {
       }
       return id;
     },
-    look: async (repository) => watches.get(repository)?.pass(),
+    look: async (repository, cause) => watches.get(repository)?.pass(cause),
     commitOf: (repository, branch) => watches.get(repository)?.commitOf(branch),
     container(idOrKey) {
       const record = records.get(table.keyOf(idOrKey) ?? idOrKey);

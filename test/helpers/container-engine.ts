@@ -154,12 +154,17 @@ async function untilAnswering(engine: Engine, service: ChildProcess): Promise<vo
 const programs =
   'sh ls cat echo grep head env touch kill ps mkdir ln chmod rm sleep setsid dd id hostname wget sed true';
 
-/** Busybox, curl where the host has it, and the libraries that they and Bun need. */
+/** Native libraries that the runtime brings along. */
+function parserBindings(): string[] {
+  return [...new Bun.Glob('node_modules/@oxc-parser/binding-linux-*/*.node').scanSync({absolute: true})];
+}
+
+/** Busybox, curl where the host has it, and the libraries that they and the runtime need. */
 async function glibcRoot(root: string): Promise<string> {
   await emptyRoot(root);
   const libraries = new Set<string>();
   const curl = Bun.which('curl');
-  for (const program of [process.execPath, ...(curl === null ? [] : [curl])])
+  for (const program of [process.execPath, ...parserBindings(), ...(curl === null ? [] : [curl])])
     for (const library of await librariesOf(program)) libraries.add(library);
   for (const library of libraries) {
     await mkdir(join(root, dirname(library)), {recursive: true});

@@ -60,7 +60,11 @@ export interface CommandResult {
 /** Long enough for a job of the next minute on a busy machine. */
 const untilTimeoutMs = 90_000;
 
-export async function createControllerWorld(t: Teardown): Promise<ControllerWorld> {
+/** `variables` come into the environment of every command. */
+export async function createControllerWorld(
+  t: Teardown,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<ControllerWorld> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'branchtab-state-')));
   const stateDirectory = join(directory, 'state');
   const environment = {
@@ -68,6 +72,7 @@ export async function createControllerWorld(t: Teardown): Promise<ControllerWorl
     HOME: directory,
     NO_COLOR: '1',
     XDG_RUNTIME_DIR: directory,
+    ...variables,
   };
   const started = new Set<ChildProcess>();
   const worldOn = (state: string): StateDirectoryWorld => ({
