@@ -79,6 +79,9 @@ export interface ControllerProcess {
   readonly containers: ContainerService;
   readonly provider: ContainerProvider;
   readonly url: string;
+  /** host:port that it listens on. */
+  readonly listening: string;
+  readonly repositories: readonly WatchedRepository[];
   /** A fresh login link. */
   loginLink(): string;
   /** Ends the controller; containers go on unless `stopContainers` asks them to stop. */
@@ -408,6 +411,8 @@ async function startLocked({
     containers,
     provider,
     url: baseUrl,
+    listening: new URL(server.url).host,
+    repositories: sources,
     loginLink: () => `${baseUrl}/login?code=${auth.createLoginCode()}`,
     async stop({stopContainers}) {
       ready = false;
