@@ -1,5 +1,6 @@
 import {html} from 'hono/html';
 import type {Branch} from '../schemas/branch.ts';
+import {branchName} from '../schemas/branch-name.ts';
 
 /** The branches as one plain page, for a browser that opened the login link. */
 export function branchPage(branches: readonly Branch[]): ReturnType<typeof html> {
@@ -37,7 +38,7 @@ export function branchPage(branches: readonly Branch[]): ReturnType<typeof html>
 function row(branch: Branch): ReturnType<typeof html> {
   const ready = branch.conditions.find(({type}) => type === 'Ready');
   return html`<tr>
-    <td>${branch.branch}${branch.live ? ' (live)' : ''}</td>
+    <td>${branchName(branch)}${branch.live ? ' (live)' : ''}</td>
     <td><code>${branch.observed_revision?.slice(0, 8) ?? ''}</code></td>
     <td class="${ready?.status === 'True' ? '' : 'bad'}">${branch.container?.state ?? 'no container'}: ${ready?.message ?? 'waiting'}</td>
     <td>${branch.next_run?.at ?? ''}</td>

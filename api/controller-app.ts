@@ -9,6 +9,7 @@ import type {Deliveries} from '../reconciler/deliveries.ts';
 import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/branch.ts';
+import type {ForgeBudget} from '../schemas/delivery.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
@@ -23,6 +24,7 @@ import {deliveryRoutes} from './delivery-routes.ts';
 import {errorResponse} from './errors.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
+import {suspensionRoutes} from './suspension-routes.ts';
 import {tokenRoutes} from './token-routes.ts';
 
 const acceptedSchema = z.object({request_id: z.string()}).meta({id: 'Accepted'});
@@ -36,6 +38,7 @@ export function createControllerApp({
   containers,
   tokens,
   deliveries,
+  forgeBudget,
   hooks,
   auth,
   version,
@@ -47,6 +50,8 @@ export function createControllerApp({
   containers: ContainerService;
   tokens: UserTokens;
   deliveries: Deliveries;
+  /** Null where no forge is asked. */
+  forgeBudget: () => ForgeBudget | null;
   /** Routes that know by themselves who may call them. */
   hooks: Hono;
   auth: Auth;
@@ -331,8 +336,9 @@ export function createControllerApp({
   app.route('/', dataRoutes(controller));
   app.route('/', accountRoutes(controller));
   app.route('/', handChangeRoutes(controller));
+  app.route('/', suspensionRoutes(controller));
   app.route('/', tokenRoutes(tokens));
-  app.route('/', deliveryRoutes(deliveries));
+  app.route('/', deliveryRoutes(deliveries, forgeBudget));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;

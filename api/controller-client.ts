@@ -25,6 +25,7 @@ import {type KeepRequest, type Promotion, promotionSchema} from '../schemas/hand
 import {type Explanation, explanationSchema, type JournalEvent, journalSchema} from '../schemas/journal.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
+import type {SuspendRequest} from '../schemas/suspension.ts';
 import {type CreatedToken, createdTokenSchema, type TokenView, tokenListSchema} from '../schemas/token.ts';
 import {answeredError} from './answered-error.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
@@ -44,6 +45,8 @@ export interface ControllerClient {
   keep(keyOrName: string, request: KeepRequest): Promise<Branch>;
   endKeep(keyOrName: string): Promise<Branch>;
   promotion(keyOrName: string): Promise<Promotion>;
+  suspend(keyOrName: string, request: SuspendRequest): Promise<Branch>;
+  resume(keyOrName: string): Promise<Branch>;
   adopt(): Promise<{adopted: number}>;
   forget(keyOrName: string): Promise<void>;
   environment(keyOrName: string): Promise<EnvironmentList['items']>;
@@ -112,6 +115,8 @@ export function createControllerClient({url, token}: {url: string; token: string
     keep: (keyOrName, body) => call(branchSchema, 'PUT', `${branchPath(keyOrName)}/keep`, {body}),
     endKeep: (keyOrName) => call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/keep`),
     promotion: (keyOrName) => call(promotionSchema, 'GET', `${branchPath(keyOrName)}/promotion`),
+    suspend: (keyOrName, body) => call(branchSchema, 'PUT', `${branchPath(keyOrName)}/suspension`, {body}),
+    resume: (keyOrName) => call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/suspension`),
     adopt: () => call(z.object({adopted: z.int()}), 'POST', '/api/v1/adopt'),
     forget: async (keyOrName) => {
       await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, {

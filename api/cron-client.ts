@@ -13,7 +13,10 @@ export interface CronClient {
   run(id: string): Promise<Run>;
   /** What a run writes, from its beginning; the last event is its end. */
   follow(runId: string, options: {signal: AbortSignal}): AsyncIterable<OutputEvent>;
-  pause(id: string, request: {reason: string | null; until: string | null}): Promise<void>;
+  pause(
+    id: string,
+    request: {reason: string | null; until: string | null; owner: string | null},
+  ): Promise<void>;
   resume(id: string): Promise<void>;
   /** Whether and why a job ran in the minute of `at`, RFC 3339. */
   why(job: string, at: string): Promise<Why>;

@@ -1,11 +1,16 @@
 import {createRoute, OpenAPIHono} from '@hono/zod-openapi';
 import * as z from 'zod';
 import type {Deliveries} from '../reconciler/deliveries.ts';
-import {deliveryListSchema, deliverySchema} from '../schemas/delivery.ts';
+import {
+  deliveryListSchema,
+  deliverySchema,
+  type ForgeBudget,
+  forgeBudgetSchema,
+} from '../schemas/delivery.ts';
 import {errors, json, refuseInvalid} from './controller-openapi.ts';
 
-/** What became of webhooks. */
-export function deliveryRoutes(deliveries: Deliveries): OpenAPIHono {
+/** What became of webhooks, and what was asked of the forge. */
+export function deliveryRoutes(deliveries: Deliveries, forgeBudget: () => ForgeBudget | null): OpenAPIHono {
   const app = new OpenAPIHono({defaultHook: refuseInvalid});
   app.openapi(
     createRoute({
@@ -24,6 +29,20 @@ export function deliveryRoutes(deliveries: Deliveries): OpenAPIHono {
       responses: {200: json(deliverySchema, 'What came and what became of it.'), ...errors(401, 404)},
     }),
     (c) => c.json(deliveries.get(c.req.valid('param').id), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/v1/forge',
+      responses: {
+        200: json(
+          z.object({budget: forgeBudgetSchema.nullable()}),
+          'What GitHub was asked and still allows.',
+        ),
+        ...errors(401),
+      },
+    }),
+    (c) => c.json({budget: forgeBudget()}, 200),
   );
   return app;
 }

@@ -165,6 +165,19 @@ export const execRouteTable: readonly Route[] = [
     answer: {schema: deployedSchema},
     errors: [...bad, 'BLOBS_MISSING', 'DEPENDENCIES_FAILED'],
   },
+  get(
+    '/deployments/current',
+    "The files of the present set; on the controller's socket only",
+    z.object({files: z.array(z.object({path: z.string(), sha256: z.string()}))}).meta({id: 'DeployedFiles'}),
+  ),
+  {
+    method: 'get',
+    path: '/deployments/current/file',
+    summary: "One of them as it is; on the controller's socket only",
+    query: {path},
+    answer: {types: ['application/octet-stream']},
+    errors: ['SCRIPT_NOT_FOUND'],
+  },
   post(
     '/deployments/rollback',
     "Make a kept set the present one; on the controller's socket only",

@@ -41,6 +41,7 @@ const controller = createController({
       environments: [],
       forgePath: null,
       ownership: null,
+      paths: null,
     },
   ],
   provider: null,

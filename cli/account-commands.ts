@@ -54,7 +54,10 @@ export function addAccountCommands(
       .description(
         'what was seen in git, matched, fetched, planned, applied and verified, and why it ended there',
       )
-      .argument('<branch>', 'name or key; a branch that is not served too'),
+      .argument(
+        '<branch or delivery>',
+        'name or key; a branch that is not served too; id of a webhook delivery',
+      ),
   ).action(async (branch, flags) =>
     finish(await (await import('./commands/accounts.ts')).explain(branch, flags, environment, terminal)),
   );

@@ -1,4 +1,5 @@
 import type {Branch, ContainerView} from '../schemas/branch.ts';
+import {branchName} from '../schemas/branch-name.ts';
 import {formatDuration} from '../schemas/duration.ts';
 import {formatTable, type Paint, printable} from './terminal.ts';
 
@@ -13,7 +14,7 @@ export function branchTable(
 ): string {
   const severalRepositories = new Set(branches.map(({repository}) => repository)).size > 1;
   const rows = branches.map((branch) => [
-    printable(severalRepositories ? `${branch.repository} ${branch.branch}` : branch.branch) +
+    printable(severalRepositories ? `${branch.repository} ${branchName(branch)}` : branchName(branch)) +
       (branch.live ? paint.dim(' live') : ''),
     commitCell(branch),
     branch.container === null ? '-' : branch.container.id.slice(0, 12),
@@ -30,16 +31,18 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
     .flatMap((branch) => {
       const stalled = branch.conditions.find(({type, status}) => type === 'Stalled' && status === 'True');
       const ready = branch.conditions.find(({type}) => type === 'Ready');
-      const settled = ready?.reason === 'rolled_back' ? [ready.message] : [];
+      const settled = ['rolled_back', 'suspended'].includes(ready?.reason ?? '')
+        ? [ready?.message ?? '']
+        : [];
       const notices = [...settled, ...branch.notices].map(
-        (notice) => `${paint.yellow(printable(branch.branch))} notice\n  ${printable(notice)}\n`,
+        (notice) => `${paint.yellow(printable(branchName(branch)))} notice\n  ${printable(notice)}\n`,
       );
       if (
         stalled === undefined &&
         (ready === undefined ||
           ready.status === 'True' ||
           // Of the latter two one line for each repository says it all.
-          ['progressing', 'trashed', 'first_contact', 'read_only'].includes(ready.reason))
+          ['progressing', 'trashed', 'first_contact', 'read_only', 'suspended'].includes(ready.reason))
       )
         return notices;
       const lines = (stalled?.issues ?? []).map(
@@ -49,7 +52,7 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
       const message =
         lines.length === 0 ? `  ${printable((stalled ?? ready)?.message ?? '')}\n` : lines.join('');
       return [
-        `${paint.red(printable(branch.branch))} ${stalled?.reason ?? ready?.reason ?? ''}\n${message}`,
+        `${paint.red(printable(branchName(branch)))} ${stalled?.reason ?? ready?.reason ?? ''}\n${message}`,
         ...notices,
       ];
     })

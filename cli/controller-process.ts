@@ -18,9 +18,10 @@ import {type Controller, createController} from '../reconciler/controller.ts';
 import {createDeliveries} from '../reconciler/deliveries.ts';
 import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
-import type {EnvironmentRule} from '../reconciler/environments.ts';
+import {type EnvironmentRule, isKept} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
 import {openJournal} from '../reconciler/journal.ts';
+import {createPullRequests} from '../reconciler/pull-requests.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
 import type {WatchedRepository} from '../reconciler/repository-watch.ts';
 import {openRunArchive} from '../reconciler/run-archive.ts';
@@ -66,6 +67,7 @@ import {
   writeControllerFile,
 } from './controller-file.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
+import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
@@ -77,6 +79,9 @@ export interface ControllerProcess {
   readonly containers: ContainerService;
   readonly provider: ContainerProvider;
   readonly url: string;
+  /** host:port that it listens on. */
+  readonly listening: string;
+  readonly repositories: readonly WatchedRepository[];
   /** A fresh login link. */
   loginLink(): string;
   /** Ends the controller; containers go on unless `stopContainers` asks them to stop. */
@@ -307,14 +312,40 @@ async function startLocked({
     admit: async () => refuseFullHost(await room(), limits),
   });
   const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
+  const ended = new AbortController();
+  const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
+  const pullRequests = new Map(
+    sources.flatMap(({source: {repository}, forgePath: path, environments}) =>
+      gitHub === null || config.github === undefined || path?.split('/')[0] !== gitHub.host
+        ? []
+        : [
+            [
+              repository,
+              createPullRequests({
+                forge: gitHub,
+                repository,
+                forgePath: path,
+                records: () => [...records.all()].filter((record) => record.repository === repository),
+                isKept: (record) => isKept(environments, record),
+                onEnded: () => controller.look(repository, {kind: 'pull_request'}),
+                clock,
+                log,
+                random: Math.random,
+                intervalMs: config.github.poll_interval,
+                signal: ended.signal,
+              }),
+            ] as const,
+          ],
+    ),
+  );
   const deliveries = createDeliveries({
     repositories: sources.map(({source, forgePath: path}) => ({
       repository: source.repository,
       forgePath: path,
     })),
-    look: controller.look,
+    look: (repository, id) => controller.look(repository, {kind: 'webhook', id}),
     commitOf: controller.commitOf,
-    onPullRequest: () => {},
+    onPullRequest: (repository) => void pullRequests.get(repository)?.look(),
     deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
     clock,
     log,
@@ -324,6 +355,7 @@ async function startLocked({
     containers,
     tokens,
     deliveries,
+    forgeBudget: () => gitHub?.budget() ?? null,
     hooks: webhookRoutes({deliveries, secrets: hookSecrets, jobTokens: null}),
     auth,
     version,
@@ -357,6 +389,7 @@ async function startLocked({
     await standalone.adopt();
     await controller.start();
     failOnFirstPass(controller);
+    for (const pulls of pullRequests.values()) pulls.run();
     standalone.start();
     await writeControllerFile(stateDirectory, {
       url: server.url,
@@ -366,6 +399,7 @@ async function startLocked({
     });
     ready = true;
   } catch (error) {
+    ended.abort(new Error('the controller stops'));
     await standalone.close();
     await controller.stop();
     await deliveries.close();
@@ -377,9 +411,12 @@ async function startLocked({
     containers,
     provider,
     url: baseUrl,
+    listening: new URL(server.url).host,
+    repositories: sources,
     loginLink: () => `${baseUrl}/login?code=${auth.createLoginCode()}`,
     async stop({stopContainers}) {
       ready = false;
+      ended.abort(new Error('the controller stops'));
       await removeControllerFile(stateDirectory);
       await standalone.close();
       await controller.stop();
@@ -430,6 +467,7 @@ async function openSources(
     opened.push({
       source,
       includes: createBranchFilter(repository.branches ?? config.branches),
+      paths: repository.paths ?? null,
       live: repository.live ?? null,
       forgePath: forgePath(repository.forge_url ?? source.repository),
       environments: [
@@ -457,7 +495,7 @@ async function newRepositories(
     const {source, ownership} = repository;
     if (await contacts.isMet(source.repository)) continue;
     if (!takeOver && ((await ownership?.obstacle({everywhere: true})) ?? null) !== null) continue;
-    const census = await takeCensus(repository, {signal}).catch((error: unknown) => {
+    const census = await takeCensus(repository, {log, signal}).catch((error: unknown) => {
       // The loop says so, and meets the repository when it can be read.
       log.warn('a repository that is new here cannot be read', {repository: source.repository, error});
       return null;
@@ -475,22 +513,26 @@ async function processWords(stateDirectory: string): Promise<string | null> {
 }
 
 function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(({branches, keep, run, data, limits, idle, variables, secrets}, index) => {
-    const includes = createBranchFilter(branches);
-    const onlyLive = branches.length === 1 && branches[0] === 'live';
-    return {
-      place: `${name}[${index}]`,
-      appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
-      onlyLive,
-      keep,
-      run: run ?? null,
-      limits: limits === undefined ? {} : branchLimits(limits),
-      data: data === undefined ? null : dataPolicy(data),
-      idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
-      variables,
-      secrets,
-    };
-  });
+  return environments.map(
+    ({branches, keep, run, data, limits, idle, suspend, drift, variables, secrets}, index) => {
+      const includes = createBranchFilter(branches);
+      const onlyLive = branches.length === 1 && branches[0] === 'live';
+      return {
+        place: `${name}[${index}]`,
+        appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+        onlyLive,
+        keep,
+        run: run ?? null,
+        limits: limits === undefined ? {} : branchLimits(limits),
+        data: data === undefined ? null : dataPolicy(data),
+        suspend: suspend === undefined ? null : {...suspend, until: new Date(suspend.until).toISOString()},
+        drift: drift ?? null,
+        idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
+        variables,
+        secrets,
+      };
+    },
+  );
 }
 
 /** Without what the configuration leaves out. */

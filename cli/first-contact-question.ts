@@ -1,6 +1,7 @@
 import {readCrontabs} from '../reconciler/branch-files.ts';
 import {type Census, mostUnasked} from '../reconciler/first-contact.ts';
 import type {Source} from '../reconciler/sources/source.ts';
+import {branchName} from '../schemas/branch-name.ts';
 import {parseCrontab} from '../schemas/crontab.ts';
 import {AppError} from '../schemas/errors.ts';
 import {formatTable, printable, type Terminal} from './terminal.ts';
@@ -18,14 +19,18 @@ export interface FirstMeeting {
 async function firstContactPlan({census, source}: FirstMeeting, signal: AbortSignal): Promise<string> {
   const {repository, branches, live} = census;
   const rows = await Promise.all(
-    branches.slice(0, mostNamed).map(async ({name, commit}) => {
-      const {crontabs} = readCrontabs((await source.readHoody(commit, {signal})) ?? {files: []});
+    branches.slice(0, mostNamed).map(async ({branch, path, commit}) => {
+      const {crontabs} = readCrontabs((await source.readHoody(commit, {path, signal})) ?? {files: []});
       const count = crontabs.reduce(
         (sum, {file, text}) => sum + parseCrontab(text, {file, managedAllowed: false}).jobs.length,
         0,
       );
       const jobs = `${count} job${count === 1 ? '' : 's'}`;
-      return [`  ${printable(name)}`, jobs, name === live ? 'live: runs' : 'waits, without a container'];
+      return [
+        `  ${printable(branchName({branch, path}))}`,
+        jobs,
+        branch === live ? 'live: runs' : 'waits, without a container',
+      ];
     }),
   );
   const more = branches.length - rows.length;

@@ -124,6 +124,7 @@ function createProgram(
     .description(
       'what a change does to the schedule: jobs that come, change and go, in words; needs no controller',
     )
+    .option('--path <directory>', 'in a monorepo: the directory with the .hoody that is meant')
     .option('--base <commit>', 'what runs today: branch, tag or commit (default: the default branch)')
     .option('--head <commit>', 'what shall run', 'HEAD')
     .addOption(options.repo())
@@ -218,14 +219,26 @@ function createProgram(
     .action(async (branch, name, flags) =>
       finish(await (await import('./commands/jobs.ts')).whyJob(branch, name, flags, environment, terminal)),
     );
-  job(program.command('pause').description('keep a job from running for a while; pushes do not end it'))
-    .option('--for <duration>', 'it ends by itself then, for example 8h')
-    .option('--reason <text>', 'shown wherever the pause is')
+  const jobOrBranch = (command: Command) =>
+    client(
+      command
+        .argument('<branch>', 'name or key')
+        .argument('[job]', 'name or beginning of the id; all jobs without it'),
+    ).option('--user <name>', 'user whose job it is', 'root');
+  jobOrBranch(
+    program
+      .command('pause')
+      .description('keep a job, or a branch, from running for a while; pushes do not end it'),
+  )
+    .option('--for <duration>', 'it ends by itself then, for example 8h; a branch needs it')
+    .option('--reason <text>', 'shown wherever the pause is; a branch needs it')
+    .option('--owner <name>', 'who answers for it (default: USER)')
     .action(async (branch, name, flags) =>
-      finish(await (await import('./commands/jobs.ts')).pauseJob(branch, name, flags, environment, terminal)),
+      finish(await (await import('./commands/jobs.ts')).pause(branch, name, flags, environment, terminal)),
     );
-  job(program.command('resume').description('end the pause of a job')).action(async (branch, name, flags) =>
-    finish(await (await import('./commands/jobs.ts')).resumeJob(branch, name, flags, environment, terminal)),
+  jobOrBranch(program.command('resume').description('end the pause of a job, or of a branch')).action(
+    async (branch, name, flags) =>
+      finish(await (await import('./commands/jobs.ts')).resume(branch, name, flags, environment, terminal)),
   );
 
   addAccountCommands(program, {client, environment, terminal, finish});

@@ -1,4 +1,6 @@
-import {newBranchRecord, type RollbackRecord, rollbackSchema} from './branch-record.ts';
+import type * as z from 'zod';
+import {suspensionSchema} from '../schemas/suspension.ts';
+import {newBranchRecord, rollbackSchema} from './branch-record.ts';
 import {type Container, labelNames} from './containers/provider.ts';
 import type {ControllerContext} from './controller-context.ts';
 
@@ -19,7 +21,8 @@ export async function adoptContainers(
     record.container_id = container.id;
     record.trashed_at = container.labels[labelNames.trashedAt] ?? null;
     if (known === undefined) {
-      record.rollback = rollbackOf(container);
+      record.rollback = labelled(container, labelNames.rollback, rollbackSchema);
+      record.suspension = labelled(container, labelNames.suspension, suspensionSchema);
       log.warn('a container without a record is adopted', {id: container.id, branch});
       record.missing = {
         since: new Date(clock.now()).toISOString(),
@@ -33,10 +36,10 @@ export async function adoptContainers(
   }
 }
 
-/** Null also where the label cannot be understood: then what git says runs. */
-function rollbackOf({labels}: Container): RollbackRecord | null {
+/** Null also where the label cannot be understood: then it says nothing. */
+function labelled<T>({labels}: Container, name: string, schema: z.ZodType<T>): T | null {
   try {
-    return rollbackSchema.parse(JSON.parse(labels[labelNames.rollback] ?? 'null'));
+    return schema.parse(JSON.parse(labels[name] ?? ''));
   } catch {
     // See above.
     return null;

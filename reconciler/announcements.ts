@@ -2,14 +2,16 @@ import type {Clock} from '../runtime/platform/clock.ts';
 
 /** Where a branch is said to be now; null where it is said to be gone, undefined where nothing is said. */
 export interface Announcement {
+  /** Of the delivery that brought it. */
+  readonly id: string;
   readonly branch: string | null;
   readonly commit: string | null | undefined;
 }
 
 /** What is needed of the watch over one repository. */
 export interface AnnouncedRepository {
-  /** One look that begins after the call. Resolves when it is over, however it went. */
-  look(): Promise<void>;
+  /** One look that begins after the call, because of that delivery. Resolves when it is over, however it went. */
+  look(id: string): Promise<void>;
   /** Commit of a branch in the last look; null where it had none, undefined before the first. */
   commitOf(branch: string): string | null | undefined;
 }
@@ -51,7 +53,8 @@ export function createAnnouncements({
       });
       const answered = waiting;
       waiting = [];
-      if (!answered.every(isKnown)) await repository.look();
+      const news = answered.find((told) => !isKnown(told));
+      if (news !== undefined) await repository.look(news.id);
       for (const {done} of answered) done();
       // What came meanwhile may have been seen already.
       const seen = waiting.filter(isKnown);

@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import {branchName} from '../schemas/branch-name.ts';
 
 /** What a container belongs to. `path` is `.` except in monorepos. */
 export interface BranchIdentity {
@@ -19,7 +20,7 @@ export function isBranchKey(text: string): boolean {
  * repository, path and exact ref, so that `Feature/x` and `feature/x` never share a container.
  */
 export function branchKey({repository, path, branch}: BranchIdentity): string {
-  const slug = branch
+  const slug = branchName({branch, path})
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .slice(0, longestSlug)

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import {conditionSchema, reconciliationSchema} from '../schemas/branch.ts';
 import {lastRunSchema, nextRunSchema} from '../schemas/control-state.ts';
 import {actionSchema} from '../schemas/plan.ts';
+import {suspensionSchema} from '../schemas/suspension.ts';
 import {type BranchIdentity, branchKey} from './branch-key.ts';
 
 export const rollbackSchema = z.object({
@@ -46,13 +47,21 @@ export const branchRecordSchema = z.object({
       since: z.string(),
       proven: z.boolean(),
       held: z.boolean().default(false),
-      cause: z.enum(['branch_deleted', 'branch_excluded', 'branch_merged']),
+      cause: z.enum([
+        'branch_deleted',
+        'branch_excluded',
+        'branch_merged',
+        'pull_request_closed',
+        'path_unchanged',
+      ]),
     })
     .nullable(),
   /** It had commits once that the live branch lacks. */
   ahead: z.boolean().default(false),
   /** The revision whose work is in the live branch. */
   merged: z.object({revision: z.string(), into: z.string(), commit: z.string()}).nullable().default(null),
+  /** The revision whose pull request was closed while no other one of the branch was open. */
+  closed: z.object({revision: z.string(), pull_request: z.int()}).nullable().default(null),
   trashed_at: z.string().nullable(),
   /**
    * No job of it runs: nobody has pushed it for long, or it was there when the repository was met and nobody has
@@ -67,6 +76,8 @@ export const branchRecordSchema = z.object({
    * one before that.
    */
   rollback: rollbackSchema.nullable().default(null),
+  /** A person lets no job of it run for a while; the configuration may do so too. */
+  suspension: suspensionSchema.nullable().default(null),
   /** What people change in the container by hand stays until then. */
   keep: z
     .object({since: z.string(), until: z.string(), reason: z.string().nullable()})
@@ -109,10 +120,12 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     missing: null,
     ahead: false,
     merged: null,
+    closed: null,
     trashed_at: null,
     pause: null,
     rollback: null,
     keep: null,
+    suspension: null,
     released_at: null,
     restored: false,
     released: {all: false, jobs: []},

@@ -71,11 +71,11 @@ export function createBranchRequests(context: ControllerContext): BranchRequests
           `All of ${record.branch} is paused, not one job of it; let it run with: branchtab release ${record.branch}`,
         );
       }
-      const {revision} = record;
+      const {revision, path} = record;
       const watch = watches.get(record.repository);
       if (job !== null) {
         const signal = AbortSignal.any([shutdown, AbortSignal.timeout(30_000)]);
-        const tree = revision === null ? null : await watch?.source.readHoody(revision, {signal});
+        const tree = revision === null ? null : await watch?.source.readHoody(revision, {path, signal});
         const {crontabs} = readCrontabs(tree ?? {files: []});
         if (!hasJob(crontabs, job))
           throw new AppError(

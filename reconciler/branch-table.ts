@@ -1,3 +1,4 @@
+import {branchName} from '../schemas/branch-name.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {RunningBranch} from './branch-data.ts';
@@ -28,19 +29,19 @@ export interface BranchTable {
   keyOf(containerId: string): string | undefined;
   ofRepository(repository: string): BranchRecord[];
   running(): RunningBranch[];
-  /** Throws BRANCH_NOT_FOUND, BRANCH_AMBIGUOUS. */
+  /** By key, name, or in a monorepo `branch:path`. Throws BRANCH_NOT_FOUND, BRANCH_AMBIGUOUS. */
   find(keyOrName: string): BranchRecord;
 }
 
 export function createBranchTable(records: RecordStore): BranchTable {
-  const all = new Map<string, Observed>();
+  const seen = new Map<string, Observed>();
   const containerKeys = new Map<string, string>();
 
   const observed = (key: string): Observed => {
-    const known = all.get(key);
+    const known = seen.get(key);
     if (known !== undefined) return known;
     const fresh: Observed = {container: null, runtime: null, phase: null, events: null, crashes: noCrashes};
-    all.set(key, fresh);
+    seen.set(key, fresh);
     return fresh;
   };
 
@@ -57,19 +58,21 @@ export function createBranchTable(records: RecordStore): BranchTable {
       const {events, container} = observed(key);
       events?.abort();
       if (container !== null) containerKeys.delete(container.id);
-      all.delete(key);
+      seen.delete(key);
     },
     keyOf: (containerId) => containerKeys.get(containerId),
     ofRepository: (repository) => [...records.all()].filter((record) => record.repository === repository),
     running: () =>
-      [...all].flatMap(([key, {container}]) => {
+      [...seen].flatMap(([key, {container}]) => {
         const record = records.get(key);
         return record !== undefined && container?.state === 'running' ? [{record, container}] : [];
       }),
     find(keyOrName) {
       const byKey = records.get(keyOrName);
       if (byKey !== undefined) return byKey;
-      const byName = [...records.all()].filter(({branch}) => branch === keyOrName);
+      const all = [...records.all()];
+      const named = all.filter((record) => branchName(record) === keyOrName);
+      const byName = named.length > 0 ? named : all.filter(({branch}) => branch === keyOrName);
       const [record, ...others] = byName;
       if (record === undefined) {
         throw new AppError(
@@ -78,10 +81,13 @@ export function createBranchTable(records: RecordStore): BranchTable {
         );
       }
       if (others.length > 0) {
-        const keys = byName.map(({key}) => key).join(', ');
+        const names = byName.map(branchName);
+        const areDistinct = new Set(names).size === names.length;
         throw new AppError(
           'BRANCH_AMBIGUOUS',
-          `More than one repository has a branch ${JSON.stringify(keyOrName)}; use one of the keys ${keys}`,
+          areDistinct
+            ? `The branch ${JSON.stringify(keyOrName)} has several containers; use one of ${names.join(', ')}`
+            : `More than one repository has a branch ${JSON.stringify(keyOrName)}; use one of the keys ${byName.map(({key}) => key).join(', ')}`,
         );
       }
       return record;

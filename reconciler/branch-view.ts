@@ -1,6 +1,7 @@
 import type {Branch, ContainerState, ContainerView} from '../schemas/branch.ts';
 import type {ScheduleState} from '../schemas/control.ts';
 import type {ControlState} from '../schemas/control-state.ts';
+import type {Suspension} from '../schemas/suspension.ts';
 import type {BranchRecord, RollbackRecord} from './branch-record.ts';
 import type {Container, Reach} from './containers/provider.ts';
 
@@ -18,7 +19,11 @@ export type Phase = 'creating' | 'stopping' | null;
 export function branchView(
   record: BranchRecord,
   {container, runtime, phase}: {container: Container | null; runtime: ControlState | null; phase: Phase},
-  {notices, ...context}: ViewContext & {notices: readonly string[]},
+  {
+    notices,
+    suspension,
+    ...context
+  }: ViewContext & {notices: readonly string[]; suspension: Suspension | null},
 ): Branch {
   const schedule = shownSchedule(runtime);
   const lease = leaseNotice(record, runtime);
@@ -34,6 +39,7 @@ export function branchView(
     notices: lease === null ? [...notices] : [...notices, lease],
     rollback: record.rollback === null ? null : rollbackView(record.rollback),
     keep: record.keep,
+    suspension,
     container: container === null ? null : containerView({container, schedule, phase}, context),
     next_run: container?.state === 'running' && schedule === 'running' ? record.next_run : null,
     last_run: record.last_run,

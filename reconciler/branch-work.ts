@@ -1,6 +1,7 @@
 import type {Reconciliation} from '../schemas/branch.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {Suspension} from '../schemas/suspension.ts';
 import type {Admission} from './admission.ts';
 import type {BranchData} from './branch-data.ts';
 import {resourceLimitsOf, runLimitsOf} from './branch-limits.ts';
@@ -8,7 +9,7 @@ import type {BranchRecord} from './branch-record.ts';
 import type {ContainerWatch} from './container-watch.ts';
 import type {Container, ContainerProvider} from './containers/provider.ts';
 import type {ControllerContext} from './controller-context.ts';
-import {bindingsOf, dataPolicyOf, limitsOf, previewRunOf, resolveBindings} from './environments.ts';
+import {bindingsOf, dataPolicyOf, driftOf, limitsOf, previewRunOf, resolveBindings} from './environments.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
 import {failureOf, retryDelayMs} from './outcome.ts';
@@ -17,6 +18,7 @@ import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconci
 import type {RepositoryWatch} from './repository-watch.ts';
 import {endRollback} from './rollback.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
+import {presentSuspension} from './suspension.ts';
 import {createWorkTrace, type TraceEnd, type WorkTrace} from './work-trace.ts';
 
 /** Work on a branch that exceeds this is aborted and tried again: a hung engine must not hold a place for ever. */
@@ -59,6 +61,7 @@ export function createBranchWork(
     const revision = record.revision;
     previews.pause(record);
     if (record.keep !== null && Date.parse(record.keep.until) <= startedMs) record.keep = null;
+    const suspension = presentSuspension(record, {rules: watch.environments, nowMs: startedMs});
     const trace = createWorkTrace(record, startedMs);
     const note = (end: Pick<TraceEnd, 'outcome'> & Partial<TraceEnd>) => {
       const nothing = {verified: false, activeMs: null, retryAtMs: null};
@@ -69,7 +72,7 @@ export function createBranchWork(
       await endRollback(record, {source: watch.source, provider, signal});
       const {result, taken} = await reconcileBranch(
         record,
-        contextOf(record, watch, {containers: provider, branchData: data, trace}),
+        contextOf(record, watch, {containers: provider, branchData: data, trace, suspension}),
         signal,
       );
       const state = table.observed(key);
@@ -115,12 +118,22 @@ export function createBranchWork(
       containers,
       branchData,
       trace,
-    }: {containers: ContainerProvider; branchData: BranchData; trace: WorkTrace},
+      suspension,
+    }: {
+      containers: ContainerProvider;
+      branchData: BranchData;
+      trace: WorkTrace;
+      suspension: Suspension | null;
+    },
   ): ReconcileContext => ({
     data: branchData,
     dataPolicyOf: (branch) => dataPolicyOf(watch.environments, branch),
-    liveOf: ({repository}) =>
-      table.running().find((branch) => branch.record.live && branch.record.repository === repository) ?? null,
+    liveOf: ({repository, path}) =>
+      table
+        .running()
+        .find(
+          ({record: {live, ...other}}) => live && other.repository === repository && other.path === path,
+        ) ?? null,
     provider: containers,
     client: options.client,
     source: watch.source,
@@ -134,9 +147,11 @@ export function createBranchWork(
     scriptImports: options.scriptImports,
     policy: {
       ...options.policy,
-      drift: record.keep === null ? options.policy.drift : 'report',
+      drift: record.keep === null ? driftOf(watch.environments, record, options.policy.drift) : 'report',
+      suspended: suspension !== null,
       leaseMs: previews.leaseMsOf(record),
     },
+    suspension,
     removalMs: previews.removalMs,
     obstacle: () => guard.obstacle(record.repository),
     admit: admission.admit,
@@ -174,7 +189,7 @@ export function createBranchWork(
       run === 'changed'
         ? await filesOfLive(watch.source, {
             records: records.all(),
-            repository: record.repository,
+            of: record,
             files,
             signal,
           })
@@ -230,7 +245,12 @@ export function createBranchWork(
       record.active_ms ??= nowMs - Date.parse(record.seen_at);
     const entry = historyEntry(record, result, taken, startedMs, nowMs);
     if (entry !== null) record.history = withHistory(record.history, entry);
-    const ends = [result.kind === 'missing' ? result.until : null, record.keep?.until ?? null];
+    const suspension = presentSuspension(record, {rules: rulesOf(record), nowMs});
+    const ends = [
+      suspension?.until ?? null,
+      result.kind === 'missing' ? result.until : null,
+      record.keep?.until ?? null,
+    ];
     const next = ends.filter((end) => end !== null).sort()[0];
     if (next !== undefined) queue.addAfter(record.key, Math.max(0, Date.parse(next) - nowMs));
     if (result.kind === 'invalid') {
@@ -304,6 +324,7 @@ const outcomes = {
   invalid: 'stalled',
   missing: 'paused',
   paused: 'paused',
+  suspended: 'paused',
   read_only: 'failed',
   failed: 'failed',
 } as const;

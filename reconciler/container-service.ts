@@ -45,6 +45,7 @@ export function createContainerService({
       gaps: provider.gaps,
     }),
     branch: null,
+    path: null,
     repository: null,
     standalone: true,
   });
@@ -91,8 +92,8 @@ export function createContainerService({
   };
 }
 
-function branchItem({container, branch, repository}: Branch): ContainerItem[] {
-  return container === null ? [] : [{...container, branch, repository, standalone: false}];
+function branchItem({container, branch, path, repository}: Branch): ContainerItem[] {
+  return container === null ? [] : [{...container, branch, path, repository, standalone: false}];
 }
 
 /** Undefined where nothing is served under this name or key. */

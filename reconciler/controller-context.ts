@@ -41,7 +41,7 @@ export interface ControllerOptions {
   readonly random: () => number;
   /** Address of the controller's own API, without a final slash. */
   readonly baseUrl: () => string;
-  readonly policy: PlanPolicy;
+  readonly policy: Omit<PlanPolicy, 'suspended'>;
   readonly settings: ContainerSettings;
   /** What previews run that no environment says otherwise of. */
   readonly previewRun: PreviewRun;

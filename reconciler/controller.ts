@@ -21,10 +21,11 @@ import {type BranchQueue, createQueue} from './queue.ts';
 import {openRepositoryWatch, type RepositoryWatch} from './repository-watch.ts';
 import {standDown} from './stand-down.ts';
 import {conditions, reconcilingConditions} from './status.ts';
+import {createSuspensions, presentSuspension, type Suspensions} from './suspension.ts';
 import {createWriteGuard} from './write-guard.ts';
 
 /** What the API and the command line may ask of a controller. Errors are AppErrors. */
-export interface Controller extends BranchRequests, BranchAccounts, HandChanges {
+export interface Controller extends BranchRequests, BranchAccounts, HandChanges, Suspensions {
   start(): Promise<void>;
   /** Ends the loop and leaves the containers running. */
   stop(): Promise<void>;
@@ -36,7 +37,10 @@ export interface Controller extends BranchRequests, BranchAccounts, HandChanges 
   /** Lists every repository again and looks at every branch again. */
   reconcileAll(options: {confirmDeletions: boolean}): string;
   /** Lists a repository again, in a look that begins after the call. Resolves when it is over, however it went. */
-  look(repository: string): Promise<void>;
+  look(
+    repository: string,
+    cause: {readonly kind: 'webhook' | 'pull_request'; readonly id?: string},
+  ): Promise<void>;
   /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
   commitOf(repository: string, branch: string): string | null | undefined;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
@@ -103,7 +107,15 @@ export function createController(options: ControllerOptions): Controller {
       level: provider?.level ?? 'none',
       gaps: provider?.gaps ?? [],
     };
-    return branchView(record, {container, runtime, phase}, {...context, notices: noticesOf(record)});
+    return branchView(
+      record,
+      {container, runtime, phase},
+      {
+        ...context,
+        notices: noticesOf(record),
+        suspension: presentSuspension(record, {rules: rulesOf(record), nowMs: clock.now()}),
+      },
+    );
   };
 
   const noticesOf = (record: BranchRecord): string[] => {
@@ -228,6 +240,7 @@ export function createController(options: ControllerOptions): Controller {
     ...createBranchRequests(context),
     ...createBranchAccounts(context),
     ...createHandChanges(context),
+    ...createSuspensions(context),
     start,
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),
@@ -261,7 +274,7 @@ export function createController(options: ControllerOptions): Controller {
       }
       return id;
     },
-    look: async (repository) => watches.get(repository)?.pass(),
+    look: async (repository, cause) => watches.get(repository)?.pass(cause),
     commitOf: (repository, branch) => watches.get(repository)?.commitOf(branch),
     container(idOrKey) {
       const record = records.get(table.keyOf(idOrKey) ?? idOrKey);

@@ -35,8 +35,8 @@ export function createDeliveries({
   log,
 }: {
   repositories: readonly DeliverableRepository[];
-  /** Lists the repository again, in a look that begins after the call. */
-  look: (repository: string) => Promise<void>;
+  /** Lists the repository again, in a look that begins after the call, because of that delivery. */
+  look: (repository: string, id: string) => Promise<void>;
   commitOf: (repository: string, branch: string) => string | null | undefined;
   /** A pull request of the repository is not as it was, or may not be. */
   onPullRequest: (repository: string) => void;
@@ -49,7 +49,7 @@ export function createDeliveries({
     repositories.map(({repository}) => [
       repository,
       createAnnouncements({
-        repository: {look: () => look(repository), commitOf: (branch) => commitOf(repository, branch)},
+        repository: {look: (id) => look(repository, id), commitOf: (branch) => commitOf(repository, branch)},
         clock,
         signal: ended.signal,
       }),
@@ -69,10 +69,11 @@ export function createDeliveries({
     });
 
   const tell = async (delivery: Delivery, subject: NewsSubject): Promise<void> => {
-    const announcement =
+    const {branch, commit} =
       subject.kind === 'branch' || subject.kind === 'pull_request'
         ? subject
         : {branch: null, commit: undefined};
+    const announcement = {id: delivery.id, branch, commit};
     await Promise.all(
       delivery.watched.map((repository) => announcements.get(repository)?.tell(announcement)),
     );

@@ -1,3 +1,4 @@
+import {inDirectory} from '../schemas/branch-name.ts';
 import {type ContainerSettings, type EnvironmentChange, plainSettings} from '../schemas/control.ts';
 import {parseCrontab} from '../schemas/crontab.ts';
 import type {Issue} from '../schemas/issue.ts';
@@ -41,14 +42,23 @@ export const noEnvironment: GivenEnvironment = {
 /** What the branch's container should be, from its files and the operator's settings. A single issue makes the whole commit invalid. */
 export function desiredState(
   ref: ObservedRef,
-  identity: {repository: string; branch: string},
+  identity: {repository: string; path: string; branch: string},
   given: GivenEnvironment,
 ): Desired {
   if (ref.kind === 'missing') return {kind: 'absent', reason: ref.cause, proven: ref.proven};
   if (ref.kind === 'without_hoody') return {kind: 'absent', reason: 'hoody_removed', proven: true};
   const {files} = ref;
   const issues = [...files.issues, ...crontabIssues(files.crontabs)];
-  if (issues.length > 0) return {kind: 'invalid', revision: files.commit, issues};
+  if (issues.length > 0)
+    return {
+      kind: 'invalid',
+      revision: files.commit,
+      issues: issues.map((issue) => ({
+        // As people find it.
+        ...issue,
+        file: inDirectory(identity.path, issue.file),
+      })),
+    };
   return {
     kind: 'served',
     revision: files.commit,

@@ -2,6 +2,7 @@ import {shortestSecretLength} from '../runtime/platform/secret-mask.ts';
 import type {EnvironmentList} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {SecretSource} from '../schemas/secret-source.ts';
+import type {Suspension} from '../schemas/suspension.ts';
 import type {DataPolicy} from './branch-data.ts';
 import {type BranchLimits, noLimits, previewLimits} from './branch-limits.ts';
 import type {IdleLimits} from './idle.ts';
@@ -22,6 +23,10 @@ export interface EnvironmentRule {
   readonly limits: Partial<BranchLimits>;
   /** What new previews among these branches begin with; null leaves it to other rules. */
   readonly data: DataPolicy | null;
+  /** No job of these branches runs until then; null leaves it to other rules. */
+  readonly suspend: {readonly until: string; readonly owner: string; readonly reason: string} | null;
+  /** What becomes of changes by hand; null leaves it to other rules. */
+  readonly drift: 'revert' | 'report' | null;
   /** 0 for never; null leaves it to other rules. */
   readonly idle: IdleLimits;
   readonly variables: Readonly<Record<string, string>>;
@@ -57,6 +62,26 @@ export function previewRunOf(
 ): PreviewRun {
   if (live) return 'all';
   return rules.findLast(({run, appliesTo}) => run !== null && appliesTo(branch, live))?.run ?? otherwise;
+}
+
+/** What the last rule with a say suspends the branch by, over or not. */
+export function suspensionOf(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+): Suspension | null {
+  const rule = rules.findLast(({suspend, appliesTo}) => suspend !== null && appliesTo(branch, live));
+  return rule?.suspend == null ? null : {...rule.suspend, since: null, place: `${rule.place}.suspend`};
+}
+
+/** What becomes of changes by hand, by the last rule with a say. */
+export function driftOf(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+  otherwise: 'revert' | 'report',
+): 'revert' | 'report' {
+  return (
+    rules.findLast(({drift, appliesTo}) => drift !== null && appliesTo(branch, live))?.drift ?? otherwise
+  );
 }
 
 /** What the data directory of a new container of the branch begins with; live's begins empty. */

@@ -92,6 +92,8 @@ const causeWords: Record<PassCause['kind'], string> = {
   interval: 'its interval was over',
   repository_event: 'its files changed',
   request: 'somebody asked for it',
+  webhook: 'a webhook told of it',
+  pull_request: 'its pull requests changed',
   second_look: 'a branch was missing and had to be looked for again',
 };
 

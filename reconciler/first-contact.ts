@@ -3,10 +3,12 @@ import {join} from 'node:path';
 import type {Clock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
 import {mkdir} from '../runtime/platform/files.ts';
+import type {Log} from '../runtime/platform/log.ts';
 import type {BranchRecord} from './branch-record.ts';
 import {type Container, labelNames} from './containers/provider.ts';
 import type {RecordStore} from './record-store.ts';
 import type {WatchedRepository} from './repository-watch.ts';
+import {createServedPaths} from './served-paths.ts';
 
 /** Of a repository with more served branches that have `.hoody/`, not all are run unasked. */
 export const mostUnasked = 5;
@@ -88,28 +90,40 @@ export function openFirstContacts({
   };
 }
 
+interface BranchPlace {
+  readonly branch: string;
+  readonly path: string;
+  readonly commit: string;
+}
+
 /** What would be served of a repository that was never met. */
 export interface Census {
   readonly repository: string;
   readonly live: string | null;
-  /** Names and commits of the branches with `.hoody/`: live, then those with the newest commits. */
-  readonly branches: readonly {readonly name: string; readonly commit: string}[];
+  /** What would have a container: live, then the branches with the newest commits. */
+  readonly branches: readonly BranchPlace[];
 }
 
 /** Throws REPOSITORY_UNREADABLE. */
 export async function takeCensus(
-  {source, includes, live: configuredLive}: WatchedRepository,
-  {signal}: {signal: AbortSignal},
+  {source, includes, paths, live: configuredLive}: WatchedRepository,
+  {log, signal}: {log: Log; signal: AbortSignal},
 ): Promise<Census> {
   const listing = await source.list({signal});
   const live = configuredLive ?? listing.defaultBranch;
+  const liveCommit = live === null ? undefined : listing.branches.get(live);
   const served = new Map([...listing.branches].filter(([name]) => name === live || includes(name)));
-  const withHoody = await source.hasHoody([...served.values()], {signal});
+  const servedPaths = createServedPaths({source, paths, log});
+  const liveTip = live === null || liveCommit === undefined ? null : {branch: live, commit: liveCommit};
+  await servedPaths.look(served, {live: liveTip, signal});
   const newest = served.size > mostUnasked ? await source.newestFirst({signal}) : [...served.keys()];
   const names = [...new Set([...(live === null ? [] : [live]), ...newest])];
-  const branches = names.flatMap((name) => {
-    const commit = served.get(name);
-    return commit !== undefined && withHoody.has(commit) ? [{name, commit}] : [];
+  const branches = names.flatMap((branch) => {
+    const commit = served.get(branch);
+    const places = commit === undefined ? [] : [...(servedPaths.of(branch) ?? [])];
+    return places.flatMap(([path, state]) =>
+      commit === undefined || state === 'same' ? [] : [{branch, path, commit}],
+    );
   });
   return {repository: source.repository, live, branches};
 }

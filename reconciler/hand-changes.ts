@@ -1,4 +1,5 @@
 import type {Branch} from '../schemas/branch.ts';
+import {inDirectory} from '../schemas/branch-name.ts';
 import {parseCrontab, rawText} from '../schemas/crontab.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {KeepRequest, Promotion} from '../schemas/hand-change.ts';
@@ -46,11 +47,11 @@ export function createHandChanges({
     signal: AbortSignal,
   ): Promise<BranchFiles> => {
     const source = watches.get(record.repository)?.source;
-    const tree = (await source?.readHoody(revision, {signal})) ?? null;
+    const tree = (await source?.readHoody(revision, {path: record.path, signal})) ?? null;
     if (source === undefined || tree === null)
       throw new AppError('REVISION_NOT_FOUND', `Commit ${revision.slice(0, 8)} has no .hoody directory`);
     const {checkScript, scriptImports} = options;
-    const readFile = (path: string) => source.readFile(revision, path, {signal});
+    const readFile = (file: string) => source.readFile(revision, inDirectory(record.path, file), {signal});
     return readBranchFiles(tree, {checkScript, scriptImports, readFile});
   };
 
@@ -82,7 +83,13 @@ export function createHandChanges({
       const files = await filesOf(record, revision, signal);
       const client = options.client(container);
       const crontabs = await changedCrontabs(files, client, signal);
-      return {branch, revision, files: [...crontabs, ...(await changedScripts(files, client, signal))]};
+      const changed = [...crontabs, ...(await changedScripts(files, client, signal))];
+      // A patch is made from the top of the repository.
+      return {
+        branch,
+        revision,
+        files: changed.map((file) => ({...file, path: inDirectory(record.path, file.path)})),
+      };
     },
   };
 }

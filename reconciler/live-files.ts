@@ -8,15 +8,22 @@ export async function filesOfLive(
   source: Source,
   {
     records,
-    repository,
+    of: {repository, path},
     files,
     signal,
-  }: {records: Iterable<BranchRecord>; repository: string; files: BranchFiles; signal: AbortSignal},
+  }: {
+    records: Iterable<BranchRecord>;
+    of: Pick<BranchRecord, 'repository' | 'path'>;
+    files: BranchFiles;
+    signal: AbortSignal;
+  },
 ): Promise<{crontabs: readonly CrontabFile[]; changedPaths: readonly string[]} | null> {
-  const live = [...records].find((record) => record.live && record.repository === repository);
+  const live = [...records].find(
+    (record) => record.live && record.repository === repository && record.path === path,
+  );
   const applied = live?.applied ?? null;
   if (applied === null) return null;
-  const tree = await source.readHoody(applied.revision, {signal});
+  const tree = await source.readHoody(applied.revision, {path, signal});
   if (tree === null) return null;
   const changes = await source.diffTrees(applied.root_tree, files.rootTree, {signal});
   return {crontabs: readCrontabs(tree).crontabs, changedPaths: changes.map(({path}) => path)};

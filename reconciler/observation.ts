@@ -22,8 +22,16 @@ export type ObservedRef =
   /** `proven`: two listings or a listing and a direct read agree, and the breaker allows it. */
   | {readonly kind: 'missing'; readonly proven: boolean; readonly cause: MissingCause | 'branch_idle'};
 
-/** Gone from git, no longer among the globs that the operator serves, or merged into the live branch. */
-export type MissingCause = 'branch_deleted' | 'branch_excluded' | 'branch_merged';
+/**
+ * Gone from git, no longer among the globs that the operator serves, merged into the live branch, given up with its
+ * pull request, or without a change to the directory that the container is for.
+ */
+export type MissingCause =
+  | 'branch_deleted'
+  | 'branch_excluded'
+  | 'branch_merged'
+  | 'pull_request_closed'
+  | 'path_unchanged';
 
 /** The branch's files at one commit, checked as far as that needs a parser that loads lazily. */
 export interface BranchFiles {

@@ -8,6 +8,8 @@ import type {Observation} from './observation.ts';
 export interface PlanPolicy {
   readonly undoWindowMs: number;
   readonly drift: 'revert' | 'report';
+  /** No job of this branch runs now. */
+  readonly suspended: boolean;
   /** Of this branch; null where its container needs none. */
   readonly leaseMs: number | null;
 }
@@ -24,6 +26,7 @@ export const pauseReasons = {
   restored: 'restored_without_branch',
   restoring: 'restoring_data',
   idle: 'idle',
+  suspended: 'suspended',
   takenOver: 'taken_over',
 } as const;
 
@@ -45,14 +48,14 @@ export function planBranch(
     // The old schedule goes on; a container that never had a good commit stays held.
     return observation.record.applied === null
       ? []
-      : [...lifecycle, ...planLease(observation, policy), ...planSchedule(observation)];
+      : [...lifecycle, ...planLease(observation, policy), ...planSchedule(observation, policy)];
   }
   return [
     ...lifecycle,
     ...planContent(observation, desired, digests, policy),
     ...planEntries(observation),
     ...planLease(observation, policy),
-    ...planSchedule(observation),
+    ...planSchedule(observation, policy),
   ];
 }
 
@@ -127,7 +130,7 @@ function planAbsent(
 
 /** A branch that git still lists is remembered, or it would come back as a new one. */
 function isListed(reason: Extract<Desired, {kind: 'absent'}>['reason']): boolean {
-  return reason === 'branch_merged' || reason === 'branch_idle';
+  return reason === 'branch_merged' || reason === 'branch_idle' || reason === 'pull_request_closed';
 }
 
 const absentWords = {
@@ -135,6 +138,8 @@ const absentWords = {
   branch_idle: 'nobody has pushed it for long',
   branch_excluded: 'the branch is not among the branches to serve',
   branch_merged: 'the branch is merged',
+  pull_request_closed: 'its pull request is closed',
+  path_unchanged: 'the branch changes nothing of its directory any more',
   hoody_removed: 'the branch has no .hoody directory any more',
 } as const;
 
@@ -291,13 +296,14 @@ function planLease({record, runtime}: Observation, {leaseMs}: PlanPolicy): Actio
     : step('lease_differs', `Give ${record.branch} a lease of another length`);
 }
 
-function planSchedule({record, runtime}: Observation): Action[] {
+function planSchedule({record, runtime}: Observation, {suspended}: PlanPolicy): Action[] {
   const ours: readonly (string | null)[] = Object.values(pauseReasons);
-  if (record.pause !== null) {
+  if (suspended || record.pause !== null) {
+    const wanted = suspended ? pauseReasons.suspended : pauseReasons.idle;
     const {state = 'held', reason = null} = runtime?.schedule ?? {};
-    if (state === 'paused' && (reason === pauseReasons.idle || !ours.includes(reason))) return [];
-    const summary = `Pause ${record.branch}: ${absentWords.branch_idle}`;
-    return [{kind: 'pause_schedule', reason: pauseReasons.idle, summary}];
+    if (state === 'paused' && (reason === wanted || !ours.includes(reason))) return [];
+    const summary = `Pause ${record.branch}: ${suspended ? 'it is suspended' : absentWords.branch_idle}`;
+    return [{kind: 'pause_schedule', reason: wanted, summary}];
   }
   if (runtime === null || runtime.schedule.state === 'held') {
     return [{kind: 'release_schedule', reason: 'applied', summary: `Run the schedule of ${record.branch}`}];

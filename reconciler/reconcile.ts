@@ -1,7 +1,9 @@
 import type {Log} from '../runtime/platform/log.ts';
+import {inDirectory} from '../schemas/branch-name.ts';
 import {parseCrontab} from '../schemas/crontab.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {Suspension} from '../schemas/suspension.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
 import {readBranchFiles, type ScriptCheck, type ScriptImports} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
@@ -16,6 +18,8 @@ export interface ReconcileContext extends ApplyContext {
   readonly checkScript: ScriptCheck;
   readonly scriptImports: ScriptImports;
   readonly policy: PlanPolicy;
+  /** Of this branch, now; null where its jobs may run. */
+  readonly suspension: Suspension | null;
   /** Read anew each time. Throws SECRET_UNAVAILABLE. */
   readonly environmentOf: (
     record: BranchRecord,
@@ -123,10 +127,11 @@ async function observeRef(
     return {kind: 'missing', proven: true, cause: 'branch_idle'};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
+  const {path} = record;
   const revision = record.rollback?.to ?? record.revision;
-  const tree = await context.source.readHoody(revision, {signal});
+  const tree = await context.source.readHoody(revision, {path, signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
-  const readFile = (path: string) => context.source.readFile(revision, path, {signal});
+  const readFile = (file: string) => context.source.readFile(revision, inDirectory(path, file), {signal});
   const {checkScript, scriptImports} = context;
   return {kind: 'present', files: await readBranchFiles(tree, {checkScript, scriptImports, readFile})};
 }
@@ -171,7 +176,7 @@ function settle(
   observation: Observation,
   desired: Desired,
   digests: DesiredDigests | null,
-  {policy, removalMs}: ReconcileContext,
+  {policy, suspension, removalMs}: ReconcileContext,
 ): Result | null {
   const {record, runtime} = observation;
   switch (desired.kind) {
@@ -193,6 +198,7 @@ function settle(
         deployment: digests?.deployment ?? null,
         crontabs,
       };
+      if (suspension !== null) return {kind: 'suspended', suspension};
       if (record.pause !== null) {
         const untilMs = removalMs(record);
         const until = untilMs === null ? null : new Date(untilMs).toISOString();

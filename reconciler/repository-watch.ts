@@ -1,5 +1,6 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import {branchName} from '../schemas/branch-name.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {PassCause} from '../schemas/journal.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
@@ -9,11 +10,14 @@ import {createMergeFinder} from './merges.ts';
 import type {MissingCause} from './observation.ts';
 import {jitter} from './outcome.ts';
 import type {Ownership} from './ownership.ts';
+import {createServedPaths} from './served-paths.ts';
 import type {RefListing, Source} from './sources/source.ts';
 
 export interface WatchedRepository {
   readonly source: Source;
   readonly includes: (branch: string) => boolean;
+  /** Globs of the directories that have a container each; null for one of the whole repository. */
+  readonly paths: readonly string[] | null;
   /** The live branch by configuration; otherwise the default branch at first sight. */
   readonly live: string | null;
   /** Later ones win. */
@@ -67,7 +71,7 @@ export interface RepositoryWatch {
 }
 
 export function openRepositoryWatch({
-  repository: {source, includes, live: configuredLive, environments},
+  repository: {source, includes, paths, live: configuredLive, environments},
   records: known,
   clock,
   log,
@@ -92,13 +96,12 @@ export function openRepositoryWatch({
   /** Resolves when these branches start no more runs, or when that takes too long. */
   onLeaving?: (records: readonly BranchRecord[]) => Promise<void>;
 }): RepositoryWatch {
-  const records = new Map(known.map((record) => [record.branch, record]));
+  const records = new Map(known.map((record) => [branchName(record), record]));
+  const servedPaths = createServedPaths({source, paths, log});
   const merges = createMergeFinder({
     source,
     isKept: (branch) => isKept(environments, {branch, live: branch === live}),
   });
-  /** Branches that have no `.hoody/`, with the commit in which that was seen. */
-  const withoutHoody = new Map<string, string>();
   let live = configuredLive ?? known.find((record) => record.live)?.branch ?? null;
   let listed: ReadonlyMap<string, string> | null = null;
   let passing: Promise<void> | null = null;
@@ -108,8 +111,10 @@ export function openRepositoryWatch({
   let causes: readonly PassCause[] = [];
   let newest: RefListing | null = null;
   let deletionsConfirmed = false;
-  /** When each deletion of the present wave was let through. */
-  let letThroughAtMs: number[] = [];
+  /** By branch, when each deletion of the present wave was let through. */
+  let letThroughAtMs = new Map<string, number>();
+  /** Branches of the listing before, of which something may be remembered. */
+  let remembered: ReadonlySet<string> = new Set();
   let stopWatching = () => {};
   let status: RepositoryStatus = {
     repository: source.repository,
@@ -154,13 +159,24 @@ export function openRepositoryWatch({
   const compare = async (listing: RefListing): Promise<void> => {
     const unknown = new Map<string, string>();
     const known: [BranchRecord, string][] = [];
+    const ours = Map.groupBy(records.values(), ({branch}) => branch);
+    const liveRecords = live === null ? [] : (ours.get(live) ?? []);
+    // A live branch that git has lost is what it was last.
+    const liveCommit =
+      (live === null ? undefined : listing.branches.get(live)) ??
+      liveRecords.find(({applied}) => applied !== null)?.applied?.revision ??
+      null;
     for (const [branch, commit] of listing.branches) {
       if (!isServed(branch)) continue;
-      const record = records.get(branch);
-      if (record !== undefined) known.push([record, commit]);
-      else if (withoutHoody.get(branch) !== commit) unknown.set(branch, commit);
+      const records = ours.get(branch) ?? [];
+      known.push(...records.map((record): [BranchRecord, string] => [record, commit]));
+      if (servedPaths.mustLook({branch, commit}, {records, liveCommit})) unknown.set(branch, commit);
     }
-    const formerLive = live === null ? null : (records.get(live)?.revision ?? null);
+    const formerLive = liveRecords[0]?.revision ?? null;
+    const liveTip = live === null || liveCommit === null ? null : {branch: live, commit: liveCommit};
+    const look = () => servedPaths.look(unknown, {live: liveTip, signal});
+    // Which directories a branch serves is known before one of them is brought to its new commit.
+    if (paths !== null) await look();
     const lookFirst =
       (live !== null && formerLive !== listing.branches.get(live)) ||
       known.some(([{merged}, commit]) => merged !== null && merged.revision !== commit);
@@ -171,10 +187,33 @@ export function openRepositoryWatch({
       await handleMissing(listing);
       await onLeaving(leaving);
     }
-    for (const [record, commit] of known) if (!isMerged(record, listing)) present(record, commit);
+    for (const [record, commit] of known) {
+      if (isEnded(record, listing)) continue;
+      const cause = whyLeft(record);
+      if (cause === null) present(record, commit);
+      else leave(record, {commit, cause, listing});
+    }
+    if (paths === null) await look();
     await discover(unknown);
     if (!lookFirst || unknown.size > 0) await findMerges(listing, formerLive);
     await handleMissing(listing);
+  };
+
+  /** Why a directory of a branch that is there has no container any more; null where it has one. */
+  const whyLeft = ({branch, path}: BranchRecord): MissingCause | null => {
+    if (!servedPaths.serves(path)) return 'branch_excluded';
+    // A preview has a container for those paths only that it changes.
+    return branch !== live && servedPaths.of(branch)?.get(path) === 'same' ? 'path_unchanged' : null;
+  };
+
+  const leave = (
+    record: BranchRecord,
+    {commit, cause, listing}: {commit: string; cause: MissingCause; listing: RefListing},
+  ) => {
+    if (record.revision === commit && record.missing?.cause === cause) return;
+    record.revision = commit;
+    record.missing = {since: new Date(listing.listedAtMs).toISOString(), proven: true, held: false, cause};
+    onChanged(record, causes);
   };
 
   const findMerges = async (listing: RefListing, formerLive: string | null): Promise<void> => {
@@ -190,6 +229,13 @@ export function openRepositoryWatch({
 
   const isMerged = ({branch, merged}: BranchRecord, {branches}: RefListing): boolean =>
     merged !== null && branches.get(branch) === merged.revision;
+
+  /** Git still has the branch, and its preview goes all the same. */
+  const isEnded = (record: BranchRecord, listing: RefListing): boolean =>
+    isMerged(record, listing) ||
+    (record.branch !== live &&
+      record.closed !== null &&
+      listing.branches.get(record.branch) === record.closed.revision);
 
   const isServed = (branch: string) => branch === live || includes(branch);
 
@@ -211,26 +257,18 @@ export function openRepositoryWatch({
 
   const discover = async (unknown: ReadonlyMap<string, string>): Promise<void> => {
     const found: BranchRecord[] = [];
-    const withHoody = unknown.size === 0 ? new Set() : await source.hasHoody([...unknown.values()], {signal});
     for (const [branch, commit] of await inOrder(unknown)) {
-      if (!withHoody.has(commit)) {
-        withoutHoody.set(branch, commit);
-        continue;
+      for (const [path, state] of servedPaths.of(branch) ?? []) {
+        if (state === 'same' || records.has(branchName({branch, path}))) continue;
+        const record = newBranchRecord({repository: source.repository, path, branch, live: branch === live});
+        record.revision = commit;
+        record.seen_at = new Date(clock.now()).toISOString();
+        found.push(record);
       }
-      withoutHoody.delete(branch);
-      const record = newBranchRecord({
-        repository: source.repository,
-        path: '.',
-        branch,
-        live: branch === live,
-      });
-      record.revision = commit;
-      record.seen_at = new Date(clock.now()).toISOString();
-      found.push(record);
     }
     await onFound(found);
     for (const record of found) {
-      records.set(record.branch, record);
+      records.set(branchName(record), record);
       onChanged(record, causes);
     }
   };
@@ -247,23 +285,27 @@ export function openRepositoryWatch({
   const missingIn = (listing: RefListing): BranchRecord[] =>
     [...records.values()].filter(
       (record) =>
-        !listing.branches.has(record.branch) || !isServed(record.branch) || isMerged(record, listing),
+        !listing.branches.has(record.branch) || !isServed(record.branch) || isEnded(record, listing),
     );
 
   const handleMissing = async (listing: RefListing): Promise<void> => {
-    for (const branch of withoutHoody.keys()) if (!listing.branches.has(branch)) withoutHoody.delete(branch);
+    for (const branch of remembered.difference(listing.branches)) servedPaths.forget(branch);
+    remembered = new Set(listing.branches.keys());
     const missing = missingIn(listing);
     // Those whose end is certain already were let through before.
     const undecided = ({live: isLive, trashed_at, missing: gone}: BranchRecord) =>
       !isLive && trashed_at === null && gone?.proven !== true;
-    letThroughAtMs = letThroughAtMs.filter((at) => listing.listedAtMs - at < waveMs);
+    letThroughAtMs = new Map([...letThroughAtMs].filter(([, at]) => listing.listedAtMs - at < waveMs));
     // Git itself proves a merge, however many there are at once.
     const doomed = missing.filter(
       (record) => undecided(record) && !record.restored && !isMerged(record, listing),
     );
+    // Counted by branch: one that goes takes all its directories along.
+    const branchesOf = (some: Iterable<BranchRecord>) =>
+      new Set([...letThroughAtMs.keys(), ...[...some].map(({branch}) => branch)]).size;
     const wave = {
-      missing: doomed.length + letThroughAtMs.length,
-      previews: [...records.values()].filter(undecided).length + letThroughAtMs.length,
+      missing: branchesOf(doomed),
+      previews: branchesOf([...records.values()].filter(undecided)),
     };
     // A hold lasts until it is confirmed or the branches are back, however much later the next pass or start is.
     const trips =
@@ -284,7 +326,7 @@ export function openRepositoryWatch({
     for (const record of missing) await markMissing(record, listing, trips);
     if (missing.some((record) => record.missing?.proven === false) && !trips)
       askAgain(proofDistanceMs[source.kind]);
-    if (deletionsConfirmed) letThroughAtMs = [];
+    if (deletionsConfirmed) letThroughAtMs.clear();
     if (doomed.every(({missing: gone}) => gone?.proven === true)) deletionsConfirmed = false;
   };
 
@@ -301,11 +343,12 @@ export function openRepositoryWatch({
       before?.proven === true ||
       (!held &&
         (cause === 'branch_excluded' ||
+          cause === 'pull_request_closed' ||
           before?.held === true ||
           (await isGone(record.branch, since, listing.listedAtMs))));
     if (before !== null && before.proven === proven && before.held === held && before.since === since) return;
     if (proven && cause !== 'branch_merged' && before?.proven !== true && !record.live)
-      letThroughAtMs.push(listing.listedAtMs);
+      letThroughAtMs.set(record.branch, listing.listedAtMs);
     record.revision = cause === 'branch_deleted' ? null : record.revision;
     record.missing = {since, proven, held, cause};
     onChanged(record, causes);
@@ -313,7 +356,8 @@ export function openRepositoryWatch({
 
   const causeOf = (record: BranchRecord, listing: RefListing): MissingCause => {
     if (!listing.branches.has(record.branch)) return 'branch_deleted';
-    return isServed(record.branch) ? 'branch_merged' : 'branch_excluded';
+    if (!isServed(record.branch)) return 'branch_excluded';
+    return isMerged(record, listing) ? 'branch_merged' : 'pull_request_closed';
   };
 
   const isGone = async (branch: string, since: string, listedAtMs: number): Promise<boolean> => {
@@ -370,8 +414,10 @@ export function openRepositoryWatch({
     confirmDeletions() {
       deletionsConfirmed = true;
     },
-    forget({branch}) {
-      records.delete(branch);
+    forget(record) {
+      const {branch} = record;
+      records.delete(branchName(record));
+      if (record.missing?.cause !== 'path_unchanged') servedPaths.forget(branch);
       // Who has the live branch forgotten wants another one.
       if (branch === live) live = configuredLive;
     },
@@ -381,7 +427,7 @@ export function openRepositoryWatch({
       const commit = newest?.branches.get(branch);
       if (newest === null || commit === undefined) return null;
       const {listedAtMs} = newest;
-      return {commit, listedAtMs, served: isServed(branch), hasHoody: withoutHoody.get(branch) !== commit};
+      return {commit, listedAtMs, served: isServed(branch), hasHoody: servedPaths.of(branch)?.size !== 0};
     },
     async close() {
       stopWatching();

@@ -32,7 +32,7 @@ export async function rollbackFor(
       'NOTHING_TO_ROLL_BACK',
       `${target.slice(0, 8)} is the newest commit of ${branch}; to run it again: branchtab rollback ${branch} --undo`,
     );
-  if ((await source.readHoody(target, {signal})) === null)
+  if ((await source.readHoody(target, {path: record.path, signal})) === null)
     throw new AppError('REVISION_NOT_FOUND', `Commit ${target.slice(0, 8)} has no .hoody directory`);
   return {to: target, bad, tip: revision, since, reason};
 }

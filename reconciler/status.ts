@@ -1,6 +1,7 @@
 import type {Condition, Reconciliation} from '../schemas/branch.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {Action} from '../schemas/plan.ts';
+import type {Suspension} from '../schemas/suspension.ts';
 import type {RollbackRecord} from './branch-record.ts';
 import type {Desired} from './desired.ts';
 import type {Observation} from './observation.ts';
@@ -32,12 +33,16 @@ export type Result =
         | 'unwatched'
         | 'merged'
         | 'merged_trashed'
+        | 'closed'
+        | 'closed_trashed'
         | 'idle_removed'
-        | 'idle_trashed';
+        | 'idle_trashed'
+        | 'unchanged_trashed';
       readonly until: string | null;
     }
   /** In its repository, and yet no job of it runs. `until`: when its container goes. */
   | {readonly kind: 'paused'; readonly reason: 'first_contact' | 'idle'; readonly until: string | null}
+  | {readonly kind: 'suspended'; readonly suspension: Suspension}
   /** Another controller has the repository, or it is not known whether this one has. */
   | {readonly kind: 'read_only'; readonly message: string; readonly plan: readonly Action[]}
   | {readonly kind: 'failed'; readonly failure: Failure; readonly serving: string | null};
@@ -71,11 +76,14 @@ type MissingState = Extract<Result, {kind: 'missing'}>['state'];
 /** What is said of a branch that git still lists, without its container and with that in the trash. */
 const leftStates: Partial<Record<AbsentReason, MissingState>> = {
   branch_merged: 'merged',
+  pull_request_closed: 'closed',
   branch_idle: 'idle_removed',
 };
 const trashStates: Partial<Record<AbsentReason, MissingState>> = {
   branch_merged: 'merged_trashed',
+  pull_request_closed: 'closed_trashed',
   branch_idle: 'idle_trashed',
+  path_unchanged: 'unchanged_trashed',
 };
 
 /** All three conditions, always; a transition time moves only when the status does. */
@@ -153,6 +161,8 @@ function conditionValues(result: Result): ConditionValue[] {
       const {reason, message} = pausedWords[result.reason](result.until);
       return [ready('False', reason, message), idle, healthy];
     }
+    case 'suspended':
+      return [ready('False', 'suspended', suspensionWords(result.suspension)), idle, healthy];
     case 'read_only':
       return [ready('False', 'read_only', result.message), idle, healthy];
     case 'failed': {
@@ -176,6 +186,11 @@ function conditionValues(result: Result): ConditionValue[] {
     default:
       return result satisfies never;
   }
+}
+
+function suspensionWords({until, owner, reason, place}: Suspension): string {
+  const end = place === null ? ', or branchtab resume' : `, by ${place} of the configuration`;
+  return `No job runs until ${until}${end}: suspended by ${owner} (${reason}).`;
 }
 
 function rollbackWords(rollback: RollbackRecord | null): string {
@@ -225,6 +240,15 @@ const missingWords: Record<
     reason: 'merged',
     message: 'The branch is merged and has no container any more. A new commit on it makes one.',
   }),
+  closed: () => ({
+    reason: 'pull_request_closed',
+    message:
+      'Its pull request is closed, and it has no container any more. A new commit, or opening it again, makes one.',
+  }),
+  closed_trashed: (until) => ({
+    reason: 'pull_request_closed',
+    message: `Its pull request is closed. Its container is in the trash until ${until}; push a new commit, or open the pull request again.`,
+  }),
   idle_removed: () => ({
     reason: 'idle_removed',
     message:
@@ -237,6 +261,10 @@ const missingWords: Record<
   merged_trashed: (until) => ({
     reason: 'merged',
     message: `The branch is merged. Its container is in the trash until ${until}; push a new commit to the branch or run: branchtab restore.`,
+  }),
+  unchanged_trashed: (until) => ({
+    reason: 'trashed',
+    message: `The branch changes nothing of its directory any more. Its container is in the trash until ${until}; push a change of the directory or run: branchtab restore.`,
   }),
   restored: () => ({
     reason: 'restored_without_branch',

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import {lastRunSchema, nextRunSchema} from './control-state.ts';
 import {issueSchema} from './issue.ts';
 import {actionSchema} from './plan.ts';
+import {suspensionSchema} from './suspension.ts';
 
 export const conditionSchema = z
   .object({
@@ -112,6 +113,10 @@ export const branchSchema = z
       .nullable()
       .default(null)
       .meta({description: 'Changes by hand stay until then.'}),
+    suspension: suspensionSchema
+      .nullable()
+      .default(null)
+      .meta({description: 'No job of it runs until then.'}),
     container: containerViewSchema.nullable(),
     next_run: nextRunSchema.nullable(),
     last_run: lastRunSchema.nullable(),

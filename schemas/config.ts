@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import {durationSchema} from './duration.ts';
-import {webhooksSchema} from './forge-config.ts';
+import {gitHubSchema, webhooksSchema} from './forge-config.ts';
 import {forgePath} from './forge-path.ts';
 import type {Issue} from './issue.ts';
 import {secretSourceSchema} from './secret-source.ts';
@@ -93,6 +93,20 @@ const environmentSchema = z
     idle: idleSchema
       .optional()
       .meta({description: 'What becomes of previews that nobody pushes; never of live and kept branches.'}),
+    suspend: z
+      .strictObject({
+        until: z.iso
+          .datetime({offset: true})
+          .meta({description: 'RFC 3339; they resume then by themselves.'}),
+        owner: z.string().min(1).max(100).meta({description: 'Who answers for it.'}),
+        reason: z.string().min(1).max(500),
+      })
+      .optional()
+      .meta({description: 'No job of these branches runs until then, whatever is pushed.'}),
+    drift: z
+      .enum(['revert', 'report'])
+      .optional()
+      .meta({description: 'What becomes of changes by hand in these branches; wins over drift.'}),
     data: dataPolicy.optional().meta({
       description:
         'What the data directory of a new preview among these branches begins with: `empty`, `copy` of what live has, or `seed:<file of the branch>`, which fills it.',
@@ -106,6 +120,29 @@ const environmentSchema = z
   .meta({id: 'Environment', description: 'What the branches get; later items win.'});
 
 const environments = z.array(environmentSchema).max(1000).default([]);
+
+/** Levels are written out: finding directories at any depth would mean to read the whole tree of every branch. */
+function isDirectoryGlob(text: string): boolean {
+  const segments = text.replace(/^!/, '').split('/');
+  return text === '.' || segments.every((name) => !/^\.{0,2}$|\*\*/.test(name));
+}
+
+const directoryGlobs = z
+  .array(
+    z
+      .string()
+      .max(255)
+      .refine(
+        isDirectoryGlob,
+        'write directories from the top of the repository, such as services/* or apps/web',
+      ),
+  )
+  .min(1)
+  .max(100)
+  .refine(
+    (globs) => globs.some((glob) => !glob.startsWith('!')),
+    'write at least one glob that does not exclude',
+  );
 
 const credentialsSchema = z
   .union([
@@ -141,6 +178,10 @@ const repositorySchema = z
       .optional()
       .meta({description: 'The live branch; the default branch unless given.'}),
     credentials: credentialsSchema.optional(),
+    paths: directoryGlobs.optional().meta({
+      description:
+        'For monorepos: globs of directories with a .hoody of their own, each of which has a container; `!` excludes.',
+    }),
     branches: branchGlobs.optional().meta({description: 'Globs of the branches to serve; `!` excludes.'}),
     environments: environments.meta({description: 'For this repository alone; they win over the others.'}),
     forge_url: z
@@ -328,6 +369,7 @@ export const configSchema = z
         'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
     }),
     webhooks: webhooksSchema,
+    github: gitHubSchema.optional(),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),
     undo_window: durationSchema

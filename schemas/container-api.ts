@@ -5,6 +5,11 @@ import {containerViewSchema} from './branch.ts';
 export const containerItemSchema = containerViewSchema
   .extend({
     branch: z.string().nullable().meta({description: 'The branch that owns it; null for a standalone one.'}),
+    path: z
+      .string()
+      .nullable()
+      .default(null)
+      .meta({description: 'Directory of a monorepo that it is for; `.` for the whole repository.'}),
     repository: z.string().nullable(),
     standalone: z.boolean().meta({description: 'True where a person made it and no branch owns it.'}),
   })

@@ -4,6 +4,7 @@ import {runSchema, runStatusSchema} from './run.ts';
 export const pauseRequestSchema = z
   .object({
     reason: z.string().max(500).nullish(),
+    owner: z.string().max(100).nullish().meta({description: 'Who wants it.'}),
     until: z.string().nullish().meta({
       example: '2026-05-22T09:00:00Z',
       description: 'RFC 3339, in the future; the pause ends then by itself.',
@@ -13,7 +14,12 @@ export const pauseRequestSchema = z
 export type PauseRequest = z.infer<typeof pauseRequestSchema>;
 
 export const pauseSchema = z
-  .object({reason: z.string().nullable(), since: z.string(), until: z.string().nullable()})
+  .object({
+    reason: z.string().nullable(),
+    owner: z.string().nullable().default(null),
+    since: z.string(),
+    until: z.string().nullable(),
+  })
   .meta({id: 'Pause', description: 'An entry that does not run for a while. Survives a PUT and a restart.'});
 export type PauseView = z.infer<typeof pauseSchema>;
 

@@ -55,3 +55,17 @@ export const deliverySchema = z
 export type Delivery = z.infer<typeof deliverySchema>;
 
 export const deliveryListSchema = z.object({items: z.array(deliverySchema)}).meta({id: 'DeliveryList'});
+
+/** What was asked of a forge since the controller started, and what it still allows. */
+export const forgeBudgetSchema = z
+  .object({
+    requests: z.int(),
+    not_modified: z.int().meta({description: 'Answered from memory, since nothing had changed.'}),
+    failures: z.int(),
+    limited: z.int().meta({description: 'Refused because the limit was spent.'}),
+    remaining: z.int().nullable(),
+    limit: z.int().nullable(),
+    resets_at: z.string().nullable(),
+  })
+  .meta({id: 'ForgeBudget'});
+export type ForgeBudget = z.infer<typeof forgeBudgetSchema>;

@@ -239,6 +239,12 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'More than one branch has this name; use the key.',
   },
+  NOT_SUSPENDED: {status: 409, retryable: false, meaning: 'The branch is not suspended.'},
+  SUSPENDED_BY_POLICY: {
+    status: 409,
+    retryable: false,
+    meaning: 'The configuration suspends the branch; no request ends that.',
+  },
   NOTHING_KEPT: {status: 409, retryable: false, meaning: 'Changes by hand are not kept there.'},
   NOTHING_TO_ROLL_BACK: {
     status: 409,
@@ -279,6 +285,12 @@ export const errorCatalogue = {
     retryable: false,
     meaning: 'The signature or token of a webhook is missing or wrong.',
   },
+  FORGE_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    meaning: 'GitHub does not answer, or not as it should.',
+  },
+  FORGE_REFUSED: {status: 502, retryable: false, meaning: 'GitHub refuses what was asked of it.'},
   TOKEN_NOT_FOUND: {status: 404, retryable: false, meaning: 'No token with this id exists.'},
   SEED_FAILED: {status: 500, retryable: true, meaning: 'The file that fills a new data directory failed.'},
   NOTHING_TO_RESTORE: {status: 409, retryable: false, meaning: 'There is nothing to bring back.'},

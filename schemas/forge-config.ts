@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import {durationSchema} from './duration.ts';
 import {secretSourceSchema} from './secret-source.ts';
 
 const secrets = z.array(secretSourceSchema).min(1).max(10).meta({
@@ -18,3 +19,40 @@ export const webhooksSchema = z
   .prefault({})
   .meta({description: 'Secrets of POST /hooks/<forge>; a hook without one is closed.'});
 export type WebhooksConfig = z.infer<typeof webhooksSchema>;
+
+/** `github` of `branchtab.yaml`. */
+export const gitHubSchema = z
+  .strictObject({
+    host: z
+      .string()
+      .regex(/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/, 'write a host name in lower case')
+      .default('github.com')
+      .meta({description: 'Host of the repositories; another one for GitHub Enterprise.'}),
+    api_url: z
+      .url({protocol: /^https?$/})
+      .optional()
+      .meta({description: 'https://api.github.com, or https://<host>/api/v3, unless given.'}),
+    token: secretSourceSchema.optional().meta({description: 'Of a person or a machine user.'}),
+    app: z
+      .strictObject({
+        id: z.int().min(1),
+        private_key: secretSourceSchema.meta({description: 'PEM.'}),
+        installation: z
+          .int()
+          .min(1)
+          .optional()
+          .meta({description: 'Id of the installation; looked up for each repository unless given.'}),
+      })
+      .optional()
+      .meta({description: 'A GitHub App in the place of a token.'}),
+    poll_interval: durationSchema
+      .refine((ms) => ms >= 1000, 'write at least 1s')
+      .default(120_000)
+      .meta({description: 'Between two looks at pull requests, beside webhooks.'}),
+  })
+  .refine(({token, app}) => (token === undefined) !== (app === undefined), {
+    message: 'name either token or app',
+    path: ['token'],
+  })
+  .meta({description: 'How GitHub is asked about pull requests; without it, it is not asked.'});
+export type GitHubConfig = z.infer<typeof gitHubSchema>;

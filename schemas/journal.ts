@@ -3,8 +3,16 @@ import {issueSchema} from './issue.ts';
 
 /** Why a repository was listed. Times are RFC 3339 UTC. */
 export const passCauseSchema = z.object({
-  kind: z.enum(['start', 'interval', 'repository_event', 'request', 'second_look']),
-  id: z.string().nullable().meta({description: 'Of the request.'}),
+  kind: z.enum([
+    'start',
+    'interval',
+    'repository_event',
+    'request',
+    'second_look',
+    'webhook',
+    'pull_request',
+  ]),
+  id: z.string().nullable().meta({description: 'Of the request, or of the delivery of the webhook.'}),
   at: z.string().meta({description: 'When it was asked for or noticed.'}),
 });
 export type PassCause = z.infer<typeof passCauseSchema>;

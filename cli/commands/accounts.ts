@@ -1,9 +1,11 @@
 import {formatDuration} from '../../schemas/duration.ts';
+import {AppError} from '../../schemas/errors.ts';
 import type {ExplanationStep, JournalEvent} from '../../schemas/journal.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import {formatTable, type Paint, printable, type Terminal} from '../terminal.ts';
+import {explainDelivery} from './deliveries.ts';
 
 type AccountFlags = ConnectionFlags & {readonly json?: boolean};
 
@@ -62,7 +64,7 @@ function row(event: JournalEvent): string[] {
   }
 }
 
-/** `branchtab explain`: the way of a branch from git to its container, and where it ended. */
+/** `branchtab explain`: the way of a branch, or of a webhook delivery, from git to its container, and where it ended. */
 export async function explain(
   subject: string,
   flags: AccountFlags,
@@ -70,7 +72,21 @@ export async function explain(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const client = await connect(flags, environment);
-  const explanation = await client.explain(subject);
+  const explanation = await client.explain(subject).catch((error: unknown) => {
+    if (error instanceof AppError && error.code === 'BRANCH_NOT_FOUND') return null;
+    throw error;
+  });
+  if (explanation === null) {
+    const delivery = await client.delivery(subject).catch((error: unknown) => {
+      if (!(error instanceof AppError) || error.code !== 'DELIVERY_NOT_FOUND') throw error;
+      throw new AppError(
+        'BRANCH_NOT_FOUND',
+        `Neither a branch nor a webhook delivery is called ${JSON.stringify(subject)}; see \`branchtab status\` and \`branchtab deliveries\``,
+        {cause: error},
+      );
+    });
+    return explainDelivery(delivery, client, flags, terminal);
+  }
   if (flags.json) {
     terminal.out(`${JSON.stringify(explanation)}\n`);
     return exitCodes.ok;

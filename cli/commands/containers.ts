@@ -1,3 +1,4 @@
+import {branchName, wholeRepository} from '../../schemas/branch-name.ts';
 import type {CreateContainer} from '../../schemas/container-api.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
@@ -18,9 +19,11 @@ export async function listContainers(
   else if (items.length === 0) terminal.err('No containers.\n');
   else {
     const heading = ['ID', 'BRANCH', 'STATE', 'PROVIDER', 'CRON'].map((text) => terminal.paint.bold(text));
-    const rows = items.map(({id, name, branch, state, provider, level, urls}) => [
+    const rows = items.map(({id, name, branch, path, state, provider, level, urls}) => [
       id,
-      branch === null ? terminal.paint.dim(`standalone (${name})`) : printable(branch),
+      branch === null
+        ? terminal.paint.dim(`standalone (${name})`)
+        : printable(branchName({branch, path: path ?? wholeRepository})),
       state,
       `${provider} (${level})`,
       urls.cron,

@@ -1,3 +1,4 @@
+import type {ControllerClient} from '../../api/controller-client.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import type {Delivery} from '../../schemas/delivery.ts';
 import {AppError} from '../../schemas/errors.ts';
@@ -19,11 +20,7 @@ export async function deliveries(
 ): Promise<ExitCode> {
   const client = await connect(flags, environment);
   if (id !== undefined) {
-    const delivery = await client.delivery(id);
-    const branch = await branchOf(delivery, (name) => client.branch(name));
-    if (flags.json) terminal.out(`${JSON.stringify({delivery, branch})}\n`);
-    else terminal.out(`${deliverySteps(delivery, branch).join('\n')}\n`);
-    return exitCodes.ok;
+    return explainDelivery(await client.delivery(id), client, flags, terminal);
   }
   const items = await client.deliveries(shownDeliveries);
   if (flags.json) terminal.out(`${JSON.stringify({items})}\n`);
@@ -34,6 +31,19 @@ export async function deliveries(
     );
     terminal.out(formatTable([heading, ...items.map(row)]));
   }
+  return exitCodes.ok;
+}
+
+/** The way of one delivery to what runs now. */
+export async function explainDelivery(
+  delivery: Delivery,
+  client: ControllerClient,
+  flags: Flags,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const branch = await branchOf(delivery, (name) => client.branch(name));
+  if (flags.json) terminal.out(`${JSON.stringify({delivery, branch})}\n`);
+  else terminal.out(`${deliverySteps(delivery, branch).join('\n')}\n`);
   return exitCodes.ok;
 }
 
@@ -49,7 +59,7 @@ function row({received_at, forge, event, action, branch, outcome, reason, id}: D
 }
 
 /** Null where the delivery is about no branch that is served. */
-export async function branchOf(
+async function branchOf(
   {branch, watched}: Delivery,
   read: (keyOrName: string) => Promise<Branch>,
 ): Promise<Branch | null> {
@@ -72,7 +82,7 @@ const whyIgnored: Partial<Record<Delivery['reason'], string>> = {
 };
 
 /** The way of a delivery, one step a line: what came, what it matched, what git said, what runs. */
-export function deliverySteps(delivery: Delivery, branch: Branch | null): string[] {
+function deliverySteps(delivery: Delivery, branch: Branch | null): string[] {
   const {forge, event, action, repository, received_at, watched, looked_at, found, reason} = delivery;
   const what = [event, action].filter((word) => word !== null).join(' ');
   const about = [

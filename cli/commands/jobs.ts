@@ -134,22 +134,25 @@ function runLine(run: Pick<Run, 'status' | 'reason' | 'revision' | 'exit_code' |
   return `${run.status}${reason}, commit ${run.revision?.slice(0, 8) ?? 'unknown'}, ${endOf(run)}`;
 }
 
-/** `branchtab pause` and `resume`: a job that does not run for a while, whatever is pushed. */
-export async function pauseJob(
+/** `branchtab pause` and `resume`: a job, or a branch, that does not run for a while, whatever is pushed. */
+export async function pause(
   branch: string,
-  job: string,
-  flags: JobFlags & {for?: string; reason?: string},
+  job: string | undefined,
+  flags: JobFlags & {for?: string; reason?: string; owner?: string},
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const duration = flags.for === undefined ? null : durationSchema.safeParse(flags.for);
   if (duration?.success === false)
     throw new AppError('CONFIG_INVALID', `--for ${flags.for} is no duration; write 30m, 8h or 2d.`);
+  const owner = flags.owner ?? environment.USER ?? null;
+  if (job === undefined)
+    return pauseBranch(branch, {duration: duration?.data, owner, flags}, environment, terminal);
   const until = duration === null ? null : new Date(systemClock.now() + duration.data).toISOString();
   const {cron} = await cronOf(branch, flags, environment);
   const id = await cron.find(job);
-  await cron.pause(id, {reason: flags.reason ?? null, until});
-  if (flags.json) terminal.out(`${JSON.stringify({id, until})}\n`);
+  await cron.pause(id, {reason: flags.reason ?? null, until, owner});
+  if (flags.json) terminal.out(`${JSON.stringify({id, until, owner})}\n`);
   else
     terminal.out(
       `${printable(job)} is paused ${until === null ? 'until it is resumed' : `until ${until}`}.\n`,
@@ -157,13 +160,42 @@ export async function pauseJob(
   return exitCodes.ok;
 }
 
-export async function resumeJob(
+/** All jobs of a branch: nobody may forget that, so it has an end, an owner and a reason. */
+async function pauseBranch(
   branch: string,
-  job: string,
+  {
+    duration,
+    owner,
+    flags,
+  }: {duration: number | undefined; owner: string | null; flags: JobFlags & {reason?: string}},
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  if (duration === undefined || flags.reason === undefined || owner === null)
+    throw new AppError(
+      'CONFIG_INVALID',
+      'A whole branch is paused with --for 8h and --reason "why", and --owner where USER is not set.',
+    );
+  const client = await connect(flags, environment);
+  const paused = await client.suspend(branch, {duration_ms: duration, owner, reason: flags.reason});
+  if (flags.json) terminal.out(`${JSON.stringify(paused)}\n`);
+  else terminal.out(`${printable(paused.branch)} is paused until ${paused.suspension?.until}.\n`);
+  return exitCodes.ok;
+}
+
+export async function resume(
+  branch: string,
+  job: string | undefined,
   flags: JobFlags,
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
+  if (job === undefined) {
+    const resumed = await (await connect(flags, environment)).resume(branch);
+    if (flags.json) terminal.out(`${JSON.stringify(resumed)}\n`);
+    else terminal.out(`${printable(resumed.branch)} runs again.\n`);
+    return exitCodes.ok;
+  }
   const {cron} = await cronOf(branch, flags, environment);
   const id = await cron.find(job);
   await cron.resume(id);

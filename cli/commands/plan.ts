@@ -10,6 +10,7 @@ import {createScriptInspector, type ScriptInspector} from '../../runtime/exec/sc
 import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {inDirectory, wholeRepository} from '../../schemas/branch-name.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {isTimeZone} from '../../schemas/schedule/zone.ts';
 import type {ScheduleChange} from '../../schemas/schedule-change.ts';
@@ -23,6 +24,7 @@ export interface PlanFlags {
   readonly base?: string;
   readonly head?: string;
   readonly repo?: readonly string[];
+  readonly path?: string;
   readonly tz?: string;
   readonly json?: boolean;
   readonly markdown?: boolean;
@@ -82,18 +84,24 @@ async function compare(
     })),
   );
   if (base === undefined || head === undefined) throw new Error('two names give two commits');
+  const path = flags.path?.replace(/\/+$/, '') ?? wholeRepository;
   const [before, after] = await Promise.all(
-    [base, head].map(({commit}) => source.readHoody(commit, {signal})),
+    [base, head].map(({commit}) => source.readHoody(commit, {path, signal})),
   );
-  const [baseTree, headTree] = await Promise.all(
-    [base, head].map(({commit}) => source.rootTreeOf(commit, {signal})),
-  );
-  if (baseTree === undefined || headTree === undefined) throw new Error('two commits have two trees');
-  const tree = await source.diffTrees(null, headTree, {signal});
+  if (path !== wholeRepository && before == null && after == null)
+    throw new AppError(
+      'CONFIG_INVALID',
+      `--path ${path}: neither ${base.name} nor ${head.name} has ${path}/.hoody; name a directory from the top of the repository.`,
+    );
+  const treeOf = async (commit: string, hoody: HoodyTree | null | undefined) =>
+    path === wholeRepository ? source.rootTreeOf(commit, {signal}) : (hoody?.rootTree ?? null);
+  const [baseTree, headTree] = [await treeOf(base.commit, before), await treeOf(head.commit, after)];
+  const changesFrom = async (from: string | null) =>
+    headTree === null ? [] : source.diffTrees(from, headTree, {signal});
   const readerAt = (commit: string): CommitReader => ({
     checkScript: branchScriptCheck(inspector.check),
     scriptImports: (script) => inspector.ask('imports', script),
-    readFile: (path) => source.readFile(commit, path, {signal}),
+    readFile: (file) => source.readFile(commit, inDirectory(path, file), {signal}),
   });
   const [then, now] = [
     await sideOf(before, readerAt(base.commit)),
@@ -103,15 +111,26 @@ async function compare(
     timeZone,
     nowMs: systemClock.now(),
     describe: await loadScheduleWords(),
-    changedPaths: (await source.diffTrees(baseTree, headTree, {signal})).map(({path}) => path),
+    changedPaths: (await changesFrom(baseTree)).map((change) => change.path),
     tree: new Map(
-      tree.flatMap((entry) =>
+      (await changesFrom(null)).flatMap((entry) =>
         entry.kind === 'write' ? [[entry.path, {executable: entry.mode !== 'file'}]] : [],
       ),
     ),
-    others: await crontabsOfOthers(source, branches, new Set([base.commit, head.commit]), signal),
+    others: await crontabsOfOthers(source, branches, {
+      without: new Set([base.commit, head.commit]),
+      path,
+      signal,
+    }),
   });
-  return {base, head, ...change};
+  const fromTop = <T extends {file: string}>(item: T): T => ({...item, file: inDirectory(path, item.file)});
+  return {
+    base,
+    head,
+    ...change,
+    issues: change.issues.map(fromTop),
+    warnings: change.warnings.map(fromTop),
+  };
 }
 
 async function sideOf(tree: HoodyTree | null | undefined, reader: CommitReader): Promise<Side> {
@@ -122,22 +141,19 @@ async function sideOf(tree: HoodyTree | null | undefined, reader: CommitReader):
 async function crontabsOfOthers(
   source: Source,
   branches: ReadonlyMap<string, string>,
-  without: ReadonlySet<string>,
-  signal: AbortSignal,
+  {without, path, signal}: {without: ReadonlySet<string>; path: string; signal: AbortSignal},
 ): Promise<Map<string, readonly CrontabFile[]>> {
   const order = await source.newestFirst({signal});
   const commits = order
     .map((branch): [string, string | undefined] => [branch, branches.get(branch)])
     .filter((pair): pair is [string, string] => pair[1] !== undefined && !without.has(pair[1]))
     .slice(0, mostOthers);
-  const withHoody = await source.hasHoody(
-    commits.map(([, commit]) => commit),
-    {signal},
-  );
+  const ids = commits.map(([, commit]) => commit);
+  const withHoody = path === wholeRepository ? await source.hasHoody(ids, {signal}) : new Set(ids);
   const found = new Map<string, readonly CrontabFile[]>();
   for (const [branch, commit] of commits) {
     if (!withHoody.has(commit)) continue;
-    const tree = await source.readHoody(commit, {signal}).catch(() => null);
+    const tree = await source.readHoody(commit, {path, signal}).catch(() => null);
     if (tree !== null) found.set(branch, readCrontabs(tree).crontabs);
   }
   return found;

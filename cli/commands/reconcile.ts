@@ -1,4 +1,5 @@
 import {systemClock} from '../../runtime/platform/clock.ts';
+import {branchName} from '../../schemas/branch-name.ts';
 import {durationSchema} from '../../schemas/duration.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {problems} from '../branch-table.ts';
@@ -29,6 +30,7 @@ export async function reconcile(
     branch === undefined
       ? await client.reconcileAll({confirmDeletions: flags.confirmDeletions === true})
       : await client.reconcile(branch);
+  const wanted = branch === undefined ? null : (await client.branch(branch)).key;
   if (!flags.wait) {
     terminal.out(flags.json ? `${JSON.stringify({request_id: id})}\n` : `${id}\n`);
     return exitCodes.ok;
@@ -38,14 +40,13 @@ export async function reconcile(
   const deadlineMs = systemClock.now() + parsed.data;
   for (;;) {
     const all = await client.branches();
-    const branches =
-      branch === undefined ? all : all.filter(({key, branch: name}) => key === branch || name === branch);
+    const branches = branch === undefined ? all : all.filter((item) => item.key === wanted);
     if (branches.every(({handled_request}) => handled_request === id)) {
       if (flags.json) terminal.out(`${JSON.stringify({request_id: id, items: branches})}\n`);
       else {
-        for (const {branch: name, conditions} of branches) {
+        for (const item of branches) {
           terminal.out(
-            `${printable(name)}: ${printable(conditions.find(({type}) => type === 'Ready')?.message ?? '')}\n`,
+            `${printable(branchName(item))}: ${printable(item.conditions.find(({type}) => type === 'Ready')?.message ?? '')}\n`,
           );
         }
         terminal.err(problems(branches, terminal.paint));

@@ -57,4 +57,5 @@ const settledReasons: ReadonlySet<string> = new Set([
   'first_contact',
   'idle',
   'idle_removed',
+  'suspended',
 ]);

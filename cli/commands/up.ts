@@ -13,6 +13,7 @@ import {type ControllerProcess, startControllerProcess} from '../controller-proc
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {askAboutFirstContact, type FirstMeeting} from '../first-contact-question.ts';
 import {ownCheckout} from '../own-checkout.ts';
+import {isTerminalGone, type Running, reload} from '../reload.ts';
 import {repositoryNotices} from '../repository-notices.ts';
 import {type Environment, readSettings, type SettingsFlags} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
@@ -48,14 +49,40 @@ export async function up(
     return exitCodes.failed;
   }
   const display = flags.json === true ? jsonDisplay : terminal.isTty ? liveDisplay : plainDisplay;
-  const close = display(running, terminal);
   announceLevel(running, terminal);
-  const signal = await signals.next();
-  close();
-  const stopContainers = signal === 'SIGINT' && (await asksToStopAll(running, signals, terminal));
-  await running.stop({stopContainers});
+  let current: Running = {process: running, settings};
+  let signal: NodeJS.Signals;
+  for (;;) {
+    const close = display(current.process, terminal);
+    signal = await signals.next();
+    close();
+    if (signal !== 'SIGHUP' || isTerminalGone()) break;
+    const read = () => readSettings(flags, environment);
+    const reloaded = await reload(current, read, {environment, log, runAll: flags.yes === true});
+    current = reloaded;
+    announceReload(reloaded, flags, terminal);
+  }
+  const stopContainers = signal === 'SIGINT' && (await asksToStopAll(current.process, signals, terminal));
+  await current.process.stop({stopContainers});
   signals.close();
   return exitCodes.ok;
+}
+
+function announceReload(
+  {changes, problem}: {changes: readonly string[]; problem: string | null},
+  {json}: {json?: boolean},
+  terminal: Terminal,
+): void {
+  if (json === true) {
+    terminal.out(`${JSON.stringify({type: 'reloaded', changes, problem})}\n`);
+    return;
+  }
+  if (problem !== null) terminal.err(`The configuration was not reloaded: ${printable(problem)}\n`);
+  else if (changes.length === 0) terminal.err('The configuration was read again; nothing differs.\n');
+  else
+    terminal.err(
+      `The configuration was reloaded:\n${changes.map((line) => `  ${printable(line)}\n`).join('')}`,
+    );
 }
 
 /** Its own checkout shows what Branchtab does and is no repository of a team: previews wait there unasked. */
@@ -127,6 +154,7 @@ function receiveSignals(): Signals {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.on('SIGHUP', onSignal);
   return {
     async next() {
       for (;;) {
@@ -140,6 +168,7 @@ function receiveSignals(): Signals {
     close() {
       process.off('SIGINT', onSignal);
       process.off('SIGTERM', onSignal);
+      process.off('SIGHUP', onSignal);
     },
   };
 }

@@ -109,6 +109,8 @@ export const labelNames = {
   branch: 'branchtab.branch',
   /** RFC 3339 instant at which the container went to the trash. */
   trashedAt: 'branchtab.trashed_at',
+  /** JSON: until when no job runs, for a controller whose records are lost. */
+  suspension: 'branchtab.suspension',
   /** JSON: the older commit that the branch runs, for a controller whose records are lost. */
   rollback: 'branchtab.rollback',
   /** On a new container: what is to be put into it before anything runs there. */

@@ -1,12 +1,7 @@
 import type {Git} from '../../runtime/platform/git-process.ts';
 import {isObjectId} from './ref-output.ts';
+import type {BranchTip} from './source.ts';
 import {unreadable} from './unreadable.ts';
-
-/** A branch with its commit. */
-export interface BranchTip {
-  readonly branch: string;
-  readonly commit: string;
-}
 
 /** Names that fit on a command line without doubt; beyond that all branches are asked for. */
 const mostNames = 100;
@@ -32,6 +27,19 @@ export async function branchesContainedIn(
   );
 }
 
+/** The newest commit that both come from; null where they have no common past. One process. */
+export async function mergeBase(
+  git: Git,
+  [one, other]: readonly [string, string],
+  {repository, signal}: {repository: string; signal: AbortSignal},
+): Promise<string | null> {
+  const {exitCode, stdout, stderr} = await git.run(['merge-base', one, other], {signal});
+  // 1 without a word: the two have no common past.
+  if (exitCode === 1 && stderr === '') return null;
+  if (exitCode !== 0) throw unreadable(repository, `comparing with ${one}`, stderr);
+  return new TextDecoder().decode(stdout).trim();
+}
+
 /**
  * Which branches have nothing left that another one lacks, although their commits are not in it: a squash, or a
  * rebase. Each file that the branch changed since it left is the same in both. Three processes for each branch.
@@ -50,10 +58,9 @@ export async function branchesEqualIn(
   };
 
   async function isEqualIn(tip: string): Promise<boolean> {
-    const base = await git.run(['merge-base', commit, tip], {signal});
-    // 1 without a word: the two have no common past.
-    if (base.exitCode === 1 && base.stderr === '') return false;
-    const own = await changedPaths(textOf(base.stdout, base.exitCode, base.stderr).trim(), tip);
+    const base = await mergeBase(git, [commit, tip], {repository, signal});
+    if (base === null) return false;
+    const own = await changedPaths(base, tip);
     if (own.size === 0) return false;
     return (await changedPaths(commit, tip)).isDisjointFrom(own);
   }

@@ -1,11 +1,20 @@
 import type {Git} from '../../runtime/platform/git-process.ts';
+import {wholeRepository} from '../../schemas/branch-name.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {ObjectReply} from './batch-output.ts';
-import {branchesContainedIn, branchesEqualIn, branchesNewestFirst, findInHistory} from './branch-history.ts';
+import {
+  branchesContainedIn,
+  branchesEqualIn,
+  branchesNewestFirst,
+  findInHistory,
+  mergeBase,
+} from './branch-history.ts';
+import {type FoundDirectory, findDirectories} from './directory-globs.ts';
 import {ObjectReader} from './object-reader.ts';
 import {isObjectId} from './ref-output.ts';
 import {
   type HoodyFile,
+  type HoodyTree,
   maxHoodyFileBytes,
   type RepositoryFile,
   type Source,
@@ -29,6 +38,8 @@ export interface GitObjects
     Source,
     | 'readHoody'
     | 'hasHoody'
+    | 'hoodyPaths'
+    | 'mergeBase'
     | 'readFile'
     | 'diffTrees'
     | 'prepareBlobs'
@@ -165,15 +176,26 @@ export function createGitObjects({git, repository, obtain}: GitObjectsOptions): 
     return files;
   }
 
-  async function readFile(commit: string, path: string, signal: AbortSignal): Promise<RepositoryFile> {
+  /** What stands at a path, or why nothing does. */
+  async function entryAt(
+    commit: string,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<TreeEntry | 'link' | 'absent'> {
     const root = await describe(`${checkedId(commit)}^{tree}`, signal);
     let entry: TreeEntry = {kind: 'directory', id: root.id};
     for (const name of path.split('/')) {
-      if (entry.kind !== 'directory') return {kind: entry.kind === 'symlink' ? 'link' : 'absent'};
+      if (entry.kind !== 'directory') return entry.kind === 'symlink' ? 'link' : 'absent';
       const next = (await readTree(entry.id, `commit ${commit}, ${path}`, signal)).get(name);
-      if (next === undefined || next.kind === 'submodule') return {kind: 'absent'};
+      if (next === undefined || next.kind === 'submodule') return 'absent';
       entry = next;
     }
+    return entry;
+  }
+
+  async function readFile(commit: string, path: string, signal: AbortSignal): Promise<RepositoryFile> {
+    const entry = await entryAt(commit, path, signal);
+    if (typeof entry === 'string') return {kind: entry};
     if (entry.kind === 'symlink') return {kind: 'link'};
     if (entry.kind === 'directory') return {kind: 'directory'};
     const {bytes, size} = await readHoodyFile(path, entry.id, signal);
@@ -188,8 +210,23 @@ export function createGitObjects({git, repository, obtain}: GitObjectsOptions): 
     return null;
   }
 
+  /** The same as at the root, of a directory. */
+  async function readHoodyAt(commit: string, path: string, signal: AbortSignal): Promise<HoodyTree | null> {
+    const root = await entryAt(commit, path, signal);
+    if (typeof root === 'string' || root.kind !== 'directory') return null;
+    const hoody = (await readTree(root.id, `commit ${commit}, ${path}`, signal)).get(directory);
+    if (hoody?.kind !== 'directory') return null;
+    return {
+      commit,
+      rootTree: root.id,
+      hoodyTree: hoody.id,
+      files: await hoodyFiles(commit, hoody.id, signal),
+    };
+  }
+
   return {
-    async readHoody(commit, {signal}) {
+    async readHoody(commit, {path = wholeRepository, signal}) {
+      if (path !== wholeRepository) return readHoodyAt(commit, path, signal);
       const [root, hoodyTree] = await Promise.all([
         describe(`${checkedId(commit)}^{tree}`, signal),
         findHoodyTree(commit, signal),
@@ -201,6 +238,19 @@ export function createGitObjects({git, repository, obtain}: GitObjectsOptions): 
       const found = await Promise.all(commits.map((commit) => findHoodyTree(commit, signal)));
       return new Set(commits.filter((_commit, index) => found[index] !== null));
     },
+    async hoodyPaths(commit, {globs, signal}) {
+      const root = await describe(`${checkedId(commit)}^{tree}`, signal);
+      const found = await findDirectories({path: wholeRepository, id: root.id}, globs, {
+        entriesOf: ({id, path}: FoundDirectory) => readTree(id, `commit ${commit}, ${path}`, signal),
+        holds: directory,
+        exceeded: (what) => {
+          throw tooLarge(repository, `commit ${commit}`, what);
+        },
+      });
+      return new Map(found.map(({path, id}) => [path, id]));
+    },
+    mergeBase: (one, other, {signal}) =>
+      mergeBase(git, [checkedId(one), checkedId(other)], {repository, signal}),
     readFile: (commit, path, {signal}) => readFile(commit, path, signal),
     diffTrees: (from, to, {signal}) =>
       changes(from, to, {

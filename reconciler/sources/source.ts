@@ -1,5 +1,4 @@
 import type {Claim} from '../../schemas/claim.ts';
-import type {BranchTip} from './branch-history.ts';
 
 /** The port between the controller and one repository. Implementations: `git-local.ts`, `git-remote.ts`. */
 export interface Source {
@@ -17,8 +16,19 @@ export interface Source {
   /** Reads one ref directly, as a second proof that it is gone. Null when the ref does not exist. Local only; remote throws. */
   readRef(branch: string, options: {signal: AbortSignal}): Promise<string | null>;
 
-  /** Files below `.hoody/` of each commit, or null for a commit without that directory. */
-  readHoody(commit: string, options: {signal: AbortSignal}): Promise<HoodyTree | null>;
+  /**
+   * Files below `.hoody/` of a commit, or null for a commit without that directory. In a monorepo `path` is the directory
+   * that counts as the root.
+   */
+  readHoody(commit: string, options: {path?: string; signal: AbortSignal}): Promise<HoodyTree | null>;
+  /**
+   * Of the directories that the globs name, those with `.hoody/`, with the ids of their trees. `*` and `?` stop at a
+   * slash, `!` excludes; the last one that matches decides. Throws PAYLOAD_TOO_LARGE for more than a thousand.
+   */
+  hoodyPaths(
+    commit: string,
+    options: {globs: readonly string[]; signal: AbortSignal},
+  ): Promise<ReadonlyMap<string, string>>;
   /** For many commits at once: which have `.hoody/`, by one round through the object reader. */
   hasHoody(commits: readonly string[], options: {signal: AbortSignal}): Promise<ReadonlySet<string>>;
   /** One file of a commit, for what names files outside of `.hoody/`. No link is followed, at no place of the path. */
@@ -27,6 +37,8 @@ export interface Source {
   diffTrees(from: string | null, to: string, options: {signal: AbortSignal}): Promise<TreeChange[]>;
   /** Names of all branches, those with the newest commits first. */
   newestFirst(options: {signal: AbortSignal}): Promise<string[]>;
+  /** The newest commit that both come from; null where they have no common past. */
+  mergeBase(one: string, other: string, options: {signal: AbortSignal}): Promise<string | null>;
   /** The commit whose id begins with these hex digits, in the history of `tip`; null where none does, or more than one. */
   findInHistory(tip: string, id: string, options: {signal: AbortSignal}): Promise<string | null>;
   /** Which of the branches are ancestors of `commit`. */
@@ -52,6 +64,12 @@ export interface Source {
   readonly ownerRef: ClaimPlace;
   /** Ends child processes and watchers. */
   close(): Promise<void>;
+}
+
+/** A branch with its commit. */
+export interface BranchTip {
+  readonly branch: string;
+  readonly commit: string;
 }
 
 /** A place where a repository says whose it is. */
@@ -84,7 +102,7 @@ export interface RefListing {
 
 export interface HoodyTree {
   readonly commit: string;
-  /** Id of the commit's root tree: what the workspace shall hold. */
+  /** Id of the tree of the commit, or of its path: what the workspace shall hold. */
   readonly rootTree: string;
   /** Id of the `.hoody` tree. */
   readonly hoodyTree: string;
@@ -92,7 +110,7 @@ export interface HoodyTree {
 }
 
 export interface HoodyFile {
-  /** From the repository's root, for example `.hoody/exec/rollup.ts`. */
+  /** From the root, or from the path that counts as it, for example `.hoody/exec/rollup.ts`. */
   readonly path: string;
   readonly blob: string;
   /** Null when the blob is larger than `maxHoodyFileBytes`; `size` tells. */

@@ -43,10 +43,11 @@ export function createEntryActions({
       return queries.get(user, firing.runNow(entry));
     },
 
-    async pause(user, id, {reason, until}) {
+    async pause(user, id, {reason, until, owner}) {
       const entry = findEntry(await writes.current(user), id);
       const sinceMs = clock.now();
-      pauses.set(entry, {reason: reason ?? null, sinceMs, untilMs: checkUntil(until, sinceMs)});
+      const untilMs = checkUntil(until, sinceMs);
+      pauses.set(entry, {reason: reason ?? null, sinceMs, untilMs, owner: owner ?? null});
       return entries.get(user, entry.id);
     },
 

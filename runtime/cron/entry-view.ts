@@ -112,8 +112,8 @@ function timesOf(
 
 function pauseView(pause: Pause | null): PauseView | null {
   if (pause === null) return null;
-  const {reason, sinceMs, untilMs} = pause;
-  return {reason, since: new Date(sinceMs).toISOString(), until: iso(untilMs)};
+  const {reason, sinceMs, untilMs, owner} = pause;
+  return {reason, owner, since: new Date(sinceMs).toISOString(), until: iso(untilMs)};
 }
 
 function iso(epochMs: number | null): string | null {

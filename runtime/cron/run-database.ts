@@ -1,17 +1,19 @@
 import {type Database, openSqliteFile} from '../platform/sqlite-file.ts';
 
 /** Counts the layouts; kept in the file as `user_version`. */
-const layout = 2;
+const layout = 3;
 
 /** Opens the database of runs, and takes over the records of former layouts. */
 export function openRunDatabase(path: string): Database {
   const database = openSqliteFile(path);
   const version = database.query<{user_version: number}, []>('PRAGMA user_version').get()?.user_version ?? 0;
   if (version >= layout) return database;
-  if (version === 1) {
+  if (version > 0) {
     database
       .transaction(() => {
-        database.run("ALTER TABLE runs ADD COLUMN calls TEXT NOT NULL DEFAULT '[]'");
+        if (version < 2) database.run("ALTER TABLE runs ADD COLUMN calls TEXT NOT NULL DEFAULT '[]'");
+        database.run('ALTER TABLE pauses ADD COLUMN owner TEXT');
+        database.run('ALTER TABLE pauses ADD COLUMN command TEXT');
         database.run(`PRAGMA user_version = ${layout}`);
       })
       .immediate();
@@ -75,6 +77,8 @@ function createTables(database: Database): void {
     reason TEXT,
     since_ms INTEGER NOT NULL,
     until_ms INTEGER,
+    owner TEXT,
+    command TEXT,
     PRIMARY KEY (user, entry_id)
   )`);
   database.run(`CREATE TABLE crontab_versions (

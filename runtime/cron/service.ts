@@ -262,6 +262,11 @@ export async function openCron(options: CronOptions): Promise<CronService> {
     stopped: stopped.signal,
     emit,
     onReplaced(stored) {
+      try {
+        pauses.follow(stored.user, stored.entries);
+      } catch (error) {
+        log.error('a pause could not follow its line', {error, user: stored.user});
+      }
       scheduler.replace(stored.user, stored.entries);
       remember(stored);
       if (isStarted) firing.fireOverdue();

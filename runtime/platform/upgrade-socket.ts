@@ -19,7 +19,8 @@ export function createUpgradeSocket(incoming: IncomingMessage, client: Duplex, e
   // A client that is cut off is seen by `close`.
   client.on('error', () => {});
 
-  function joinBoth(other: Duplex): Promise<void> {
+  function joinWith(other: Duplex, head: Uint8Array): Promise<void> {
+    client.write(head);
     return new Promise<void>((resolve) => {
       other.on('error', () => endSoon(client));
       for (const [one, its] of [
@@ -44,10 +45,7 @@ export function createUpgradeSocket(incoming: IncomingMessage, client: Duplex, e
 
   const plainly = () => plainResponse(incoming, client);
   return {
-    joinWith(other, head) {
-      client.write(head);
-      return joinBoth(other);
-    },
+    joinWith,
     onLeave: (listener) => void client.on('close', listener),
     plainly,
     refuse(error) {

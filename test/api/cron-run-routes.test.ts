@@ -32,7 +32,7 @@ test('POST .../pause takes a reason and a deadline, or nothing; .../resume ends 
     http.sendJson('POST', `${path}/pause`, {reason: 'why', until}),
     managedEntrySchema,
   );
-  t.deepEqual(paused.paused, {reason: 'why', since: '2026-05-18T09:00:00.000Z', until});
+  t.deepEqual(paused.paused, {reason: 'why', owner: null, since: '2026-05-18T09:00:00.000Z', until});
   const again = await bodyOf(http.send('POST', `${path}/pause`), managedEntrySchema);
   t.like(again.paused, {reason: null, until: null});
   t.is((await bodyOf(http.send('POST', `${path}/resume`), managedEntrySchema)).paused, null);

@@ -4,7 +4,7 @@ import {parseSource, readProduct, type SourceFile, type SourceImport} from '../h
 /** Pure and synchronous: what they say depends on their arguments alone. */
 const pureReconciler =
   /^reconciler\/(?:desired|plan|status|outcome|deletion|branch-view|observation|digests|idle|branch-key|branch-record)\.ts$/;
-const ports = /^reconciler\/(?:containers\/provider|sources\/source|runtime-client)\.ts$/;
+const ports = /^reconciler\/(?:containers\/provider|sources\/source|runtime-client|forge)\.ts$/;
 const adapters = /^reconciler\/(?:containers|sources)\//;
 const engine = /^runtime\/(cron|exec|pipe|notifications|storage|workspace|control)\//;
 

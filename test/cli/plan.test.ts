@@ -136,3 +136,20 @@ test('an unknown commit exits 4, an unknown zone 2', async (t) => {
   t.is((await plan('--base', '--output=/tmp/x')).code, 4);
   t.is((await plan('--tz', 'Mars/Olympus')).code, 2);
 });
+
+test('of a monorepo it is the plan of one directory, and files are named from the top', async (t) => {
+  const git = await createGitWorld(t, {bare: true});
+  await git.commit('main', {
+    'services/a/.hoody/crontab': '0 2 * * * true\n',
+    'services/b/.hoody/crontab': '',
+  });
+  await git.commit('feature', {'services/a/.hoody/crontab': '0 3 * * * true\n* * *\n'});
+  const {run} = await createCommandWorld(t);
+  const words = ['plan', '--repo', git.path, '--head', 'feature', '--path'];
+  const planned = await run([...words, 'services/a', '--json']);
+  const change = scheduleChangeSchema.parse(JSON.parse(planned.stdout));
+  t.is(change.changed[0]?.after.schedule, '0 3 * * *');
+  t.is(change.issues[0]?.file, 'services/a/.hoody/crontab');
+  const absent = await run([...words, 'services/none']);
+  t.regex(absent.stderr, /neither main nor feature has services\/none\/\.hoody/);
+});

@@ -93,6 +93,7 @@ export async function createControllerAppWorld(t: Teardown) {
     containers,
     tokens,
     deliveries: hooks.deliveries,
+    forgeBudget: () => null,
     hooks: hooks.app,
     auth,
     version: '0.1.0',

@@ -37,6 +37,8 @@ export interface RunningController {
   /** SIGTERM; containers go on. */
   stop(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
+  /** Resolves with what it prints about a reload of its configuration, after SIGHUP. */
+  reload(): Promise<{changes: string[]; problem: string | null}>;
   /** Exit code, once it ended. */
   readonly exited: Promise<number | null>;
   /** Resolves with the branch as soon as it is as wanted; rejects after 90 s saying what it was. */
@@ -177,6 +179,13 @@ function runningController({
       await exited;
     },
     signal: (signal) => child.kill(signal),
+    async reload() {
+      if (child.stdout === null) throw new Error('the controller has no output');
+      const lines = createInterface({input: child.stdout});
+      child.kill('SIGHUP');
+      for await (const line of lines) if (line.startsWith('{"type":"reloaded"')) return JSON.parse(line);
+      throw new Error('the controller ended');
+    },
     until: (name, wanted) =>
       watch(
         async () => {

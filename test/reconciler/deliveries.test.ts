@@ -32,6 +32,7 @@ async function remoteWorld(t: Teardown) {
     repository: {
       source,
       includes: () => true,
+      paths: null,
       live: 'main',
       environments: [],
       forgePath: null,

@@ -16,6 +16,8 @@ const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule =
   keep: false,
   run: null,
   data: null,
+  suspend: null,
+  drift: null,
   onlyLive: false,
   limits: {},
   idle: {pauseAfterMs: null, removeAfterMs: null},

@@ -6,7 +6,7 @@ import {plainSettings} from '../../schemas/control.ts';
 import {containerWith, recordWith, runtimeWith} from '../helpers/branch-fixtures.ts';
 
 const nowMs = Date.parse('2026-01-02T00:00:00Z');
-const policy: PlanPolicy = {undoWindowMs: 86_400_000, drift: 'revert', leaseMs: null};
+const policy: PlanPolicy = {undoWindowMs: 86_400_000, drift: 'revert', leaseMs: null, suspended: false};
 const digests = {environment: 'environment-a', deployment: 'deployment-a'};
 const served: Desired = {
   kind: 'served',

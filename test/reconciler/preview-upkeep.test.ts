@@ -21,6 +21,8 @@ const idleRule: EnvironmentRule = {
   run: null,
   limits: {},
   data: null,
+  suspend: null,
+  drift: null,
   idle: {pauseAfterMs: hourMs, removeAfterMs: 2 * hourMs},
   variables: {},
   secrets: {},

@@ -20,6 +20,8 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     readHoody: unused,
     readFile: unused,
     hasHoody: async (commits) => new Set(commits),
+    hoodyPaths: unused,
+    mergeBase: unused,
     diffTrees: unused,
     prepareBlobs: unused,
     readBlob: unused,
@@ -41,6 +43,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
       repository: {
         source,
         includes: () => true,
+        paths: null,
         live: 'main',
         environments: [],
         forgePath: null,

@@ -43,6 +43,7 @@ async function watched(t: ExecutionContext, kind: 'local' | 'remote', previews: 
       source,
       forgePath: null,
       includes: () => true,
+      paths: null,
       live: null,
       environments: [],
       ownership: null,

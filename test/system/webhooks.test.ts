@@ -46,6 +46,10 @@ test('a webhook brings a push of a remote repository into its container long bef
   t.regex(stdout, /received: push of github/);
   t.regex(stdout, new RegExp(`git has feature/x at ${commit.slice(0, 8)}`));
   t.regex(stdout, /now: /);
+  t.is((await world.run('explain', 'd1')).stdout, stdout);
+  const explained = (await world.run('explain', 'feature/x')).stdout;
+  t.regex(explained, /listed because a webhook told of it/);
   t.is((await world.run('deliveries', 'd0')).code, 4);
+  t.is((await world.run('explain', 'd0')).code, 4);
   t.regex((await world.run('deliveries')).stdout, /github +push +feature\/x +accepted +d1/);
 });

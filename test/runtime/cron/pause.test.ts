@@ -90,3 +90,21 @@ test('a further try waits no longer than its entry may run', async (t) => {
   await world.clock.advance(minuteMs);
   t.deepEqual(await outcomes(world), ['01 failed null', '01 skipped entry_paused']);
 });
+
+test('a pause follows its line to another schedule, and to nobody where that is not clear', async (t) => {
+  const world = await createCronWorld(t);
+  await world.put('* * * * * echo sync\n');
+  await world.cron.pauseEntry('root', await onlyId(world), {reason: 'incident', owner: 'ada'});
+  await world.put('*/5 * * * * echo sync\n0 0 * * * echo other\n');
+  const again = await world.reopen();
+  const entries = async () => (await again.cron.listEntries('root', {page: 1, limit: 50})).entries;
+  const paused = (await entries()).filter((entry) => entry.paused !== null);
+  t.is(paused.length, 1);
+  t.like(paused[0], {line: '*/5 * * * * echo sync', paused: {reason: 'incident', owner: 'ada'}});
+  // Two lines with its command: which one is meant, nobody knows.
+  await again.put('1 * * * * echo sync\n2 * * * * echo sync\n');
+  t.true((await entries()).every((entry) => entry.paused === null));
+  // The line is back, and so is its pause.
+  await again.put('*/5 * * * * echo sync\n');
+  t.like((await entries())[0], {paused: {reason: 'incident'}});
+});

@@ -3,6 +3,7 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
+import {openPauseStore} from '../../../runtime/cron/pause-store.ts';
 import {openRunDatabase} from '../../../runtime/cron/run-database.ts';
 import {createRunRetention} from '../../../runtime/cron/run-retention.ts';
 import {createRunStore, type RunClaim, type RunResult} from '../../../runtime/cron/run-store.ts';
@@ -117,6 +118,8 @@ test('a layout without calls gets them, and keeps its records, pauses and cronta
   const path = await databasePath(t);
   const former = openRunDatabase(path);
   former.run('ALTER TABLE runs DROP COLUMN calls');
+  former.run('ALTER TABLE pauses DROP COLUMN owner');
+  former.run('ALTER TABLE pauses DROP COLUMN command');
   former.run('PRAGMA user_version = 1');
   former.run(`INSERT INTO runs (id, entry_id, user, schedule, command, status, scheduled_ms, stdout)
     VALUES ('a', 'e', 'root', '* * * * *', 'true', 'succeeded', 0, 'kept')`);
@@ -132,4 +135,18 @@ test('a layout without calls gets them, and keeps its records, pauses and cronta
   t.deepEqual(runs.get('root', 'a')?.calls, [call]);
   t.is(database.query('SELECT 1 FROM pauses').all().length, 1);
   t.is(database.query('SELECT 1 FROM crontab_versions').all().length, 1);
+});
+
+test('a layout whose pauses have no owner gets one, and keeps them', async (t) => {
+  const path = await databasePath(t);
+  const former = openRunDatabase(path);
+  former.run('ALTER TABLE pauses DROP COLUMN owner');
+  former.run('ALTER TABLE pauses DROP COLUMN command');
+  former.run('PRAGMA user_version = 2');
+  former.run("INSERT INTO pauses (user, entry_id, reason, since_ms) VALUES ('root', 'e', 'why', 1)");
+  former.close();
+  const database = openRunDatabase(path);
+  t.teardown(() => database.close());
+  const pause = openPauseStore(database).of({user: 'root', id: 'e'}, 2);
+  t.like(pause, {reason: 'why', owner: null, untilMs: null});
 });

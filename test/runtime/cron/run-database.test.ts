@@ -27,6 +27,7 @@ test('records of the layout without calls are taken over, and take calls', (t) =
   const former = openRunDatabase(path);
   createRunStore(former).claim([claim]);
   former.run('ALTER TABLE runs DROP COLUMN calls');
+  for (const column of ['owner', 'command']) former.run(`ALTER TABLE pauses DROP COLUMN ${column}`);
   former.run('PRAGMA user_version = 1');
   former.close();
 

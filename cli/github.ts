@@ -1,0 +1,34 @@
+import type {Forge} from '../reconciler/forge.ts';
+import {createGitHubForge} from '../reconciler/sources/github/github-forge.ts';
+import type {Clock} from '../runtime/platform/clock.ts';
+import type {Log} from '../runtime/platform/log.ts';
+import type {GitHubConfig} from '../schemas/forge-config.ts';
+import {readSecret} from './secret.ts';
+import type {Environment} from './settings.ts';
+import {version} from './version.ts';
+
+/** GitHub as the configuration names it. Nothing is read or asked before its first use. */
+export function openGitHub(
+  {host, api_url, token, app}: GitHubConfig,
+  {environment, clock, log}: {environment: Environment; clock: Clock; log: Log},
+): Forge {
+  const defaultUrl = host === 'github.com' ? 'https://api.github.com' : `https://${host}/api/v3`;
+  return createGitHubForge({
+    host,
+    apiUrl: (api_url ?? defaultUrl).replace(/\/+$/, ''),
+    writesChecks: app !== undefined,
+    async credentials() {
+      if (token !== undefined) return {kind: 'token', token: await readSecret(token, environment)};
+      if (app === undefined) throw new Error('the schema asks for a token or an App');
+      return {
+        kind: 'app',
+        appId: String(app.id),
+        privateKey: await readSecret(app.private_key, environment),
+        installationId: app.installation ?? null,
+      };
+    },
+    version,
+    clock,
+    log,
+  });
+}

@@ -1,0 +1,99 @@
+import type {ForgeBudget} from '../schemas/delivery.ts';
+import type {Issue} from '../schemas/issue.ts';
+
+/** The port to where pull requests and reports live. Implementation: `sources/github/github-forge.ts`. */
+export interface Forge {
+  /** `host` of the repositories that it has, for example `github.com`. */
+  readonly host: string;
+  /** True where it writes check runs, with annotations; commit statuses otherwise. */
+  readonly writesChecks: boolean;
+
+  /**
+   * Pull requests of a repository, the last changed first, as many as one page holds; of one branch where that is
+   * given. Throws AppError FORGE_UNAVAILABLE for everything that is not a well-formed answer: nothing follows from it.
+   */
+  pullRequests(repository: string, options: {branch?: string; signal: AbortSignal}): Promise<PullRequest[]>;
+
+  setStatus(
+    repository: string,
+    commit: string,
+    status: CommitStatus,
+    options: {signal: AbortSignal},
+  ): Promise<void>;
+  /** `id` of the check run that was written before, or null; answers the id of the one that is there now. */
+  putCheck(
+    repository: string,
+    commit: string,
+    check: CheckRun,
+    options: {id: number | null; signal: AbortSignal},
+  ): Promise<number>;
+  /** The deployment of a commit to an environment, made where there is none. */
+  putDeployment(
+    repository: string,
+    deployment: DeploymentRequest,
+    options: {signal: AbortSignal},
+  ): Promise<number>;
+  setDeploymentState(
+    repository: string,
+    id: number,
+    state: DeploymentState,
+    options: {signal: AbortSignal},
+  ): Promise<void>;
+  /**
+   * Writes the one comment that carries `marker`. `id` as for `putCheck`. Where it was deleted by a person it is made
+   * anew.
+   */
+  putComment(
+    repository: string,
+    comment: {readonly pullRequest: number; readonly marker: string; readonly body: string},
+    options: {id: number | null; signal: AbortSignal},
+  ): Promise<number>;
+
+  budget(): ForgeBudget;
+}
+
+export interface PullRequest {
+  readonly number: number;
+  readonly state: 'open' | 'closed';
+  readonly isMerged: boolean;
+  /** Of the head, in the repository itself unless `isFork`. */
+  readonly branch: string;
+  readonly commit: string;
+  readonly base: string;
+  readonly isFork: boolean;
+  readonly labels: readonly string[];
+}
+
+export interface CommitStatus {
+  readonly context: string;
+  readonly state: 'pending' | 'success' | 'failure' | 'error';
+  /** At most 140 characters. */
+  readonly description: string;
+  readonly targetUrl: string | null;
+}
+
+export interface CheckRun {
+  readonly name: string;
+  readonly externalId: string;
+  /** Null while work is in hand. */
+  readonly conclusion: 'success' | 'failure' | 'neutral' | null;
+  readonly title: string;
+  /** Markdown. */
+  readonly summary: string;
+  readonly detailsUrl: string | null;
+  readonly annotations: readonly (Issue & {readonly level: 'failure' | 'warning'})[];
+}
+
+export interface DeploymentRequest {
+  readonly commit: string;
+  readonly environment: string;
+  readonly description: string;
+  /** Previews go; live stays. */
+  readonly isTransient: boolean;
+}
+
+export interface DeploymentState {
+  readonly state: 'in_progress' | 'success' | 'failure' | 'inactive';
+  readonly description: string;
+  readonly environmentUrl: string | null;
+}
