@@ -60,16 +60,13 @@ async function dockerOptions({docker}: Config, context: ProviderContext) {
   };
 }
 
-async function incusOptions(
-  {incus: {socket, project, pool, profiles, image}}: Config,
-  context: ProviderContext,
-) {
+async function incusOptions({incus: {socket, project, ...settings}}: Config, context: ProviderContext) {
   const socketPath = await findIncusSocket(socket, context.environment);
   return {
     ...tableOptions(context),
     incus: createIncusClient({at: {socketPath}, project}),
     owner: await readOrCreateOwner(context.stateDirectory),
-    ...{pool, profiles, image},
+    ...settings,
   };
 }
 

@@ -305,6 +305,10 @@ export const configSchema = z
           .regex(/^[A-Za-z0-9][^\s:]*$/, 'write the alias of an image that the server has')
           .default('debian/12')
           .meta({description: 'Alias of what containers are made from. Any with glibc and a shell.'}),
+        network: serverWord.default('own').meta({
+          description:
+            '`own`: a bridge that only these containers have. `none`: nothing but themselves. Else the name of one of the server that gives out IPv4 addresses.',
+        }),
       })
       .prefault({})
       .meta({description: 'Of the provider incus.'}),
