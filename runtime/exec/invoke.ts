@@ -33,9 +33,12 @@ export interface AnswerSink {
 /** How one attempt to have a call answered came out; `failed`: the host answered that the script failed. */
 export type Attempt = 'answered' | 'failed' | 'left' | 'broken_off' | 'withdrawn';
 
+/** A call whose slot is known when a host is. */
+export type HostCall = Omit<Call, 'slot'> & {slot: number};
+
 /** One attempt. The answer is streamed; each side is read only as fast as the other one takes it. */
 export class Invocation implements ExchangeEvents {
-  readonly #call: Omit<Call, 'slot'>;
+  readonly #call: HostCall;
   readonly #request: CallRequest;
   readonly #body: RequestBody | null;
   readonly #sink: AnswerSink;
@@ -47,7 +50,7 @@ export class Invocation implements ExchangeEvents {
   #failed = false;
 
   constructor(options: {
-    call: Omit<Call, 'slot'>;
+    call: HostCall;
     request: CallRequest;
     body: RequestBody | null;
     sink: AnswerSink;
@@ -73,23 +76,29 @@ export class Invocation implements ExchangeEvents {
     this.#settle(new AppError('SCRIPT_TIMEOUT', message, {details: {execution_id: executionId}}));
   }
 
-  /** Resolves when it is over. Rejects with AppError SCRIPT_TIMEOUT or SCRIPT_HOST_FAILED before any answer. */
+  /**
+   * Resolves when it is over; the lease is released then. Rejects with AppError SCRIPT_TIMEOUT or SCRIPT_HOST_FAILED
+   * before any answer.
+   */
   run(lease: HostLease): Promise<Attempt> {
+    try {
+      this.#begin(lease);
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
+    return this.#over.promise;
+  }
+
+  #begin(lease: HostLease): void {
     this.#lease = lease;
+    this.#call.slot = lease.call.slot;
     const {method, headers} = this.#request;
     this.#sink.onLeave(() => this.#settle('left'));
-    this.#exchange = lease.host.link.exchange(
-      {
-        call: {...this.#call, slot: lease.call.slot},
-        method,
-        headers: passedToHost(headers),
-        hasBody: this.#body !== null,
-      },
-      this,
-    );
+    const frame = {call: this.#call, method, headers: passedToHost(headers), hasBody: this.#body !== null};
+    this.#exchange = lease.host.link.exchange(frame, this);
     this.#sink.onDrain(() => this.#exchange?.resume());
     this.#body?.attach(this.#exchange);
-    return this.#over.promise;
   }
 
   head(head: AnswerHead): void {
@@ -139,6 +148,7 @@ export class Invocation implements ExchangeEvents {
     this.#isOver = true;
     this.#exchange?.abort();
     this.#body?.detach();
+    this.#lease?.release();
     if (outcome instanceof AppError) this.#over.reject(outcome);
     else this.#over.resolve(outcome);
   }
@@ -174,7 +184,7 @@ function passedOn(headers: readonly string[]): string[] {
   return kept;
 }
 
-function hostFailure({script, executionId}: Omit<Call, 'slot'>, lease: HostLease): AppError {
+function hostFailure({script, executionId}: HostCall, lease: HostLease): AppError {
   const {reason, file} = lease.endedBy();
   const collateral = reason !== 'ended' && file !== script.file;
   return new AppError('SCRIPT_HOST_FAILED', hostFailureText(script.file, reason, file), {

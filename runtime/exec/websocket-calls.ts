@@ -66,13 +66,12 @@ export function createWebsocketCalls({recorder, destinationOf, log}: CallsOption
     });
     for (let count = 1; count <= mostAttempts; count += 1) {
       const invocation = new Invocation({
-        call: {...hostCall(prepared, id, call.clientIp), script: pre.ref},
+        call: {...hostCall(prepared, id, call.clientIp), slot: 0, script: pre.ref},
         request: {...call.request, body: null},
         body: null,
         sink,
       });
-      const leased = await lease(prepared, invocation);
-      const outcome = await invocation.run(leased).finally(() => leased.release());
+      const outcome = await invocation.run(await lease(prepared, invocation));
       if (outcome === 'withdrawn') continue;
       return outcome === 'answered' && gate.isOpen() ? null : {outcome, seen: sink.seen()};
     }
