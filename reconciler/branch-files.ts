@@ -1,8 +1,10 @@
 import {createHash} from 'node:crypto';
 import {parseDocument} from 'yaml';
+import {crontabTestIssues, crontabTestPath} from '../schemas/crontab-test.ts';
 import type {Issue} from '../schemas/issue.ts';
 import {scriptsDirectory} from '../schemas/script-settings.ts';
 import {deployedScript} from './deployed-script.ts';
+import {crontabIssues} from './desired.ts';
 import {isLfsPointer, lfsPointerRefusal} from './lfs-pointer.ts';
 import {type ManifestFile, resolveManifests} from './manifest-files.ts';
 import type {BranchFiles, CrontabFile, ScriptFile} from './observation.ts';
@@ -24,6 +26,8 @@ export interface CommitReader {
   readonly checkScript: ScriptCheck;
   readonly scriptImports: ScriptImports;
   readonly readFile: (path: string) => Promise<RepositoryFile>;
+  /** Of lines of crontabs without one. */
+  readonly timeZone: string;
 }
 
 /** Remembers what was found in each text: a push changes few scripts, and a look without a push none. */
@@ -51,10 +55,10 @@ const userName = /^(?!-)[A-Za-z0-9_.-]{1,32}$/;
  * and collects every issue that can be seen without running anything.
  */
 export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Promise<BranchFiles> {
-  const {crontabs, issues: crontabIssues} = readCrontabs(tree);
+  const {crontabs, issues: fileProblems} = readCrontabs(tree);
   const scripts: ScriptFile[] = [];
   const manifests: ManifestFile[] = [];
-  const issues: Issue[] = [...crontabIssues];
+  const issues: Issue[] = [...fileProblems];
   for (const file of tree.files) {
     if (file.bytes === null) {
       issues.push(issueAt(file, 'file_too_large', `The file has ${file.size} bytes; the limit is 8 MiB.`));
@@ -65,7 +69,7 @@ export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Pr
       issues.push(issueAt(file, 'lfs_pointer', `The file ${lfsPointerRefusal}`));
       continue;
     }
-    if (isCrontab(path)) continue;
+    if (isCrontab(path) || path === crontabTestPath) continue;
     if (path.startsWith(scriptsDirectory)) {
       const script = deployedScript(path.slice(scriptsDirectory.length), bytes);
       scripts.push(script);
@@ -76,6 +80,7 @@ export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Pr
       else manifests.push({file: path, text});
     } else if (/\.ya?ml$/.test(path)) issues.push(...yamlIssues(path, bytes));
   }
+  issues.push(...testIssues(tree, crontabs, reader.timeZone));
   const repository = createRepositoryFiles(reader);
   const added = await resolveManifests(manifests, scripts, repository, reader.readFile);
   return {
@@ -86,6 +91,19 @@ export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Pr
     mounts: added.mounts,
     issues: [...issues, ...added.issues],
   };
+}
+
+/** What does not hold of the assertions of a commit; nothing while its crontabs have issues of their own. */
+function testIssues(
+  {files}: HoodyTree,
+  crontabs: readonly CrontabFile[],
+  timeZone: string,
+): readonly Issue[] {
+  const file = files.find(({path}) => path === crontabTestPath);
+  if (file?.bytes == null || crontabIssues(crontabs).length > 0) return [];
+  const text = decodeUtf8(file.bytes);
+  if (text === null) return [issueAt(file, 'encoding_invalid', 'The file is not UTF-8 text.')];
+  return crontabTestIssues(text, {crontabs, timeZone});
 }
 
 /** The crontabs of a commit by user; `root` always has one. Issues name files whose user or encoding is wrong. */

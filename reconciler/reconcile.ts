@@ -132,8 +132,11 @@ async function observeRef(
   const tree = await context.source.readHoody(revision, {path, signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
   const readFile = (file: string) => context.source.readFile(revision, inDirectory(path, file), {signal});
-  const {checkScript, scriptImports} = context;
-  return {kind: 'present', files: await readBranchFiles(tree, {checkScript, scriptImports, readFile})};
+  const {checkScript, scriptImports, timeZone} = context;
+  return {
+    kind: 'present',
+    files: await readBranchFiles(tree, {checkScript, scriptImports, readFile, timeZone}),
+  };
 }
 
 async function observe(

@@ -99,6 +99,7 @@ async function compare(
   const changesFrom = async (from: string | null) =>
     headTree === null ? [] : source.diffTrees(from, headTree, {signal});
   const readerAt = (commit: string): CommitReader => ({
+    timeZone,
     checkScript: branchScriptCheck(inspector.check),
     scriptImports: (script) => inspector.ask('imports', script),
     readFile: (file) => source.readFile(commit, inDirectory(path, file), {signal}),
