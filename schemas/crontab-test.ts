@@ -1,10 +1,9 @@
 import * as z from 'zod';
-import {derivedName} from './crontab/command.ts';
-import {type CrontabJob, parseCrontab} from './crontab.ts';
 import {durationSchema, printDuration} from './duration.ts';
 import type {Issue} from './issue.ts';
+import {type NamedJob, namedJobs} from './named-jobs.ts';
 import {nextRun} from './schedule/next-run.ts';
-import {createZone, type Zone} from './schedule/zone.ts';
+import type {Zone} from './schedule/zone.ts';
 import {parseYaml} from './yaml-file.ts';
 
 export const crontabTestPath = '.hoody/crontab.test.yaml';
@@ -58,14 +57,6 @@ export const crontabTestSchema = z
   .strictObject({version: z.literal(1), assertions: z.array(assertionSchema).max(100)})
   .meta({id: 'CrontabTest', title: '.hoody/crontab.test.yaml'});
 
-interface TestedJob {
-  readonly user: string;
-  readonly file: string;
-  readonly name: string | null;
-  readonly job: CrontabJob;
-  readonly zone: Zone;
-}
-
 /** A year with a leap day, always the same one: a commit is right or wrong on every day alike. */
 const fromMs = Date.UTC(2028, 0, 1);
 const untilMs = Date.UTC(2029, 0, 1);
@@ -84,23 +75,7 @@ export function crontabTestIssues(
 ): Issue[] {
   const {value, issues, positionOf} = parseYaml(text, crontabTestPath, crontabTestSchema);
   if (value === null) return issues;
-  const zones = new Map<string, Zone>();
-  const zoneOf = (name: string) => {
-    const zone = zones.get(name) ?? createZone(name);
-    zones.set(name, zone);
-    return zone;
-  };
-  const jobs = crontabs.flatMap(({user, file, text: crontab}) =>
-    parseCrontab(crontab, {file, managedAllowed: false}).jobs.map(
-      (job): TestedJob => ({
-        user,
-        file,
-        name: job.givenName ?? derivedName(job.command),
-        job,
-        zone: zoneOf(job.timeZone ?? timeZone),
-      }),
-    ),
-  );
+  const jobs = namedJobs(crontabs, timeZone);
   const schedules = createSchedules(jobs);
   return value.assertions.flatMap((assertion, index) => {
     const why = assertion.because === undefined ? '' : ` (${assertion.because})`;
@@ -134,7 +109,7 @@ interface Looked {
 
 interface Run {
   readonly atMs: number;
-  readonly job: TestedJob;
+  readonly job: NamedJob;
 }
 
 /**
@@ -142,16 +117,16 @@ interface Run {
  * takes must not grow with the product of its jobs and its assertions.
  */
 interface Schedules {
-  readonly lookedAt: (job: TestedJob) => Looked;
+  readonly lookedAt: (job: NamedJob) => Looked;
   /** Minutes of the day in its zone at which it ever runs, each with the first such run in epoch ms. */
-  readonly minutes: (job: TestedJob) => ReadonlyMap<number, number>;
+  readonly minutes: (job: NamedJob) => ReadonlyMap<number, number>;
   /** Runs by day of its zone, in days since 1970. */
-  readonly days: (job: TestedJob) => ReadonlyMap<number, number>;
+  readonly days: (job: NamedJob) => ReadonlyMap<number, number>;
   /** Of all jobs, in order. */
   readonly allRuns: () => readonly Run[];
 }
 
-function createSchedules(jobs: readonly TestedJob[]): Schedules {
+function createSchedules(jobs: readonly NamedJob[]): Schedules {
   const most = Math.min(mostRunsOfJob, Math.max(leastRunsOfJob, Math.floor(mostRuns / jobs.length)));
   const lookedAt = remembered(({job, zone}): Looked => {
     const runs: number[] = [];
@@ -189,8 +164,8 @@ function createSchedules(jobs: readonly TestedJob[]): Schedules {
   };
 }
 
-function remembered<T>(find: (job: TestedJob) => T): (job: TestedJob) => T {
-  const known = new Map<TestedJob, T>();
+function remembered<T>(find: (job: NamedJob) => T): (job: NamedJob) => T {
+  const known = new Map<NamedJob, T>();
   return (job) => {
     const found = known.get(job) ?? find(job);
     known.set(job, found);
@@ -198,7 +173,7 @@ function remembered<T>(find: (job: TestedJob) => T): (job: TestedJob) => T {
   };
 }
 
-function isNamed({name}: TestedJob, wanted: string): boolean {
+function isNamed({name}: NamedJob, wanted: string): boolean {
   return name !== null && matches(name, wanted.split('*'));
 }
 
@@ -218,12 +193,12 @@ function matches(name: string, [first = '', ...rest]: readonly string[]): boolea
 
 interface Grounds {
   readonly assertion: Assertion;
-  readonly jobs: readonly TestedJob[];
+  readonly jobs: readonly NamedJob[];
   readonly schedules: Schedules;
 }
 
 /** A sentence without its full stop about the first of the jobs for which the assertion does not hold; else null. */
-function problemOf(tested: readonly TestedJob[], {assertion, jobs, schedules}: Grounds): string | null {
+function problemOf(tested: readonly NamedJob[], {assertion, jobs, schedules}: Grounds): string | null {
   const {
     never_within: distance,
     of,
@@ -249,8 +224,8 @@ function problemOf(tested: readonly TestedJob[], {assertion, jobs, schedules}: G
 }
 
 interface Distance {
-  readonly tested: ReadonlySet<TestedJob>;
-  readonly others: ReadonlySet<TestedJob>;
+  readonly tested: ReadonlySet<NamedJob>;
+  readonly others: ReadonlySet<NamedJob>;
   readonly distanceMs: number;
 }
 
@@ -280,12 +255,12 @@ function createLastRuns() {
       if (last !== null && last.job !== run.job) lastOfAnother = last;
       last = run;
     },
-    ofAnother: (job: TestedJob): Run | null => (last?.job === job ? lastOfAnother : last),
+    ofAnother: (job: NamedJob): Run | null => (last?.job === job ? lastOfAnother : last),
   };
 }
 
 function windowProblem(
-  job: TestedJob,
+  job: NamedJob,
   [from, to]: readonly [string, string],
   {minutes}: Schedules,
 ): string | null {
@@ -305,7 +280,7 @@ function minuteOf(time: string): number {
 }
 
 function dayProblem(
-  job: TestedJob,
+  job: NamedJob,
   {min, max}: {min: number; max: number},
   {lookedAt, days}: Schedules,
 ): string | null {
@@ -322,7 +297,7 @@ function dayProblem(
   return null;
 }
 
-function gapProblem(job: TestedJob, gapMs: number, {lookedAt}: Schedules): string | null {
+function gapProblem(job: NamedJob, gapMs: number, {lookedAt}: Schedules): string | null {
   const {runs, endMs} = lookedAt(job);
   const asserted = `; at least every ${printDuration(gapMs)} is asserted`;
   const [first] = runs;
@@ -337,7 +312,7 @@ function gapProblem(job: TestedJob, gapMs: number, {lookedAt}: Schedules): strin
 }
 
 /** Its name, and where it stands. */
-function called({name, file, job}: TestedJob): string {
+function called({name, file, job}: NamedJob): string {
   return `\`${name ?? job.commandText}\` (${file}:${job.line})`;
 }
 
