@@ -5,6 +5,7 @@ import {addAccountCommands} from './account-commands.ts';
 import {addContainerCommands} from './container-commands.ts';
 import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
+import {addHookCommands} from './hook-commands.ts';
 import {ownCheckout} from './own-checkout.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
 import {version} from './version.ts';
@@ -299,6 +300,7 @@ function createProgram(
   ).action(async (id, flags) =>
     finish(await (await import('./commands/deliveries.ts')).deliveries(id, flags, environment, terminal)),
   );
+  addHookCommands(program, {environment, terminal, finish});
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
 

@@ -47,6 +47,7 @@ export function createPreviewUpkeep({
   const leaseMsOf = (record: BranchRecord) => (isKept(rulesOf(record), record) ? null : leaseMs);
   const limitsOf = (record: BranchRecord) => idleLimitsOf(rulesOf(record), record);
   const pauseOf = (record: BranchRecord) => {
+    if (record.pause?.reason === 'skipped') return record.pause;
     if (record.live) return null;
     return isBlind(record) ? record.pause : pauseAt(record, limitsOf(record), clock.now());
   };
