@@ -115,6 +115,13 @@ function createProgram(
     .command('init')
     .description('write a first .hoody/crontab, script and branchtab.yaml; commits nothing')
     .addOption(options.repo())
+    .option('--github', 'write a workflow for GitHub too, and print the webhook; with GITHUB_TOKEN, make it')
+    .option('--action <owner/name[@ref]>', 'where on GitHub your copy of Branchtab is, for --github')
+    .option(
+      '--controller <url>',
+      'where GitHub reaches the controller (default: public_url of branchtab.yaml)',
+    )
+    .addOption(options.config())
     .addOption(options.json())
     .action(async (flags) =>
       finish(await (await import('./commands/init.ts')).init(flags, environment, terminal)),
