@@ -5,6 +5,7 @@ import {addAccountCommands} from './account-commands.ts';
 import {addContainerCommands} from './container-commands.ts';
 import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
+import {addHookCommands} from './hook-commands.ts';
 import {ownCheckout} from './own-checkout.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
 import {version} from './version.ts';
@@ -114,6 +115,13 @@ function createProgram(
     .command('init')
     .description('write a first .hoody/crontab, script and branchtab.yaml; commits nothing')
     .addOption(options.repo())
+    .option('--github', 'write a workflow for GitHub too, and print the webhook; with GITHUB_TOKEN, make it')
+    .option('--action <owner/name[@ref]>', 'where on GitHub your copy of Branchtab is, for --github')
+    .option(
+      '--controller <url>',
+      'where GitHub reaches the controller (default: public_url of branchtab.yaml)',
+    )
+    .addOption(options.config())
     .addOption(options.json())
     .action(async (flags) =>
       finish(await (await import('./commands/init.ts')).init(flags, environment, terminal)),
@@ -315,6 +323,7 @@ function createProgram(
   ).action(async (id, flags) =>
     finish(await (await import('./commands/deliveries.ts')).deliveries(id, flags, environment, terminal)),
   );
+  addHookCommands(program, {environment, terminal, finish});
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
 

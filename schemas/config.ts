@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import {deployersSchema} from './deploy-config.ts';
 import {durationSchema} from './duration.ts';
 import {gitHubSchema, webhooksSchema} from './forge-config.ts';
 import {forgePath} from './forge-path.ts';
@@ -370,6 +371,7 @@ export const configSchema = z
         'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
     }),
     webhooks: webhooksSchema,
+    deployers: deployersSchema,
     github: gitHubSchema.optional(),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),

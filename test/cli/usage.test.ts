@@ -25,6 +25,10 @@ const commands = [
   ['snapshots', 'delete'],
   ['login'],
   ['runtime'],
+  ['hook'],
+  ['hook', 'install'],
+  ['hook', 'uninstall'],
+  ['hook', 'run'],
 ];
 const escapeCharacter = String.fromCharCode(27);
 
