@@ -74,6 +74,7 @@ function createProgram(
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
+        'network',
         'sandbox',
         'plain',
       ]),
