@@ -57,6 +57,12 @@ export interface ProcessProviderOptions extends TableOptions {
 
 type ProcessEntry = Entry<ProcessRecord>;
 
+const gapsOf: Readonly<Record<ProcessRecord['level'], readonly Reach[]>> = {
+  plain: reachSchema.options,
+  sandbox: ['host_network'],
+  network: [],
+};
+
 /**
  * Opens the containers of a state directory, those included that an earlier controller left running.
  * Throws SANDBOX_REQUIRED when level `sandbox` or `network` is asked for and does not work here.
@@ -120,7 +126,7 @@ class ProcessProvider implements ContainerProvider {
     this.#options = options;
     this.#sandbox = sandbox;
     this.level = sandbox === null ? 'plain' : sandbox.uplink === null ? 'sandbox' : 'network';
-    this.gaps = {plain: reachSchema.options, sandbox: ['host_network' as const], network: []}[this.level];
+    this.gaps = gapsOf[this.level];
     this.#bootId = bootId;
     this.#table = new ContainerTable(options, {provider: 'process', schema: processRecordSchema});
   }
@@ -442,6 +448,9 @@ class ProcessProvider implements ContainerProvider {
       runtimeVersion: record.process?.runtime_version ?? null,
       limits: {cpus: record.limits.cpus, memoryBytes: record.limits.memory_bytes},
       unenforced: up ? unenforced(record) : [],
+      ...(up && record.level !== this.level
+        ? {startedAt: {level: record.level, gaps: gapsOf[record.level]}}
+        : {}),
     };
   }
 }
