@@ -59,11 +59,8 @@ import {
   removeControllerFile,
   writeControllerFile,
 } from './controller-file.ts';
-<<<<<<< HEAD
-import {environmentRules} from './environment-rules.ts';
-=======
 import {openDeployers} from './deployers.ts';
->>>>>>> action
+import {environmentRules} from './environment-rules.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
 import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';

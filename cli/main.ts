@@ -75,6 +75,7 @@ function createProgram(
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
+        'network',
         'sandbox',
         'plain',
       ]),
@@ -354,6 +355,14 @@ function createProgram(
   ).action(async (flags) =>
     finish(await (await import('./commands/login.ts')).login(flags, environment, terminal)),
   );
+
+  program
+    .command('version')
+    .description('version, commit and checksum of this program')
+    .addOption(options.json())
+    .action(async (flags) =>
+      finish(await (await import('./commands/version.ts')).showVersion(flags, terminal)),
+    );
 
   const pipe = program.command('pipe').description('stream bytes from one sender to up to 256 receivers');
   const pipeCommand = (command: Command) =>

@@ -274,7 +274,7 @@ export const configSchema = z
       })
       .prefault({})
       .meta({description: 'Of the provider docker.'}),
-    level: z.enum(['auto', 'sandbox', 'plain']).default('auto').meta({
+    level: z.enum(['auto', 'network', 'sandbox', 'plain']).default('auto').meta({
       description:
         'How containers of the process provider are kept apart; auto takes the best this host can.',
     }),
