@@ -59,6 +59,7 @@ import {
   removeControllerFile,
   writeControllerFile,
 } from './controller-file.ts';
+import {openDeployers} from './deployers.ts';
 import {environmentRules} from './environment-rules.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
 import {openGitHub} from './github.ts';
@@ -234,6 +235,12 @@ async function startLocked({
     clock,
     log,
   });
+  const deployers = await openDeployers(config.deployers, {
+    isAdmin: auth.acceptsAuthorization,
+    readSecret: (source) => readSecret(source, environment),
+    clock,
+    log,
+  });
   let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
   let ready = false;
   const client = ({controlSocket}: Container) => createRuntimeClient({socketPath: controlSocket});
@@ -339,6 +346,7 @@ async function startLocked({
     })),
     look: (repository, id) => controller.look(repository, {kind: 'webhook', id}),
     commitOf: controller.commitOf,
+    skip: controller.skip,
     onPullRequest: (repository) => void pullRequests.get(repository)?.look(),
     deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
     clock,
@@ -350,8 +358,11 @@ async function startLocked({
     tokens,
     deliveries,
     forgeBudget: () => gitHub?.budget() ?? null,
-    hooks: webhookRoutes({deliveries, secrets: hookSecrets, jobTokens: null}),
+    hooks: webhookRoutes({deliveries, secrets: hookSecrets, deployers}),
     auth,
+    deployers,
+    forgePathOf: (repository) =>
+      sources.find(({source}) => source.repository === repository)?.forgePath ?? null,
     version,
     baseUrl: () => baseUrl,
     ready: () => ready,

@@ -5,6 +5,7 @@ import {addAccountCommands} from './account-commands.ts';
 import {addContainerCommands} from './container-commands.ts';
 import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
+import {addHookCommands} from './hook-commands.ts';
 import {ownCheckout} from './own-checkout.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
 import {version} from './version.ts';
@@ -74,6 +75,7 @@ function createProgram(
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
+        'network',
         'sandbox',
         'plain',
       ]),
@@ -114,6 +116,13 @@ function createProgram(
     .command('init')
     .description('write a first .hoody/crontab, script and branchtab.yaml; commits nothing')
     .addOption(options.repo())
+    .option('--github', 'write a workflow for GitHub too, and print the webhook; with GITHUB_TOKEN, make it')
+    .option('--action <owner/name[@ref]>', 'where on GitHub your copy of Branchtab is, for --github')
+    .option(
+      '--controller <url>',
+      'where GitHub reaches the controller (default: public_url of branchtab.yaml)',
+    )
+    .addOption(options.config())
     .addOption(options.json())
     .action(async (flags) =>
       finish(await (await import('./commands/init.ts')).init(flags, environment, terminal)),
@@ -318,6 +327,7 @@ function createProgram(
   ).action(async (id, flags) =>
     finish(await (await import('./commands/deliveries.ts')).deliveries(id, flags, environment, terminal)),
   );
+  addHookCommands(program, {environment, terminal, finish});
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
 
@@ -348,6 +358,14 @@ function createProgram(
   ).action(async (flags) =>
     finish(await (await import('./commands/login.ts')).login(flags, environment, terminal)),
   );
+
+  program
+    .command('version')
+    .description('version, commit and checksum of this program')
+    .addOption(options.json())
+    .action(async (flags) =>
+      finish(await (await import('./commands/version.ts')).showVersion(flags, terminal)),
+    );
 
   const pipe = program.command('pipe').description('stream bytes from one sender to up to 256 receivers');
   const pipeCommand = (command: Command) =>

@@ -74,10 +74,10 @@ export const branchRecordSchema = z.object({
   trashed_at: z.string().nullable(),
   /**
    * No job of it runs: nobody has pushed it for long, or it was there when the repository was met and nobody has
-   * asked for it yet. A push or a release ends it.
+   * asked for it yet, or it was pushed to be skipped while nothing of it ran. A push or a release ends it.
    */
   pause: z
-    .object({reason: z.enum(['first_contact', 'idle']), since: z.string()})
+    .object({reason: z.enum(['first_contact', 'idle', 'skipped']), since: z.string()})
     .nullable()
     .default(null),
   /**

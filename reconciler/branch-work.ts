@@ -78,7 +78,8 @@ export function createBranchWork(
       return event === null ? Promise.resolve() : journal.add(key, event);
     };
     try {
-      await endRollback(record, {source: watch.source, provider, signal});
+      const {container} = table.observed(key);
+      await endRollback(record, {source: watch.source, provider, container, signal});
       const {result, taken} = await reconcileBranch(
         record,
         contextOf(record, watch, {containers: provider, branchData: data, trace, suspension}),

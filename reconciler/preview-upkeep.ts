@@ -52,6 +52,7 @@ export function createPreviewUpkeep({
     return own === undefined || isKept(rulesOf(record), record) ? limits : shorterIdle(limits, own);
   };
   const pauseOf = (record: BranchRecord) => {
+    if (record.pause?.reason === 'skipped') return record.pause;
     if (record.live) return null;
     return isBlind(record) ? record.pause : pauseAt(record, limitsOf(record), clock.now());
   };

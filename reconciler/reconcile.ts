@@ -69,7 +69,8 @@ export async function reconcileBranch(
 ): Promise<Reconciled> {
   const taken: Action[] = [];
   // Nothing is read, and no secret asked for, on behalf of a branch that waits to be asked for.
-  if (waitsForRelease(record)) return {result: {kind: 'paused', reason: 'first_contact', until: null}, taken};
+  const waiting = waitsForRelease(record);
+  if (waiting !== null) return {result: {kind: 'paused', reason: waiting, until: null}, taken};
   const ref = await observeRef(record, context, signal);
   context.onRead(ref);
   // What is to go must not wait for a secret.
@@ -114,8 +115,14 @@ export async function reconcileBranch(
   );
 }
 
-function waitsForRelease({pause, container_id, missing}: BranchRecord): boolean {
-  return pause?.reason === 'first_contact' && container_id === null && missing === null;
+/** Why a branch has no container before somebody asks for one; null where it is to have one. */
+function waitsForRelease({
+  pause,
+  container_id,
+  missing,
+}: BranchRecord): Exclude<NonNullable<BranchRecord['pause']>['reason'], 'idle'> | null {
+  if (pause === null || pause.reason === 'idle' || container_id !== null || missing !== null) return null;
+  return pause.reason;
 }
 
 async function observeRef(

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import {deployersSchema} from './deploy-config.ts';
 import {durationSchema} from './duration.ts';
 import {gitHubSchema, webhooksSchema} from './forge-config.ts';
 import {forgePath} from './forge-path.ts';
@@ -273,7 +274,7 @@ export const configSchema = z
       })
       .prefault({})
       .meta({description: 'Of the provider docker.'}),
-    level: z.enum(['auto', 'sandbox', 'plain']).default('auto').meta({
+    level: z.enum(['auto', 'network', 'sandbox', 'plain']).default('auto').meta({
       description:
         'How containers of the process provider are kept apart; auto takes the best this host can.',
     }),
@@ -370,6 +371,7 @@ export const configSchema = z
         'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
     }),
     webhooks: webhooksSchema,
+    deployers: deployersSchema,
     github: gitHubSchema.optional(),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),
