@@ -45,8 +45,8 @@ export function planBranch(
   if (desired.kind === 'absent') return planAbsent(observation, desired, policy, nowMs);
   const lifecycle = planLifecycle(observation, desired);
   if (desired.kind === 'invalid') {
-    // The old schedule goes on; a container that never had a good commit stays held.
-    return observation.record.applied === null
+    // The old schedule goes on; a container that never had a good commit stays held, and one that is gone needs one.
+    return observation.record.applied === null || observation.container === null
       ? []
       : [...lifecycle, ...planLease(observation, policy), ...planSchedule(observation, policy)];
   }
