@@ -71,7 +71,9 @@ function createProgram(
     .option('--branches <globs>', "branches to serve, separated by commas: 'main,feature/*,!wip/*'")
     .option('--listen <host:port>', 'address of the API (default: 127.0.0.1:7070)')
     .addOption(options.state())
-    .addOption(new Option('--provider <name>', 'what runs containers').choices(['process', 'docker']))
+    .addOption(
+      new Option('--provider <name>', 'what runs containers').choices(['process', 'docker', 'incus']),
+    )
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
