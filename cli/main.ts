@@ -75,6 +75,7 @@ function createProgram(
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
+        'network',
         'sandbox',
         'plain',
       ]),
@@ -141,6 +142,22 @@ function createProgram(
     .addOption(options.json())
     .action(async (flags) =>
       finish(await (await import('./commands/plan.ts')).plan(flags, environment, terminal)),
+    );
+
+  program
+    .command('simulate')
+    .description('what the crontabs of a commit would run, and when; needs no controller')
+    .option('--from <time>', 'RFC 3339, or a day in the zone (default: now)')
+    .option('--to <time>', 'the same, or a duration such as 7d (default: a day later)')
+    .option('--tz <zone>', 'time zone of lines without one (default: timezone of branchtab.yaml, or UTC)')
+    .option('--head <commit>', 'branch, tag or commit', 'HEAD')
+    .addOption(options.repo())
+    .option('--path <directory>', 'in a monorepo: the directory with the .hoody that is meant')
+    .option('--job <name>', 'only this job')
+    .option('--limit <n>', 'show at most this many runs', '100')
+    .addOption(options.json())
+    .action(async (flags) =>
+      finish(await (await import('./commands/simulate.ts')).simulateRuns(flags, environment, terminal)),
     );
 
   client(
@@ -338,6 +355,14 @@ function createProgram(
   ).action(async (flags) =>
     finish(await (await import('./commands/login.ts')).login(flags, environment, terminal)),
   );
+
+  program
+    .command('version')
+    .description('version, commit and checksum of this program')
+    .addOption(options.json())
+    .action(async (flags) =>
+      finish(await (await import('./commands/version.ts')).showVersion(flags, terminal)),
+    );
 
   const pipe = program.command('pipe').description('stream bytes from one sender to up to 256 receivers');
   const pipeCommand = (command: Command) =>

@@ -37,6 +37,15 @@ export const branchRecordSchema = z.object({
       crontabs: z.record(z.string(), z.object({sha256: z.string(), raw_etag: z.string()})),
     })
     .nullable(),
+  /** What the branch's own settings tighten, at the applied commit. */
+  tightened: z
+    .object({
+      run: z.enum(['all', 'changed', 'none']),
+      idle: z.object({pauseAfterMs: z.number().nullable(), removeAfterMs: z.number().nullable()}),
+      effects: z.array(z.string()),
+    })
+    .nullable()
+    .default(null),
   container_id: z.string().nullable(),
   conditions: z.array(conditionSchema),
   plan: z.array(actionSchema),
@@ -113,6 +122,7 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     revision: null,
     seen_at: null,
     applied: null,
+    tightened: null,
     container_id: null,
     conditions: [],
     plan: [],

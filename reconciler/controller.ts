@@ -126,9 +126,11 @@ export function createController(options: ControllerOptions): Controller {
     const problem = data?.problemOf(key) ?? null;
     const backup = `The data of ${branch} could not be backed up; it is tried again every ten minutes.`;
     const kept = keepNotice(record);
+    const own = record.tightened?.effects ?? [];
     return [
       ...(idle === null ? [] : [idle]),
       ...(kept === null ? [] : [kept]),
+      ...(own.length === 0 ? [] : [`By its own .hoody/settings.yaml: ${own.join('; ')}.`]),
       ...(problem === null ? [] : [`${backup} ${sentence(problem)}`]),
       ...limitNotices(live, table.observed(key).runtime?.limits ?? []),
     ];
