@@ -237,6 +237,7 @@ async function startLocked({
   });
   const deployers = await openDeployers(config.deployers, {
     isAdmin: auth.acceptsAuthorization,
+    publicUrl: config.public_url?.replace(/\/+$/, '') ?? null,
     readSecret: (source) => readSecret(source, environment),
     clock,
     log,

@@ -43,6 +43,7 @@ export interface WebhookWorldOptions {
   readonly renew?: HookSecrets['renew'];
   /** Bearers by token, beside the admin token. */
   readonly deployers?: Readonly<Record<string, Deployer>>;
+  readonly ofJob?: (token: string) => Promise<Deployer>;
   readonly skip?: (repository: string, branch: string, commit: string) => void;
   readonly look?: (repository: string) => Promise<void>;
   readonly commitOf?: (repository: string, branch: string) => string | null | undefined;
@@ -79,7 +80,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
   const deployers = createDeployers({
     isAdmin: (authorization) => authorization === `Bearer ${adminToken}`,
     ofToken: async (token) => options.deployers?.[token] ?? null,
-    ofJob: async () => null,
+    ofJob: options.ofJob ?? null,
   });
   const app = new Hono();
   app.onError(errorHandler(silentLog));
