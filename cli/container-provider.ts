@@ -9,6 +9,7 @@ import {snapshotKeeper} from '../reconciler/containers/snapshots.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Config} from '../schemas/config.ts';
+import {AppError} from '../schemas/errors.ts';
 import {findEngineSocket} from './engine-socket.ts';
 import {findIncusSocket} from './incus-socket.ts';
 import {installOwnRuntime} from './own-runtime.ts';
@@ -21,8 +22,15 @@ export interface ProviderContext {
   readonly log: Log;
 }
 
-/** The provider of the configuration on this state directory. */
+/** The provider of the configuration on this state directory. Throws CONFIG_INVALID where it must not be used. */
 export async function openProvider(config: Config, context: ProviderContext): Promise<ContainerProvider> {
+  // Set in the image of deploy/Containerfile.
+  if (config.provider === 'process' && (context.environment.BRANCHTAB_IN_IMAGE ?? '') !== '') {
+    throw new AppError(
+      'CONFIG_INVALID',
+      "In the controller's image the process provider would end all schedules whenever the image is stopped or updated. Write `provider: docker` and mount the engine's socket and the state directory: docs/install.md.",
+    );
+  }
   const {command, directory} = await installOwnRuntime({stateDirectory: context.stateDirectory});
   const runtime = {runtimeCommand: command, runtimeDirectory: directory};
   if (config.provider === 'docker')

@@ -191,7 +191,7 @@ async function emptyRoot(root: string): Promise<void> {
 }
 
 /** Absolute paths, the loader included. */
-async function librariesOf(program: string): Promise<string[]> {
+export async function librariesOf(program: string): Promise<string[]> {
   const {stdout} = Bun.spawnSync(['ldd', program]);
   return [...stdout.toString().matchAll(/(\/\S+) \(0x/g)].map((match) => match[1] ?? '').filter(existsSync);
 }

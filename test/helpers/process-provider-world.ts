@@ -20,7 +20,7 @@ export interface ProcessWorld extends ProviderWorld {
 /** A state directory of its own with the stub runtime installed beside it; every container is removed afterwards. */
 export async function processWorld(
   t: ExecutionContext,
-  level: 'sandbox' | 'plain',
+  level: 'network' | 'sandbox' | 'plain',
   change: Partial<ProcessProviderOptions> = {},
 ): Promise<ProcessWorld> {
   const root = await mkdtemp(join(tmpdir(), 'bt-'));
