@@ -32,7 +32,7 @@ export async function openProvider(config: Config, context: ProviderContext): Pr
   const runtime = {runtimeCommand: command, runtimeDirectory: directory};
   if (config.provider === 'docker')
     return createDockerProvider({...(await dockerOptions(config, context)), ...runtime});
-  return createProcessProvider({...tableOptions(context), ...runtime, level: config.level});
+  return createProcessProvider({...tableOptions(config, context), ...runtime, level: config.level});
 }
 
 /**
@@ -48,13 +48,14 @@ export async function openProviderToStop(
   const isDocker =
     (await recordedProvider(stateDirectory)) === 'docker' || (await hasSnapshotImages(stateDirectory));
   if (isDocker) return createDockerProvider({...(await dockerOptions(config, context)), ...nothing});
-  return createProcessProvider({...tableOptions(context), ...nothing, level: 'plain'});
+  return createProcessProvider({...tableOptions(config, context), ...nothing, level: 'plain'});
 }
 
-async function dockerOptions({docker}: Config, context: ProviderContext) {
+async function dockerOptions(config: Config, context: ProviderContext) {
+  const {docker} = config;
   const socketPath = await findEngineSocket(docker.host, context.environment);
   return {
-    ...tableOptions(context),
+    ...tableOptions(config, context),
     engine: createEngineClient({socketPath}),
     owner: await readOrCreateOwner(context.stateDirectory),
     image: docker.image,
@@ -62,7 +63,7 @@ async function dockerOptions({docker}: Config, context: ProviderContext) {
   };
 }
 
-function tableOptions({stateDirectory, environment, log}: ProviderContext) {
+function tableOptions({domain}: Config, {stateDirectory, environment, log}: ProviderContext) {
   const socketRoot = environment.XDG_RUNTIME_DIR;
-  return {stateDirectory, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
+  return {stateDirectory, domain, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
 }
