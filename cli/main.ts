@@ -5,6 +5,7 @@ import {addAccountCommands} from './account-commands.ts';
 import {addContainerCommands} from './container-commands.ts';
 import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
+import {addHookCommands} from './hook-commands.ts';
 import {ownCheckout} from './own-checkout.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
 import {version} from './version.ts';
@@ -115,6 +116,13 @@ function createProgram(
     .command('init')
     .description('write a first .hoody/crontab, script and branchtab.yaml; commits nothing')
     .addOption(options.repo())
+    .option('--github', 'write a workflow for GitHub too, and print the webhook; with GITHUB_TOKEN, make it')
+    .option('--action <owner/name[@ref]>', 'where on GitHub your copy of Branchtab is, for --github')
+    .option(
+      '--controller <url>',
+      'where GitHub reaches the controller (default: public_url of branchtab.yaml)',
+    )
+    .addOption(options.config())
     .addOption(options.json())
     .action(async (flags) =>
       finish(await (await import('./commands/init.ts')).init(flags, environment, terminal)),
@@ -134,6 +142,22 @@ function createProgram(
     .addOption(options.json())
     .action(async (flags) =>
       finish(await (await import('./commands/plan.ts')).plan(flags, environment, terminal)),
+    );
+
+  program
+    .command('simulate')
+    .description('what the crontabs of a commit would run, and when; needs no controller')
+    .option('--from <time>', 'RFC 3339, or a day in the zone (default: now)')
+    .option('--to <time>', 'the same, or a duration such as 7d (default: a day later)')
+    .option('--tz <zone>', 'time zone of lines without one (default: timezone of branchtab.yaml, or UTC)')
+    .option('--head <commit>', 'branch, tag or commit', 'HEAD')
+    .addOption(options.repo())
+    .option('--path <directory>', 'in a monorepo: the directory with the .hoody that is meant')
+    .option('--job <name>', 'only this job')
+    .option('--limit <n>', 'show at most this many runs', '100')
+    .addOption(options.json())
+    .action(async (flags) =>
+      finish(await (await import('./commands/simulate.ts')).simulateRuns(flags, environment, terminal)),
     );
 
   client(
@@ -300,6 +324,7 @@ function createProgram(
   ).action(async (id, flags) =>
     finish(await (await import('./commands/deliveries.ts')).deliveries(id, flags, environment, terminal)),
   );
+  addHookCommands(program, {environment, terminal, finish});
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
 

@@ -23,6 +23,7 @@ export function planText(change: ScheduleChange, paint: Paint = plain): string {
     ...Object.entries(scripts).flatMap(([what, paths]) =>
       paths.map((path) => `script ${what}: ${printable(path)}`),
     ),
+    ...settingsLines(change),
     ...issues.map((issue) => paint.red(`error ${place(issue)}`)),
     ...warnings.map((warning) => paint.yellow(`warning ${place(warning)}`)),
     ...collisions.map(({job, branches}) =>
@@ -73,6 +74,7 @@ export function planMarkdown(change: ScheduleChange): string {
     ...Object.entries(scripts).flatMap(([what, paths]) =>
       paths.map((path) => `- script ${what}: ${cell(path)}`),
     ),
+    ...settingsLines(change).map((line) => `- ${cell(line)}`),
   ];
   return [
     `### Schedule: ${cell(change.base.name)} → ${cell(change.head.name)}`,
@@ -83,6 +85,13 @@ export function planMarkdown(change: ScheduleChange): string {
     ...(same.length === 0 ? [] : ['', `${count(same.length, 'job')} the same on both.`]),
     '',
   ].join('\n');
+}
+
+function settingsLines({settings: {preview, live}}: ScheduleChange): string[] {
+  return [
+    ...preview.map((effect) => `settings of a preview: ${effect}`),
+    ...live.map((effect) => `settings once live: ${effect}`),
+  ];
 }
 
 function title({user, name, command}: PlannedJob): string {

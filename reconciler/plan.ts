@@ -302,7 +302,9 @@ function planSchedule({record, runtime}: Observation, {suspended}: PlanPolicy): 
     const wanted = suspended ? pauseReasons.suspended : pauseReasons.idle;
     const {state = 'held', reason = null} = runtime?.schedule ?? {};
     if (state === 'paused' && (reason === wanted || !ours.includes(reason))) return [];
-    const summary = `Pause ${record.branch}: ${suspended ? 'it is suspended' : absentWords.branch_idle}`;
+    const unwanted =
+      record.pause?.reason === 'skipped' ? 'it was pushed to be skipped' : absentWords.branch_idle;
+    const summary = `Pause ${record.branch}: ${suspended ? 'it is suspended' : unwanted}`;
     return [{kind: 'pause_schedule', reason: wanted, summary}];
   }
   if (runtime === null || runtime.schedule.state === 'held') {

@@ -6,6 +6,7 @@ import {matchesDay, nextRun} from '../schemas/schedule/next-run.ts';
 import {hoursOf, minutesOf, type Schedule} from '../schemas/schedule/parse.ts';
 import {createZone} from '../schemas/schedule/zone.ts';
 import type {PlannedJob, ScheduleChange} from '../schemas/schedule-change.ts';
+import {type BranchPolicy, tightened} from './branch-settings.ts';
 import {crontabIssues} from './desired.ts';
 import type {BranchFiles, CrontabFile} from './observation.ts';
 import {isNamed} from './preview-holds.ts';
@@ -16,7 +17,7 @@ const shownRuns = 5;
 const shownMinutes = 3;
 
 /** The files of one side; no crontab and no script where the commit has no `.hoody/`. */
-export type Side = Pick<BranchFiles, 'crontabs' | 'scripts' | 'issues'>;
+export type Side = Pick<BranchFiles, 'crontabs' | 'scripts' | 'settings' | 'issues'>;
 
 export interface ChangeContext {
   /** Of lines without a zone of their own. */
@@ -27,6 +28,8 @@ export interface ChangeContext {
   readonly changedPaths: readonly string[];
   /** Files of the head's tree, with whether they can be executed. */
   readonly tree: ReadonlyMap<string, {readonly executable: boolean}>;
+  /** What the operator allows to the head, as a preview and when it is live. */
+  readonly operator: {readonly preview: BranchPolicy; readonly live: BranchPolicy};
   /** Crontabs of other branches, by name. */
   readonly others: ReadonlyMap<string, readonly CrontabFile[]>;
 }
@@ -54,13 +57,22 @@ export function scheduleChange(
   const taken = new Set(pairs.keys());
   const kept = new Set(pairs.values());
   const added = after.filter((job) => !kept.has(job));
+  const [preview, live] = (['preview', 'live'] as const).map((role) =>
+    tightened(context.operator[role], head.settings, {live: role === 'live', kept: false}),
+  );
   return {
     added: added.map(planned),
     changed: changed.map(({then, now, what}) => ({before: planned(then), after: planned(now), what})),
     removed: before.filter((job) => !taken.has(job)).map(planned),
     same: compared.filter(({what}) => what.length === 0).map(({now}) => planned(now)),
     scripts: scriptChanges(base, head),
-    issues: [...head.issues, ...crontabIssues(head.crontabs)],
+    settings: {preview: [...(preview?.effects ?? [])], live: [...(live?.effects ?? [])]},
+    issues: [
+      ...head.issues,
+      ...crontabIssues(head.crontabs),
+      ...(preview?.issues ?? []),
+      ...(live?.issues ?? []),
+    ],
     warnings: after.flatMap((job) => warningsOf(job, context)),
     collisions: [...added, ...changed.map(({now}) => now)].flatMap((job) => {
       const branches = collidingBranches(job, context);

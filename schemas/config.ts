@@ -1,10 +1,11 @@
 import * as z from 'zod';
+import {deployersSchema} from './deploy-config.ts';
 import {durationSchema} from './duration.ts';
 import {gitHubSchema, webhooksSchema} from './forge-config.ts';
 import {forgePath} from './forge-path.ts';
 import type {Issue} from './issue.ts';
+import {limitValues} from './limit-values.ts';
 import {secretSourceSchema} from './secret-source.ts';
-import {sizeSchema} from './size.ts';
 import {userNamePattern} from './user-name.ts';
 import {parseYaml} from './yaml-file.ts';
 
@@ -28,18 +29,19 @@ const limit = <T extends z.ZodType>(schema: T, description: string) =>
     .optional()
     .meta({description});
 
-const runDuration = durationSchema.refine((ms) => ms > 0, 'write a time as 30s, 10m or 2h, or none');
-
 /** What is left out stays as other items of `environments`, or the defaults, say. */
 const limitsSchema = z
   .strictObject({
-    cpus: limit(z.number().min(0.01).max(1024), 'CPUs of all processes together; 0.5 for previews.'),
-    memory: limit(sizeSchema, 'Memory of all processes together; 512MB for previews.'),
-    disk: limit(sizeSchema, 'Data directory and workspace together; 1GB for previews.'),
-    runs_per_day: limit(z.int().min(0).max(1_000_000), 'Runs started in one day of UTC; 5000 for previews.'),
-    run_time: limit(runDuration, 'Of a run whose job does not ask for more; 10m for previews.'),
-    longest_run_time: limit(runDuration, 'What a job may ask for with timeout=; 1h for previews.'),
-    overlap: z.enum(['allow', 'forbid', 'never']).optional().meta({
+    cpus: limit(limitValues.cpus, 'CPUs of all processes together; 0.5 for previews.'),
+    memory: limit(limitValues.memory, 'Memory of all processes together; 512MB for previews.'),
+    disk: limit(limitValues.disk, 'Data directory and workspace together; 1GB for previews.'),
+    runs_per_day: limit(limitValues.runs_per_day, 'Runs started in one day of UTC; 5000 for previews.'),
+    run_time: limit(limitValues.run_time, 'Of a run whose job does not ask for more; 10m for previews.'),
+    longest_run_time: limit(
+      limitValues.longest_run_time,
+      'What a job may ask for with timeout=; 1h for previews.',
+    ),
+    overlap: limitValues.overlap.optional().meta({
       description:
         'Whether a run may begin while the one before goes on: `forbid` unless the job says otherwise (previews), `never` whatever it says.',
     }),
@@ -369,6 +371,7 @@ export const configSchema = z
         'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
     }),
     webhooks: webhooksSchema,
+    deployers: deployersSchema,
     github: gitHubSchema.optional(),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),

@@ -35,6 +35,9 @@ export const scheduleChangeSchema = z
       changed: z.array(z.string()),
       removed: z.array(z.string()),
     }),
+    settings: z.object({preview: z.array(z.string()), live: z.array(z.string())}).meta({
+      description: 'What .hoody/settings.yaml of the head tightens, as a preview and when it is live.',
+    }),
     issues: z.array(issueSchema).meta({description: 'With one of them nothing of the head is applied.'}),
     warnings: z.array(issueSchema),
     collisions: z

@@ -1,6 +1,8 @@
 import {tmpdir} from 'node:os';
 import {resolve} from 'node:path';
 import {type CommitReader, readBranchFiles, readCrontabs} from '../../reconciler/branch-files.ts';
+import type {BranchPolicy} from '../../reconciler/branch-settings.ts';
+import {branchPolicyOf} from '../../reconciler/environments.ts';
 import type {CrontabFile} from '../../reconciler/observation.ts';
 import {type Side, scheduleChange} from '../../reconciler/schedule-change.ts';
 import {type LocalSource, openLocalSource} from '../../reconciler/sources/git-local.ts';
@@ -11,10 +13,12 @@ import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {inDirectory, wholeRepository} from '../../schemas/branch-name.ts';
+import type {Config} from '../../schemas/config.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {isTimeZone} from '../../schemas/schedule/zone.ts';
 import type {ScheduleChange} from '../../schemas/schedule-change.ts';
 import {branchScriptCheck} from '../branch-script-check.ts';
+import {environmentRules} from '../environment-rules.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {planMarkdown, planText} from '../plan-text.ts';
 import {type Environment, readConfig} from '../settings.ts';
@@ -39,7 +43,8 @@ export async function plan(
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const timeZone = flags.tz ?? (await readConfig(undefined)).timezone;
+  const config = await readConfig(undefined);
+  const timeZone = flags.tz ?? config.timezone;
   if (!isTimeZone(timeZone))
     throw new AppError(
       'CONFIG_INVALID',
@@ -57,7 +62,7 @@ export async function plan(
     clock: systemClock,
   });
   try {
-    const change = await compare(source, inspector, {flags, timeZone});
+    const change = await compare(source, inspector, {flags, config, timeZone});
     if (flags.json) terminal.out(`${JSON.stringify(change)}\n`);
     else terminal.out(flags.markdown ? planMarkdown(change) : planText(change, terminal.paint));
     return change.issues.length === 0 ? exitCodes.ok : exitCodes.failed;
@@ -70,7 +75,7 @@ export async function plan(
 async function compare(
   source: LocalSource,
   inspector: ScriptInspector,
-  {flags, timeZone}: {flags: PlanFlags; timeZone: string},
+  {flags, config, timeZone}: {flags: PlanFlags; config: Config; timeZone: string},
 ): Promise<ScheduleChange> {
   const {signal} = new AbortController();
   const {branches, defaultBranch} = await source.list({signal});
@@ -99,6 +104,7 @@ async function compare(
   const changesFrom = async (from: string | null) =>
     headTree === null ? [] : source.diffTrees(from, headTree, {signal});
   const readerAt = (commit: string): CommitReader => ({
+    timeZone,
     checkScript: branchScriptCheck(inspector.check),
     scriptImports: (script) => inspector.ask('imports', script),
     readFile: (file) => source.readFile(commit, inDirectory(path, file), {signal}),
@@ -117,6 +123,10 @@ async function compare(
         entry.kind === 'write' ? [[entry.path, {executable: entry.mode !== 'file'}]] : [],
       ),
     ),
+    operator: operatorPolicies(config, source, {
+      preview: branchAt(head, branches),
+      live: base.name,
+    }),
     others: await crontabsOfOthers(source, branches, {
       without: new Set([base.commit, head.commit]),
       path,
@@ -133,8 +143,36 @@ async function compare(
   };
 }
 
+/** A commit that is the tip of a branch is meant as that branch. */
+function branchAt(
+  {name, commit}: {name: string; commit: string},
+  branches: ReadonlyMap<string, string>,
+): string {
+  if (branches.has(name)) return name;
+  return [...branches].find(([, tip]) => tip === commit)?.[0] ?? name;
+}
+
+/** What `branchtab.yaml` of this directory gives to the branches, as it would give to them if it watched the repository. */
+function operatorPolicies(
+  {environments, repositories, previews}: Config,
+  source: LocalSource,
+  names: {preview: string; live: string},
+): {preview: BranchPolicy; live: BranchPolicy} {
+  const own = repositories.filter(({repository}) => resolve(repository) === source.repository);
+  const rules = environmentRules(
+    [...environments, ...own.flatMap((each) => each.environments)],
+    'environments',
+  );
+  return {
+    preview: branchPolicyOf(rules, {branch: names.preview, live: false}, previews.run),
+    live: branchPolicyOf(rules, {branch: names.live, live: true}, previews.run),
+  };
+}
+
 async function sideOf(tree: HoodyTree | null | undefined, reader: CommitReader): Promise<Side> {
-  return tree == null ? {crontabs: [], scripts: [], issues: []} : readBranchFiles(tree, reader);
+  return tree == null
+    ? {crontabs: [], scripts: [], settings: null, issues: []}
+    : readBranchFiles(tree, reader);
 }
 
 /** What cannot be read of them is no matter of this plan. */

@@ -29,6 +29,10 @@ const commands = [
   ['login'],
   ['version'],
   ['runtime'],
+  ['hook'],
+  ['hook', 'install'],
+  ['hook', 'uninstall'],
+  ['hook', 'run'],
 ];
 const escapeCharacter = String.fromCharCode(27);
 

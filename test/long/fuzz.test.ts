@@ -10,6 +10,7 @@ import '../fuzz/gateway.test.ts';
 import '../fuzz/git-tree.test.ts';
 import '../fuzz/host-guard.test.ts';
 import '../fuzz/managed.test.ts';
+import '../fuzz/push-options.test.ts';
 import '../fuzz/runtime.test.ts';
 import '../fuzz/server-sent-events.test.ts';
 
