@@ -40,6 +40,19 @@ interface Job {
   readonly zone: string;
 }
 
+/** Of commits that have no `.hoody/`. */
+export const noScheduleChange: Omit<ScheduleChange, 'base' | 'head'> = {
+  added: [],
+  changed: [],
+  removed: [],
+  same: [],
+  scripts: {added: [], changed: [], removed: []},
+  issues: [],
+  warnings: [],
+  collisions: [],
+  busiest: [],
+};
+
 /** What it means for what runs when `head` takes the place of `base`. Pure. */
 export function scheduleChange(
   base: Side,

@@ -30,7 +30,6 @@ export interface GitSource extends Source {
 export interface LocalSource extends GitSource {
   /** The commit that a branch, tag or other name stands for. Throws REVISION_NOT_FOUND. */
   resolve(name: string, options: {signal: AbortSignal}): Promise<string>;
-  rootTreeOf(commit: string, options: {signal: AbortSignal}): Promise<string>;
 }
 
 interface Place {
@@ -130,15 +129,6 @@ export async function openLocalSource({
         'REVISION_NOT_FOUND',
         `${place.repository} has no commit ${JSON.stringify(name.slice(0, 120))}; write a branch, a tag or a commit id`,
       );
-    },
-    async rootTreeOf(commit, {signal}) {
-      const {exitCode, stdout, stderr} = await run(
-        ['rev-parse', '--verify', '--end-of-options', `${commit}^{tree}`],
-        signal,
-      );
-      const id = lastLine(stdout);
-      if (exitCode === 0 && isObjectId(id)) return id;
-      throw unreadable(place.repository, `reading ${commit}`, stderr);
     },
     async readRef(branch, {signal}) {
       // The name HEAD stands for a detached HEAD, which is no ref below refs/heads.
