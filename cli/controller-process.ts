@@ -10,7 +10,7 @@ import {webhookRoutes} from '../api/webhooks.ts';
 import {refuseFullHost} from '../reconciler/admission.ts';
 import {openBackupStore} from '../reconciler/backups.ts';
 import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
-import {rememberScriptIssues} from '../reconciler/branch-files.ts';
+import {rememberScriptIssues, type ScriptImports} from '../reconciler/branch-files.ts';
 import type {BranchLimits} from '../reconciler/branch-limits.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
@@ -69,6 +69,7 @@ import {
 import type {FirstMeeting} from './first-contact-question.ts';
 import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';
+import {openReports} from './reports.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
 import type {Environment, Settings} from './settings.ts';
@@ -261,6 +262,8 @@ async function startLocked({
     directory: stateDirectory,
     clock,
   });
+  const checkScript = branchScriptCheck(rememberScriptIssues(inspector.check, rememberedScripts));
+  const scriptImports: ScriptImports = (script) => inspector.ask('imports', script);
   const controller = createController({
     repositories: sources,
     provider,
@@ -280,8 +283,8 @@ async function startLocked({
       stopGraceMs: config.stop_grace,
     }),
     client,
-    checkScript: branchScriptCheck(rememberScriptIssues(inspector.check, rememberedScripts)),
-    scriptImports: (script) => inspector.ask('imports', script),
+    checkScript,
+    scriptImports,
     clock,
     log,
     random: Math.random,
@@ -314,6 +317,22 @@ async function startLocked({
   const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
   const ended = new AbortController();
   const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
+  const reports =
+    gitHub === null || config.github === undefined
+      ? null
+      : await openReports(config.github, {
+          forge: gitHub,
+          sources,
+          controller,
+          records,
+          config,
+          stateDirectory,
+          checkScript,
+          scriptImports,
+          readSecret: (source) => readSecret(source, environment),
+          clock,
+          log,
+        });
   const pullRequests = new Map(
     sources.flatMap(({source: {repository}, forgePath: path, environments}) =>
       gitHub === null || config.github === undefined || path?.split('/')[0] !== gitHub.host
@@ -327,6 +346,7 @@ async function startLocked({
                 forgePath: path,
                 records: () => [...records.all()].filter((record) => record.repository === repository),
                 isKept: (record) => isKept(environments, record),
+                onRead: (pulls) => reports?.pullRequestsRead(repository, pulls),
                 onEnded: () => controller.look(repository, {kind: 'pull_request'}),
                 clock,
                 log,
@@ -355,7 +375,8 @@ async function startLocked({
     containers,
     tokens,
     deliveries,
-    forgeBudget: () => gitHub?.budget() ?? null,
+    forge: () =>
+      gitHub === null || reports === null ? null : {budget: gitHub.budget(), reports: reports.status()},
     hooks: webhookRoutes({deliveries, secrets: hookSecrets, jobTokens: null}),
     auth,
     version,
@@ -389,6 +410,7 @@ async function startLocked({
     await standalone.adopt();
     await controller.start();
     failOnFirstPass(controller);
+    reports?.start();
     for (const pulls of pullRequests.values()) pulls.run();
     standalone.start();
     await writeControllerFile(stateDirectory, {
@@ -403,6 +425,7 @@ async function startLocked({
     await standalone.close();
     await controller.stop();
     await deliveries.close();
+    await reports?.close();
     await server.close({graceMs: 0});
     throw error;
   }
@@ -422,6 +445,7 @@ async function startLocked({
       await controller.stop();
       await server.close({graceMs: closeGraceMs});
       await deliveries.close();
+      await reports?.close();
       if (stopContainers) {
         await stopAll(provider, config.stop_grace);
         for (const {ownership} of sources) await ownership?.release();

@@ -9,7 +9,7 @@ import {version} from './version.ts';
 
 /** GitHub as the configuration names it. Nothing is read or asked before its first use. */
 export function openGitHub(
-  {host, api_url, token, app}: GitHubConfig,
+  {host, api_url, token, app, write_interval}: GitHubConfig,
   {environment, clock, log}: {environment: Environment; clock: Clock; log: Log},
 ): Forge {
   const defaultUrl = host === 'github.com' ? 'https://api.github.com' : `https://${host}/api/v3`;
@@ -17,6 +17,7 @@ export function openGitHub(
     host,
     apiUrl: (api_url ?? defaultUrl).replace(/\/+$/, ''),
     writesChecks: app !== undefined,
+    writeIntervalMs: write_interval,
     async credentials() {
       if (token !== undefined) return {kind: 'token', token: await readSecret(token, environment)};
       if (app === undefined) throw new Error('the schema asks for a token or an App');

@@ -1,3 +1,4 @@
+import {formatRate} from '../schemas/run-rate.ts';
 import type {PlannedJob, ScheduleChange} from '../schemas/schedule-change.ts';
 import {type Paint, printable} from './terminal.ts';
 
@@ -14,7 +15,7 @@ export function planText(change: ScheduleChange, paint: Paint = plain): string {
     ...added.map((job) => `${paint.green('+')} ${title(job)}: ${when(job)}\n    ${next(job)}`),
     ...changed.map(({before, after, what}) => {
       const words = what.includes('schedule')
-        ? `${before.schedule_human} → ${after.schedule_human}, ${rate(before)} → ${rate(after)} a day`
+        ? `${before.schedule_human} → ${after.schedule_human}, ${formatRate(before.runs_per_day)} → ${formatRate(after.runs_per_day)} a day`
         : `${what.join(', ')} changed; ${when(after)}`;
       return `${paint.yellow('~')} ${title(after)}: ${words}\n    ${next(after)}`;
     }),
@@ -38,53 +39,6 @@ export function planText(change: ScheduleChange, paint: Paint = plain): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** For a comment on a pull request. */
-export function planMarkdown(change: ScheduleChange): string {
-  const {added, changed, removed, same, scripts, issues, warnings, collisions} = change;
-  const rows = [
-    ...added.map((job) => ['added', cell(title(job)), cell(when(job)), soon(job)]),
-    ...changed.map(({before, after, what}) => [
-      'changed',
-      cell(title(after)),
-      cell(
-        what.includes('schedule')
-          ? `${before.schedule_human} → ${after.schedule_human} (${rate(before)} → ${rate(after)} a day)`
-          : `${what.join(', ')}; ${when(after)}`,
-      ),
-      soon(after),
-    ]),
-    ...removed.map((job) => ['removed', cell(title(job)), cell(`was ${when(job)}`), '']),
-  ];
-  const table =
-    rows.length === 0
-      ? ['No job changes.']
-      : [
-          '| | job | when | next run (UTC) |',
-          '|---|---|---|---|',
-          ...rows.map((cells) => `| ${cells.join(' | ')} |`),
-        ];
-  const notes = [
-    ...issues.map((issue) => `- **error** ${cell(place(issue))}`),
-    ...warnings.map((warning) => `- warning ${cell(place(warning))}`),
-    ...collisions.map(
-      ({job, branches}) =>
-        `- warning ${cell(`${job.file}:${job.line}`)} ${branches.map(cell).join(', ')} runs the same command in the same minute`,
-    ),
-    ...Object.entries(scripts).flatMap(([what, paths]) =>
-      paths.map((path) => `- script ${what}: ${cell(path)}`),
-    ),
-  ];
-  return [
-    `### Schedule: ${cell(change.base.name)} → ${cell(change.head.name)}`,
-    '',
-    ...table,
-    '',
-    ...notes,
-    ...(same.length === 0 ? [] : ['', `${count(same.length, 'job')} the same on both.`]),
-    '',
-  ].join('\n');
-}
-
 function title({user, name, command}: PlannedJob): string {
   const owner = user === 'root' ? '' : `${user}: `;
   return `${owner}${printable(name ?? command.slice(0, 60))}`;
@@ -92,13 +46,7 @@ function title({user, name, command}: PlannedJob): string {
 
 function when(job: PlannedJob): string {
   const zone = job.timezone === 'UTC' ? '' : ` (${job.timezone})`;
-  return `${job.schedule_human}${zone}, ${rate(job)} a day`;
-}
-
-function rate({runs_per_day: runs}: PlannedJob): string {
-  if (runs === 0) return 'no runs';
-  const number = runs >= 10 ? Math.round(runs) : Number(runs.toPrecision(2));
-  return `${number} ${number === 1 ? 'run' : 'runs'}`;
+  return `${job.schedule_human}${zone}, ${formatRate(job.runs_per_day)} a day`;
 }
 
 function next({next: runs, timezone}: PlannedJob): string {
@@ -106,10 +54,6 @@ function next({next: runs, timezone}: PlannedJob): string {
   const local =
     timezone === 'UTC' ? '' : `; in ${timezone} ${runs.map((at) => wallTime(at, timezone)).join(', ')}`;
   return `next ${runs.map((at) => `${at.slice(0, 16)}Z`).join(', ')}${local}`;
-}
-
-function soon({next: [first]}: PlannedJob): string {
-  return first === undefined ? '' : `${first.slice(0, 16)}Z`;
 }
 
 function wallTime(at: string, timeZone: string): string {
@@ -120,11 +64,6 @@ function wallTime(at: string, timeZone: string): string {
 
 function place({file, line, column, message}: ScheduleChange['issues'][number]): string {
   return `${file}:${line}:${column} ${printable(message)}`;
-}
-
-/** Nothing that comes from a branch may become markup. */
-function cell(text: string): string {
-  return printable(text).replace(/[\\`*_{}[\]<>()#+!|@~-]/g, '\\$&');
 }
 
 function count(number: number, what: string): string {

@@ -24,6 +24,7 @@ export function createPullRequests({
   forgePath,
   records,
   isKept,
+  onRead,
   onEnded,
   clock,
   log,
@@ -37,6 +38,8 @@ export function createPullRequests({
   forgePath: string;
   records: () => Iterable<BranchRecord>;
   isKept: (branch: BranchRecord) => boolean;
+  /** Those that an answer held, whatever they are to us. */
+  onRead: (pulls: readonly PullRequest[]) => void;
   /** A preview has ended, or goes on after all. */
   onEnded: () => Promise<void>;
   clock: Clock;
@@ -53,6 +56,7 @@ export function createPullRequests({
   let problem: string | null = null;
 
   const keep = (pulls: readonly PullRequest[]) => {
+    onRead(pulls);
     for (const pull of pulls) if (!pull.isFork) known.set(pull.number, pull);
   };
 

@@ -69,3 +69,17 @@ export const forgeBudgetSchema = z
   })
   .meta({id: 'ForgeBudget'});
 export type ForgeBudget = z.infer<typeof forgeBudgetSchema>;
+
+/** What is to be written to a forge. */
+export const reportsStatusSchema = z
+  .object({
+    waiting: z.int().meta({description: 'Reports that the forge does not have yet.'}),
+    problem: z.string().nullable().meta({description: 'Why the last one that failed could not be written.'}),
+  })
+  .meta({id: 'ReportsStatus'});
+export type ReportsStatus = z.infer<typeof reportsStatusSchema>;
+
+export const forgeStatusSchema = z
+  .object({budget: forgeBudgetSchema, reports: reportsStatusSchema})
+  .meta({id: 'ForgeStatus'});
+export type ForgeStatus = z.infer<typeof forgeStatusSchema>;

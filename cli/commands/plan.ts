@@ -1,6 +1,7 @@
 import {tmpdir} from 'node:os';
 import {resolve} from 'node:path';
 import {compareCommits, crontabsOfOthers} from '../../reconciler/commit-comparison.ts';
+import {planMarkdown} from '../../reconciler/reports/plan-markdown.ts';
 import {noScheduleChange} from '../../reconciler/schedule-change.ts';
 import {type LocalSource, openLocalSource} from '../../reconciler/sources/git-local.ts';
 import {loadScheduleWords} from '../../runtime/cron/schedule-words.ts';
@@ -14,7 +15,7 @@ import {isTimeZone} from '../../schemas/schedule/zone.ts';
 import type {ScheduleChange} from '../../schemas/schedule-change.ts';
 import {branchScriptCheck} from '../branch-script-check.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
-import {planMarkdown, planText} from '../plan-text.ts';
+import {planText} from '../plan-text.ts';
 import {type Environment, readConfig} from '../settings.ts';
 import type {Terminal} from '../terminal.ts';
 

@@ -93,7 +93,7 @@ export async function createControllerAppWorld(t: Teardown) {
     containers,
     tokens,
     deliveries: hooks.deliveries,
-    forgeBudget: () => null,
+    forge: () => null,
     hooks: hooks.app,
     auth,
     version: '0.1.0',
