@@ -2,14 +2,14 @@ import {randomUUID} from 'node:crypto';
 import {AppError, callerLeftStatus, successStatus} from '../../schemas/errors.ts';
 import type {RunCall} from '../../schemas/run.ts';
 import type {Log} from '../platform/log.ts';
-import {sendWhole, type WatchedSink, watchSink} from './answer-sink.ts';
+import {sendWhole, WatchedSink} from './answer-sink.ts';
 import {type Call, executionHeader} from './call.ts';
 import type {CallMonitor} from './call-monitor.ts';
 import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
 import {createConcurrencyLimits} from './concurrency.ts';
 import {corsHeaders, preflightHeaders} from './cors.ts';
 import type {ExecutionRecorder} from './execution-recorder.ts';
-import {type AnswerSink, type Attempt, type CallRequest, createInvocation} from './invoke.ts';
+import {type AnswerSink, type Attempt, type CallRequest, Invocation} from './invoke.ts';
 import {readMarkdown} from './markdown-files.ts';
 import {type Destination, type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {createRequestBody, type RequestBody} from './request-body.ts';
@@ -37,7 +37,7 @@ export interface CallsOptions {
   readonly recorder: ExecutionRecorder;
   readonly monitor: CallMonitor;
   /** Throws VERSION_NOT_FOUND. */
-  readonly destinationOf: (call: Pick<ScriptCall, 'path' | 'target'>) => Promise<Destination>;
+  readonly destinationOf: (call: Pick<ScriptCall, 'path' | 'target'>) => Destination | Promise<Destination>;
   readonly log: Log;
   readonly onRunCall: (runId: string, call: RunCall) => void;
 }
@@ -74,7 +74,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
 
   async function attempt(prepared: PreparedCall, {id, call, body, sink}: Journey): Promise<Attempt> {
     const {ground: here, script} = prepared;
-    const invocation = createInvocation({
+    const invocation = new Invocation({
       call: hostCall(prepared, id, call.clientIp),
       request: call.request,
       body,
@@ -86,8 +86,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       file: script.ref.file,
       timeoutMs: script.options.timeoutMs,
       isolated: script.options.isolated,
-      onTimeout: invocation.onTimeout,
-      onStuck: invocation.onStuck,
+      waiter: invocation,
     });
     try {
       return await invocation.run(lease);
@@ -113,11 +112,13 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     const {request} = call;
     const body = request.body === null ? null : createRequestBody(request.body, watch.note);
     const {concurrency} = script.options;
-    const leave = concurrency === null ? null : await limits.enter(script.ref.file, concurrency);
+    const journey = {id, call, body, sink};
+    if (concurrency === null) return travel(prepared, journey);
+    const leave = await limits.enter(script.ref.file, concurrency);
     try {
-      return await travel(prepared, {id, call, body, sink});
+      return await travel(prepared, journey);
     } finally {
-      leave?.();
+      leave();
     }
   }
 
@@ -126,7 +127,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     const {options} = prepared.script;
     const id = randomUUID();
     const runId = call.findRun();
-    const sink = watchSink(outer, {
+    const sink = new WatchedSink(outer, {
       added: [...corsHeaders(options.cors, headerOf(request, 'origin')), executionHeader, id],
       keptBytes: Math.max(runId === null ? 0 : runBodyBytes, keptBodyBytes(options.log)),
     });
@@ -137,7 +138,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     }
     begin(prepared, id, call, runId);
     const watch = watchRequestBody(request.body !== null, options.log);
-    const count = monitor.begin({
+    const counted = monitor.begin({
       executionId: id,
       scriptPath: prepared.route.file,
       method: request.method,
@@ -152,7 +153,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     }
     const seen = sink.seen();
     recorder.end(id, endOf(outcome, seen, options.log, watch.recorded()));
-    count(seen.status ?? callerLeftStatus);
+    monitor.end(counted, seen.status ?? callerLeftStatus);
     if (runId === null) return;
     const {mask} = prepared.ground;
     const body = mask.text(seen.body.slice(0, runBodyBytes), {cutEnd: seen.bytes > runBodyBytes});
@@ -251,13 +252,16 @@ function isPreflight(request: CallRequest): boolean {
 }
 
 function headerOf({headers}: CallRequest, wanted: string): string | null {
-  const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === wanted);
-  return at === -1 ? null : (headers[at + 1] ?? null);
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = headers[at] ?? '';
+    if (name.length === wanted.length && name.toLowerCase() === wanted) return headers[at + 1] ?? null;
+  }
+  return null;
 }
 
 /** Where an answer has begun it is broken off. */
-function sendError(sink: AnswerSink | WatchedSink, error: AppError): void {
-  if ('seen' in sink && sink.seen().status !== null) {
+function sendError(sink: AnswerSink, error: AppError): void {
+  if (sink instanceof WatchedSink && sink.seen().status !== null) {
     sink.destroy();
     return;
   }

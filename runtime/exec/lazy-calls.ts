@@ -12,9 +12,12 @@ export interface LazyCalls {
 
 /** Calls by an engine that is opened with the first one. Where that fails each call is told so. */
 export function createLazyCalls(engine: () => Promise<CallEngine>, log: Log): LazyCalls {
+  let opened: CallEngine | null = null;
+
   async function engineOr(refuse: (error: AppError) => void): Promise<CallEngine | null> {
     try {
-      return await engine();
+      opened = await engine();
+      return opened;
     } catch (error) {
       log.error('scripts cannot be run', {error});
       refuse(
@@ -29,6 +32,7 @@ export function createLazyCalls(engine: () => Promise<CallEngine>, log: Log): La
   return {
     calls: {
       async answer(call, sink) {
+        if (opened !== null) return opened.calls.answer(call, sink);
         const headers = ['content-type', 'application/json'];
         const running = await engineOr((error) =>
           sendWhole(sink, error.status, headers, JSON.stringify(error.toBody())),

@@ -34,11 +34,26 @@ export interface PreparedCall {
   readonly post: ReadyScript | null;
 }
 
+/** What a path leads to in a set of scripts. */
+type Found = Pick<PreparedCall, 'route' | 'script' | 'pre' | 'post'>;
+
+/** Paths of a set that are remembered: most calls go where others went. */
+const mostKnownPaths = 500;
+const knownPaths = new WeakMap<ScriptSet, Map<string, Found>>();
+
 /**
  * Finds the script of a path in the present deployment; one that comes meanwhile is looked at anew, since a call must
  * not bring a former generation back. Throws SCRIPT_NOT_FOUND, PATH_EXCLUDED, INVALID_QUERY.
  */
-export async function prepareCall(destination: Destination): Promise<PreparedCall> {
+export function prepareCall(destination: Destination): PreparedCall | Promise<PreparedCall> {
+  const ground = destination.ground();
+  const known = ground === null ? undefined : knownPaths.get(ground.set)?.get(destination.path);
+  if (ground === null || known === undefined) return findCall(destination);
+  const {route, script, pre, post} = known;
+  return {ground, destination, route, script, pre, post};
+}
+
+async function findCall(destination: Destination): Promise<PreparedCall> {
   const {ground: present, path} = destination;
   for (;;) {
     const ground = present();
@@ -53,12 +68,21 @@ export async function prepareCall(destination: Destination): Promise<PreparedCal
       if (present()?.set !== ground.set) continue;
       if (!script.options.enabled) throw notFound(path);
       const options = withSettings(script.options, route.settings);
-      return {ground, destination, route, script: {...script, options}, pre, post};
+      const found = {route, script: {...script, options}, pre, post};
+      remember(set, path, found);
+      return {ground, destination, ...found};
     } catch (error) {
       // The files of a former deployment may be gone.
       if (present()?.set === ground.set) throw error;
     }
   }
+}
+
+function remember(set: ScriptSet, path: string, found: Found): void {
+  const paths = knownPaths.get(set) ?? new Map<string, Found>();
+  if (paths.size >= mostKnownPaths) paths.clear();
+  paths.set(path, found);
+  knownPaths.set(set, paths);
 }
 
 /** Throws SCRIPT_FAILED with the place of the syntax error. */

@@ -44,7 +44,7 @@ import type {
 import {labelNames} from '../provider.ts';
 import {findSnapshot, readSnapshots, saveSnapshot} from '../snapshots.ts';
 import {type DockerRecord, dockerRecordSchema} from './docker-record.ts';
-import type {ContainerSpec, Engine, EngineContainer, EngineFacts, EngineImage} from './engine.ts';
+import type {ContainerSpec, Engine, EngineContainer, EngineFacts, EngineImage, Output} from './engine.ts';
 import {engineLabels, imageLabels, specDigest} from './engine-labels.ts';
 import {requireGlibc} from './glibc.ts';
 import {type HeardRuntime, hearRuntime} from './runtime-output.ts';
@@ -72,6 +72,8 @@ type DockerEntry = Entry<DockerRecord>;
 const endTimeoutMs = 10_000;
 const retryMs = 50;
 const settleMs = 100;
+const attachPauseMs = 50;
+const mostAttachTries = 40;
 const defaultWatchIntervalMs = 2_000;
 const intervalsOfSweep = 5;
 
@@ -306,8 +308,7 @@ class DockerProvider implements ContainerProvider {
   async #run(entry: DockerEntry, id: string, signal: AbortSignal): Promise<ReadyRuntime> {
     const over = new AbortController();
     try {
-      const output = await this.#engine.attach(id, {signal: AbortSignal.any([signal, over.signal])});
-      const heard = hearRuntime(output);
+      const heard = hearRuntime(await this.#attach(id, AbortSignal.any([signal, over.signal])));
       await this.#engine.start(id);
       const {cpus, memory_bytes: memoryBytes} = entry.record.limits;
       const made = entry.record.made_limits;
@@ -317,6 +318,18 @@ class DockerProvider implements ContainerProvider {
     } finally {
       over.abort();
     }
+  }
+
+  async #attach(id: string, signal: AbortSignal): Promise<AsyncIterable<Output>> {
+    for (let tried = 1; tried <= mostAttachTries; tried += 1) {
+      const output = await this.#engine.attach(id, {signal});
+      if (output !== null) return output;
+      await this.#options.clock.sleep(attachPauseMs, {signal});
+    }
+    throw new AppError(
+      'PROVIDER_UNAVAILABLE',
+      `The container engine is still clearing up after the last run of ${id}. Start it again in a moment.`,
+    );
   }
 
   async #firstReady(
