@@ -20,6 +20,7 @@ import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import {type EnvironmentRule, isKept} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
+import {type Forks, openForks} from '../reconciler/forks.ts';
 import {openJournal} from '../reconciler/journal.ts';
 import {createPullRequests} from '../reconciler/pull-requests.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
@@ -48,6 +49,7 @@ import {type HttpServer, serveHttp} from '../runtime/platform/http-server.ts';
 import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
+import {isForkName} from '../schemas/branch-name.ts';
 import type {
   Config,
   CredentialsConfig,
@@ -334,7 +336,7 @@ async function startLocked({
           log,
         });
   const pullRequests = new Map(
-    sources.flatMap(({source: {repository}, forgePath: path, environments}) =>
+    sources.flatMap(({source: {repository}, forgePath: path, environments, forks}) =>
       gitHub === null || config.github === undefined || path?.split('/')[0] !== gitHub.host
         ? []
         : [
@@ -345,6 +347,7 @@ async function startLocked({
                 repository,
                 forgePath: path,
                 records: () => [...records.all()].filter((record) => record.repository === repository),
+                forks,
                 isKept: (record) => isKept(environments, record),
                 onRead: (pulls) => reports?.pullRequestsRead(repository, pulls),
                 onEnded: () => controller.look(repository, {kind: 'pull_request'}),
@@ -359,13 +362,20 @@ async function startLocked({
     ),
   );
   const deliveries = createDeliveries({
-    repositories: sources.map(({source, forgePath: path}) => ({
+    repositories: sources.map(({source, forgePath: path, forks}) => ({
       repository: source.repository,
       forgePath: path,
+      servesForks: forks !== null,
     })),
     look: (repository, id) => controller.look(repository, {kind: 'webhook', id}),
     commitOf: controller.commitOf,
     onPullRequest: (repository) => void pullRequests.get(repository)?.look(),
+    async onFork(repository, {forge, number, commit, label}) {
+      const forks = sources.find(({source}) => source.repository === repository)?.forks ?? null;
+      // Only GitHub's own signature says at which commit the label was put on.
+      if (forge === 'github' && label !== null) await forks?.labelled({number, commit, label});
+      await pullRequests.get(repository)?.look();
+    },
     deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
     clock,
     log,
@@ -488,12 +498,14 @@ async function openSources(
       await source.close();
       continue;
     }
+    const path = forgePath(repository.forge_url ?? source.repository);
     opened.push({
       source,
       includes: createBranchFilter(repository.branches ?? config.branches),
       paths: repository.paths ?? null,
       live: repository.live ?? null,
-      forgePath: forgePath(repository.forge_url ?? source.repository),
+      forgePath: path,
+      forks: await openRepositoryForks(config, {path, source, ...options}),
       environments: [
         ...environmentRules(config.environments, 'environments'),
         ...environmentRules(repository.environments, `environments of ${source.repository}`),
@@ -506,6 +518,26 @@ async function openSources(
     });
   }
   return opened;
+}
+
+async function openRepositoryForks(
+  {github}: Config,
+  {
+    path,
+    source,
+    stateDirectory,
+    log,
+  }: {path: string | null; source: Source; stateDirectory: string; log: Log},
+): Promise<Forks | null> {
+  if (github === undefined || path?.split('/')[0] !== github.host) return null;
+  const {serve, label, most} = github.forks;
+  if (serve === 'none') return null;
+  const name = createHash('sha256').update(source.repository).digest('hex').slice(0, 16);
+  return openForks({
+    path: join(stateDirectory, 'forks', `${name}.json`),
+    policy: {serve, label, most},
+    log,
+  });
 }
 
 /** Of the repositories that are ours to have, those that were never met and are too large to be run unasked. */
@@ -541,9 +573,16 @@ function environmentRules(environments: readonly EnvironmentConfig[], name: stri
     ({branches, keep, run, data, limits, idle, suspend, drift, variables, secrets}, index) => {
       const includes = createBranchFilter(branches);
       const onlyLive = branches.length === 1 && branches[0] === 'live';
+      const onlyForks = branches.length === 1 && branches[0] === 'forks';
       return {
         place: `${name}[${index}]`,
-        appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+        // What is meant for the branches of a team, `**` too, is not meant for whoever opens a pull request.
+        appliesTo: (branch, live) =>
+          isForkName(branch) || onlyForks
+            ? isForkName(branch) && onlyForks
+            : onlyLive
+              ? live
+              : includes(branch),
         onlyLive,
         keep,
         run: run ?? null,
@@ -623,6 +662,11 @@ function requireIsolation(
   provider: ContainerProvider,
 ): void {
   const remote = sources.find(({source}) => source.kind === 'remote');
+  if (provider.level === 'plain' && sources.some(({forks}) => forks !== null))
+    throw new AppError(
+      'SANDBOX_REQUIRED',
+      'github.forks.serve would run commands of strangers as this user. Install bubblewrap (apt-get install bubblewrap) for a sandbox, use --provider docker, or set it to none.',
+    );
   if (remote === undefined || provider.level !== 'plain' || config.trust_branches) return;
   throw new AppError(
     'SANDBOX_REQUIRED',

@@ -1,5 +1,6 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import {forkName} from '../schemas/branch-name.ts';
 import type {Delivery, ForgeNews, NewsSubject} from '../schemas/delivery.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type Announcements, createAnnouncements} from './announcements.ts';
@@ -23,6 +24,8 @@ export interface DeliverableRepository {
   readonly repository: string;
   /** `host/owner/name` by which its forge calls it; null where that is not known. */
   readonly forgePath: string | null;
+  /** Pull requests of forks may be served. */
+  readonly servesForks: boolean;
 }
 
 export function createDeliveries({
@@ -30,6 +33,7 @@ export function createDeliveries({
   look,
   commitOf,
   onPullRequest,
+  onFork,
   deliveryLog,
   clock,
   log,
@@ -40,6 +44,8 @@ export function createDeliveries({
   commitOf: (repository: string, branch: string) => string | null | undefined;
   /** A pull request of the repository is not as it was, or may not be. */
   onPullRequest: (repository: string) => void;
+  /** The same of a fork. Resolves when the forge was asked and the repository looked at. */
+  onFork: (repository: string, news: Extract<NewsSubject, {kind: 'fork'}> & {forge: string}) => Promise<void>;
   deliveryLog: DeliveryLog;
   clock: Clock;
   log: Log;
@@ -57,10 +63,17 @@ export function createDeliveries({
   );
   const pending = new Set<Promise<void>>();
 
-  const watchedBy = ({repositories: named}: ForgeNews): string[] =>
+  const watchedBy = ({repositories: named, subject}: ForgeNews): string[] =>
     repositories
       .filter(({forgePath}) => forgePath !== null && named.includes(forgePath))
+      .filter(({servesForks}) => servesForks || subject.kind !== 'fork')
       .map(({repository}) => repository);
+
+  const whyIgnored = ({subject, repositories: named}: ForgeNews): Delivery['reason'] => {
+    if (subject.kind === 'nothing') return subject.why;
+    const isWatched = repositories.some(({forgePath}) => forgePath !== null && named.includes(forgePath));
+    return subject.kind === 'fork' && isWatched ? 'fork' : 'repository_unwatched';
+  };
 
   const saved = (delivery: Delivery) =>
     deliveryLog.save(delivery).catch((error: unknown) => {
@@ -75,7 +88,11 @@ export function createDeliveries({
         : {branch: null, commit: undefined};
     const announcement = {id: delivery.id, branch, commit};
     await Promise.all(
-      delivery.watched.map((repository) => announcements.get(repository)?.tell(announcement)),
+      delivery.watched.map((repository) =>
+        subject.kind === 'fork'
+          ? onFork(repository, {...subject, forge: delivery.forge})
+          : announcements.get(repository)?.tell(announcement),
+      ),
     );
     if (ended.signal.aborted) return;
     if (subject.kind === 'pull_request') for (const repository of delivery.watched) onPullRequest(repository);
@@ -90,7 +107,7 @@ export function createDeliveries({
       if (known !== undefined) return {delivery: known, isNew: false};
       const {subject} = news;
       const watched = subject.kind === 'nothing' ? [] : watchedBy(news);
-      const isAbout = subject.kind === 'branch' || subject.kind === 'pull_request';
+      const about = aboutOf(subject);
       const delivery: Delivery = {
         id: news.delivery,
         forge: news.forge,
@@ -98,12 +115,9 @@ export function createDeliveries({
         action: news.action,
         received_at: new Date(clock.now()).toISOString(),
         repository: news.repositories[0] ?? null,
-        branch: isAbout ? subject.branch : null,
-        commit: isAbout ? (subject.commit ?? null) : null,
-        pull_request: subject.kind === 'pull_request' ? subject.number : null,
+        ...about,
         outcome: watched.length > 0 ? 'accepted' : 'ignored',
-        reason:
-          subject.kind === 'nothing' ? subject.why : watched.length > 0 ? 'queued' : 'repository_unwatched',
+        reason: watched.length > 0 ? 'queued' : whyIgnored(news),
         watched,
         looked_at: null,
         found: null,
@@ -137,4 +151,17 @@ export function createDeliveries({
       await deliveryLog.close();
     },
   };
+}
+
+function aboutOf(subject: NewsSubject): Pick<Delivery, 'branch' | 'commit' | 'pull_request'> {
+  switch (subject.kind) {
+    case 'branch':
+      return {branch: subject.branch, commit: subject.commit ?? null, pull_request: null};
+    case 'pull_request':
+      return {branch: subject.branch, commit: subject.commit ?? null, pull_request: subject.number};
+    case 'fork':
+      return {branch: forkName(subject.number), commit: subject.commit, pull_request: subject.number};
+    default:
+      return {branch: null, commit: null, pull_request: null};
+  }
 }

@@ -14,6 +14,9 @@ export interface Forge {
    */
   pullRequests(repository: string, options: {branch?: string; signal: AbortSignal}): Promise<PullRequest[]>;
 
+  /** Throws as `pullRequests` does. */
+  pullRequest(repository: string, number: number, options: {signal: AbortSignal}): Promise<PullRequest>;
+
   /** Writes nothing where the newest status of the context says the same. */
   setStatus(
     repository: string,

@@ -24,6 +24,8 @@ export type NewsSubject =
       readonly branch: string;
       readonly commit: string | null | undefined;
     }
+  /** Of a fork. `label`: which one was put on it, at that commit; null where none was. */
+  | {readonly kind: 'fork'; readonly number: number; readonly commit: string; readonly label: string | null}
   | {readonly kind: 'repository'}
   | {readonly kind: 'nothing'; readonly why: 'ping' | 'unknown_event' | 'not_a_branch' | 'fork'};
 

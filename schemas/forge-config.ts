@@ -53,6 +53,17 @@ export const gitHubSchema = z
       description:
         'Between two writes, three times as much between two comments. GitHub asks for a second; an Enterprise server may take more.',
     }),
+    forks: z
+      .strictObject({
+        serve: z.enum(['none', 'labelled', 'all']).default('none').meta({
+          description:
+            '`labelled`: the commit at which somebody who may do so put the label on it; needs the webhook. `all`: the newest commit of every open one, whoever opened it.',
+        }),
+        label: z.string().min(1).max(50).default('preview'),
+        most: z.int().min(1).max(1000).default(10).meta({description: 'So many at once.'}),
+      })
+      .prefault({})
+      .meta({description: 'Pull requests of forks. They never get secrets or variables of branches.'}),
     reports: z
       .strictObject({
         name: z

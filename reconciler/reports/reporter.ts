@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto';
 import type {Clock} from '../../runtime/platform/clock.ts';
 import type {Log} from '../../runtime/platform/log.ts';
 import {createSecretMask, type SecretMask} from '../../runtime/platform/secret-mask.ts';
-import {branchName, wholeRepository} from '../../schemas/branch-name.ts';
+import {branchName, forkName, wholeRepository} from '../../schemas/branch-name.ts';
 import type {ScheduleChange} from '../../schemas/schedule-change.ts';
 import type {BranchRecord} from '../branch-record.ts';
 import type {ComparedCommits} from '../commit-comparison.ts';
@@ -308,8 +308,9 @@ export function createReporter({
     },
     pullRequestsRead(repository, read) {
       if (!policy.comments || !reported.has(repository)) return;
-      for (const pull of read) {
-        if (pull.isFork) continue;
+      for (const answer of read) {
+        // The head's own name is the fork's business; it may be that of a branch here.
+        const pull = answer.isFork ? {...answer, branch: forkName(answer.number)} : answer;
         const item = pullItem(repository, pull.number);
         if (pull.state === 'closed' && !pulls.has(item)) continue;
         pulls.set(item, pull);

@@ -5,6 +5,7 @@ import {watchDirectories} from '../../runtime/platform/file-watch.ts';
 import {createGit, type Git, type GitResult} from '../../runtime/platform/git-process.ts';
 import type {Log} from '../../runtime/platform/log.ts';
 import {AppError} from '../../schemas/errors.ts';
+import {hasCommit} from './branch-history.ts';
 import {createUnnameableWarning, listRefs} from './branch-list.ts';
 import {type InheritedEnvironment, readingEnvironment} from './git-environment.ts';
 import {createGitObjects} from './git-objects.ts';
@@ -130,6 +131,7 @@ export async function openLocalSource({
         `${place.repository} has no commit ${JSON.stringify(name.slice(0, 120))}; write a branch, a tag or a commit id`,
       );
     },
+    obtainPull: ({commit}, {signal}) => hasCommit(git, commit, {signal}),
     async readRef(branch, {signal}) {
       // The name HEAD stands for a detached HEAD, which is no ref below refs/heads.
       if (branch === 'HEAD') return (await list({signal})).branches.get(branch) ?? null;

@@ -141,6 +141,26 @@ export async function createGitHubStandIn(
       },
     },
     {
+      method: 'GET',
+      path: `${repo}/pulls/{pull_number}`,
+      answer({pull_number}) {
+        const found = standIn.pulls.find(({number}) => number === Number(pull_number));
+        if (found === undefined) return {status: 404, data: {message: 'Not Found'}};
+        const {head, base, ...rest} = pullRequest(found);
+        const example = description.example('pull-request') as {head: object; base: object};
+        return {
+          status: 200,
+          data: {
+            ...example,
+            ...rest,
+            requested_reviewers: [],
+            head: {...example.head, ...head},
+            base: {...example.base, ...base},
+          },
+        };
+      },
+    },
+    {
       method: 'POST',
       path: `${repo}/statuses/{sha}`,
       answer({sha = ''}, body) {

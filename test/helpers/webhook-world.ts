@@ -33,6 +33,8 @@ export function gitHubHeaders(
   };
 }
 
+type ForkNews = Parameters<Parameters<typeof createDeliveries>[0]['onFork']>[1];
+
 export interface WebhookWorldOptions {
   readonly repositories?: readonly DeliverableRepository[];
   readonly secrets?: Partial<Record<Forge, readonly string[]>>;
@@ -49,12 +51,14 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
   const path = join(directory, 'deliveries.jsonl');
   const looks: string[] = [];
   const pulls: string[] = [];
+  const forkNews: ForkNews[] = [];
   const openDeliveries = async () =>
     createDeliveries({
       repositories: options.repositories ?? [
         {
           repository: 'https://github.com/Codertocat/Hello-World',
           forgePath: 'github.com/codertocat/hello-world',
+          servesForks: false,
         },
       ],
       async look(repository) {
@@ -63,6 +67,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
       },
       commitOf: options.commitOf ?? (() => undefined),
       onPullRequest: (repository) => pulls.push(repository),
+      onFork: async (_repository, news) => void forkNews.push(news),
       deliveryLog: await openDeliveryLog({path, log: silentLog}),
       clock: options.clock ?? systemClock,
       log: silentLog,
@@ -90,6 +95,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
     deliveries,
     looks,
     pulls,
+    forkNews,
     path,
     openDeliveries,
     post,

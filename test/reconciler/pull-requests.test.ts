@@ -32,6 +32,7 @@ async function setup(t: ExecutionContext) {
     forgePath: 'github.com/acme/shop',
     records: () => records,
     isKept: ({branch}) => branch === 'staging',
+    forks: null,
     onRead() {},
     async onEnded() {
       ends += 1;

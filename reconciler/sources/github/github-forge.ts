@@ -139,6 +139,11 @@ export function createGitHubForge(options: GitHubForgeOptions): Forge {
         }),
       ),
 
+    pullRequest: (repository, number, {signal}) =>
+      call(repository, pullRequestSchema, signal, (octokit, at) =>
+        octokit.rest.pulls.get({...at, pull_number: number}),
+      ),
+
     async setStatus(repository, commit, {context, state, description, targetUrl}, {signal}) {
       budget.requireForReport();
       const {statuses} = await call(repository, statusesSchema, signal, (octokit, at) =>
