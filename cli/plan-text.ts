@@ -1,4 +1,12 @@
+import {
+  collisionLine,
+  mergeLines,
+  runningLines,
+  settingsLines,
+  totalLines,
+} from '../reconciler/plan-sentences.ts';
 import {formatRate} from '../schemas/run-rate.ts';
+import {createZone} from '../schemas/schedule/zone.ts';
 import type {PlannedJob, ScheduleChange} from '../schemas/schedule-change.ts';
 import {type Paint, printable} from './terminal.ts';
 
@@ -7,30 +15,34 @@ const plain: Paint = {bold: noPaint, dim: noPaint, green: noPaint, yellow: noPai
 
 /** For a terminal: what comes, changes and goes, in words. */
 export function planText(change: ScheduleChange, paint: Paint = plain): string {
-  const {added, changed, removed, same, scripts, issues, warnings, collisions, busiest} = change;
+  const {added, changed, removed, same, scripts, issues, warnings, collisions, busiest, load, timezone} =
+    change;
   const lines = [
     paint.bold(
       `${printable(change.base.name)} ${short(change.base.commit)} → ${printable(change.head.name)} ${short(change.head.commit)}`,
     ),
-    ...added.map((job) => `${paint.green('+')} ${title(job)}: ${when(job)}\n    ${next(job)}`),
+    ...mergeLines(change).map((line) => paint.yellow(printable(line))),
+    ...added.map((job) => `${paint.green('+')} ${title(job)}: ${when(job)}\n    ${next(job, timezone)}`),
     ...changed.map(({before, after, what}) => {
       const words = what.includes('schedule')
         ? `${before.schedule_human} → ${after.schedule_human}, ${formatRate(before.runs_per_day)} → ${formatRate(after.runs_per_day)} a day`
         : `${what.join(', ')} changed; ${when(after)}`;
-      return `${paint.yellow('~')} ${title(after)}: ${words}\n    ${next(after)}`;
+      return `${paint.yellow('~')} ${title(after)}: ${words}\n    ${next(after, timezone)}`;
     }),
     ...removed.map((job) => `${paint.red('-')} ${title(job)}: was ${when(job)}`),
     ...(same.length === 0 ? [] : [`= ${count(same.length, 'job')} the same on both`]),
+    ...totalLines(change).map(printable),
+    ...runningLines(change).map((line) => paint.yellow(printable(line))),
     ...Object.entries(scripts).flatMap(([what, paths]) =>
       paths.map((path) => `script ${what}: ${printable(path)}`),
     ),
+    ...settingsLines(change).map(printable),
     ...issues.map((issue) => paint.red(`error ${place(issue)}`)),
     ...warnings.map((warning) => paint.yellow(`warning ${place(warning)}`)),
-    ...collisions.map(({job, branches}) =>
-      paint.yellow(
-        `warning ${job.file}:${job.line} ${branches.map(printable).join(', ')} runs the same command in the same minute`,
-      ),
-    ),
+    ...collisions.map((collision) => paint.yellow(`warning ${printable(collisionLine(collision))}`)),
+    ...(busiest.length === 0
+      ? []
+      : [paint.dim(`load by hour of the next day from ${load.from}: ${hours(load)}`)]),
     ...busiest
       .slice(0, 1)
       .map(({at, jobs}) => paint.dim(`busiest minute of the next day: ${at}, ${jobs} jobs`)),
@@ -49,17 +61,28 @@ function when(job: PlannedJob): string {
   return `${job.schedule_human}${zone}, ${formatRate(job.runs_per_day)} a day`;
 }
 
-function next({next: runs, timezone}: PlannedJob): string {
+function next({next: runs, timezone}: PlannedJob, repositoryZone: string): string {
   if (runs.length === 0) return 'never runs by the clock';
-  const local =
-    timezone === 'UTC' ? '' : `; in ${timezone} ${runs.map((at) => wallTime(at, timezone)).join(', ')}`;
+  const zone = timezone === 'UTC' ? repositoryZone : timezone;
+  const local = zone === 'UTC' ? '' : `; in ${zone} ${wallTimes(runs, zone).join(', ')}`;
   return `next ${runs.map((at) => `${at.slice(0, 16)}Z`).join(', ')}${local}`;
 }
 
-function wallTime(at: string, timeZone: string): string {
-  return new Intl.DateTimeFormat('sv-SE', {timeZone, dateStyle: 'short', timeStyle: 'short'}).format(
-    new Date(at),
+function wallTimes(times: readonly string[], name: string): string[] {
+  const zone = createZone(name);
+  return times.map((at) => {
+    const atMs = Date.parse(at);
+    return new Date(atMs + zone.segmentAt(atMs).offsetMs).toISOString().slice(0, 16).replace('T', ' ');
+  });
+}
+
+/** A bar for each hour. */
+function hours({minutes}: ScheduleChange['load']): string {
+  const sums = Array.from({length: 24}, (_, hour) =>
+    minutes.slice(hour * 60, hour * 60 + 60).reduce((sum, jobs) => sum + jobs, 0),
   );
+  const most = Math.max(1, ...sums);
+  return sums.map((sum) => (sum === 0 ? '·' : '▁▂▃▄▅▆▇█'[Math.ceil((sum / most) * 8) - 1])).join('');
 }
 
 function place({file, line, column, message}: ScheduleChange['issues'][number]): string {

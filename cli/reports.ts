@@ -1,7 +1,7 @@
 import {join} from 'node:path';
 import {type ComparisonContext, compareCommits} from '../reconciler/commit-comparison.ts';
 import type {Controller} from '../reconciler/controller.ts';
-import {bindingsOf, resolveBindings} from '../reconciler/environments.ts';
+import {bindingsOf, branchPolicyOf, resolveBindings} from '../reconciler/environments.ts';
 import type {Forge, PullRequest} from '../reconciler/forge.ts';
 import type {RecordStore} from '../reconciler/record-store.ts';
 import {openOutbox} from '../reconciler/reports/outbox.ts';
@@ -66,15 +66,22 @@ export async function openReports(
     recordOf: records.get,
     standing: controller.standing,
     commitOf: controller.commitOf,
-    compare: async (source, compared, signal) =>
-      compareCommits(source, compared, {
+    async compare(source, compared, signal) {
+      const environments = rules.get(source.repository) ?? [];
+      const policyOf = (branch: string, live: boolean) =>
+        branchPolicyOf(environments, {branch, live}, config.previews.run);
+      const {change} = await compareCommits(source, compared, {
         timeZone: config.timezone,
         nowMs: clock.now(),
         describe: await loadScheduleWords(),
+        operator: {preview: policyOf(compared.head.name, false), live: policyOf(compared.base.name, true)},
+        others: new Map(),
         checkScript,
         scriptImports,
         signal,
-      }),
+      });
+      return change;
+    },
     async secretsOf(record) {
       const bindings = bindingsOf(rules.get(record.repository) ?? [], record);
       return Object.values((await resolveBindings(bindings, readSecret)).secrets);

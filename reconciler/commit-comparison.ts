@@ -1,84 +1,72 @@
 import {inDirectory, wholeRepository} from '../schemas/branch-name.ts';
-import type {Schedule} from '../schemas/schedule/parse.ts';
 import type {ScheduleChange} from '../schemas/schedule-change.ts';
-import {readBranchFiles, readCrontabs, type ScriptCheck, type ScriptImports} from './branch-files.ts';
+import {type CommitReader, readBranchFiles, readCrontabs} from './branch-files.ts';
 import type {CrontabFile} from './observation.ts';
-import {type Side, scheduleChange} from './schedule-change.ts';
+import {type ChangeContext, type Side, scheduleChange} from './schedule-change.ts';
 import type {HoodyTree, Source} from './sources/source.ts';
 
 /** Of so many other branches the crontabs are compared. */
 const mostOthers = 200;
 
+/** What holds the files of a commit. */
+export type CommitObjects = Pick<Source, 'readHoody' | 'readFile' | 'diffTrees'>;
+
 export interface ComparedCommits {
   /** `commit` null: nothing, so that all of the head is new. */
   readonly base: {readonly name: string; readonly commit: string | null};
   readonly head: {readonly name: string; readonly commit: string};
+  /** What takes the place of the base; the head itself where it is not given. */
+  readonly result?: {readonly commit: string; readonly objects: CommitObjects};
   readonly path: string;
-  /** Branches that may run the same at the same time, by name. */
-  readonly others: ReadonlyMap<string, readonly CrontabFile[]>;
 }
 
-export interface ComparisonContext {
-  readonly timeZone: string;
-  readonly nowMs: number;
-  readonly describe: (schedule: Schedule) => string;
-  readonly checkScript: ScriptCheck;
-  readonly scriptImports: ScriptImports;
-  readonly signal: AbortSignal;
-}
+export type ComparisonContext = Omit<CommitReader, 'readFile'> &
+  Pick<ChangeContext, 'timeZone' | 'nowMs' | 'describe' | 'operator' | 'others'> & {signal: AbortSignal};
 
-/** What the head's schedule changes against the base's; files are named from the top. Null where neither has `.hoody/`. */
+/** What it means for what runs, but for what really runs now and how the result came about. */
+export type CommitChange = Omit<ScheduleChange, 'merge' | 'running'>;
+
+/** What the schedule of the base becomes; files are named from the top. `hasHoody`: one of the two has `.hoody/`. */
 export async function compareCommits(
-  source: Source,
-  {base, head, path, others}: ComparedCommits,
+  source: CommitObjects,
+  {base, head, result = {commit: head.commit, objects: source}, path}: ComparedCommits,
   context: ComparisonContext,
-): Promise<ScheduleChange | null> {
-  const {signal, timeZone, nowMs, describe} = context;
-  const treeOf = (commit: string | null) =>
-    commit === null ? null : source.readHoody(commit, {path, signal});
-  const [before, after] = [await treeOf(base.commit), await treeOf(head.commit)];
-  if (before === null && after === null) return null;
+): Promise<{change: CommitChange; baseCrontabs: readonly CrontabFile[]; hasHoody: boolean}> {
+  const {signal} = context;
+  const {objects} = result;
+  const before = base.commit === null ? null : await source.readHoody(base.commit, {path, signal});
+  const after = await objects.readHoody(result.commit, {path, signal});
   const changesFrom = async (from: string | null) =>
-    after === null ? [] : source.diffTrees(from, after.rootTree, {signal});
-  const change = scheduleChange(
-    await sideOf(source, before, {path, context}),
-    await sideOf(source, after, {path, context}),
-    {
-      timeZone,
-      nowMs,
-      describe,
-      changedPaths:
-        before === null ? [] : (await changesFrom(before.rootTree)).map((changed) => changed.path),
-      tree: new Map(
-        (await changesFrom(null)).flatMap((entry) =>
-          entry.kind === 'write' ? [[entry.path, {executable: entry.mode !== 'file'}]] : [],
-        ),
+    after === null ? [] : objects.diffTrees(from, after.rootTree, {signal});
+  const sideOf = async (tree: HoodyTree | null, reader: CommitObjects): Promise<Side> =>
+    tree === null
+      ? {crontabs: [], scripts: [], settings: null, issues: []}
+      : readBranchFiles(tree, {
+          ...context,
+          readFile: (file) => reader.readFile(tree.commit, inDirectory(path, file), {signal}),
+        });
+  const then = await sideOf(before, source);
+  const change = scheduleChange(then, await sideOf(after, objects), {
+    ...context,
+    changedPaths: before === null ? [] : (await changesFrom(before.rootTree)).map((changed) => changed.path),
+    tree: new Map(
+      (await changesFrom(null)).flatMap((entry) =>
+        entry.kind === 'write' ? [[entry.path, {executable: entry.mode !== 'file'}]] : [],
       ),
-      others,
-    },
-  );
+    ),
+  });
   const fromTop = <T extends {file: string}>(item: T): T => ({...item, file: inDirectory(path, item.file)});
   return {
-    base: {name: base.name, commit: base.commit ?? ''},
-    head,
-    ...change,
-    issues: change.issues.map(fromTop),
-    warnings: change.warnings.map(fromTop),
+    change: {
+      base: {name: base.name, commit: base.commit ?? ''},
+      head,
+      ...change,
+      issues: change.issues.map(fromTop),
+      warnings: change.warnings.map(fromTop),
+    },
+    baseCrontabs: then.crontabs,
+    hasHoody: before !== null || after !== null,
   };
-}
-
-async function sideOf(
-  source: Source,
-  tree: HoodyTree | null,
-  {path, context}: {path: string; context: ComparisonContext},
-): Promise<Side> {
-  if (tree === null) return {crontabs: [], scripts: [], issues: []};
-  const {checkScript, scriptImports, signal} = context;
-  return readBranchFiles(tree, {
-    checkScript,
-    scriptImports,
-    readFile: (file) => source.readFile(tree.commit, inDirectory(path, file), {signal}),
-  });
 }
 
 /** Of the branches with the newest commits. What cannot be read of them is left out. */

@@ -32,6 +32,7 @@ export function createDeliveries({
   repositories,
   look,
   commitOf,
+  skip,
   onPullRequest,
   onFork,
   deliveryLog,
@@ -42,6 +43,8 @@ export function createDeliveries({
   /** Lists the repository again, in a look that begins after the call, because of that delivery. */
   look: (repository: string, id: string) => Promise<void>;
   commitOf: (repository: string, branch: string) => string | null | undefined;
+  /** The commit is about to be pushed and not to run. */
+  skip: (repository: string, branch: string, commit: string) => void;
   /** A pull request of the repository is not as it was, or may not be. */
   onPullRequest: (repository: string) => void;
   /** The same of a fork. Resolves when the forge was asked and the repository looked at. */
@@ -63,16 +66,22 @@ export function createDeliveries({
   );
   const pending = new Set<Promise<void>>();
 
-  const watchedBy = ({repositories: named, subject}: ForgeNews): string[] =>
+  const isNamed = ({repository, forgePath}: DeliverableRepository, {repositories: named}: ForgeNews) =>
+    named.includes(repository) || (forgePath !== null && named.includes(forgePath));
+
+  const watchedBy = (news: ForgeNews): string[] =>
     repositories
-      .filter(({forgePath}) => forgePath !== null && named.includes(forgePath))
-      .filter(({servesForks}) => servesForks || subject.kind !== 'fork')
+      .filter((one) => isNamed(one, news))
+      .filter(({servesForks}) => servesForks || news.subject.kind !== 'fork')
       .map(({repository}) => repository);
 
-  const whyIgnored = ({subject, repositories: named}: ForgeNews): Delivery['reason'] => {
+  const reasonOf = (news: ForgeNews, watched: readonly string[]): Delivery['reason'] => {
+    const {subject} = news;
     if (subject.kind === 'nothing') return subject.why;
-    const isWatched = repositories.some(({forgePath}) => forgePath !== null && named.includes(forgePath));
-    return subject.kind === 'fork' && isWatched ? 'fork' : 'repository_unwatched';
+    if (watched.length > 0) return subject.kind === 'skip' ? 'skip' : 'queued';
+    return subject.kind === 'fork' && repositories.some((one) => isNamed(one, news))
+      ? 'fork'
+      : 'repository_unwatched';
   };
 
   const saved = (delivery: Delivery) =>
@@ -107,7 +116,8 @@ export function createDeliveries({
       if (known !== undefined) return {delivery: known, isNew: false};
       const {subject} = news;
       const watched = subject.kind === 'nothing' ? [] : watchedBy(news);
-      const about = aboutOf(subject);
+      if (subject.kind === 'skip')
+        for (const repository of watched) skip(repository, subject.branch, subject.commit);
       const delivery: Delivery = {
         id: news.delivery,
         forge: news.forge,
@@ -115,15 +125,15 @@ export function createDeliveries({
         action: news.action,
         received_at: new Date(clock.now()).toISOString(),
         repository: news.repositories[0] ?? null,
-        ...about,
+        ...aboutOf(subject),
         outcome: watched.length > 0 ? 'accepted' : 'ignored',
-        reason: watched.length > 0 ? 'queued' : whyIgnored(news),
+        reason: reasonOf(news, watched),
         watched,
         looked_at: null,
         found: null,
       };
       const write = saved(delivery);
-      if (watched.length > 0) {
+      if (watched.length > 0 && subject.kind !== 'skip') {
         const work = tell(delivery, subject).catch((error: unknown) => {
           log.warn('what a webhook told could not be followed; the next poll does', {id: delivery.id, error});
         });
@@ -156,6 +166,7 @@ export function createDeliveries({
 function aboutOf(subject: NewsSubject): Pick<Delivery, 'branch' | 'commit' | 'pull_request'> {
   switch (subject.kind) {
     case 'branch':
+    case 'skip':
       return {branch: subject.branch, commit: subject.commit ?? null, pull_request: null};
     case 'pull_request':
       return {branch: subject.branch, commit: subject.commit ?? null, pull_request: subject.number};

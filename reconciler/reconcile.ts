@@ -7,6 +7,7 @@ import type {Suspension} from '../schemas/suspension.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
 import {readBranchFiles, type ScriptCheck, type ScriptImports} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
+import type {TightenedPolicy} from './branch-settings.ts';
 import {type Container, labelNames} from './containers/provider.ts';
 import {type Desired, desiredState, type GivenEnvironment, noEnvironment} from './desired.ts';
 import {desiredDigests} from './digests.ts';
@@ -20,6 +21,8 @@ export interface ReconcileContext extends ApplyContext {
   readonly policy: PlanPolicy;
   /** Of this branch, now; null where its jobs may run. */
   readonly suspension: Suspension | null;
+  /** What the operator allows, as far as the branch's files do not tighten it. */
+  readonly policyOf: (record: BranchRecord, files: BranchFiles) => TightenedPolicy;
   /** Read anew each time. Throws SECRET_UNAVAILABLE. */
   readonly environmentOf: (
     record: BranchRecord,
@@ -66,7 +69,8 @@ export async function reconcileBranch(
 ): Promise<Reconciled> {
   const taken: Action[] = [];
   // Nothing is read, and no secret asked for, on behalf of a branch that waits to be asked for.
-  if (waitsForRelease(record)) return {result: {kind: 'paused', reason: 'first_contact', until: null}, taken};
+  const waiting = waitsForRelease(record);
+  if (waiting !== null) return {result: {kind: 'paused', reason: waiting, until: null}, taken};
   const ref = await observeRef(record, context, signal);
   context.onRead(ref);
   // What is to go must not wait for a secret.
@@ -111,8 +115,14 @@ export async function reconcileBranch(
   );
 }
 
-function waitsForRelease({pause, container_id, missing}: BranchRecord): boolean {
-  return pause?.reason === 'first_contact' && container_id === null && missing === null;
+/** Why a branch has no container before somebody asks for one; null where it is to have one. */
+function waitsForRelease({
+  pause,
+  container_id,
+  missing,
+}: BranchRecord): Exclude<NonNullable<BranchRecord['pause']>['reason'], 'idle'> | null {
+  if (pause === null || pause.reason === 'idle' || container_id !== null || missing !== null) return null;
+  return pause.reason;
 }
 
 async function observeRef(
@@ -132,8 +142,10 @@ async function observeRef(
   const tree = await context.source.readHoody(revision, {path, signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
   const readFile = (file: string) => context.source.readFile(revision, inDirectory(path, file), {signal});
-  const {checkScript, scriptImports} = context;
-  return {kind: 'present', files: await readBranchFiles(tree, {checkScript, scriptImports, readFile})};
+  const {checkScript, scriptImports, timeZone} = context;
+  const files = await readBranchFiles(tree, {checkScript, scriptImports, readFile, timeZone});
+  const issues = [...files.issues, ...context.policyOf(record, files).issues];
+  return {kind: 'present', files: {...files, issues}};
 }
 
 async function observe(
@@ -171,14 +183,18 @@ function heldJobs({settings, crontabs}: Extract<Desired, {kind: 'served'}>): num
   );
 }
 
+function recorded({policy: {run, idle}, effects}: TightenedPolicy): BranchRecord['tightened'] {
+  return effects.length === 0 ? null : {run, idle, effects: [...effects]};
+}
+
 /** With nothing left to do, what is true now; a served commit becomes the applied one. */
 function settle(
   observation: Observation,
   desired: Desired,
   digests: DesiredDigests | null,
-  {policy, suspension, removalMs}: ReconcileContext,
+  {policy, policyOf, suspension, removalMs}: ReconcileContext,
 ): Result | null {
-  const {record, runtime} = observation;
+  const {record, ref, runtime} = observation;
   switch (desired.kind) {
     case 'absent':
       return missingResult(observation, desired, policy.undoWindowMs);
@@ -198,6 +214,7 @@ function settle(
         deployment: digests?.deployment ?? null,
         crontabs,
       };
+      record.tightened = ref.kind === 'present' ? recorded(policyOf(record, ref.files)) : null;
       if (suspension !== null) return {kind: 'suspended', suspension};
       if (record.pause !== null) {
         const untilMs = removalMs(record);

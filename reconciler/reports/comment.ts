@@ -1,12 +1,13 @@
 import {inDirectory, wholeRepository} from '../../schemas/branch-name.ts';
-import type {PlannedJob, ScheduleChange} from '../../schemas/schedule-change.ts';
+import type {PlannedJob} from '../../schemas/schedule-change.ts';
+import type {CommitChange} from '../commit-comparison.ts';
 import {code} from './markdown.ts';
 import {planLines} from './plan-markdown.ts';
 
 /** What a pull request does to the schedule of one directory. */
 export interface DirectoryChange {
   readonly path: string;
-  readonly change: ScheduleChange;
+  readonly change: CommitChange;
 }
 
 /** True where merging it changes nothing of what runs, and nothing is wrong with it. */
@@ -61,7 +62,7 @@ export function commentText(
 }
 
 function afterMerge(
-  {added, changed, same}: ScheduleChange,
+  {added, changed, same}: CommitChange,
   {into, isCurrent}: {into: string; isCurrent: boolean},
 ): string {
   if (!isCurrent)

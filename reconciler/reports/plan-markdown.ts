@@ -1,5 +1,7 @@
 import {formatRate} from '../../schemas/run-rate.ts';
 import type {PlannedJob, ScheduleChange} from '../../schemas/schedule-change.ts';
+import type {CommitChange} from '../commit-comparison.ts';
+import {collisionLine, mergeLines, runningLines, settingsLines, totalLines} from '../plan-sentences.ts';
 import {code, linesWithin} from './markdown.ts';
 
 /** GitHub takes 65,536 characters; some are left for what stands around it. */
@@ -7,16 +9,18 @@ const mostCharacters = 50_000;
 
 /** What a change does to the schedule, in Markdown that nothing from git can break out of. */
 export function planMarkdown(change: ScheduleChange): string {
+  const notes = [...mergeLines(change), ...totalLines(change), ...runningLines(change)];
   return [
     `### Schedule: ${code(change.base.name)} → ${code(change.head.name)}`,
     '',
     ...planLines(change),
+    ...(notes.length === 0 ? [] : ['', ...notes.map((line) => `- ${code(line, 500)}`)]),
     '',
   ].join('\n');
 }
 
-/** The same without a headline, as lines. */
-export function planLines(change: ScheduleChange): string[] {
+/** What changes, as lines. */
+export function planLines(change: CommitChange): string[] {
   const {added, changed, removed, same, scripts, issues, warnings, collisions} = change;
   const jobs = [
     ...added.map((job) => `- **added** ${jobTitle(job)}: ${jobWords(job)}`),
@@ -39,13 +43,8 @@ export function planLines(change: ScheduleChange): string[] {
       ({file, line, column, message}) =>
         `- warning ${code(`${file}:${line}:${column}`)} ${code(message, 500)}`,
     ),
-    ...collisions.map(
-      ({job, branches}) =>
-        `- warning ${code(`${job.file}:${job.line}`)} ${branches
-          .slice(0, 5)
-          .map((branch) => code(branch))
-          .join(', ')} runs the same command in the same minute`,
-    ),
+    ...collisions.map((collision) => `- warning ${code(collisionLine(collision), 500)}`),
+    ...settingsLines(change).map((line) => `- ${code(line, 500)}`),
     ...Object.entries(scripts).flatMap(([what, paths]) =>
       paths.map((path) => `- script ${what}: ${code(path)}`),
     ),

@@ -3,9 +3,8 @@ import type {Clock} from '../../runtime/platform/clock.ts';
 import type {Log} from '../../runtime/platform/log.ts';
 import {createSecretMask, type SecretMask} from '../../runtime/platform/secret-mask.ts';
 import {branchName, forkName, wholeRepository} from '../../schemas/branch-name.ts';
-import type {ScheduleChange} from '../../schemas/schedule-change.ts';
 import type {BranchRecord} from '../branch-record.ts';
-import type {ComparedCommits} from '../commit-comparison.ts';
+import type {CommitChange, ComparedCommits} from '../commit-comparison.ts';
 import type {PullRequest} from '../forge.ts';
 import {retryDelayMs} from '../outcome.ts';
 import {createQueue} from '../queue.ts';
@@ -84,7 +83,8 @@ export function createReporter({
   standing: (repository: string) => {readOnly: boolean; live: string | null};
   /** Commit of a branch in the last listing. */
   commitOf: (repository: string, branch: string) => string | null | undefined;
-  compare: (source: Source, compared: ComparedCommits, signal: AbortSignal) => Promise<ScheduleChange | null>;
+  /** What the head's files change against the base's. */
+  compare: (source: Source, compared: ComparedCommits, signal: AbortSignal) => Promise<CommitChange>;
   /** Values that no report may hold. Throws where they cannot be read: what comes from git then waits. */
   secretsOf: (record: Pick<BranchRecord, 'repository' | 'branch' | 'live'>) => Promise<readonly string[]>;
   /** Without a final slash; null where the controller cannot be reached from outside. */
@@ -144,7 +144,7 @@ export function createReporter({
     const jobs = isSettled
       ? await compare(
           of.source,
-          {base: {name: '', commit: null}, head: {name: record.branch, commit}, path, others: new Map()},
+          {base: {name: '', commit: null}, head: {name: record.branch, commit}, path},
           signal,
         )
       : null;
@@ -273,11 +273,10 @@ export function createReporter({
           base: {name: pull.base, commit: left},
           head: {name: pull.branch, commit: head},
           path,
-          others: new Map(),
         },
         signal,
       );
-      if (change !== null) changes.push({path, change});
+      changes.push({path, change});
     }
     return changes;
   };

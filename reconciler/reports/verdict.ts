@@ -1,8 +1,8 @@
 import type {Condition} from '../../schemas/branch.ts';
 import {errorCatalogue} from '../../schemas/errors.ts';
 import type {Issue} from '../../schemas/issue.ts';
-import type {ScheduleChange} from '../../schemas/schedule-change.ts';
 import type {BranchRecord} from '../branch-record.ts';
+import type {CommitChange} from '../commit-comparison.ts';
 import {code, plainLine} from './markdown.ts';
 import {jobLines} from './plan-markdown.ts';
 import type {VerdictState} from './report.ts';
@@ -81,7 +81,7 @@ function meaningOf(reason: string): string {
 /** How it reads on the forge. `jobs`: all jobs of the commit; null where they are not known. */
 export function verdictTexts(
   {words, quote, issues, state}: Verdict,
-  jobs: Pick<ScheduleChange, 'added' | 'warnings'> | null,
+  jobs: Pick<CommitChange, 'added' | 'warnings'> | null,
 ): {title: string; summary: string; warnings: readonly Issue[]} {
   const all = jobs?.added ?? [];
   const first = all

@@ -58,7 +58,11 @@ export function decodeCredit(payload: Buffer): number {
 
 /** It belongs to the receiver. Throws for what is no head. */
 export function decodeHead(payload: Buffer): AnswerHead & {readonly headers: string[]} {
-  const head: unknown = JSON.parse(payload.toString());
+  return headIn(payload.toString());
+}
+
+function headIn(text: string): AnswerHead & {readonly headers: string[]} {
+  const head: unknown = JSON.parse(text);
   if (!isHead(head)) throw new TypeError('The head of an answer was expected.');
   return head;
 }
@@ -66,7 +70,7 @@ export function decodeHead(payload: Buffer): AnswerHead & {readonly headers: str
 /** The head and the whole body of an `answer` frame. Throws for what is none. */
 export function decodeAnswer(payload: Buffer): {head: ReturnType<typeof decodeHead>; body: Buffer} {
   const end = payload.indexOf(newline);
-  return {head: decodeHead(payload.subarray(0, end)), body: payload.subarray(end + 1)};
+  return {head: headIn(payload.toString('utf8', 0, end)), body: payload.subarray(end + 1)};
 }
 
 const newline = 10;

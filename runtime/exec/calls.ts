@@ -3,13 +3,20 @@ import {AppError, callerLeftStatus, successStatus} from '../../schemas/errors.ts
 import type {RunCall} from '../../schemas/run.ts';
 import type {Log} from '../platform/log.ts';
 import {sendWhole, WatchedSink} from './answer-sink.ts';
-import {type Call, executionHeader} from './call.ts';
+import {executionHeader} from './call.ts';
 import type {CallMonitor} from './call-monitor.ts';
 import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
 import {createConcurrencyLimits} from './concurrency.ts';
 import {corsHeaders, preflightHeaders} from './cors.ts';
 import type {ExecutionRecorder} from './execution-recorder.ts';
-import {type AnswerSink, type Attempt, type CallRequest, Invocation} from './invoke.ts';
+import {
+  type AnswerSink,
+  type Attempt,
+  type CallRequest,
+  type HostCall,
+  Invocation,
+  passedOn,
+} from './invoke.ts';
 import {readMarkdown} from './markdown-files.ts';
 import {type Destination, type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {createRequestBody, type RequestBody} from './request-body.ts';
@@ -56,6 +63,16 @@ const mostAttempts = 5;
 
 export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: CallsOptions): Calls {
   const limits = createConcurrencyLimits();
+  /** Heads that come again on a connection are the same objects. */
+  const passedBefore = new WeakMap<readonly string[], readonly string[]>();
+
+  function headersForHost(headers: readonly string[]): readonly string[] {
+    const former = passedBefore.get(headers);
+    if (former !== undefined) return former;
+    const passed = passedOn(headers);
+    passedBefore.set(headers, passed);
+    return passed;
+  }
 
   /** Sends the call to hosts until one begins with it; each time to what is deployed then. */
   async function travel(first: PreparedCall, journey: Journey): Promise<Attempt> {
@@ -72,15 +89,25 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     );
   }
 
-  async function attempt(prepared: PreparedCall, {id, call, body, sink}: Journey): Promise<Attempt> {
+  async function travelInTurn(
+    prepared: PreparedCall,
+    journey: Journey,
+    concurrency: number,
+  ): Promise<Attempt> {
+    const leave = await limits.enter(prepared.script.ref.file, concurrency);
+    try {
+      return await travel(prepared, journey);
+    } finally {
+      leave();
+    }
+  }
+
+  function attempt(prepared: PreparedCall, {id, call, body, sink}: Journey): Promise<Attempt> {
     const {ground: here, script} = prepared;
-    const invocation = new Invocation({
-      call: hostCall(prepared, id, call.clientIp),
-      request: call.request,
-      body,
-      sink,
-    });
-    const lease = await here.pool.lease({
+    const {method, headers} = call.request;
+    const request = {method, headers: headersForHost(headers)};
+    const invocation = new Invocation({call: hostCall(prepared, id, call.clientIp), request, body, sink});
+    const leased = here.pool.lease({
       generation: here.generation,
       start: here.start,
       file: script.ref.file,
@@ -88,14 +115,11 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
       isolated: script.options.isolated,
       waiter: invocation,
     });
-    try {
-      return await invocation.run(lease);
-    } finally {
-      lease.release();
-    }
+    if (leased instanceof Promise) return leased.then((lease) => invocation.run(lease));
+    return invocation.run(leased);
   }
 
-  async function run(
+  function run(
     prepared: PreparedCall,
     id: string,
     call: ScriptCall,
@@ -113,13 +137,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     const body = request.body === null ? null : createRequestBody(request.body, watch.note);
     const {concurrency} = script.options;
     const journey = {id, call, body, sink};
-    if (concurrency === null) return travel(prepared, journey);
-    const leave = await limits.enter(script.ref.file, concurrency);
-    try {
-      return await travel(prepared, journey);
-    } finally {
-      leave();
-    }
+    return concurrency === null ? travel(prepared, journey) : travelInTurn(prepared, journey, concurrency);
   }
 
   async function answerScript(prepared: PreparedCall, call: ScriptCall, outer: AnswerSink): Promise<void> {
@@ -127,8 +145,10 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     const {options} = prepared.script;
     const id = randomUUID();
     const runId = call.findRun();
+    const added = corsHeaders(options.cors, headerOf(request, 'origin'));
+    added.push(executionHeader, id);
     const sink = new WatchedSink(outer, {
-      added: [...corsHeaders(options.cors, headerOf(request, 'origin')), executionHeader, id],
+      added,
       keptBytes: Math.max(runId === null ? 0 : runBodyBytes, keptBodyBytes(options.log)),
     });
     if (isPreflight(request) && options.cors.origin !== 'none') {
@@ -187,9 +207,11 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
   return {
     async answer(call, sink) {
       try {
-        const destination = await destinationOf(call);
+        const found = destinationOf(call);
+        const destination = found instanceof Promise ? await found : found;
         if (destination.path.endsWith('.md') && (await answerMarkdown(destination, call, sink))) return;
-        await answerScript(await prepareCall(destination), call, sink);
+        const prepared = prepareCall(destination);
+        await answerScript(prepared instanceof Promise ? await prepared : prepared, call, sink);
       } catch (error) {
         sendError(sink, asAppError(error, log));
       }
@@ -214,9 +236,10 @@ function hostCall(
   {ground, destination, route, script, pre, post}: PreparedCall,
   id: string,
   clientIp: string,
-): Omit<Call, 'slot'> {
+): HostCall {
   return {
     executionId: id,
+    slot: 0,
     script: script.ref,
     pre: pre?.ref ?? null,
     post: post?.ref ?? null,

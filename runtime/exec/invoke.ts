@@ -33,10 +33,20 @@ export interface AnswerSink {
 /** How one attempt to have a call answered came out; `failed`: the host answered that the script failed. */
 export type Attempt = 'answered' | 'failed' | 'left' | 'broken_off' | 'withdrawn';
 
+/** What a host is told of a request. */
+export interface HostRequest {
+  readonly method: string;
+  /** As `passedOn` leaves them. */
+  readonly headers: readonly string[];
+}
+
+/** A call whose slot is known when a host is. */
+export type HostCall = Omit<Call, 'slot'> & {slot: number};
+
 /** One attempt. The answer is streamed; each side is read only as fast as the other one takes it. */
 export class Invocation implements ExchangeEvents {
-  readonly #call: Omit<Call, 'slot'>;
-  readonly #request: CallRequest;
+  readonly #call: HostCall;
+  readonly #request: HostRequest;
   readonly #body: RequestBody | null;
   readonly #sink: AnswerSink;
   readonly #over = Promise.withResolvers<Attempt>();
@@ -47,8 +57,8 @@ export class Invocation implements ExchangeEvents {
   #failed = false;
 
   constructor(options: {
-    call: Omit<Call, 'slot'>;
-    request: CallRequest;
+    call: HostCall;
+    request: HostRequest;
     body: RequestBody | null;
     sink: AnswerSink;
   }) {
@@ -73,23 +83,29 @@ export class Invocation implements ExchangeEvents {
     this.#settle(new AppError('SCRIPT_TIMEOUT', message, {details: {execution_id: executionId}}));
   }
 
-  /** Resolves when it is over. Rejects with AppError SCRIPT_TIMEOUT or SCRIPT_HOST_FAILED before any answer. */
+  /**
+   * Resolves when it is over; the lease is released then. Rejects with AppError SCRIPT_TIMEOUT or SCRIPT_HOST_FAILED
+   * before any answer.
+   */
   run(lease: HostLease): Promise<Attempt> {
+    try {
+      this.#begin(lease);
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
+    return this.#over.promise;
+  }
+
+  #begin(lease: HostLease): void {
     this.#lease = lease;
+    this.#call.slot = lease.call.slot;
     const {method, headers} = this.#request;
     this.#sink.onLeave(() => this.#settle('left'));
-    this.#exchange = lease.host.link.exchange(
-      {
-        call: {...this.#call, slot: lease.call.slot},
-        method,
-        headers: passedToHost(headers),
-        hasBody: this.#body !== null,
-      },
-      this,
-    );
+    const frame = {call: this.#call, method, headers, hasBody: this.#body !== null};
+    this.#exchange = lease.host.link.exchange(frame, this);
     this.#sink.onDrain(() => this.#exchange?.resume());
     this.#body?.attach(this.#exchange);
-    return this.#over.promise;
   }
 
   head(head: AnswerHead): void {
@@ -139,6 +155,7 @@ export class Invocation implements ExchangeEvents {
     this.#isOver = true;
     this.#exchange?.abort();
     this.#body?.detach();
+    this.#lease?.release();
     if (outcome instanceof AppError) this.#over.reject(outcome);
     else this.#over.resolve(outcome);
   }
@@ -154,18 +171,8 @@ function isHopByHop(name: string): boolean {
   return hopByHopHeaders.has(name) || name === 'expect' || name === callHeader;
 }
 
-/** Heads of requests that come again are the same objects. */
-const passedBefore = new WeakMap<readonly string[], readonly string[]>();
-
-function passedToHost(headers: readonly string[]): readonly string[] {
-  const former = passedBefore.get(headers);
-  if (former !== undefined) return former;
-  const passed = passedOn(headers);
-  passedBefore.set(headers, passed);
-  return passed;
-}
-
-function passedOn(headers: readonly string[]): string[] {
+/** Headers without those that are for the next hop alone. */
+export function passedOn(headers: readonly string[]): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? '';
@@ -174,7 +181,7 @@ function passedOn(headers: readonly string[]): string[] {
   return kept;
 }
 
-function hostFailure({script, executionId}: Omit<Call, 'slot'>, lease: HostLease): AppError {
+function hostFailure({script, executionId}: HostCall, lease: HostLease): AppError {
   const {reason, file} = lease.endedBy();
   const collateral = reason !== 'ended' && file !== script.file;
   return new AppError('SCRIPT_HOST_FAILED', hostFailureText(script.file, reason, file), {

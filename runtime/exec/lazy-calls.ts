@@ -29,16 +29,17 @@ export function createLazyCalls(engine: () => Promise<CallEngine>, log: Log): La
     }
   }
 
+  const openAndAnswer: Calls['answer'] = async (call, sink) => {
+    const headers = ['content-type', 'application/json'];
+    const running = await engineOr((error) =>
+      sendWhole(sink, error.status, headers, JSON.stringify(error.toBody())),
+    );
+    await running?.calls.answer(call, sink);
+  };
+
   return {
     calls: {
-      async answer(call, sink) {
-        if (opened !== null) return opened.calls.answer(call, sink);
-        const headers = ['content-type', 'application/json'];
-        const running = await engineOr((error) =>
-          sendWhole(sink, error.status, headers, JSON.stringify(error.toBody())),
-        );
-        await running?.calls.answer(call, sink);
-      },
+      answer: (call, sink) => (opened === null ? openAndAnswer(call, sink) : opened.calls.answer(call, sink)),
     },
     websockets: {
       async connect(call, socket) {
