@@ -81,7 +81,10 @@ const environmentSchema = z
           .transform((glob) => [glob]),
         branchGlobs,
       ])
-      .meta({description: '`live` for the live branch, else globs; `!` excludes.'}),
+      .meta({
+        description:
+          '`live` for the live branch, `forks` for pull requests of forks, which no other item is for; else globs; `!` excludes.',
+      }),
     variables: z
       .record(variableName, z.union([z.string(), z.number(), z.boolean()]).transform(String))
       .default({}),
