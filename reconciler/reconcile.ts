@@ -69,10 +69,9 @@ export async function reconcileBranch(
   if (waitsForRelease(record)) return {result: {kind: 'paused', reason: 'first_contact', until: null}, taken};
   const ref = await observeRef(record, context, signal);
   context.onRead(ref);
-  // What is to go must not wait for a secret.
-  const given =
-    ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
-  const desired = desiredState(ref, record, given);
+  const newest = await desiredOf(ref, record, context, signal);
+  const desired =
+    newest.kind === 'invalid' ? ((await formerState(record, context, signal)) ?? newest) : newest;
   const digests = desiredDigests(desired);
   for (let round = 1; round <= mostRounds; round += 1) {
     const observation = await observe(record, ref, context, signal);
@@ -85,7 +84,10 @@ export async function reconcileBranch(
     const refused = await readOnly();
     if (refused !== null) return refused;
     context.onPlan(plan, desired);
-    if (plan.length === 0) return {result: settle(observation, desired, digests, context), taken};
+    if (plan.length === 0) {
+      const result = settle(observation, desired, digests, context);
+      return {result: newest.kind === 'invalid' ? invalidResult(newest, record) : result, taken};
+    }
     const steps = nextSteps(plan);
     const fileChanges = await readFileChanges(steps, context, signal);
     for (const action of steps) {
@@ -115,6 +117,36 @@ function waitsForRelease({pause, container_id, missing}: BranchRecord): boolean 
   return pause?.reason === 'first_contact' && container_id === null && missing === null;
 }
 
+async function desiredOf(
+  ref: ObservedRef,
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<Desired> {
+  // What is to go must not wait for a secret.
+  const given =
+    ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
+  return desiredState(ref, record, given);
+}
+
+/** What a branch of which the newest commit is invalid goes on with; null where there is nothing, or it is gone from git. */
+async function formerState(
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<Extract<Desired, {kind: 'served'}> | null> {
+  if (record.applied === null) return null;
+  try {
+    const ref = await readRef(record.applied.revision, record, context, signal);
+    const desired = await desiredOf(ref, record, context, signal);
+    return desired.kind === 'served' ? desired : null;
+  } catch (error) {
+    // Of a rewritten history it may have been collected.
+    if (error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE') return null;
+    throw error;
+  }
+}
+
 async function observeRef(
   record: BranchRecord,
   context: ReconcileContext,
@@ -127,8 +159,15 @@ async function observeRef(
     return {kind: 'missing', proven: true, cause: 'branch_idle'};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
-  const {path} = record;
-  const revision = record.rollback?.to ?? record.revision;
+  return readRef(record.rollback?.to ?? record.revision, record, context, signal);
+}
+
+async function readRef(
+  revision: string,
+  {path}: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<ObservedRef> {
   const tree = await context.source.readHoody(revision, {path, signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
   const readFile = (file: string) => context.source.readFile(revision, inDirectory(path, file), {signal});
@@ -171,6 +210,13 @@ function heldJobs({settings, crontabs}: Extract<Desired, {kind: 'served'}>): num
   );
 }
 
+function invalidResult(
+  {revision, issues}: Extract<Desired, {kind: 'invalid'}>,
+  {applied}: BranchRecord,
+): Result {
+  return {kind: 'invalid', revision, issues, serving: applied?.revision ?? null};
+}
+
 /** With nothing left to do, what is true now; a served commit becomes the applied one. */
 function settle(
   observation: Observation,
@@ -183,12 +229,7 @@ function settle(
     case 'absent':
       return missingResult(observation, desired, policy.undoWindowMs);
     case 'invalid':
-      return {
-        kind: 'invalid',
-        revision: desired.revision,
-        issues: desired.issues,
-        serving: record.applied?.revision ?? null,
-      };
+      return invalidResult(desired, record);
     case 'served': {
       const crontabs = record.applied?.crontabs ?? {};
       record.applied = {
