@@ -26,6 +26,7 @@ import type {Deployers} from './deployers.ts';
 import {errorResponse} from './errors.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
+import {shellRoutes} from './shell-routes.ts';
 import {suspensionRoutes} from './suspension-routes.ts';
 import {tokenRoutes} from './token-routes.ts';
 
@@ -347,6 +348,7 @@ export function createControllerApp({
   app.route('/', accountRoutes(controller));
   app.route('/', handChangeRoutes(controller));
   app.route('/', suspensionRoutes(controller));
+  app.route('/', shellRoutes(controller));
   app.route('/', tokenRoutes(tokens));
   app.route('/', deliveryRoutes(deliveries, forge));
 

@@ -46,7 +46,8 @@ const options = {
 /** The whole command line. Commands load when they are called: `--help` and the runtime start without the rest. */
 function createProgram(
   {terminal, json}: {terminal: Terminal; json: boolean},
-  finish: (code: ExitCode) => void,
+  /** Of what was run; `ExitCode` but for `shell`, which passes on that of its program. */
+  finish: (code: number) => void,
 ): Command {
   const environment = process.env;
   const program = new Command('branchtab')
@@ -269,6 +270,18 @@ function createProgram(
   jobOrBranch(program.command('resume').description('end the pause of a job, or of a branch')).action(
     async (branch, name, flags) =>
       finish(await (await import('./commands/jobs.ts')).resume(branch, name, flags, environment, terminal)),
+  );
+
+  client(
+    program
+      .command('shell')
+      .description(
+        "a shell, or a program, in a branch's container, with the environment of its jobs; its exit code",
+      )
+      .argument('<branch>', 'name or key')
+      .argument('[command...]', 'after --: program and arguments instead of a shell'),
+  ).action(async (branch, command, flags) =>
+    finish(await (await import('./commands/shell.ts')).shell(branch, command, flags, environment, process)),
   );
 
   addAccountCommands(program, {client, environment, terminal, finish});

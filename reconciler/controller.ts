@@ -19,13 +19,14 @@ import {sentence} from './outcome.ts';
 import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {openRepositoryWatch, type RepositoryWatch} from './repository-watch.ts';
+import {type BranchShells, createBranchShells} from './shells.ts';
 import {standDown} from './stand-down.ts';
 import {conditions, reconcilingConditions} from './status.ts';
 import {createSuspensions, presentSuspension, type Suspensions} from './suspension.ts';
 import {createWriteGuard} from './write-guard.ts';
 
 /** What the API and the command line may ask of a controller. Errors are AppErrors. */
-export interface Controller extends BranchRequests, BranchAccounts, HandChanges, Suspensions {
+export interface Controller extends BranchRequests, BranchAccounts, HandChanges, Suspensions, BranchShells {
   start(): Promise<void>;
   /** Ends the loop and leaves the containers running. */
   stop(): Promise<void>;
@@ -247,6 +248,7 @@ export function createController(options: ControllerOptions): Controller {
     ...createBranchAccounts(context),
     ...createHandChanges(context),
     ...createSuspensions(context),
+    ...createBranchShells(context),
     start,
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),

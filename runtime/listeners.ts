@@ -123,7 +123,7 @@ export async function listen(
   return [kits, control];
 }
 
-function controlPort({control, cron, exec, workspace, storage, seed}: Services): ControlPort {
+function controlPort({control, cron, exec, workspace, storage, seed, shells}: Services): ControlPort {
   const state = (): ControlState => ({
     api_version: CONTROL_API_VERSION,
     runtime_version: packageJson.version,
@@ -144,6 +144,7 @@ function controlPort({control, cron, exec, workspace, storage, seed}: Services):
     packData: async () => (await storage()).archive.pack(),
     replaceData: async (body) => (await storage()).archive.replace(body),
     seed,
+    shells,
     on(listener) {
       const unsubscribes = [control.on(listener), cron.on(listener), exec.on(listener)];
       return () => {
