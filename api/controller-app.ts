@@ -21,6 +21,8 @@ import {containerRoutes} from './container-routes.ts';
 import {errors, json, keyParameter, refuseInvalid} from './controller-openapi.ts';
 import {dataRoutes} from './data-routes.ts';
 import {deliveryRoutes} from './delivery-routes.ts';
+import {deployRoutes} from './deploy-routes.ts';
+import type {Deployers} from './deployers.ts';
 import {errorResponse} from './errors.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
@@ -41,6 +43,8 @@ export function createControllerApp({
   forgeBudget,
   hooks,
   auth,
+  deployers,
+  forgePathOf,
   version,
   baseUrl,
   ready,
@@ -55,6 +59,9 @@ export function createControllerApp({
   /** Routes that know by themselves who may call them. */
   hooks: Hono;
   auth: Auth;
+  deployers: Deployers;
+  /** `host/owner/name` of a watched repository; null where no forge has it. */
+  forgePathOf: (repository: string) => string | null;
   version: string;
   baseUrl: () => string;
   ready: () => boolean;
@@ -78,8 +85,11 @@ export function createControllerApp({
   });
   app.route('/', hooks);
 
+  const forDeployers = deployRoutes({controller, deliveries, forgePathOf, log});
   app.use(async (c, next) => {
     if (!auth.accepts(c.req.raw.headers)) {
+      const deployer = await deployers.of(c.req.header('authorization') ?? '');
+      if (deployer !== null) return forDeployers.fetch(c.req.raw, {deployer});
       const user = auth.userOf(c.req.header('authorization') ?? '');
       if (user !== null)
         throw new AppError(

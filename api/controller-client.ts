@@ -20,14 +20,13 @@ import {
 } from '../schemas/container-api.ts';
 import {type Delivery, deliveryListSchema, deliverySchema} from '../schemas/delivery.ts';
 import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
-import {AppError} from '../schemas/errors.ts';
 import {type KeepRequest, type Promotion, promotionSchema} from '../schemas/hand-change.ts';
 import {type Explanation, explanationSchema, type JournalEvent, journalSchema} from '../schemas/journal.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
 import type {SuspendRequest} from '../schemas/suspension.ts';
 import {type CreatedToken, createdTokenSchema, type TokenView, tokenListSchema} from '../schemas/token.ts';
-import {answeredError} from './answered-error.ts';
+import {askController} from './controller-request.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
 
 /** The command line's side of the controller's API. Errors are AppErrors with the controller's own code. */
@@ -86,7 +85,10 @@ export function createControllerClient({url, token}: {url: string; token: string
     {timeoutMs = requestTimeoutMs, body}: {timeoutMs?: number; body?: object} = {},
   ): Promise<T> => {
     const signal = AbortSignal.timeout(timeoutMs);
-    const response = await send(url, token, method, path, {signal, ...(body === undefined ? {} : {body})});
+    const response = await askController(url, token, method, path, {
+      signal,
+      ...(body === undefined ? {} : {body}),
+    });
     return schema.parse(await response.json());
   };
   const timeoutMs = longRequestTimeoutMs;
@@ -119,7 +121,7 @@ export function createControllerClient({url, token}: {url: string; token: string
     resume: (keyOrName) => call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/suspension`),
     adopt: () => call(z.object({adopted: z.int()}), 'POST', '/api/v1/adopt'),
     forget: async (keyOrName) => {
-      await send(url, token, 'POST', `${branchPath(keyOrName)}/forget`, {
+      await askController(url, token, 'POST', `${branchPath(keyOrName)}/forget`, {
         signal: AbortSignal.timeout(longRequestTimeoutMs),
       });
     },
@@ -156,35 +158,9 @@ export function createControllerClient({url, token}: {url: string; token: string
       await call(deletedSchema, 'DELETE', `/api/v1/snapshots/${encodeURIComponent(name)}`, {timeoutMs});
     },
     async *events({signal}) {
-      const response = await send(url, token, 'GET', '/api/v1/events', {signal});
+      const response = await askController(url, token, 'GET', '/api/v1/events', {signal});
       for await (const {event, data} of readServerSentEvents(response))
         yield {type: event, key: String(JSON.parse(data).key ?? '')};
     },
   };
-}
-
-async function send(
-  url: string,
-  token: string,
-  method: string,
-  path: string,
-  {signal, body}: {signal: AbortSignal; body?: object},
-): Promise<Response> {
-  let response: Response;
-  const headers = {Authorization: `Bearer ${token}`};
-  const content =
-    body === undefined
-      ? {headers}
-      : {headers: {...headers, 'Content-Type': 'application/json'}, body: JSON.stringify(body)};
-  try {
-    response = await fetch(`${url}${path}`, {method, ...content, signal});
-  } catch (cause) {
-    throw new AppError(
-      'CONTROLLER_UNREACHABLE',
-      `No controller answers at ${url}; start one with \`branchtab up\``,
-      {cause},
-    );
-  }
-  if (response.ok) return response;
-  throw await answeredError(response, 'controller');
 }

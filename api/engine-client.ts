@@ -96,19 +96,22 @@ export function createEngineClient({socketPath}: {socketPath: string}): Engine {
     }
   };
 
-  /** The answer, null where the engine knows no such thing. `fine` are further statuses that are no failure. */
+  /** The answer, null where the engine knows no such thing. */
   const request = async (
     method: string,
     path: string,
-    options: AskOptions & {fine?: readonly number[]} = {},
+    options: RequestOptions = {},
   ): Promise<Response | null> => {
     const response = await ask(method, path, options);
     if (response.status === 404) return null;
     if (response.ok || response.status === 304 || options.fine?.includes(response.status)) return response;
-    throw new AppError('PROVIDER_UNAVAILABLE', `${await words(response)} (${method} ${path} at ${address})`);
+    throw failure(await words(response), `${method} ${path}`);
   };
 
-  const required = async (method: string, path: string, options: AskOptions = {}): Promise<Response> => {
+  const failure = (said: string, asked: string) =>
+    new AppError('PROVIDER_UNAVAILABLE', `${said} (${asked} at ${address})`);
+
+  const required = async (method: string, path: string, options: RequestOptions = {}): Promise<Response> => {
     const response = await request(method, path, options);
     if (response !== null) return response;
     throw new AppError(
@@ -214,8 +217,13 @@ export function createEngineClient({socketPath}: {socketPath: string}): Engine {
         ['stdout', '1'],
         ['stderr', '1'],
       ];
-      const response = await required('POST', `/containers/${id}/attach`, {query, signal, timeoutMs: null});
-      return readOutput(response);
+      const path = `/containers/${id}/attach`;
+      const response = await required('POST', path, {query, signal, timeoutMs: null, fine: [500]});
+      if (response.ok) return readOutput(response);
+      const said = await words(response);
+      // Podman makes the socket before each run and removes it behind the last one, in no order of its own.
+      if (said.includes('attach socket')) return null;
+      throw failure(said, `POST ${path}`);
     },
     async start(id) {
       await required('POST', `/containers/${id}/start`);
@@ -333,6 +341,11 @@ interface AskOptions {
   readonly signal?: AbortSignal;
   /** Null for a stream. */
   readonly timeoutMs?: number | null;
+}
+
+interface RequestOptions extends AskOptions {
+  /** Further statuses that are no failure. */
+  readonly fine?: readonly number[];
 }
 
 function filters(value: Readonly<Record<string, readonly string[]>>): readonly [string, string] {

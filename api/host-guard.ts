@@ -7,9 +7,15 @@ import {AppError} from '../schemas/errors.ts';
  * AppError MISDIRECTED_HOST.
  */
 export function refuseMisdirected(host: string | null, allowedHosts: readonly string[]): void {
+  const refused = misdirection(host, allowedHosts);
+  if (refused !== null) throw refused;
+}
+
+/** What `refuseMisdirected` throws; null where it lets the request pass. */
+export function misdirection(host: string | null, allowedHosts: readonly string[]): AppError | null {
   const name = hostName(host ?? '');
-  if (name !== null && isOurs(name, allowedHosts)) return;
-  throw new AppError(
+  if (name !== null && isOurs(name, allowedHosts)) return null;
+  return new AppError(
     'MISDIRECTED_HOST',
     `This listener does not serve the host ${JSON.stringify(host ?? '')}. Use its address, localhost or a configured name.`,
   );

@@ -10,8 +10,8 @@ import type {RequestHead} from '../runtime/platform/request-head.ts';
 import {KIT_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {asAppError, errorResponse} from './errors.ts';
-import {refuseForeign, refuseMisdirected} from './host-guard.ts';
-import {selectKit} from './kit-selection.ts';
+import {misdirection, refuseForeign} from './host-guard.ts';
+import {type Selection, selectKit} from './kit-selection.ts';
 import type {RuntimeApp} from './runtime-app.ts';
 
 export interface KitFrontOptions {
@@ -45,9 +45,12 @@ interface Asked {
   readonly target: string;
   /** Still percent-encoded. */
   readonly path: string;
-  readonly host: string;
   /** Null unless believed. */
   readonly kitHeader: string | null;
+  readonly selection: Selection;
+  readonly isWebsocket: boolean;
+  /** Why the Host header lets a call go no further. */
+  readonly misdirected: AppError | null;
 }
 
 /**
@@ -57,32 +60,43 @@ interface Asked {
 export function createKitFront(options: KitFrontOptions): ExchangeHandler {
   const {exec, app, trusted, allowedHosts, log} = options;
 
-  function asked({fields, target: sent}: RequestHead): Asked {
-    const target = originForm(sent);
-    return {
+  /** Heads that come again are the same objects. */
+  const known = new WeakMap<RequestHead, Asked>();
+
+  function askedBy(head: RequestHead): Asked {
+    const former = known.get(head);
+    if (former !== undefined) return former;
+    const {fields} = head;
+    const target = originForm(head.target);
+    const path = target.split('?', 1)[0] ?? '/';
+    const host = fields.get('host') ?? '';
+    const kitHeader = trusted ? (fields.get(KIT_HEADER) ?? null) : null;
+    const asked = {
       target,
-      path: target.split('?', 1)[0] ?? '/',
-      host: fields.get('host') ?? '',
-      kitHeader: trusted ? (fields.get(KIT_HEADER) ?? null) : null,
+      path,
+      kitHeader,
+      selection: selectKit({path, host, kitHeader}),
+      isWebsocket: options.asksForWebsocket(head),
+      misdirected: trusted ? null : misdirection(host, allowedHosts),
     };
+    known.set(head, asked);
+    return asked;
   }
 
   function route(exchange: Exchange): void {
     const refused = options.refusal(exchange);
     if (refused !== null) throw refused;
-    const {head} = exchange;
-    const request = asked(head);
-    const selection = selectKit(request);
+    const asked = askedBy(exchange.head);
+    const {selection, target, isWebsocket} = asked;
     if (selection.part === 'pipe') {
       options.pipe(exchange, {trusted});
-    } else if (isCall(selection)) {
-      if (!trusted) refuseMisdirected(request.host, allowedHosts);
-      if (options.asksForWebsocket(head)) connect(exchange, callOf(exchange, request));
-      else void exec.calls.answer(callOf(exchange, request), options.sinkOf(exchange));
-    } else if (options.asksForWebsocket(head)) {
+    } else if (selection.part === 'exec' && !selection.prefixed) {
+      if (asked.misdirected !== null) throw asked.misdirected;
+      if (isWebsocket) connect(exchange, callOf(exchange, asked));
+      else void exec.calls.answer(callOf(exchange, asked), options.sinkOf(exchange));
+    } else if (isWebsocket) {
       throw new AppError('NOT_FOUND', 'No websocket is taken here.');
     } else {
-      const {target} = request;
       options
         .answerByFetch(exchange, target, (web) => app.fetch(web, target))
         .catch((error: unknown) => refuse(exchange.respond, error));
@@ -125,10 +139,6 @@ export function createKitFront(options: KitFrontOptions): ExchangeHandler {
     },
     refuse: (error, respond) => refuse(respond, error),
   };
-}
-
-function isCall(selection: ReturnType<typeof selectKit>): boolean {
-  return selection.part === 'exec' && !selection.prefixed;
 }
 
 /** A proxy's client sends the whole address; whose it is stands in Host all the same. */

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type {ForgeNews, NewsSubject} from '../schemas/delivery.ts';
+import {AppError} from '../schemas/errors.ts';
 import {forgePath} from '../schemas/forge-path.ts';
 
 /** What a forge's parser makes of a body; the rest is the same for all of them. */
@@ -200,14 +201,32 @@ const genericSchema = z.strictObject({
   repository: address,
   branch: refName.optional(),
   commit: commitOrNone.nullable().optional(),
+  skip: z.literal(true).optional(),
 });
 
-/** `{repository, branch?, commit?}`; `commit: null` for a branch that is gone. */
+/**
+ * `{repository, branch?, commit?, skip?}`; `commit: null` for a branch that is gone, `skip` for a commit that is about
+ * to be pushed and not to run.
+ */
 export const parseGeneric: PayloadParser = (_event, payload) => {
-  const {repository, branch, commit} = genericSchema.parse(payload);
+  const {repository, branch, commit, skip} = genericSchema.parse(payload);
   return {
     action: null,
-    repositories: pathsOf([repository]),
-    subject: branch === undefined ? {kind: 'repository'} : {kind: 'branch', branch, commit},
+    // A repository of the controller's own host has no other name than its path.
+    repositories: repository.startsWith('/') ? [repository] : pathsOf([repository]),
+    subject: genericSubject({branch, commit, skip}),
   };
 };
+
+function genericSubject({
+  branch,
+  commit,
+  skip,
+}: Pick<z.infer<typeof genericSchema>, 'branch' | 'commit' | 'skip'>): NewsSubject {
+  if (skip === true) {
+    if (branch === undefined || commit == null)
+      throw new AppError('INVALID_BODY', 'What is to be skipped is a commit of a branch; name both.');
+    return {kind: 'skip', branch, commit};
+  }
+  return branch === undefined ? {kind: 'repository'} : {kind: 'branch', branch, commit};
+}

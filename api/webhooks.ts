@@ -1,8 +1,9 @@
 import {randomUUID} from 'node:crypto';
 import {Hono} from 'hono';
 import type {Deliveries} from '../reconciler/deliveries.ts';
-import type {Forge} from '../schemas/delivery.ts';
+import type {Forge, ForgeNews} from '../schemas/delivery.ts';
 import {AppError} from '../schemas/errors.ts';
+import type {Deployer, Deployers} from './deployers.ts';
 import {parseJsonBytes, readBytes} from './json-body.ts';
 import {type PayloadParser, parseGeneric, parseGitHub, parseGitLab} from './webhook-payloads.ts';
 import {isSecret, isSigned} from './webhook-signature.ts';
@@ -17,9 +18,6 @@ export interface HookSecrets {
   /** Reads them anew, not too often: true where they are others now. Called when a signature did not match. */
   renew(forge: Forge): Promise<boolean>;
 }
-
-/** Who a token of a CI job speaks for; null for a token that says nothing here. Throws AppError for one that is wrong. */
-export type JobTokens = (authorization: string) => Promise<{mayTell(repository: string): boolean} | null>;
 
 /** How a forge says what and proves that it is the forge. */
 interface HookProtocol {
@@ -66,7 +64,7 @@ const protocols: Readonly<Record<Forge, HookProtocol>> = {
     delivery: (headers) => headers.get('x-branchtab-delivery') ?? undefined,
     isFrom: signedBy('x-branchtab-signature', 'sha256='),
     parse: parseGeneric,
-    proof: 'X-Branchtab-Signature, or a token of a CI job in Authorization',
+    proof: 'X-Branchtab-Signature, or a token of `deployers` in Authorization,',
   },
 };
 
@@ -74,12 +72,12 @@ const protocols: Readonly<Record<Forge, HookProtocol>> = {
 export function webhookRoutes({
   deliveries,
   secrets,
-  jobTokens,
+  deployers,
 }: {
   deliveries: Deliveries;
   secrets: HookSecrets;
-  /** Null where no issuer is configured. */
-  jobTokens: JobTokens | null;
+  /** Their tokens open the generic hook too. */
+  deployers: Deployers;
 }): Hono {
   const app = new Hono();
 
@@ -94,16 +92,18 @@ export function webhookRoutes({
     app.post(`/hooks/${forge}`, async (c) => {
       const {headers} = c.req.raw;
       const authorization = headers.get('authorization');
-      const job =
-        forge === 'generic' && authorization !== null ? ((await jobTokens?.(authorization)) ?? null) : null;
-      if (job === null && secrets.of(forge).length === 0) {
+      const deployer =
+        forge === 'generic' && authorization !== null ? await deployers.of(authorization) : null;
+      if (deployer === null && authorization !== null && !headers.has('x-branchtab-signature'))
+        refuseAuthorization(forge);
+      if (deployer === null && secrets.of(forge).length === 0) {
         throw new AppError(
           'HOOK_CLOSED',
           `No secret is configured for this hook: set webhooks.${forge}.secrets in branchtab.yaml.`,
         );
       }
       const body = await readBytes(c.req.raw, maxHookBytes);
-      if (job === null && !(await isFromForge(forge, headers, body))) {
+      if (deployer === null && !(await isFromForge(forge, headers, body))) {
         throw new AppError(
           'SIGNATURE_INVALID',
           `${protocol.proof} is missing or does not match webhooks.${forge}.secrets of branchtab.yaml.`,
@@ -113,14 +113,29 @@ export function webhookRoutes({
       const delivery = wordOf(protocol.delivery(headers) ?? randomUUID(), 'id of the delivery');
       const payload = parseJsonBytes(jsonOf(headers, body));
       const news = {forge, delivery, event, ...protocol.parse(event, payload)};
-      if (job !== null && !news.repositories.every((repository) => job.mayTell(repository)))
-        throw new AppError('FORBIDDEN', 'The token is for another repository than the one in the body.');
+      if (deployer !== null) requireRight(deployer, news);
       const accepted = await deliveries.accept(news);
       c.header('Location', `/api/v1/deliveries/${encodeURIComponent(delivery)}`);
       return c.json({...accepted.delivery, duplicate: !accepted.isNew}, 202);
     });
   }
   return app;
+}
+
+/** Other hooks do not read the header; a proxy may have set it. */
+function refuseAuthorization(forge: Forge): void {
+  if (forge !== 'generic') return;
+  throw new AppError(
+    'UNAUTHENTICATED',
+    'The token in Authorization is none of `deployers` of branchtab.yaml, and not that of the controller.',
+  );
+}
+
+function requireRight(deployer: Deployer, {repositories, subject}: ForgeNews): void {
+  if (!repositories.every((repository) => deployer.mayDeploy(repository)))
+    throw new AppError('FORBIDDEN', 'The token is for another repository than the one in the body.');
+  if (subject.kind === 'skip' && !deployer.maySkip)
+    throw new AppError('FORBIDDEN', 'A token of a CI job cannot say that a commit is not to run.');
 }
 
 /** Of a header, for a record that people read. */

@@ -42,7 +42,9 @@ export function problems(branches: readonly Branch[], paint: Paint): string {
         (ready === undefined ||
           ready.status === 'True' ||
           // Of the latter two one line for each repository says it all.
-          ['progressing', 'trashed', 'first_contact', 'read_only', 'suspended'].includes(ready.reason))
+          ['progressing', 'trashed', 'first_contact', 'skipped', 'read_only', 'suspended'].includes(
+            ready.reason,
+          ))
       )
         return notices;
       const lines = (stalled?.issues ?? []).map(
@@ -99,7 +101,7 @@ function stateCell(branch: Branch, paint: Paint): string {
   const is = (type: string) =>
     branch.conditions.some((condition) => condition.type === type && condition.status === 'True');
   const state = branch.container?.state ?? 'no container';
-  if (isReason(branch, 'first_contact')) return paint.dim('paused');
+  if (isReason(branch, 'first_contact') || isReason(branch, 'skipped')) return paint.dim('paused');
   if (is('Stalled')) return paint.red(`${state}, stalled`);
   if (isReason(branch, 'trashed')) return paint.dim('trash');
   if (is('Reconciling'))

@@ -1,13 +1,17 @@
 import {createEngineClient} from '../api/engine-client.ts';
+import {createIncusClient} from '../api/incus-client.ts';
 import {recordedProvider} from '../reconciler/containers/container-record.ts';
 import {createDockerProvider} from '../reconciler/containers/docker/docker-provider.ts';
+import {createIncusProvider} from '../reconciler/containers/incus/incus-provider.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {ContainerProvider} from '../reconciler/containers/provider.ts';
-import {hasSnapshotImages} from '../reconciler/containers/snapshots.ts';
+import {snapshotKeeper} from '../reconciler/containers/snapshots.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Config} from '../schemas/config.ts';
+import {AppError} from '../schemas/errors.ts';
 import {findEngineSocket} from './engine-socket.ts';
+import {findIncusSocket} from './incus-socket.ts';
 import {installOwnRuntime} from './own-runtime.ts';
 import {readOrCreateOwner} from './repository-owner.ts';
 import type {Environment} from './settings.ts';
@@ -18,12 +22,21 @@ export interface ProviderContext {
   readonly log: Log;
 }
 
-/** The provider of the configuration on this state directory. */
+/** The provider of the configuration on this state directory. Throws CONFIG_INVALID where it must not be used. */
 export async function openProvider(config: Config, context: ProviderContext): Promise<ContainerProvider> {
+  // Set in the image of deploy/Containerfile.
+  if (config.provider === 'process' && (context.environment.BRANCHTAB_IN_IMAGE ?? '') !== '') {
+    throw new AppError(
+      'CONFIG_INVALID',
+      "In the controller's image the process provider would end all schedules whenever the image is stopped or updated. Write `provider: docker` and mount the engine's socket and the state directory: docs/install.md.",
+    );
+  }
   const {command, directory} = await installOwnRuntime({stateDirectory: context.stateDirectory});
   const runtime = {runtimeCommand: command, runtimeDirectory: directory};
   if (config.provider === 'docker')
     return createDockerProvider({...(await dockerOptions(config, context)), ...runtime});
+  if (config.provider === 'incus')
+    return createIncusProvider({...(await incusOptions(config, context)), ...runtime});
   return createProcessProvider({...tableOptions(context), ...runtime, level: config.level});
 }
 
@@ -37,9 +50,10 @@ export async function openProviderToStop(
 ): Promise<ContainerProvider> {
   const {stateDirectory} = context;
   const nothing = {runtimeCommand: [], runtimeDirectory: stateDirectory};
-  const isDocker =
-    (await recordedProvider(stateDirectory)) === 'docker' || (await hasSnapshotImages(stateDirectory));
-  if (isDocker) return createDockerProvider({...(await dockerOptions(config, context)), ...nothing});
+  const maker = (await recordedProvider(stateDirectory)) ?? (await snapshotKeeper(stateDirectory));
+  if (maker === 'docker')
+    return createDockerProvider({...(await dockerOptions(config, context)), ...nothing});
+  if (maker === 'incus') return createIncusProvider({...(await incusOptions(config, context)), ...nothing});
   return createProcessProvider({...tableOptions(context), ...nothing, level: 'plain'});
 }
 
@@ -51,6 +65,16 @@ async function dockerOptions({docker}: Config, context: ProviderContext) {
     owner: await readOrCreateOwner(context.stateDirectory),
     image: docker.image,
     network: docker.network,
+  };
+}
+
+async function incusOptions({incus: {socket, project, ...settings}}: Config, context: ProviderContext) {
+  const socketPath = await findIncusSocket(socket, context.environment);
+  return {
+    ...tableOptions(context),
+    incus: createIncusClient({at: {socketPath}, project}),
+    owner: await readOrCreateOwner(context.stateDirectory),
+    ...settings,
   };
 }
 

@@ -9,16 +9,15 @@ import {createRuntimeClient} from '../api/runtime-client.ts';
 import {webhookRoutes} from '../api/webhooks.ts';
 import {refuseFullHost} from '../reconciler/admission.ts';
 import {openBackupStore} from '../reconciler/backups.ts';
-import {createBranchData, type DataPolicy} from '../reconciler/branch-data.ts';
+import {createBranchData} from '../reconciler/branch-data.ts';
 import {rememberScriptIssues} from '../reconciler/branch-files.ts';
-import type {BranchLimits} from '../reconciler/branch-limits.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
 import {createDeliveries} from '../reconciler/deliveries.ts';
 import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
-import {type EnvironmentRule, isKept} from '../reconciler/environments.ts';
+import {isKept} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
 import {openJournal} from '../reconciler/journal.ts';
 import {createPullRequests} from '../reconciler/pull-requests.ts';
@@ -48,13 +47,7 @@ import {type HttpServer, serveHttp} from '../runtime/platform/http-server.ts';
 import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
-import type {
-  Config,
-  CredentialsConfig,
-  EnvironmentConfig,
-  LimitsConfig,
-  RepositoryConfig,
-} from '../schemas/config.ts';
+import type {Config, CredentialsConfig, RepositoryConfig} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {forgePath} from '../schemas/forge-path.ts';
@@ -66,6 +59,8 @@ import {
   removeControllerFile,
   writeControllerFile,
 } from './controller-file.ts';
+import {openDeployers} from './deployers.ts';
+import {environmentRules} from './environment-rules.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
 import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';
@@ -240,6 +235,13 @@ async function startLocked({
     clock,
     log,
   });
+  const deployers = await openDeployers(config.deployers, {
+    isAdmin: auth.acceptsAuthorization,
+    publicUrl: config.public_url?.replace(/\/+$/, '') ?? null,
+    readSecret: (source) => readSecret(source, environment),
+    clock,
+    log,
+  });
   let baseUrl = config.public_url?.replace(/\/+$/, '') ?? '';
   let ready = false;
   const client = ({controlSocket}: Container) => createRuntimeClient({socketPath: controlSocket});
@@ -345,6 +347,7 @@ async function startLocked({
     })),
     look: (repository, id) => controller.look(repository, {kind: 'webhook', id}),
     commitOf: controller.commitOf,
+    skip: controller.skip,
     onPullRequest: (repository) => void pullRequests.get(repository)?.look(),
     deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
     clock,
@@ -356,8 +359,11 @@ async function startLocked({
     tokens,
     deliveries,
     forgeBudget: () => gitHub?.budget() ?? null,
-    hooks: webhookRoutes({deliveries, secrets: hookSecrets, jobTokens: null}),
+    hooks: webhookRoutes({deliveries, secrets: hookSecrets, deployers}),
     auth,
+    deployers,
+    forgePathOf: (repository) =>
+      sources.find(({source}) => source.repository === repository)?.forgePath ?? null,
     version,
     baseUrl: () => baseUrl,
     ready: () => ready,
@@ -510,48 +516,6 @@ async function processWords(stateDirectory: string): Promise<string | null> {
   const owner = await stateOwner(stateDirectory);
   if (owner === null || (await exclusiveLockHolder(lockPath(stateDirectory))) === null) return null;
   return `pid ${owner.pid}${owner.url === null ? '' : ` at ${owner.url}`}`;
-}
-
-function environmentRules(environments: readonly EnvironmentConfig[], name: string): EnvironmentRule[] {
-  return environments.map(
-    ({branches, keep, run, data, limits, idle, suspend, drift, variables, secrets}, index) => {
-      const includes = createBranchFilter(branches);
-      const onlyLive = branches.length === 1 && branches[0] === 'live';
-      return {
-        place: `${name}[${index}]`,
-        appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
-        onlyLive,
-        keep,
-        run: run ?? null,
-        limits: limits === undefined ? {} : branchLimits(limits),
-        data: data === undefined ? null : dataPolicy(data),
-        suspend: suspend === undefined ? null : {...suspend, until: new Date(suspend.until).toISOString()},
-        drift: drift ?? null,
-        idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
-        variables,
-        secrets,
-      };
-    },
-  );
-}
-
-/** Without what the configuration leaves out. */
-function branchLimits(limits: LimitsConfig): Partial<BranchLimits> {
-  const named = {
-    cpus: limits.cpus,
-    memoryBytes: limits.memory,
-    diskBytes: limits.disk,
-    runsPerDay: limits.runs_per_day,
-    runTimeMs: limits.run_time,
-    longestRunTimeMs: limits.longest_run_time,
-    overlap: limits.overlap,
-  };
-  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
-}
-
-function dataPolicy(text: string): DataPolicy {
-  if (text.startsWith('seed:')) return {seed: text.slice('seed:'.length)};
-  return text === 'copy' ? 'copy' : 'empty';
 }
 
 async function openSource(

@@ -12,10 +12,9 @@ export function openGitHub(
   {host, api_url, token, app}: GitHubConfig,
   {environment, clock, log}: {environment: Environment; clock: Clock; log: Log},
 ): Forge {
-  const defaultUrl = host === 'github.com' ? 'https://api.github.com' : `https://${host}/api/v3`;
   return createGitHubForge({
     host,
-    apiUrl: (api_url ?? defaultUrl).replace(/\/+$/, ''),
+    apiUrl: gitHubApiUrl({host, ...(api_url === undefined ? {} : {api_url})}),
     writesChecks: app !== undefined,
     async credentials() {
       if (token !== undefined) return {kind: 'token', token: await readSecret(token, environment)};
@@ -31,4 +30,10 @@ export function openGitHub(
     clock,
     log,
   });
+}
+
+/** Without a final slash. */
+export function gitHubApiUrl({host, api_url}: Pick<GitHubConfig, 'host' | 'api_url'>): string {
+  const defaultUrl = host === 'github.com' ? 'https://api.github.com' : `https://${host}/api/v3`;
+  return (api_url ?? defaultUrl).replace(/\/+$/, '');
 }

@@ -5,6 +5,7 @@ import {addAccountCommands} from './account-commands.ts';
 import {addContainerCommands} from './container-commands.ts';
 import {addDataCommands} from './data-commands.ts';
 import {type ExitCode, exitCodes} from './exit-codes.ts';
+import {addHookCommands} from './hook-commands.ts';
 import {ownCheckout} from './own-checkout.ts';
 import {createTerminal, type Terminal} from './terminal.ts';
 import {version} from './version.ts';
@@ -70,10 +71,13 @@ function createProgram(
     .option('--branches <globs>', "branches to serve, separated by commas: 'main,feature/*,!wip/*'")
     .option('--listen <host:port>', 'address of the API (default: 127.0.0.1:7070)')
     .addOption(options.state())
-    .addOption(new Option('--provider <name>', 'what runs containers').choices(['process', 'docker']))
+    .addOption(
+      new Option('--provider <name>', 'what runs containers').choices(['process', 'docker', 'incus']),
+    )
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
+        'network',
         'sandbox',
         'plain',
       ]),
@@ -114,6 +118,13 @@ function createProgram(
     .command('init')
     .description('write a first .hoody/crontab, script and branchtab.yaml; commits nothing')
     .addOption(options.repo())
+    .option('--github', 'write a workflow for GitHub too, and print the webhook; with GITHUB_TOKEN, make it')
+    .option('--action <owner/name[@ref]>', 'where on GitHub your copy of Branchtab is, for --github')
+    .option(
+      '--controller <url>',
+      'where GitHub reaches the controller (default: public_url of branchtab.yaml)',
+    )
+    .addOption(options.config())
     .addOption(options.json())
     .action(async (flags) =>
       finish(await (await import('./commands/init.ts')).init(flags, environment, terminal)),
@@ -128,11 +139,30 @@ function createProgram(
     .option('--base <commit>', 'what runs today: branch, tag or commit (default: the default branch)')
     .option('--head <commit>', 'what shall run', 'HEAD')
     .addOption(options.repo())
+    .addOption(options.state())
+    .addOption(options.config())
+    .addOption(options.controller())
     .option('--tz <zone>', 'time zone of lines without one (default: timezone of branchtab.yaml, or UTC)')
     .option('--markdown', 'for a comment on a pull request')
     .addOption(options.json())
     .action(async (flags) =>
       finish(await (await import('./commands/plan.ts')).plan(flags, environment, terminal)),
+    );
+
+  program
+    .command('simulate')
+    .description('what the crontabs of a commit would run, and when; needs no controller')
+    .option('--from <time>', 'RFC 3339, or a day in the zone (default: now)')
+    .option('--to <time>', 'the same, or a duration such as 7d (default: a day later)')
+    .option('--tz <zone>', 'time zone of lines without one (default: timezone of branchtab.yaml, or UTC)')
+    .option('--head <commit>', 'branch, tag or commit', 'HEAD')
+    .addOption(options.repo())
+    .option('--path <directory>', 'in a monorepo: the directory with the .hoody that is meant')
+    .option('--job <name>', 'only this job')
+    .option('--limit <n>', 'show at most this many runs', '100')
+    .addOption(options.json())
+    .action(async (flags) =>
+      finish(await (await import('./commands/simulate.ts')).simulateRuns(flags, environment, terminal)),
     );
 
   client(
@@ -299,6 +329,7 @@ function createProgram(
   ).action(async (id, flags) =>
     finish(await (await import('./commands/deliveries.ts')).deliveries(id, flags, environment, terminal)),
   );
+  addHookCommands(program, {environment, terminal, finish});
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
 
@@ -329,6 +360,14 @@ function createProgram(
   ).action(async (flags) =>
     finish(await (await import('./commands/login.ts')).login(flags, environment, terminal)),
   );
+
+  program
+    .command('version')
+    .description('version, commit and checksum of this program')
+    .addOption(options.json())
+    .action(async (flags) =>
+      finish(await (await import('./commands/version.ts')).showVersion(flags, terminal)),
+    );
 
   const pipe = program.command('pipe').description('stream bytes from one sender to up to 256 receivers');
   const pipeCommand = (command: Command) =>

@@ -1,3 +1,4 @@
+import {createZone} from '../schemas/schedule/zone.ts';
 import type {PlannedJob, ScheduleChange} from '../schemas/schedule-change.ts';
 import {type Paint, printable} from './terminal.ts';
 
@@ -6,30 +7,34 @@ const plain: Paint = {bold: noPaint, dim: noPaint, green: noPaint, yellow: noPai
 
 /** For a terminal: what comes, changes and goes, in words. */
 export function planText(change: ScheduleChange, paint: Paint = plain): string {
-  const {added, changed, removed, same, scripts, issues, warnings, collisions, busiest} = change;
+  const {added, changed, removed, same, scripts, issues, warnings, collisions, busiest, load, timezone} =
+    change;
   const lines = [
     paint.bold(
       `${printable(change.base.name)} ${short(change.base.commit)} → ${printable(change.head.name)} ${short(change.head.commit)}`,
     ),
-    ...added.map((job) => `${paint.green('+')} ${title(job)}: ${when(job)}\n    ${next(job)}`),
+    ...mergeLines(change).map((line) => paint.yellow(line)),
+    ...added.map((job) => `${paint.green('+')} ${title(job)}: ${when(job)}\n    ${next(job, timezone)}`),
     ...changed.map(({before, after, what}) => {
       const words = what.includes('schedule')
         ? `${before.schedule_human} → ${after.schedule_human}, ${rate(before)} → ${rate(after)} a day`
         : `${what.join(', ')} changed; ${when(after)}`;
-      return `${paint.yellow('~')} ${title(after)}: ${words}\n    ${next(after)}`;
+      return `${paint.yellow('~')} ${title(after)}: ${words}\n    ${next(after, timezone)}`;
     }),
     ...removed.map((job) => `${paint.red('-')} ${title(job)}: was ${when(job)}`),
     ...(same.length === 0 ? [] : [`= ${count(same.length, 'job')} the same on both`]),
+    ...totalLines(change),
+    ...runningLines(change).map((line) => paint.yellow(line)),
     ...Object.entries(scripts).flatMap(([what, paths]) =>
       paths.map((path) => `script ${what}: ${printable(path)}`),
     ),
+    ...settingsLines(change),
     ...issues.map((issue) => paint.red(`error ${place(issue)}`)),
     ...warnings.map((warning) => paint.yellow(`warning ${place(warning)}`)),
-    ...collisions.map(({job, branches}) =>
-      paint.yellow(
-        `warning ${job.file}:${job.line} ${branches.map(printable).join(', ')} runs the same command in the same minute`,
-      ),
-    ),
+    ...collisions.map((collision) => paint.yellow(`warning ${collisionLine(collision)}`)),
+    ...(busiest.length === 0
+      ? []
+      : [paint.dim(`load by hour of the next day from ${load.from}: ${hours(load)}`)]),
     ...busiest
       .slice(0, 1)
       .map(({at, jobs}) => paint.dim(`busiest minute of the next day: ${at}, ${jobs} jobs`)),
@@ -66,12 +71,13 @@ export function planMarkdown(change: ScheduleChange): string {
   const notes = [
     ...issues.map((issue) => `- **error** ${cell(place(issue))}`),
     ...warnings.map((warning) => `- warning ${cell(place(warning))}`),
-    ...collisions.map(
-      ({job, branches}) =>
-        `- warning ${cell(`${job.file}:${job.line}`)} ${branches.map(cell).join(', ')} runs the same command in the same minute`,
-    ),
+    ...collisions.map((collision) => `- warning ${cell(collisionLine(collision))}`),
     ...Object.entries(scripts).flatMap(([what, paths]) =>
       paths.map((path) => `- script ${what}: ${cell(path)}`),
+    ),
+    ...settingsLines(change).map((line) => `- ${cell(line)}`),
+    ...[...mergeLines(change), ...totalLines(change), ...runningLines(change)].map(
+      (line) => `- ${cell(line)}`,
     ),
   ];
   return [
@@ -85,6 +91,13 @@ export function planMarkdown(change: ScheduleChange): string {
   ].join('\n');
 }
 
+function settingsLines({settings: {preview, live}}: ScheduleChange): string[] {
+  return [
+    ...preview.map((effect) => `settings of a preview: ${effect}`),
+    ...live.map((effect) => `settings once live: ${effect}`),
+  ];
+}
+
 function title({user, name, command}: PlannedJob): string {
   const owner = user === 'root' ? '' : `${user}: `;
   return `${owner}${printable(name ?? command.slice(0, 60))}`;
@@ -95,16 +108,16 @@ function when(job: PlannedJob): string {
   return `${job.schedule_human}${zone}, ${rate(job)} a day`;
 }
 
-function rate({runs_per_day: runs}: PlannedJob): string {
+function rate({runs_per_day: runs}: Pick<PlannedJob, 'runs_per_day'>): string {
   if (runs === 0) return 'no runs';
   const number = runs >= 10 ? Math.round(runs) : Number(runs.toPrecision(2));
   return `${number} ${number === 1 ? 'run' : 'runs'}`;
 }
 
-function next({next: runs, timezone}: PlannedJob): string {
+function next({next: runs, timezone}: PlannedJob, repositoryZone: string): string {
   if (runs.length === 0) return 'never runs by the clock';
-  const local =
-    timezone === 'UTC' ? '' : `; in ${timezone} ${runs.map((at) => wallTime(at, timezone)).join(', ')}`;
+  const zone = timezone === 'UTC' ? repositoryZone : timezone;
+  const local = zone === 'UTC' ? '' : `; in ${zone} ${wallTimes(runs, zone).join(', ')}`;
   return `next ${runs.map((at) => `${at.slice(0, 16)}Z`).join(', ')}${local}`;
 }
 
@@ -112,10 +125,70 @@ function soon({next: [first]}: PlannedJob): string {
   return first === undefined ? '' : `${first.slice(0, 16)}Z`;
 }
 
-function wallTime(at: string, timeZone: string): string {
-  return new Intl.DateTimeFormat('sv-SE', {timeZone, dateStyle: 'short', timeStyle: 'short'}).format(
-    new Date(at),
+function wallTimes(times: readonly string[], name: string): string[] {
+  const zone = createZone(name);
+  return times.map((at) => {
+    const atMs = Date.parse(at);
+    return new Date(atMs + zone.segmentAt(atMs).offsetMs).toISOString().slice(0, 16).replace('T', ' ');
+  });
+}
+
+function mergeLines({base, head, merge: {kind, conflicts}}: ScheduleChange): string[] {
+  const [from, to] = [printable(head.name), printable(base.name)];
+  switch (kind) {
+    case 'head':
+      return [];
+    case 'merged':
+      return [`${to} has changes that ${from} lacks: this is what merging makes of both`];
+    case 'contained':
+      return [`${to} has all of ${from} already: this is what going back to it changes`];
+    case 'conflicts':
+      return [
+        `warning merging conflicts in ${conflicts.map(printable).join(', ')}: this is ${from} as it is`,
+      ];
+    case 'unknown':
+      return [
+        `warning git cannot say what merging makes (it takes git 2.38 and the whole history): this is ${from} as it is`,
+      ];
+  }
+}
+
+function totalLines({base, added, changed, removed, totals: {before, after}}: ScheduleChange): string[] {
+  if (added.length + changed.length + removed.length === 0) return [];
+  const words = ({jobs, runs_per_day: runs}: typeof before) =>
+    `${jobs} ${jobs === 1 ? 'job' : 'jobs'}, ${rate({runs_per_day: runs})} a day`;
+  return [`once merged, ${printable(base.name)} runs ${words(after)} (now ${words(before)})`];
+}
+
+function runningLines({base, running}: ScheduleChange): string[] {
+  if (running === null) return [];
+  const {branch, revision, condition, entries, differs} = running;
+  const at = revision === null ? 'runs no commit yet' : `runs commit ${short(revision)}`;
+  return [
+    ...(revision === base.commit
+      ? []
+      : [`running ${printable(branch)} ${at}, not ${short(base.commit)}: ${printable(condition)}`]),
+    ...differs.map(({what, job}) => `running ${printable(branch)} ${what} by hand: ${printable(job)}`),
+    ...(entries === 0
+      ? []
+      : [
+          `running ${printable(branch)} has ${entries} ${entries === 1 ? 'entry' : 'entries'} of the API beside, which ${entries === 1 ? 'stays' : 'stay'}`,
+        ]),
+  ];
+}
+
+function collisionLine({job, branches, url}: ScheduleChange['collisions'][number]): string {
+  const what = url === null ? 'runs the same command' : `asks for ${printable(url)}`;
+  return `${job.file}:${job.line} ${branches.map(printable).join(', ')} ${what} in the same minute`;
+}
+
+/** A bar for each hour. */
+function hours({minutes}: ScheduleChange['load']): string {
+  const sums = Array.from({length: 24}, (_, hour) =>
+    minutes.slice(hour * 60, hour * 60 + 60).reduce((sum, jobs) => sum + jobs, 0),
   );
+  const most = Math.max(1, ...sums);
+  return sums.map((sum) => (sum === 0 ? '·' : '▁▂▃▄▅▆▇█'[Math.ceil((sum / most) * 8) - 1])).join('');
 }
 
 function place({file, line, column, message}: ScheduleChange['issues'][number]): string {

@@ -37,7 +37,7 @@ function instant(flag: string, text: string, nowMs: number): string {
 }
 
 /** The beginning of a day: `2026-11-17`, `today`, `yesterday`, or the last one of a weekday before today. */
-function dayOf(text: string, nowMs: number): number | null {
+export function dayOf(text: string, nowMs: number): number | null {
   const todayMs = nowMs - (nowMs % dayMs);
   const word = text.toLowerCase();
   if (word === 'today') return todayMs;

@@ -1,11 +1,14 @@
 import {createHash} from 'node:crypto';
 import {parseDocument} from 'yaml';
+import {branchSettingsPath, parseBranchSettings} from '../schemas/branch-settings.ts';
+import {crontabTestIssues, crontabTestPath} from '../schemas/crontab-test.ts';
 import type {Issue} from '../schemas/issue.ts';
 import {scriptsDirectory} from '../schemas/script-settings.ts';
 import {deployedScript} from './deployed-script.ts';
+import {crontabIssues} from './desired.ts';
 import {isLfsPointer, lfsPointerRefusal} from './lfs-pointer.ts';
 import {type ManifestFile, resolveManifests} from './manifest-files.ts';
-import type {BranchFiles, CrontabFile, ScriptFile} from './observation.ts';
+import type {BranchFiles, CrontabFile, ScriptFile, SettingsFile} from './observation.ts';
 import {createRepositoryFiles} from './repository-files.ts';
 import type {HoodyFile, HoodyTree, RepositoryFile} from './sources/source.ts';
 import {decodeUtf8} from './utf8.ts';
@@ -24,6 +27,8 @@ export interface CommitReader {
   readonly checkScript: ScriptCheck;
   readonly scriptImports: ScriptImports;
   readonly readFile: (path: string) => Promise<RepositoryFile>;
+  /** Of lines of crontabs without one. */
+  readonly timeZone: string;
 }
 
 /** Remembers what was found in each text: a push changes few scripts, and a look without a push none. */
@@ -44,6 +49,8 @@ export function rememberScriptIssues(check: ScriptCheck, most: number): ScriptCh
 const crontabPath = '.hoody/crontab';
 const userCrontabs = '.hoody/crontab.d/';
 const isManifest = /^\.hoody\/exec\/[^/]+\.ya?ml$/;
+/** The controller waits while such a file is parsed. */
+const maxYamlBytes = 256 * 1024;
 const userName = /^(?!-)[A-Za-z0-9_.-]{1,32}$/;
 
 /**
@@ -51,10 +58,10 @@ const userName = /^(?!-)[A-Za-z0-9_.-]{1,32}$/;
  * and collects every issue that can be seen without running anything.
  */
 export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Promise<BranchFiles> {
-  const {crontabs, issues: crontabIssues} = readCrontabs(tree);
+  const {crontabs, issues: fileProblems} = readCrontabs(tree);
   const scripts: ScriptFile[] = [];
   const manifests: ManifestFile[] = [];
-  const issues: Issue[] = [...crontabIssues];
+  const issues: Issue[] = [...fileProblems];
   for (const file of tree.files) {
     if (file.bytes === null) {
       issues.push(issueAt(file, 'file_too_large', `The file has ${file.size} bytes; the limit is 8 MiB.`));
@@ -65,7 +72,7 @@ export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Pr
       issues.push(issueAt(file, 'lfs_pointer', `The file ${lfsPointerRefusal}`));
       continue;
     }
-    if (isCrontab(path)) continue;
+    if (isCrontab(path) || path === crontabTestPath || path === branchSettingsPath) continue;
     if (path.startsWith(scriptsDirectory)) {
       const script = deployedScript(path.slice(scriptsDirectory.length), bytes);
       scripts.push(script);
@@ -76,16 +83,38 @@ export async function readBranchFiles(tree: HoodyTree, reader: CommitReader): Pr
       else manifests.push({file: path, text});
     } else if (/\.ya?ml$/.test(path)) issues.push(...yamlIssues(path, bytes));
   }
+  const tests = ownYaml(tree, crontabTestPath);
+  const settingsFile = ownYaml(tree, branchSettingsPath);
+  issues.push(...tests.issues, ...settingsFile.issues);
+  if (tests.text !== null && crontabIssues(crontabs).length === 0)
+    issues.push(...crontabTestIssues(tests.text, {crontabs, timeZone: reader.timeZone}));
+  const parsed = settingsFile.text === null ? null : parseBranchSettings(settingsFile.text);
+  issues.push(...(parsed?.issues ?? []));
+  const settings: SettingsFile | null =
+    parsed === null || parsed.value === null ? null : {settings: parsed.value, positionOf: parsed.positionOf};
   const repository = createRepositoryFiles(reader);
   const added = await resolveManifests(manifests, scripts, repository, reader.readFile);
   return {
     commit: tree.commit,
     rootTree: tree.rootTree,
     crontabs,
+    settings,
     scripts: [...scripts, ...added.scripts],
     mounts: added.mounts,
     issues: [...issues, ...added.issues],
   };
+}
+
+/** The text of a file that is parsed here; null where it is not there or cannot be. */
+function ownYaml({files}: HoodyTree, path: string): {text: string | null; issues: readonly Issue[]} {
+  const file = files.find((each) => each.path === path);
+  // What is too large for git or stands elsewhere has its issue already.
+  if (file?.bytes == null || isLfsPointer(file.bytes)) return {text: null, issues: []};
+  const refused = (code: string, message: string) => ({text: null, issues: [issueAt(file, code, message)]});
+  if (file.bytes.byteLength > maxYamlBytes)
+    return refused('file_too_large', `The file is larger than ${maxYamlBytes} bytes; make it smaller.`);
+  const text = decodeUtf8(file.bytes);
+  return text === null ? refused('encoding_invalid', 'The file is not UTF-8 text.') : {text, issues: []};
 }
 
 /** The crontabs of a commit by user; `root` always has one. Issues name files whose user or encoding is wrong. */

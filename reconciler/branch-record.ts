@@ -37,6 +37,15 @@ export const branchRecordSchema = z.object({
       crontabs: z.record(z.string(), z.object({sha256: z.string(), raw_etag: z.string()})),
     })
     .nullable(),
+  /** What the branch's own settings tighten, at the applied commit. */
+  tightened: z
+    .object({
+      run: z.enum(['all', 'changed', 'none']),
+      idle: z.object({pauseAfterMs: z.number().nullable(), removeAfterMs: z.number().nullable()}),
+      effects: z.array(z.string()),
+    })
+    .nullable()
+    .default(null),
   container_id: z.string().nullable(),
   conditions: z.array(conditionSchema),
   plan: z.array(actionSchema),
@@ -65,10 +74,10 @@ export const branchRecordSchema = z.object({
   trashed_at: z.string().nullable(),
   /**
    * No job of it runs: nobody has pushed it for long, or it was there when the repository was met and nobody has
-   * asked for it yet. A push or a release ends it.
+   * asked for it yet, or it was pushed to be skipped while nothing of it ran. A push or a release ends it.
    */
   pause: z
-    .object({reason: z.enum(['first_contact', 'idle']), since: z.string()})
+    .object({reason: z.enum(['first_contact', 'idle', 'skipped']), since: z.string()})
     .nullable()
     .default(null),
   /**
@@ -113,6 +122,7 @@ export function newBranchRecord(identity: BranchIdentity & {live: boolean; key?:
     revision: null,
     seen_at: null,
     applied: null,
+    tightened: null,
     container_id: null,
     conditions: [],
     plan: [],

@@ -89,9 +89,9 @@ export function containerView(
     id: `ctr_${container.id}`,
     name: container.name,
     provider,
-    level,
+    level: container.startedAt?.level ?? level,
     state: containerState(container, schedule, phase),
-    gaps: [...gaps],
+    gaps: [...(container.startedAt?.gaps ?? gaps)],
     unenforced: [...container.unenforced],
     urls: {cron: url('cron'), exec: url('exec'), pipe: url('pipe'), notifications: url('notifications')},
   };

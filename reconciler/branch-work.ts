@@ -6,10 +6,19 @@ import type {Admission} from './admission.ts';
 import type {BranchData} from './branch-data.ts';
 import {resourceLimitsOf, runLimitsOf} from './branch-limits.ts';
 import type {BranchRecord} from './branch-record.ts';
+import {tightened} from './branch-settings.ts';
 import type {ContainerWatch} from './container-watch.ts';
 import type {Container, ContainerProvider} from './containers/provider.ts';
 import type {ControllerContext} from './controller-context.ts';
-import {bindingsOf, dataPolicyOf, driftOf, limitsOf, previewRunOf, resolveBindings} from './environments.ts';
+import {
+  bindingsOf,
+  branchPolicyOf,
+  dataPolicyOf,
+  driftOf,
+  isKept,
+  previewRunOf,
+  resolveBindings,
+} from './environments.ts';
 import {filesOfLive} from './live-files.ts';
 import type {BranchFiles} from './observation.ts';
 import {failureOf, retryDelayMs} from './outcome.ts';
@@ -69,7 +78,8 @@ export function createBranchWork(
       return event === null ? Promise.resolve() : journal.add(key, event);
     };
     try {
-      await endRollback(record, {source: watch.source, provider, signal});
+      const {container} = table.observed(key);
+      await endRollback(record, {source: watch.source, provider, container, signal});
       const {result, taken} = await reconcileBranch(
         record,
         contextOf(record, watch, {containers: provider, branchData: data, trace, suspension}),
@@ -155,9 +165,10 @@ export function createBranchWork(
     removalMs: previews.removalMs,
     obstacle: () => guard.obstacle(record.repository),
     admit: admission.admit,
+    policyOf: (branch, files) => policyOf(branch, watch, files),
     async environmentOf(branch, files, signal) {
-      const limits = limitsOf(watch.environments, branch);
-      const held_lines = await heldLinesOf(branch, {files, watch, signal});
+      const {limits, run} = policyOf(branch, watch, files).policy;
+      const held_lines = await heldLinesOf(branch, {files, run, watch, signal});
       return {
         ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
         settings: {...options.settings, limits: runLimitsOf(limits), held_lines},
@@ -177,14 +188,25 @@ export function createBranchWork(
     onObserved: ({container, runtime}) => onObserved(record, container, runtime),
   });
 
+  const policyOf = (record: BranchRecord, {environments}: RepositoryWatch, {settings}: BranchFiles) =>
+    tightened(branchPolicyOf(environments, record, options.previewRun), settings, {
+      live: record.live,
+      kept: isKept(environments, record),
+    });
+
+  /** By the settings of the commit that is applied. */
   const runOf = (record: BranchRecord): PreviewRun =>
-    previewRunOf(rulesOf(record), record, options.previewRun);
+    record.tightened?.run ?? previewRunOf(rulesOf(record), record, options.previewRun);
 
   const heldLinesOf = async (
     record: BranchRecord,
-    {files, watch, signal}: {files: BranchFiles; watch: RepositoryWatch; signal: AbortSignal},
+    {
+      files,
+      run,
+      watch,
+      signal,
+    }: {files: BranchFiles; run: PreviewRun; watch: RepositoryWatch; signal: AbortSignal},
   ) => {
-    const run = runOf(record);
     const live =
       run === 'changed'
         ? await filesOfLive(watch.source, {

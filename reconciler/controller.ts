@@ -43,6 +43,8 @@ export interface Controller extends BranchRequests, BranchAccounts, HandChanges,
   ): Promise<void>;
   /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
   commitOf(repository: string, branch: string): string | null | undefined;
+  /** That commit of the branch is about to be pushed and not to run. */
+  skip(repository: string, branch: string, commit: string): void;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
   container(idOrKey: string): Container | null;
   /** Calls back with the key of every branch whose view changed. */
@@ -124,9 +126,11 @@ export function createController(options: ControllerOptions): Controller {
     const problem = data?.problemOf(key) ?? null;
     const backup = `The data of ${branch} could not be backed up; it is tried again every ten minutes.`;
     const kept = keepNotice(record);
+    const own = record.tightened?.effects ?? [];
     return [
       ...(idle === null ? [] : [idle]),
       ...(kept === null ? [] : [kept]),
+      ...(own.length === 0 ? [] : [`By its own .hoody/settings.yaml: ${own.join('; ')}.`]),
       ...(problem === null ? [] : [`${backup} ${sentence(problem)}`]),
       ...limitNotices(live, table.observed(key).runtime?.limits ?? []),
     ];
@@ -276,6 +280,7 @@ export function createController(options: ControllerOptions): Controller {
     },
     look: async (repository, cause) => watches.get(repository)?.pass(cause),
     commitOf: (repository, branch) => watches.get(repository)?.commitOf(branch),
+    skip: (repository, branch, commit) => watches.get(repository)?.skip(branch, commit),
     container(idOrKey) {
       const record = records.get(table.keyOf(idOrKey) ?? idOrKey);
       if (record === undefined || record.trashed_at !== null) return null;

@@ -29,6 +29,7 @@ export function createDeliveries({
   repositories,
   look,
   commitOf,
+  skip,
   onPullRequest,
   deliveryLog,
   clock,
@@ -38,6 +39,8 @@ export function createDeliveries({
   /** Lists the repository again, in a look that begins after the call, because of that delivery. */
   look: (repository: string, id: string) => Promise<void>;
   commitOf: (repository: string, branch: string) => string | null | undefined;
+  /** The commit is about to be pushed and not to run. */
+  skip: (repository: string, branch: string, commit: string) => void;
   /** A pull request of the repository is not as it was, or may not be. */
   onPullRequest: (repository: string) => void;
   deliveryLog: DeliveryLog;
@@ -59,7 +62,10 @@ export function createDeliveries({
 
   const watchedBy = ({repositories: named}: ForgeNews): string[] =>
     repositories
-      .filter(({forgePath}) => forgePath !== null && named.includes(forgePath))
+      .filter(
+        ({repository, forgePath}) =>
+          named.includes(repository) || (forgePath !== null && named.includes(forgePath)),
+      )
       .map(({repository}) => repository);
 
   const saved = (delivery: Delivery) =>
@@ -90,7 +96,9 @@ export function createDeliveries({
       if (known !== undefined) return {delivery: known, isNew: false};
       const {subject} = news;
       const watched = subject.kind === 'nothing' ? [] : watchedBy(news);
-      const isAbout = subject.kind === 'branch' || subject.kind === 'pull_request';
+      const isAbout = 'branch' in subject;
+      if (subject.kind === 'skip')
+        for (const repository of watched) skip(repository, subject.branch, subject.commit);
       const delivery: Delivery = {
         id: news.delivery,
         forge: news.forge,
@@ -102,14 +110,13 @@ export function createDeliveries({
         commit: isAbout ? (subject.commit ?? null) : null,
         pull_request: subject.kind === 'pull_request' ? subject.number : null,
         outcome: watched.length > 0 ? 'accepted' : 'ignored',
-        reason:
-          subject.kind === 'nothing' ? subject.why : watched.length > 0 ? 'queued' : 'repository_unwatched',
+        reason: reasonOf(subject, watched),
         watched,
         looked_at: null,
         found: null,
       };
       const write = saved(delivery);
-      if (watched.length > 0) {
+      if (watched.length > 0 && subject.kind !== 'skip') {
         const work = tell(delivery, subject).catch((error: unknown) => {
           log.warn('what a webhook told could not be followed; the next poll does', {id: delivery.id, error});
         });
@@ -137,4 +144,10 @@ export function createDeliveries({
       await deliveryLog.close();
     },
   };
+}
+
+function reasonOf(subject: NewsSubject, watched: readonly string[]): Delivery['reason'] {
+  if (subject.kind === 'nothing') return subject.why;
+  if (watched.length === 0) return 'repository_unwatched';
+  return subject.kind === 'skip' ? 'skip' : 'queued';
 }

@@ -5,6 +5,7 @@ import type {SecretSource} from '../schemas/secret-source.ts';
 import type {Suspension} from '../schemas/suspension.ts';
 import type {DataPolicy} from './branch-data.ts';
 import {type BranchLimits, noLimits, previewLimits} from './branch-limits.ts';
+import type {BranchPolicy} from './branch-settings.ts';
 import type {IdleLimits} from './idle.ts';
 import type {PreviewRun} from './preview-holds.ts';
 
@@ -108,6 +109,19 @@ export function limitsOf(
   return live && Object.keys(forLive).length > 0
     ? {limits: {...noLimits, ...forLive}, enforced: true}
     : {limits: {...previewLimits, ...saidBy(applying)}, enforced: !live};
+}
+
+/** All that a branch may tighten by its own settings. */
+export function branchPolicyOf(
+  rules: readonly EnvironmentRule[],
+  branch: {branch: string; live: boolean},
+  previewRun: PreviewRun,
+): BranchPolicy {
+  return {
+    limits: limitsOf(rules, branch),
+    run: previewRunOf(rules, branch, previewRun),
+    idle: idleLimitsOf(rules, branch),
+  };
 }
 
 /** True where a branch is long-lived: it neither ends by itself nor needs a lease. */

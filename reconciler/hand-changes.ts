@@ -50,9 +50,9 @@ export function createHandChanges({
     const tree = (await source?.readHoody(revision, {path: record.path, signal})) ?? null;
     if (source === undefined || tree === null)
       throw new AppError('REVISION_NOT_FOUND', `Commit ${revision.slice(0, 8)} has no .hoody directory`);
-    const {checkScript, scriptImports} = options;
+    const {checkScript, scriptImports, timeZone} = options;
     const readFile = (file: string) => source.readFile(revision, inDirectory(record.path, file), {signal});
-    return readBranchFiles(tree, {checkScript, scriptImports, readFile});
+    return readBranchFiles(tree, {checkScript, scriptImports, readFile, timeZone});
   };
 
   return {

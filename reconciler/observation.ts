@@ -1,3 +1,4 @@
+import type {BranchSettings} from '../schemas/branch-settings.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import type {Issue} from '../schemas/issue.ts';
 import type {ScriptMount} from '../schemas/script-settings.ts';
@@ -42,8 +43,17 @@ export interface BranchFiles {
   readonly scripts: readonly ScriptFile[];
   /** What manifests say of scripts. */
   readonly mounts: readonly ScriptMount[];
+  /** Null where the branch has none, or one with issues. */
+  readonly settings: SettingsFile | null;
   /** Problems found while reading: sizes, names, encodings, scripts that do not parse. */
   readonly issues: readonly Issue[];
+}
+
+/** What a branch's `.hoody/settings.yaml` says. */
+export interface SettingsFile {
+  readonly settings: BranchSettings;
+  /** Where a part of it stands. */
+  readonly positionOf: (path: readonly PropertyKey[]) => {line: number; column: number};
 }
 
 export interface CrontabFile {

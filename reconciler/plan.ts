@@ -45,8 +45,8 @@ export function planBranch(
   if (desired.kind === 'absent') return planAbsent(observation, desired, policy, nowMs);
   const lifecycle = planLifecycle(observation, desired);
   if (desired.kind === 'invalid') {
-    // The old schedule goes on; a container that never had a good commit stays held.
-    return observation.record.applied === null
+    // The old schedule goes on; a container that never had a good commit stays held, and one that is gone needs one.
+    return observation.record.applied === null || observation.container === null
       ? []
       : [...lifecycle, ...planLease(observation, policy), ...planSchedule(observation, policy)];
   }
@@ -305,7 +305,9 @@ function planSchedule({record, runtime}: Observation, {suspended}: PlanPolicy): 
     const wanted = suspended ? pauseReasons.suspended : pauseReasons.idle;
     const {state = 'held', reason = null} = runtime?.schedule ?? {};
     if (state === 'paused' && (reason === wanted || !ours.includes(reason))) return [];
-    const summary = `Pause ${record.branch}: ${suspended ? 'it is suspended' : absentWords.branch_idle}`;
+    const unwanted =
+      record.pause?.reason === 'skipped' ? 'it was pushed to be skipped' : absentWords.branch_idle;
+    const summary = `Pause ${record.branch}: ${suspended ? 'it is suspended' : unwanted}`;
     return [{kind: 'pause_schedule', reason: wanted, summary}];
   }
   if (runtime === null || runtime.schedule.state === 'held') {

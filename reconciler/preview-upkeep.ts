@@ -1,6 +1,7 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import type {BranchRecord} from './branch-record.ts';
+import {shorterIdle} from './branch-settings.ts';
 import type {Container} from './containers/provider.ts';
 import {type EnvironmentRule, idleLimitsOf, isKept} from './environments.ts';
 import {idleNotice, idleRemovalMs, pauseAt} from './idle.ts';
@@ -45,8 +46,13 @@ export function createPreviewUpkeep({
   const renewedMs = new Map<string, number>();
 
   const leaseMsOf = (record: BranchRecord) => (isKept(rulesOf(record), record) ? null : leaseMs);
-  const limitsOf = (record: BranchRecord) => idleLimitsOf(rulesOf(record), record);
+  const limitsOf = (record: BranchRecord) => {
+    const limits = idleLimitsOf(rulesOf(record), record);
+    const own = record.tightened?.idle;
+    return own === undefined || isKept(rulesOf(record), record) ? limits : shorterIdle(limits, own);
+  };
   const pauseOf = (record: BranchRecord) => {
+    if (record.pause?.reason === 'skipped') return record.pause;
     if (record.live) return null;
     return isBlind(record) ? record.pause : pauseAt(record, limitsOf(record), clock.now());
   };

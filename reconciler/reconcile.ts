@@ -7,6 +7,7 @@ import type {Suspension} from '../schemas/suspension.ts';
 import {type ApplyContext, applyAction, readFileChanges} from './apply.ts';
 import {readBranchFiles, type ScriptCheck, type ScriptImports} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
+import type {TightenedPolicy} from './branch-settings.ts';
 import {type Container, labelNames} from './containers/provider.ts';
 import {type Desired, desiredState, type GivenEnvironment, noEnvironment} from './desired.ts';
 import {desiredDigests} from './digests.ts';
@@ -20,6 +21,8 @@ export interface ReconcileContext extends ApplyContext {
   readonly policy: PlanPolicy;
   /** Of this branch, now; null where its jobs may run. */
   readonly suspension: Suspension | null;
+  /** What the operator allows, as far as the branch's files do not tighten it. */
+  readonly policyOf: (record: BranchRecord, files: BranchFiles) => TightenedPolicy;
   /** Read anew each time. Throws SECRET_UNAVAILABLE. */
   readonly environmentOf: (
     record: BranchRecord,
@@ -66,15 +69,17 @@ export async function reconcileBranch(
 ): Promise<Reconciled> {
   const taken: Action[] = [];
   // Nothing is read, and no secret asked for, on behalf of a branch that waits to be asked for.
-  if (waitsForRelease(record)) return {result: {kind: 'paused', reason: 'first_contact', until: null}, taken};
+  const waiting = waitsForRelease(record);
+  if (waiting !== null) return {result: {kind: 'paused', reason: waiting, until: null}, taken};
   const ref = await observeRef(record, context, signal);
   context.onRead(ref);
-  const newest = await desiredOf(ref, record, context, signal);
-  const desired =
-    newest.kind === 'invalid' ? ((await formerState(record, context, signal)) ?? newest) : newest;
+  const newest = await aimAt(ref, record, context, signal);
+  const aim =
+    newest.desired.kind === 'invalid' ? ((await formerAim(record, context, signal)) ?? newest) : newest;
+  const {desired} = aim;
   const digests = desiredDigests(desired);
   for (let round = 1; round <= mostRounds; round += 1) {
-    const observation = await observe(record, ref, context, signal);
+    const observation = await observe(record, aim.ref, context, signal);
     context.onObserved(observation);
     const plan = planBranch(observation, desired, digests, context.policy, context.clock.now());
     const readOnly = async (): Promise<Reconciled | null> => {
@@ -86,7 +91,10 @@ export async function reconcileBranch(
     context.onPlan(plan, desired);
     if (plan.length === 0) {
       const result = settle(observation, desired, digests, context);
-      return {result: newest.kind === 'invalid' ? invalidResult(newest, record) : result, taken};
+      return {
+        result: newest.desired.kind === 'invalid' ? invalidResult(newest.desired, record) : result,
+        taken,
+      };
     }
     const steps = nextSteps(plan);
     const fileChanges = await readFileChanges(steps, context, signal);
@@ -113,33 +121,45 @@ export async function reconcileBranch(
   );
 }
 
-function waitsForRelease({pause, container_id, missing}: BranchRecord): boolean {
-  return pause?.reason === 'first_contact' && container_id === null && missing === null;
+/** Why a branch has no container before somebody asks for one; null where it is to have one. */
+function waitsForRelease({
+  pause,
+  container_id,
+  missing,
+}: BranchRecord): Exclude<NonNullable<BranchRecord['pause']>['reason'], 'idle'> | null {
+  if (pause === null || pause.reason === 'idle' || container_id !== null || missing !== null) return null;
+  return pause.reason;
 }
 
-async function desiredOf(
+/** A commit, and what the container should be by its files. */
+interface Aim {
+  readonly ref: ObservedRef;
+  readonly desired: Desired;
+}
+
+async function aimAt(
   ref: ObservedRef,
   record: BranchRecord,
   context: ReconcileContext,
   signal: AbortSignal,
-): Promise<Desired> {
+): Promise<Aim> {
   // What is to go must not wait for a secret.
   const given =
     ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
-  return desiredState(ref, record, given);
+  return {ref, desired: desiredState(ref, record, given)};
 }
 
 /** What a branch of which the newest commit is invalid goes on with; null where there is nothing, or it is gone from git. */
-async function formerState(
+async function formerAim(
   record: BranchRecord,
   context: ReconcileContext,
   signal: AbortSignal,
-): Promise<Extract<Desired, {kind: 'served'}> | null> {
+): Promise<Aim | null> {
   if (record.applied === null) return null;
   try {
     const ref = await readRef(record.applied.revision, record, context, signal);
-    const desired = await desiredOf(ref, record, context, signal);
-    return desired.kind === 'served' ? desired : null;
+    const aim = await aimAt(ref, record, context, signal);
+    return aim.desired.kind === 'served' ? aim : null;
   } catch (error) {
     // Of a rewritten history it may have been collected.
     if (error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE') return null;
@@ -164,15 +184,18 @@ async function observeRef(
 
 async function readRef(
   revision: string,
-  {path}: BranchRecord,
+  record: BranchRecord,
   context: ReconcileContext,
   signal: AbortSignal,
 ): Promise<ObservedRef> {
+  const {path} = record;
   const tree = await context.source.readHoody(revision, {path, signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
   const readFile = (file: string) => context.source.readFile(revision, inDirectory(path, file), {signal});
-  const {checkScript, scriptImports} = context;
-  return {kind: 'present', files: await readBranchFiles(tree, {checkScript, scriptImports, readFile})};
+  const {checkScript, scriptImports, timeZone} = context;
+  const files = await readBranchFiles(tree, {checkScript, scriptImports, readFile, timeZone});
+  const issues = [...files.issues, ...context.policyOf(record, files).issues];
+  return {kind: 'present', files: {...files, issues}};
 }
 
 async function observe(
@@ -217,14 +240,18 @@ function invalidResult(
   return {kind: 'invalid', revision, issues, serving: applied?.revision ?? null};
 }
 
+function recorded({policy: {run, idle}, effects}: TightenedPolicy): BranchRecord['tightened'] {
+  return effects.length === 0 ? null : {run, idle, effects: [...effects]};
+}
+
 /** With nothing left to do, what is true now; a served commit becomes the applied one. */
 function settle(
   observation: Observation,
   desired: Desired,
   digests: DesiredDigests | null,
-  {policy, suspension, removalMs}: ReconcileContext,
+  {policy, policyOf, suspension, removalMs}: ReconcileContext,
 ): Result | null {
-  const {record, runtime} = observation;
+  const {record, ref, runtime} = observation;
   switch (desired.kind) {
     case 'absent':
       return missingResult(observation, desired, policy.undoWindowMs);
@@ -239,6 +266,7 @@ function settle(
         deployment: digests?.deployment ?? null,
         crontabs,
       };
+      record.tightened = ref.kind === 'present' ? recorded(policyOf(record, ref.files)) : null;
       if (suspension !== null) return {kind: 'suspended', suspension};
       if (record.pause !== null) {
         const untilMs = removalMs(record);

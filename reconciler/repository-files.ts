@@ -25,7 +25,11 @@ export interface RepositoryFiles {
 const maxFiles = 1000;
 const maxBytes = 64 * 1024 * 1024;
 const isScript = /\.[jt]sx?$/;
-export function createRepositoryFiles({readFile, checkScript, scriptImports}: CommitReader): RepositoryFiles {
+export function createRepositoryFiles({
+  readFile,
+  checkScript,
+  scriptImports,
+}: Omit<CommitReader, 'timeZone'>): RepositoryFiles {
   const looked = new Map<string, Promise<RepositoryFile>>();
   const included = new Map<string, Uint8Array>();
   const issues: Issue[] = [];

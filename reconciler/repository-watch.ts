@@ -52,6 +52,11 @@ export interface Sighting {
 /** So many are worked on at once anyway. */
 const fewBranches = 8;
 
+/** From the word that a commit is to be skipped to the commit. It may not come, and be pushed again later to run. */
+const longestPushMs = 10 * 60_000;
+const mostSkips = 1000;
+const skippedReason = 'pushed to be skipped';
+
 /** The loop over one repository: lists refs, compares with the records, and names the branches to look at. */
 export interface RepositoryWatch {
   readonly source: Source;
@@ -64,6 +69,8 @@ export interface RepositoryWatch {
   forget(record: BranchRecord): void;
   /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
   commitOf(branch: string): string | null | undefined;
+  /** Whoever pushes it does not want that commit to run: when it is seen soon, the branch goes on with what it runs. */
+  skip(branch: string, commit: string): void;
   status(): RepositoryStatus;
   /** A branch as the newest listing has it, served or not; null where that lacks it. */
   sighting(branch: string): Sighting | null;
@@ -115,6 +122,8 @@ export function openRepositoryWatch({
   let letThroughAtMs = new Map<string, number>();
   /** Branches of the listing before, of which something may be remembered. */
   let remembered: ReadonlySet<string> = new Set();
+  /** By branch. */
+  const skips = new Map<string, {commit: string; untilMs: number}>();
   let stopWatching = () => {};
   let status: RepositoryStatus = {
     repository: source.repository,
@@ -247,12 +256,23 @@ export function openRepositoryWatch({
       record.seen_at = new Date(clock.now()).toISOString();
       record.active_ms = null;
       record.pause = null;
+      leaveOutSkipped(record, commit);
     }
     record.missing = null;
     record.restored = false;
     record.forget_requested = false;
     record.live = isLive;
     onChanged(record, causes);
+  };
+
+  /** A branch that runs goes on with what it runs, any other one waits. */
+  const leaveOutSkipped = (record: BranchRecord, commit: string) => {
+    const skip = skips.get(record.branch);
+    if (skip === undefined || skip.commit !== commit || skip.untilMs < clock.now()) return;
+    const since = new Date(clock.now()).toISOString();
+    const serving = record.missing === null ? (record.rollback?.to ?? record.applied?.revision) : undefined;
+    if (serving === undefined || serving === commit) record.pause = {reason: 'skipped', since};
+    else record.rollback = {to: serving, bad: commit, tip: commit, since, reason: skippedReason};
   };
 
   const discover = async (unknown: ReadonlyMap<string, string>): Promise<void> => {
@@ -263,6 +283,7 @@ export function openRepositoryWatch({
         const record = newBranchRecord({repository: source.repository, path, branch, live: branch === live});
         record.revision = commit;
         record.seen_at = new Date(clock.now()).toISOString();
+        leaveOutSkipped(record, commit);
         found.push(record);
       }
     }
@@ -422,6 +443,11 @@ export function openRepositoryWatch({
       if (branch === live) live = configuredLive;
     },
     commitOf: (branch) => (listed === null ? undefined : (listed.get(branch) ?? null)),
+    skip(branch, commit) {
+      skips.delete(branch);
+      skips.set(branch, {commit, untilMs: clock.now() + longestPushMs});
+      for (const [oldest] of skips) if (skips.size > mostSkips) skips.delete(oldest);
+    },
     status: () => ({...status, served: records.size}),
     sighting(branch) {
       const commit = newest?.branches.get(branch);

@@ -2,7 +2,7 @@ import type {Clock} from '../runtime/platform/clock.ts';
 import type {RollbackRequest} from '../schemas/branch.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {BranchRecord, RollbackRecord} from './branch-record.ts';
-import {type ContainerProvider, labelNames} from './containers/provider.ts';
+import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
 import type {Journal} from './journal.ts';
 import type {Source} from './sources/source.ts';
 
@@ -54,10 +54,21 @@ async function commitBefore(
 /** Ends a rollback when a commit arrives that is newer than the bad one; a force-push to one before it ends nothing. */
 export async function endRollback(
   record: BranchRecord,
-  {source, provider, signal}: {source: Source; provider: ContainerProvider; signal: AbortSignal},
+  {
+    source,
+    provider,
+    container,
+    signal,
+  }: {source: Source; provider: ContainerProvider; container: Container | null; signal: AbortSignal},
 ): Promise<void> {
   const {rollback, revision, missing} = record;
-  if (rollback === null || revision === null || missing !== null || revision === rollback.tip) return;
+  if (rollback === null || revision === null || missing !== null) return;
+  if (revision === rollback.tip) {
+    // One that came with a push has none yet.
+    if (container !== null && container.labels[labelNames.rollback] === undefined)
+      await provider.label(container.id, {[labelNames.rollback]: JSON.stringify(rollback)});
+    return;
+  }
   if (await isInHistory(revision, rollback.bad, {source, signal})) {
     record.rollback = {...rollback, tip: revision};
     return;

@@ -41,7 +41,11 @@ export type Result =
       readonly until: string | null;
     }
   /** In its repository, and yet no job of it runs. `until`: when its container goes. */
-  | {readonly kind: 'paused'; readonly reason: 'first_contact' | 'idle'; readonly until: string | null}
+  | {
+      readonly kind: 'paused';
+      readonly reason: 'first_contact' | 'idle' | 'skipped';
+      readonly until: string | null;
+    }
   | {readonly kind: 'suspended'; readonly suspension: Suspension}
   /** Another controller has the repository, or it is not known whether this one has. */
   | {readonly kind: 'read_only'; readonly message: string; readonly plan: readonly Action[]}
@@ -281,6 +285,10 @@ const pausedWords: Record<
     reason: 'first_contact',
     message:
       'It was there before Branchtab came and waits: a new commit or branchtab release gives it a container.',
+  }),
+  skipped: () => ({
+    reason: 'skipped',
+    message: 'It was pushed to be skipped and waits: a new commit or branchtab release lets it run.',
   }),
   idle: (until) => ({
     reason: 'idle',

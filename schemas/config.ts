@@ -1,10 +1,11 @@
 import * as z from 'zod';
+import {deployersSchema} from './deploy-config.ts';
 import {durationSchema} from './duration.ts';
 import {gitHubSchema, webhooksSchema} from './forge-config.ts';
 import {forgePath} from './forge-path.ts';
 import type {Issue} from './issue.ts';
+import {limitValues} from './limit-values.ts';
 import {secretSourceSchema} from './secret-source.ts';
-import {sizeSchema} from './size.ts';
 import {userNamePattern} from './user-name.ts';
 import {parseYaml} from './yaml-file.ts';
 
@@ -28,18 +29,19 @@ const limit = <T extends z.ZodType>(schema: T, description: string) =>
     .optional()
     .meta({description});
 
-const runDuration = durationSchema.refine((ms) => ms > 0, 'write a time as 30s, 10m or 2h, or none');
-
 /** What is left out stays as other items of `environments`, or the defaults, say. */
 const limitsSchema = z
   .strictObject({
-    cpus: limit(z.number().min(0.01).max(1024), 'CPUs of all processes together; 0.5 for previews.'),
-    memory: limit(sizeSchema, 'Memory of all processes together; 512MB for previews.'),
-    disk: limit(sizeSchema, 'Data directory and workspace together; 1GB for previews.'),
-    runs_per_day: limit(z.int().min(0).max(1_000_000), 'Runs started in one day of UTC; 5000 for previews.'),
-    run_time: limit(runDuration, 'Of a run whose job does not ask for more; 10m for previews.'),
-    longest_run_time: limit(runDuration, 'What a job may ask for with timeout=; 1h for previews.'),
-    overlap: z.enum(['allow', 'forbid', 'never']).optional().meta({
+    cpus: limit(limitValues.cpus, 'CPUs of all processes together; 0.5 for previews.'),
+    memory: limit(limitValues.memory, 'Memory of all processes together; 512MB for previews.'),
+    disk: limit(limitValues.disk, 'Data directory and workspace together; 1GB for previews.'),
+    runs_per_day: limit(limitValues.runs_per_day, 'Runs started in one day of UTC; 5000 for previews.'),
+    run_time: limit(limitValues.run_time, 'Of a run whose job does not ask for more; 10m for previews.'),
+    longest_run_time: limit(
+      limitValues.longest_run_time,
+      'What a job may ask for with timeout=; 1h for previews.',
+    ),
+    overlap: limitValues.overlap.optional().meta({
       description:
         'Whether a run may begin while the one before goes on: `forbid` unless the job says otherwise (previews), `never` whatever it says.',
     }),
@@ -197,6 +199,11 @@ const repositorySchema = z
   })
   .meta({id: 'Repository'});
 
+/** What an Incus server calls its projects, pools and profiles. */
+const serverWord = z
+  .string()
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, 'write a name of letters, digits, _, . and -');
+
 /** `branchtab.yaml`: the operator's file, trusted, on the host. Flags win over it. */
 export const configSchema = z
   .strictObject({
@@ -232,9 +239,9 @@ export const configSchema = z
           'Kits of containers answer at <id>-<kit>-1.<domain> too, beside <id>-<kit>-1.localhost. Its names must lead to this controller.',
       }),
     state: z.string().optional().meta({description: 'State directory.'}),
-    provider: z.enum(['process', 'docker']).default('process').meta({
+    provider: z.enum(['process', 'docker', 'incus']).default('process').meta({
       description:
-        'What runs containers: this host itself, or a container engine on it (Docker Engine or Podman).',
+        'What runs containers: this host itself, a container engine on it (Docker Engine or Podman), or an Incus or LXD server.',
     }),
     docker: z
       .strictObject({
@@ -272,7 +279,42 @@ export const configSchema = z
       })
       .prefault({})
       .meta({description: 'Of the provider docker.'}),
-    level: z.enum(['auto', 'sandbox', 'plain']).default('auto').meta({
+    incus: z
+      .strictObject({
+        socket: z
+          .string()
+          .regex(/^\/\S+$/, 'write the path of a socket')
+          .optional()
+          .meta({
+            description:
+              'Socket of the server on this host. Without it that of INCUS_SOCKET, or the usual one of Incus or LXD.',
+            examples: ['/var/lib/incus/unix.socket'],
+          }),
+        project: serverWord
+          .optional()
+          .meta({description: 'Project of the server; its default unless given.'}),
+        pool: serverWord.default('default').meta({
+          description: 'Storage pool of the containers. On btrfs or zfs a clone is a copy on write.',
+        }),
+        profiles: z
+          .array(serverWord)
+          .max(20)
+          .default([])
+          .meta({description: 'Profiles that every container has, in their order.'}),
+        image: z
+          .string()
+          .max(200)
+          .regex(/^[A-Za-z0-9][^\s:]*$/, 'write the alias of an image that the server has')
+          .default('debian/12')
+          .meta({description: 'Alias of what containers are made from. Any with glibc and a shell.'}),
+        network: serverWord.default('own').meta({
+          description:
+            '`own`: a bridge that only these containers have. `none`: nothing but themselves. Else the name of one of the server that gives out IPv4 addresses.',
+        }),
+      })
+      .prefault({})
+      .meta({description: 'Of the provider incus.'}),
+    level: z.enum(['auto', 'network', 'sandbox', 'plain']).default('auto').meta({
       description:
         'How containers of the process provider are kept apart; auto takes the best this host can.',
     }),
@@ -369,6 +411,7 @@ export const configSchema = z
         'Claim repositories by their ref refs/branchtab/owner too, so that controllers on several machines do not run the same one.',
     }),
     webhooks: webhooksSchema,
+    deployers: deployersSchema,
     github: gitHubSchema.optional(),
     drift: z.enum(['revert', 'report']).default('revert'),
     drift_interval: durationSchema.default(60_000),

@@ -24,6 +24,8 @@ export type NewsSubject =
       readonly branch: string;
       readonly commit: string | null | undefined;
     }
+  /** Said before the push: the commit is not to run. */
+  | {readonly kind: 'skip'; readonly branch: string; readonly commit: string}
   | {readonly kind: 'repository'}
   | {readonly kind: 'nothing'; readonly why: 'ping' | 'unknown_event' | 'not_a_branch' | 'fork'};
 
@@ -40,8 +42,11 @@ export const deliverySchema = z
     pull_request: z.int().nullable(),
     outcome: z.enum(['accepted', 'ignored']),
     reason: z
-      .enum(['queued', 'ping', 'unknown_event', 'not_a_branch', 'fork', 'repository_unwatched'])
-      .meta({description: '`queued`: the repository is looked at.'}),
+      .enum(['queued', 'skip', 'ping', 'unknown_event', 'not_a_branch', 'fork', 'repository_unwatched'])
+      .meta({
+        description:
+          '`queued`: the repository is looked at. `skip`: the commit will not run when it is pushed now.',
+      }),
     watched: z.array(z.string()).meta({description: 'Repositories that were looked at because of it.'}),
     looked_at: z.string().nullable().meta({
       description: 'When the repository was known to hold what the delivery tells, or more.',

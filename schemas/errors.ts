@@ -279,6 +279,11 @@ export const errorCatalogue = {
   },
   BACKUP_NOT_FOUND: {status: 404, retryable: false, meaning: 'No backup with this id exists.'},
   DELIVERY_NOT_FOUND: {status: 404, retryable: false, meaning: 'No webhook delivery with this id is known.'},
+  HOOK_FOREIGN: {
+    status: 409,
+    retryable: false,
+    meaning: 'A hook of the repository is not ours and is left alone.',
+  },
   HOOK_CLOSED: {status: 404, retryable: false, meaning: 'No secret is configured for this webhook.'},
   SIGNATURE_INVALID: {
     status: 401,

@@ -5,6 +5,8 @@ import {systemClock} from '../../runtime/platform/clock.ts';
 import {isErrno} from '../../runtime/platform/durable-file.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import {type GitHubSetupFlags, gitHubSteps, readGitHubSetup} from '../github-setup.ts';
+import {gitHubWorkflow, workflowFile} from '../github-workflow.ts';
 import type {Environment} from '../settings.ts';
 import type {Terminal} from '../terminal.ts';
 
@@ -36,9 +38,15 @@ return {hello: metadata.query.name ?? 'world', branch: process.env.HOODY_BRANCH}
 `,
 };
 
+export interface InitFlags extends GitHubSetupFlags {
+  readonly repo?: readonly string[];
+  readonly github?: boolean;
+  readonly json?: boolean;
+}
+
 /** `branchtab init`: writes a first crontab, script and settings into the work tree; existing files stay, nothing is committed. */
 export async function init(
-  flags: {repo?: readonly string[]; json?: boolean},
+  flags: InitFlags,
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
@@ -49,9 +57,11 @@ export async function init(
     log: silentLog,
   });
   await source.close();
+  const gitHub = flags.github ? await readGitHubSetup(source.repository, flags, environment) : null;
   const written: string[] = [];
   const kept: string[] = [];
-  for (const [path, text] of Object.entries(files)) {
+  const wanted = gitHub === null ? files : {...files, [workflowFile]: gitHubWorkflow(gitHub)};
+  for (const [path, text] of Object.entries(wanted)) {
     const target = join(source.repository, path);
     await mkdir(dirname(target), {recursive: true});
     try {
@@ -62,10 +72,18 @@ export async function init(
       kept.push(path);
     }
   }
-  if (flags.json) terminal.out(`${JSON.stringify({repository: source.repository, written, kept})}\n`);
+  const webhook = (await gitHub?.webhook?.()) ?? null;
+  if (flags.json)
+    terminal.out(
+      `${JSON.stringify({repository: source.repository, written, kept, ...(gitHub === null ? {} : {webhook})})}\n`,
+    );
   else {
     for (const path of written) terminal.out(`wrote ${path}\n`);
     for (const path of kept) terminal.out(`kept ${path}\n`);
+    if (gitHub !== null) {
+      terminal.err(gitHubSteps(gitHub, webhook));
+      return exitCodes.ok;
+    }
     const where = relative(process.cwd(), source.repository);
     terminal.err(
       `Nothing was committed. To run it: ${where === '' ? '' : `cd ${where} && `}git add .hoody && git commit -m "Add a schedule", then \`branchtab up\`.\n`,

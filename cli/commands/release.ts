@@ -3,7 +3,7 @@ import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
 
-const pauses: ReadonlySet<string> = new Set(['first_contact', 'idle', 'idle_removed']);
+const pauses: ReadonlySet<string> = new Set(['first_contact', 'skipped', 'idle', 'idle_removed']);
 
 /** `branchtab release`: lets a paused preview run, or jobs of it that its policy holds. */
 export async function release(

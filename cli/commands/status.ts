@@ -55,6 +55,7 @@ const settledReasons: ReadonlySet<string> = new Set([
   'trashed',
   'merged',
   'first_contact',
+  'skipped',
   'idle',
   'idle_removed',
   'suspended',

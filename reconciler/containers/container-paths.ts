@@ -12,7 +12,9 @@ import {fitsSockets} from '../../runtime/platform/socket-paths.ts';
  *   run/             where the runtime makes its socket
  *   control.sock     second name of that socket, see `linkControlSocket`
  *   hosts            /etc/hosts of a sandbox
+ *   resolv.conf      /etc/resolv.conf of a sandbox with a network of its own
  *   runtime.log      standard error of the runtime
+ *   network.log      that of the program that connects its network
  */
 export interface ContainerPaths {
   readonly directory: string;
@@ -22,7 +24,9 @@ export interface ContainerPaths {
   /** Written by the runtime: which tree `workspace` holds. */
   readonly workspaceRecord: string;
   readonly hosts: string;
+  readonly resolver: string;
   readonly runtimeLog: string;
+  readonly networkLog: string;
   /** Directory of `control.sock` and `run/`: the container's own, or a short one elsewhere. */
   readonly socketHome: string;
   /** True where `socketHome` is not inside `directory`. */
@@ -43,7 +47,9 @@ export function containerPaths(containersDirectory: string, id: string, socketRo
     store: join(directory, 'runtime'),
     workspaceRecord: join(directory, 'runtime', 'workspace.json'),
     hosts: join(directory, 'hosts'),
+    resolver: join(directory, 'resolv.conf'),
     runtimeLog: join(directory, 'runtime.log'),
+    networkLog: join(directory, 'network.log'),
     socketHome,
     socketsElsewhere,
     run: join(socketHome, 'run'),

@@ -89,6 +89,8 @@ export interface Container {
   readonly limits: ResourceLimits;
   /** Limits that hold for nobody: this host gives no means for them. Known once it has been started. */
   readonly unenforced: readonly ('cpus' | 'memory')[];
+  /** Only where it runs at another level than the provider's: an earlier controller started it. */
+  readonly startedAt?: {readonly level: string; readonly gaps: readonly Reach[]};
 }
 
 export interface Snapshot {

@@ -26,6 +26,18 @@ export function readingEnvironment(
   };
 }
 
+/** For reading and writing the configuration of a repository, and finding where its hooks are. Runs none of them. */
+export function settingUpEnvironment(
+  inherited: InheritedEnvironment,
+  {safeDirectory}: {safeDirectory: string},
+): Record<string, string> {
+  return {
+    ...withoutGitVariables(inherited),
+    ...common,
+    ...configuration([['safe.directory', safeDirectory]]),
+  };
+}
+
 /** Under this name our own mirror knows its remote, in the environment of commands that speak to it and nowhere else. */
 export const remoteName = 'origin';
 

@@ -56,22 +56,26 @@ export function decodeCredit(payload: Buffer): number {
   return payload.readUInt32LE();
 }
 
-/** Throws for what is no head. */
-export function decodeHead(payload: Buffer): AnswerHead {
-  const head: unknown = JSON.parse(payload.toString());
+/** It belongs to the receiver. Throws for what is no head. */
+export function decodeHead(payload: Buffer): AnswerHead & {readonly headers: string[]} {
+  return headIn(payload.toString());
+}
+
+function headIn(text: string): AnswerHead & {readonly headers: string[]} {
+  const head: unknown = JSON.parse(text);
   if (!isHead(head)) throw new TypeError('The head of an answer was expected.');
   return head;
 }
 
 /** The head and the whole body of an `answer` frame. Throws for what is none. */
-export function decodeAnswer(payload: Buffer): {head: AnswerHead; body: Buffer} {
+export function decodeAnswer(payload: Buffer): {head: ReturnType<typeof decodeHead>; body: Buffer} {
   const end = payload.indexOf(newline);
-  return {head: decodeHead(payload.subarray(0, end)), body: payload.subarray(end + 1)};
+  return {head: headIn(payload.toString('utf8', 0, end)), body: payload.subarray(end + 1)};
 }
 
 const newline = 10;
 
-function isHead(value: unknown): value is AnswerHead {
+function isHead(value: unknown): value is ReturnType<typeof decodeHead> {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -23,7 +23,7 @@ export interface CallGrounds {
   /** Null before the first deployment. */
   present(): CallGround | null;
   /** The present scripts or, below `/@<commit>/`, a kept former set. Throws VERSION_NOT_FOUND. */
-  destinationOf(call: {path: string; target: string}): Promise<Destination>;
+  destinationOf(call: {path: string; target: string}): Destination | Promise<Destination>;
   /** Digests of the sets that hosts still use. */
   digestsInUse(): Set<string>;
 }
@@ -94,18 +94,25 @@ export function createCallGrounds(options: CallGroundsOptions): CallGrounds {
     return set;
   }
 
+  async function pinnedDestination(
+    path: string,
+    target: string,
+    pin: {readonly commit: string; readonly path: string},
+  ): Promise<Destination> {
+    const set = pinnedSetOf(await keptVersion(store, {commit: pin.commit}));
+    const rest = target.slice(path.length - pin.path.length);
+    return {
+      ground: () => pinned(set),
+      path: pin.path,
+      target: pin.path === '/' && !rest.startsWith('/') ? `/${rest}` : rest,
+    };
+  }
+
   return {
     present,
-    async destinationOf({path, target}) {
+    destinationOf({path, target}) {
       const pin = pinnedPath(path);
-      if (pin === null) return {ground: present, path, target};
-      const set = pinnedSetOf(await keptVersion(store, {commit: pin.commit}));
-      const rest = target.slice(path.length - pin.path.length);
-      return {
-        ground: () => pinned(set),
-        path: pin.path,
-        target: pin.path === '/' && !rest.startsWith('/') ? `/${rest}` : rest,
-      };
+      return pin === null ? {ground: present, path, target} : pinnedDestination(path, target, pin);
     },
     digestsInUse: () => new Set([...pool.generations, ...pinnedPool.generations].map(digestOf)),
   };

@@ -10,9 +10,14 @@ export interface CallStart {
   readonly path: string;
 }
 
-/** How a call ended; `status` as the caller saw it. */
-export interface CallEnd extends CallStart {
+export interface ActiveStart {
+  readonly call: CallStart;
+  /** Epoch ms. */
   readonly startedMs: number;
+}
+
+/** How a call ended; `status` as the caller saw it. */
+export interface CallEnd extends ActiveStart {
   readonly durationMs: number;
   readonly status: number;
 }
@@ -20,8 +25,9 @@ export interface CallEnd extends CallStart {
 /** What is counted of calls since the runtime started; nothing of their contents. */
 export interface CallMonitor {
   readonly startedMs: number;
-  /** Counts a call; the function is called with its status when it is over. */
-  begin(call: CallStart): (status: number) => void;
+  /** Counts a call as active, until `end` is told what this returns. */
+  begin(call: CallStart): ActiveStart;
+  end(call: ActiveStart, status: number): void;
   active(): ActiveCall[];
   totals(): CallTotals;
   scripts(): readonly ScriptMetrics[];
@@ -52,39 +58,43 @@ export function createCallMonitor({
   startedMs: number;
   onEnd: (call: CallEnd) => void;
 }): CallMonitor {
-  const open = new Map<string, CallStart & {startedMs: number}>();
+  const open = new Set<ActiveStart>();
   const counters = new Map<string, Counter>();
+  /** Most often the next call is of the same script. */
+  let newest: {readonly scriptPath: string; readonly counter: Counter} | null = null;
   const totals = {total: 0, success: 0, errors: 0};
 
   function counterOf(scriptPath: string): Counter {
+    if (scriptPath === newest?.scriptPath) return newest.counter;
     const known = counters.get(scriptPath);
     counters.delete(scriptPath);
     const counter = known ?? newCounter();
     counters.set(scriptPath, counter);
+    newest = {scriptPath, counter};
     const [oldest] = counters.keys();
     if (counters.size > mostScripts && oldest !== undefined) counters.delete(oldest);
     return counter;
   }
 
-  function begin(call: CallStart): (status: number) => void {
-    const beganMs = clock.now();
-    open.set(call.executionId, {...call, startedMs: beganMs});
-    return (status) => {
-      open.delete(call.executionId);
-      const durationMs = Math.max(0, clock.now() - beganMs);
+  return {
+    startedMs,
+    begin(call) {
+      const start = {call, startedMs: clock.now()};
+      open.add(start);
+      return start;
+    },
+    end(start, status) {
+      open.delete(start);
+      const atMs = clock.now();
+      const durationMs = Math.max(0, atMs - start.startedMs);
       const failed = status >= firstErrorStatus;
       totals.total += 1;
       totals[failed ? 'errors' : 'success'] += 1;
-      count(counterOf(call.scriptPath), {durationMs, status, failed, atMs: clock.now()});
-      onEnd({...call, startedMs: beganMs, durationMs, status});
-    };
-  }
-
-  return {
-    startedMs,
-    begin,
+      count(counterOf(start.call.scriptPath), {durationMs, status, failed, atMs});
+      onEnd({...start, durationMs, status});
+    },
     active: () =>
-      [...open.values()].map(({executionId, scriptPath, method, path, startedMs: beganMs}) => ({
+      [...open].map(({call: {executionId, scriptPath, method, path}, startedMs: beganMs}) => ({
         executionId,
         scriptPath,
         method,

@@ -14,22 +14,26 @@ export function endOf(
   log: LogOptions,
   requestBody: string | null,
 ): ExecutionEnd {
-  const {status, bytes} = seen;
-  const shared = {
-    httpStatus: status,
-    responseBytes: bytes,
+  const isError = outcome instanceof AppError;
+  return {
+    status: isError ? statusOfError(outcome) : statusOf(outcome, seen.status),
+    httpStatus: seen.status,
+    responseBytes: seen.bytes,
+    error: isError ? errorOf(outcome) : null,
     requestBody,
     responseBody: recordedBody(seen, log),
   };
-  if (outcome instanceof AppError) {
-    const error = errorOf(outcome);
-    if (outcome.code === 'SCRIPT_TIMEOUT') return {...shared, status: 'timed_out', error};
-    return {...shared, status: outcome.code === 'SCRIPT_HOST_FAILED' ? 'interrupted' : 'failed', error};
-  }
-  if (outcome === 'left') return {...shared, status: 'aborted', error: null};
-  if (outcome !== 'answered' && outcome !== 'failed') return {...shared, status: 'interrupted', error: null};
-  const isFailure = outcome === 'failed' || (status ?? 0) >= firstServerError;
-  return {...shared, status: isFailure ? 'failed' : 'succeeded', error: null};
+}
+
+function statusOfError({code}: AppError): ExecutionEnd['status'] {
+  if (code === 'SCRIPT_TIMEOUT') return 'timed_out';
+  return code === 'SCRIPT_HOST_FAILED' ? 'interrupted' : 'failed';
+}
+
+function statusOf(outcome: Attempt, status: number | null): ExecutionEnd['status'] {
+  if (outcome === 'left') return 'aborted';
+  if (outcome !== 'answered' && outcome !== 'failed') return 'interrupted';
+  return outcome === 'failed' || (status ?? 0) >= firstServerError ? 'failed' : 'succeeded';
 }
 
 /** Bytes of the answer that the record keeps. */

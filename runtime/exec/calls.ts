@@ -2,14 +2,21 @@ import {randomUUID} from 'node:crypto';
 import {AppError, callerLeftStatus, successStatus} from '../../schemas/errors.ts';
 import type {RunCall} from '../../schemas/run.ts';
 import type {Log} from '../platform/log.ts';
-import {sendWhole, type WatchedSink, watchSink} from './answer-sink.ts';
-import {type Call, executionHeader} from './call.ts';
+import {sendWhole, WatchedSink} from './answer-sink.ts';
+import {executionHeader} from './call.ts';
 import type {CallMonitor} from './call-monitor.ts';
 import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
 import {createConcurrencyLimits} from './concurrency.ts';
 import {corsHeaders, preflightHeaders} from './cors.ts';
 import type {ExecutionRecorder} from './execution-recorder.ts';
-import {type AnswerSink, type Attempt, type CallRequest, createInvocation} from './invoke.ts';
+import {
+  type AnswerSink,
+  type Attempt,
+  type CallRequest,
+  type HostCall,
+  Invocation,
+  passedOn,
+} from './invoke.ts';
 import {readMarkdown} from './markdown-files.ts';
 import {type Destination, type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {createRequestBody, type RequestBody} from './request-body.ts';
@@ -37,7 +44,7 @@ export interface CallsOptions {
   readonly recorder: ExecutionRecorder;
   readonly monitor: CallMonitor;
   /** Throws VERSION_NOT_FOUND. */
-  readonly destinationOf: (call: Pick<ScriptCall, 'path' | 'target'>) => Promise<Destination>;
+  readonly destinationOf: (call: Pick<ScriptCall, 'path' | 'target'>) => Destination | Promise<Destination>;
   readonly log: Log;
   readonly onRunCall: (runId: string, call: RunCall) => void;
 }
@@ -56,6 +63,16 @@ const mostAttempts = 5;
 
 export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: CallsOptions): Calls {
   const limits = createConcurrencyLimits();
+  /** Heads that come again on a connection are the same objects. */
+  const passedBefore = new WeakMap<readonly string[], readonly string[]>();
+
+  function headersForHost(headers: readonly string[]): readonly string[] {
+    const former = passedBefore.get(headers);
+    if (former !== undefined) return former;
+    const passed = passedOn(headers);
+    passedBefore.set(headers, passed);
+    return passed;
+  }
 
   /** Sends the call to hosts until one begins with it; each time to what is deployed then. */
   async function travel(first: PreparedCall, journey: Journey): Promise<Attempt> {
@@ -72,31 +89,37 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     );
   }
 
-  async function attempt(prepared: PreparedCall, {id, call, body, sink}: Journey): Promise<Attempt> {
+  async function travelInTurn(
+    prepared: PreparedCall,
+    journey: Journey,
+    concurrency: number,
+  ): Promise<Attempt> {
+    const leave = await limits.enter(prepared.script.ref.file, concurrency);
+    try {
+      return await travel(prepared, journey);
+    } finally {
+      leave();
+    }
+  }
+
+  function attempt(prepared: PreparedCall, {id, call, body, sink}: Journey): Promise<Attempt> {
     const {ground: here, script} = prepared;
-    const invocation = createInvocation({
-      call: hostCall(prepared, id, call.clientIp),
-      request: call.request,
-      body,
-      sink,
-    });
-    const lease = await here.pool.lease({
+    const {method, headers} = call.request;
+    const request = {method, headers: headersForHost(headers)};
+    const invocation = new Invocation({call: hostCall(prepared, id, call.clientIp), request, body, sink});
+    const leased = here.pool.lease({
       generation: here.generation,
       start: here.start,
       file: script.ref.file,
       timeoutMs: script.options.timeoutMs,
       isolated: script.options.isolated,
-      onTimeout: invocation.onTimeout,
-      onStuck: invocation.onStuck,
+      waiter: invocation,
     });
-    try {
-      return await invocation.run(lease);
-    } finally {
-      lease.release();
-    }
+    if (leased instanceof Promise) return leased.then((lease) => invocation.run(lease));
+    return invocation.run(leased);
   }
 
-  async function run(
+  function run(
     prepared: PreparedCall,
     id: string,
     call: ScriptCall,
@@ -113,12 +136,8 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     const {request} = call;
     const body = request.body === null ? null : createRequestBody(request.body, watch.note);
     const {concurrency} = script.options;
-    const leave = concurrency === null ? null : await limits.enter(script.ref.file, concurrency);
-    try {
-      return await travel(prepared, {id, call, body, sink});
-    } finally {
-      leave?.();
-    }
+    const journey = {id, call, body, sink};
+    return concurrency === null ? travel(prepared, journey) : travelInTurn(prepared, journey, concurrency);
   }
 
   async function answerScript(prepared: PreparedCall, call: ScriptCall, outer: AnswerSink): Promise<void> {
@@ -126,8 +145,10 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     const {options} = prepared.script;
     const id = randomUUID();
     const runId = call.findRun();
-    const sink = watchSink(outer, {
-      added: [...corsHeaders(options.cors, headerOf(request, 'origin')), executionHeader, id],
+    const added = corsHeaders(options.cors, headerOf(request, 'origin'));
+    added.push(executionHeader, id);
+    const sink = new WatchedSink(outer, {
+      added,
       keptBytes: Math.max(runId === null ? 0 : runBodyBytes, keptBodyBytes(options.log)),
     });
     if (isPreflight(request) && options.cors.origin !== 'none') {
@@ -137,7 +158,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     }
     begin(prepared, id, call, runId);
     const watch = watchRequestBody(request.body !== null, options.log);
-    const count = monitor.begin({
+    const counted = monitor.begin({
       executionId: id,
       scriptPath: prepared.route.file,
       method: request.method,
@@ -152,7 +173,7 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
     }
     const seen = sink.seen();
     recorder.end(id, endOf(outcome, seen, options.log, watch.recorded()));
-    count(seen.status ?? callerLeftStatus);
+    monitor.end(counted, seen.status ?? callerLeftStatus);
     if (runId === null) return;
     const {mask} = prepared.ground;
     const body = mask.text(seen.body.slice(0, runBodyBytes), {cutEnd: seen.bytes > runBodyBytes});
@@ -186,9 +207,11 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
   return {
     async answer(call, sink) {
       try {
-        const destination = await destinationOf(call);
+        const found = destinationOf(call);
+        const destination = found instanceof Promise ? await found : found;
         if (destination.path.endsWith('.md') && (await answerMarkdown(destination, call, sink))) return;
-        await answerScript(await prepareCall(destination), call, sink);
+        const prepared = prepareCall(destination);
+        await answerScript(prepared instanceof Promise ? await prepared : prepared, call, sink);
       } catch (error) {
         sendError(sink, asAppError(error, log));
       }
@@ -213,9 +236,10 @@ function hostCall(
   {ground, destination, route, script, pre, post}: PreparedCall,
   id: string,
   clientIp: string,
-): Omit<Call, 'slot'> {
+): HostCall {
   return {
     executionId: id,
+    slot: 0,
     script: script.ref,
     pre: pre?.ref ?? null,
     post: post?.ref ?? null,
@@ -251,13 +275,16 @@ function isPreflight(request: CallRequest): boolean {
 }
 
 function headerOf({headers}: CallRequest, wanted: string): string | null {
-  const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === wanted);
-  return at === -1 ? null : (headers[at + 1] ?? null);
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = headers[at] ?? '';
+    if (name.length === wanted.length && name.toLowerCase() === wanted) return headers[at + 1] ?? null;
+  }
+  return null;
 }
 
 /** Where an answer has begun it is broken off. */
-function sendError(sink: AnswerSink | WatchedSink, error: AppError): void {
-  if ('seen' in sink && sink.seen().status !== null) {
+function sendError(sink: AnswerSink, error: AppError): void {
+  if (sink instanceof WatchedSink && sink.seen().status !== null) {
     sink.destroy();
     return;
   }

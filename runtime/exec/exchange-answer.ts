@@ -17,9 +17,13 @@ export class ExchangeAnswer implements AnswerSink {
   }
 
   head(status: number, headers: readonly string[]): void {
-    const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-length');
-    const lengthBytes = at === -1 ? null : Number(headers[at + 1]);
-    const fields = at === -1 ? headers : headers.toSpliced(at, 2);
+    let lengthBytes: number | null = null;
+    const fields: string[] = [];
+    for (let at = 0; at + 1 < headers.length; at += 2) {
+      const [name = '', value = ''] = [headers[at], headers[at + 1]];
+      if (lengthBytes === null && name.toLowerCase() === 'content-length') lengthBytes = Number(value);
+      else fields.push(name, value);
+    }
     const keepsConnection = this.#keepsConnection;
     this.#sink = this.#exchange.respond({status, fields, lengthBytes, keepsConnection});
   }

@@ -25,11 +25,13 @@ export function openExecLogs({directory, clock, log}: {directory: string; clock:
     directory,
     access,
     fires,
-    noteCall({executionId, scriptPath, method, path, startedMs, durationMs, status}) {
-      const time = new Date(startedMs).toISOString();
-      access.write(JSON.stringify({time, executionId, scriptPath, method, path, status, durationMs}));
+    noteCall({call: {executionId, scriptPath, method, path}, startedMs, durationMs, status}) {
+      access.write(() => {
+        const time = new Date(startedMs).toISOString();
+        return JSON.stringify({time, executionId, scriptPath, method, path, status, durationMs});
+      });
     },
-    noteFire: (run) => fires.write(JSON.stringify(run)),
+    noteFire: (run) => fires.write(() => JSON.stringify(run)),
     async flush() {
       await Promise.all([access.flush(), fires.flush()]);
     },

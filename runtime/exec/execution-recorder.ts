@@ -74,7 +74,7 @@ const lingerMs = 10_000;
 /** What a script prints comes on a way of its own, and may be behind the end of its call. */
 const settleMs = 1000;
 /** Of calls that went well and printed nothing so many are written at once; beyond it the oldest are left out. */
-const plainPerFlush = 500;
+const plainPerFlush = 250;
 /** Writing takes at most a tenth of the time. */
 const restShare = 9;
 const keptOutputLength = 32 * 1024;
@@ -91,7 +91,7 @@ export function createExecutionRecorder({
   const entries = new Map<string, Entry>();
   const listeners = new Set<(event: ExecutionEvent) => void>();
   /** Went well and silently, and are not written yet; the oldest first. */
-  let plain: string[] = [];
+  let plain: Entry[] = [];
   let isFlushing = false;
 
   const emit = (event: ExecutionEvent) => {
@@ -122,8 +122,11 @@ export function createExecutionRecorder({
     const nowMs = monotonicMs();
     const isOver = ({end, finishedMonotonicMs}: Entry) =>
       end !== null && nowMs - finishedMonotonicMs > lingerMs;
-    for (const entry of entries.values()) if (isOver(entry)) release(entry, {cutEnd: false});
-    const changed = [...entries.values()].filter(({isChanged}) => isChanged);
+    const changed: Entry[] = [];
+    for (const entry of entries.values()) {
+      if (isOver(entry)) release(entry, {cutEnd: false});
+      if (entry.isChanged) changed.push(entry);
+    }
     if (changed.length > 0) {
       try {
         const store = openStore();
@@ -145,15 +148,11 @@ export function createExecutionRecorder({
   }
 
   /** One that has printed since is not like the others any more. */
-  function dropOldest(ids: readonly string[]): void {
-    for (const id of ids) {
-      const entry = entries.get(id);
-      if (entry !== undefined && isPlain(entry)) entries.delete(id);
-    }
+  function dropOldest(ended: readonly Entry[]): void {
+    for (const entry of ended) if (isPlain(entry)) entries.delete(entry.start.id);
   }
 
   async function flushWhileThereAre(): Promise<void> {
-    if (isFlushing) return;
     isFlushing = true;
     let restMs = flushMs;
     while (entries.size > 0) {
@@ -186,7 +185,7 @@ export function createExecutionRecorder({
       };
       entries.set(start.id, entry);
       if (listeners.size > 0) emit({type: 'start', execution: toExecution(entry)});
-      void flushWhileThereAre();
+      if (!isFlushing) void flushWhileThereAre();
     },
     output(id, chunks, leftOut) {
       const entry = entries.get(id);
@@ -212,7 +211,7 @@ export function createExecutionRecorder({
       entry.finishedMonotonicMs = monotonicMs();
       entry.isChanged = true;
       if (listeners.size > 0) emit({type: 'end', execution: toExecution(entry)});
-      if (isPlain(entry)) plain.push(id);
+      if (isPlain(entry)) plain.push(entry);
       if (plain.length >= 2 * plainPerFlush) dropOldest(plain.splice(0, plainPerFlush));
     },
     recent(id) {

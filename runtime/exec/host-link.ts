@@ -135,7 +135,8 @@ class LinkedExchange implements Exchange {
       const {head, body} = decodeAnswer(payload);
       this.#remove();
       if (this.#hasBody(head)) {
-        events.head({...head, headers: [...head.headers, 'content-length', String(body.length)]});
+        head.headers.push('content-length', String(body.length));
+        events.head(head);
         events.end(body);
       } else {
         events.head(head);

@@ -19,7 +19,7 @@ export interface HostLease {
   endedBy(): {readonly reason: HostEnd; readonly file: string | null};
 }
 
-type CallToWatch = Pick<WatchedCall, 'file' | 'slot' | 'timeoutMs' | 'onTimeout' | 'onStuck'> &
+type CallToWatch = Pick<WatchedCall, 'file' | 'timeoutMs' | 'waiter'> &
   Partial<Pick<WatchedCall, 'isLasting'>>;
 
 /** Which host is wanted, and how it is started where there is none. */
@@ -29,7 +29,7 @@ export interface HostOrder {
   readonly start: () => HostProcess;
 }
 
-export interface LeaseRequest extends HostOrder, Omit<CallToWatch, 'slot'> {
+export interface LeaseRequest extends HostOrder, CallToWatch {
   /** In a host of its own, which ends with the call. */
   readonly isolated: boolean;
 }
@@ -50,20 +50,47 @@ interface Member {
   retired: boolean;
   lastUsedMs: number;
   end: {readonly reason: HostEnd; readonly file: string | null};
+  /** No call is sent there any more. */
+  readonly forget: () => void;
 }
 
-const noCall: Omit<CallToWatch, 'slot'> = {
-  file: '',
-  timeoutMs: null,
-  onTimeout: () => {},
-  onStuck: () => {},
-};
+const noCall: CallToWatch = {file: '', timeoutMs: null, waiter: null};
 
 /** A script that has taken down its host so often gets one of its own, until the next deployment. */
 const killsToIsolation = 2;
 
 /** An answer that goes on and on, such as events, ends its host's drain after this time. */
 const drainMs = 5 * 60_000;
+
+class MemberLease implements HostLease {
+  readonly call: WatchedCall;
+  readonly #member: Member;
+
+  constructor(member: Member, call: WatchedCall) {
+    this.call = call;
+    this.#member = member;
+  }
+
+  get host(): HostProcess {
+    return this.#member.host;
+  }
+
+  release(): void {
+    this.#member.watch.release(this.call);
+  }
+
+  answering(): void {
+    this.call.isAnswering = true;
+  }
+
+  lost(): void {
+    this.#member.forget();
+  }
+
+  endedBy(): Member['end'] {
+    return this.#member.end;
+  }
+}
 
 /**
  * Keeps one host for the newest generation, started at the first call and stopped after `idleMs` without any.
@@ -73,8 +100,6 @@ const drainMs = 5 * 60_000;
 export class HostPool {
   readonly #options: HostPoolOptions;
   readonly #members = new Set<Member>();
-  /** Answers that have begun. */
-  readonly #answering = new WeakSet<WatchedCall>();
   /** How often a script of the newest generation has taken its host down. */
   readonly #kills = new Map<string, number>();
   #killsOf: string | null = null;
@@ -91,12 +116,13 @@ export class HostPool {
     return [...this.#members].map(({generation}) => generation);
   }
 
-  async lease(request: LeaseRequest): Promise<HostLease> {
+  /** At once where a host is ready. */
+  lease(request: LeaseRequest): HostLease | Promise<HostLease> {
     if (this.#closed) throw shuttingDown();
     const isolated = request.isolated || (this.#kills.get(request.file) ?? 0) >= killsToIsolation;
     const member = isolated ? this.#isolatedMember(request) : this.#memberOf(request);
-    if (!member.host.isReady) await this.#untilReady(member);
-    return this.#leaseOf(member, {...request, slot: member.host.slots.take()});
+    const leased = () => this.#leaseOf(member, request, member.host.slots.take());
+    return member.host.isReady ? leased() : this.#untilReady(member).then(leased);
   }
 
   /** Starts the host of a generation before anybody calls. */
@@ -109,7 +135,7 @@ export class HostPool {
     if (this.#closed) throw shuttingDown();
     const member = this.#memberOf(order);
     if (!member.host.isReady) await this.#untilReady(member);
-    return this.#leaseOf(member, {...noCall, slot: 0});
+    return this.#leaseOf(member, noCall, 0);
   }
 
   /** New calls get new hosts; the present ones end with their last call, at the latest after `graceMs`. */
@@ -177,6 +203,7 @@ export class HostPool {
       retired: false,
       lastUsedMs: monotonicMs(),
       end: {reason: 'ended', file: null},
+      forget: () => this.#forget(member),
     };
     this.#members.add(member);
     const over = new AbortController();
@@ -201,7 +228,8 @@ export class HostPool {
 
   #leaseOf(
     member: Member,
-    {file, slot, timeoutMs, isLasting = false, onTimeout, onStuck}: CallToWatch,
+    {file, timeoutMs, isLasting = false, waiter}: CallToWatch,
+    slot: number,
   ): HostLease {
     const call: WatchedCall = {
       file,
@@ -209,20 +237,13 @@ export class HostPool {
       startedMs: monotonicMs(),
       timeoutMs,
       isLasting,
-      onTimeout,
-      onStuck,
+      waiter,
       isTimedOut: false,
+      isAnswering: false,
       isReleased: false,
     };
     member.watch.add(call);
-    return {
-      host: member.host,
-      call,
-      release: () => member.watch.release(call),
-      answering: () => this.#answering.add(call),
-      lost: () => this.#forget(member),
-      endedBy: () => member.end,
-    };
+    return new MemberLease(member, call);
   }
 
   #onUnblocked(member: Member): void {
@@ -263,7 +284,7 @@ export class HostPool {
       await slept(this.#options.clock, drainMs, over.signal);
       if (over.signal.aborted) return;
       const isWorking = [...member.watch.calls].some(
-        (call) => !this.#answering.has(call) && !call.isTimedOut && !call.isReleased,
+        ({isAnswering, isTimedOut, isReleased}) => !isAnswering && !isTimedOut && !isReleased,
       );
       if (!isWorking) member.host.kill('SIGTERM');
     }

@@ -1,6 +1,13 @@
 import {type Clock, monotonicMs} from '../platform/clock.ts';
 import type {HostProcess} from './host-process.ts';
 
+export interface CallWaiter {
+  /** Called once when the call is over its time. */
+  onTimeout(): void;
+  /** Called when the host is blocked and has not begun with the call. */
+  onStuck(): void;
+}
+
 /** A call while its script may be running. */
 export interface WatchedCall {
   readonly file: string;
@@ -10,11 +17,11 @@ export interface WatchedCall {
   readonly timeoutMs: number | null;
   /** Goes on for as long as its two ends like: its limit is for each stretch in which it blocks the host. */
   readonly isLasting: boolean;
-  /** Called once when the call is over its time. */
-  readonly onTimeout: () => void;
-  /** Called when the host is blocked and has not begun with the call. */
-  readonly onStuck: () => void;
+  /** Who waits for its answer, if anybody does. */
+  readonly waiter: CallWaiter | null;
   isTimedOut: boolean;
+  /** Its answer has begun. */
+  isAnswering: boolean;
   /** Its answer is out or nobody waits for it, but its script has not ended. */
   isReleased: boolean;
 }
@@ -99,12 +106,12 @@ export function watchHost(options: HostWatchOptions): HostWatch {
         remove(call);
         continue;
       }
-      if (isBlocked && !call.isReleased && !host.slots.isStarted(call.slot)) call.onStuck();
+      if (isBlocked && !call.isReleased && !host.slots.isStarted(call.slot)) call.waiter?.onStuck();
       const sinceMs = call.isLasting ? blockedSinceMs : call.startedMs;
       if (call.timeoutMs === null || call.isTimedOut || nowMs - sinceMs < call.timeoutMs) continue;
       if (call.isLasting && !(isBlocked && suspects().includes(call))) continue;
       call.isTimedOut = true;
-      call.onTimeout();
+      call.waiter?.onTimeout();
     }
     if (!isBlocked) return;
     const guilty = suspects().find(({isTimedOut}) => isTimedOut);
@@ -124,7 +131,6 @@ export function watchHost(options: HostWatchOptions): HostWatch {
   }
 
   async function look(): Promise<void> {
-    if (isLooking) return;
     isLooking = true;
     asked = null;
     for (let tick = 1; calls.size > 0; tick += 1) {
@@ -149,7 +155,7 @@ export function watchHost(options: HostWatchOptions): HostWatch {
     calls,
     add(call) {
       calls.add(call);
-      void look();
+      if (!isLooking) void look();
     },
     release(call) {
       call.isReleased = true;

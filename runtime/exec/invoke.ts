@@ -2,7 +2,8 @@ import {AppError} from '../../schemas/errors.ts';
 import {hopByHopHeaders} from '../../schemas/hop-by-hop.ts';
 import type {ByteSource} from '../platform/byte-flow.ts';
 import {type Call, callHeader} from './call.ts';
-import type {Exchange} from './host-link.ts';
+import type {AnswerHead} from './call-frames.ts';
+import type {Exchange, ExchangeEvents} from './host-link.ts';
 import type {HostLease} from './host-pool.ts';
 import type {RequestBody} from './request-body.ts';
 
@@ -32,104 +33,132 @@ export interface AnswerSink {
 /** How one attempt to have a call answered came out; `failed`: the host answered that the script failed. */
 export type Attempt = 'answered' | 'failed' | 'left' | 'broken_off' | 'withdrawn';
 
-export interface Invocation {
-  /** Aborts an attempt that the host has not begun with; the call can then be sent to another host. */
-  readonly onStuck: () => void;
-  readonly onTimeout: () => void;
-  /** Resolves when it is over. Rejects with AppError SCRIPT_TIMEOUT or SCRIPT_HOST_FAILED before any answer. */
-  run(lease: HostLease): Promise<Attempt>;
+/** What a host is told of a request. */
+export interface HostRequest {
+  readonly method: string;
+  /** As `passedOn` leaves them. */
+  readonly headers: readonly string[];
 }
 
+/** A call whose slot is known when a host is. */
+export type HostCall = Omit<Call, 'slot'> & {slot: number};
+
 /** One attempt. The answer is streamed; each side is read only as fast as the other one takes it. */
-export function createInvocation({
-  call,
-  request,
-  body,
-  sink,
-}: {
-  call: Omit<Call, 'slot'>;
-  request: CallRequest;
-  body: RequestBody | null;
-  sink: AnswerSink;
-}): Invocation {
-  const over = Promise.withResolvers<Attempt>();
-  let exchange: Exchange | null = null;
-  let lease: HostLease | null = null;
-  let isOver = false;
-  let hasHead = false;
-  let failed = false;
+export class Invocation implements ExchangeEvents {
+  readonly #call: HostCall;
+  readonly #request: HostRequest;
+  readonly #body: RequestBody | null;
+  readonly #sink: AnswerSink;
+  readonly #over = Promise.withResolvers<Attempt>();
+  #exchange: Exchange | null = null;
+  #lease: HostLease | null = null;
+  #isOver = false;
+  #hasHead = false;
+  #failed = false;
 
-  function settle(outcome: Attempt | AppError): void {
-    if (isOver) return;
-    isOver = true;
-    exchange?.abort();
-    body?.detach();
-    if (outcome instanceof AppError) over.reject(outcome);
-    else over.resolve(outcome);
+  constructor(options: {
+    call: HostCall;
+    request: HostRequest;
+    body: RequestBody | null;
+    sink: AnswerSink;
+  }) {
+    this.#call = options.call;
+    this.#request = options.request;
+    this.#body = options.body;
+    this.#sink = options.sink;
   }
 
-  function fail(): void {
-    if (lease === null || isOver) return;
+  /** Aborts an attempt that the host has not begun with; the call can then be sent to another host. */
+  onStuck(): void {
+    if (this.#lease !== null && !this.#hasHead && canBeSentAgain(this.#lease, this.#body))
+      this.#settle('withdrawn');
+  }
+
+  onTimeout(): void {
+    const lease = this.#lease;
+    if (lease === null || this.#hasHead) return;
+    lease.host.slots.withdraw(lease.call.slot);
+    const {script, executionId} = this.#call;
+    const message = `${script.file} did not answer within ${lease.call.timeoutMs} ms.`;
+    this.#settle(new AppError('SCRIPT_TIMEOUT', message, {details: {execution_id: executionId}}));
+  }
+
+  /**
+   * Resolves when it is over; the lease is released then. Rejects with AppError SCRIPT_TIMEOUT or SCRIPT_HOST_FAILED
+   * before any answer.
+   */
+  run(lease: HostLease): Promise<Attempt> {
+    try {
+      this.#begin(lease);
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
+    return this.#over.promise;
+  }
+
+  #begin(lease: HostLease): void {
+    this.#lease = lease;
+    this.#call.slot = lease.call.slot;
+    const {method, headers} = this.#request;
+    this.#sink.onLeave(() => this.#settle('left'));
+    const frame = {call: this.#call, method, headers, hasBody: this.#body !== null};
+    this.#exchange = lease.host.link.exchange(frame, this);
+    this.#sink.onDrain(() => this.#exchange?.resume());
+    this.#body?.attach(this.#exchange);
+  }
+
+  head(head: AnswerHead): void {
+    this.#hasHead = true;
+    this.#failed = head.failed;
+    this.#lease?.answering();
+    this.#sink.head(head.status, head.headers.some(isHopByHop) ? passedOn(head.headers) : head.headers);
+  }
+
+  body(chunk: Uint8Array): void {
+    if (!this.#sink.write(chunk)) this.#exchange?.pause();
+  }
+
+  end(last?: Uint8Array): void {
+    this.#sink.end(last);
+    this.#settle(this.#failed ? 'failed' : 'answered');
+  }
+
+  breakOff(): void {
+    if (this.#hasHead) {
+      this.#sink.destroy();
+      this.#settle('broken_off');
+    } else {
+      const {script, executionId} = this.#call;
+      const message = `${script.file} broke its answer off before it began.`;
+      this.#settle(new AppError('SCRIPT_FAILED', message, {details: {execution_id: executionId}}));
+    }
+  }
+
+  fail(): void {
+    const lease = this.#lease;
+    if (lease === null || this.#isOver) return;
     lease.lost();
-    if (hasHead) {
-      sink.destroy();
-      settle('broken_off');
-    } else if (canBeSentAgain(lease, body)) settle('withdrawn');
-    else settle(hostFailure(call, lease));
+    if (this.#hasHead) {
+      this.#sink.destroy();
+      this.#settle('broken_off');
+    } else if (canBeSentAgain(lease, this.#body)) this.#settle('withdrawn');
+    else this.#settle(hostFailure(this.#call, lease));
   }
 
-  return {
-    onStuck() {
-      if (lease !== null && !hasHead && canBeSentAgain(lease, body)) settle('withdrawn');
-    },
-    onTimeout() {
-      if (lease === null || hasHead) return;
-      lease.host.slots.withdraw(lease.call.slot);
-      const message = `${call.script.file} did not answer within ${lease.call.timeoutMs} ms.`;
-      settle(new AppError('SCRIPT_TIMEOUT', message, {details: {execution_id: call.executionId}}));
-    },
-    async run(given) {
-      lease = given;
-      sink.onLeave(() => settle('left'));
-      exchange = given.host.link.exchange(
-        {
-          call: {...call, slot: given.call.slot},
-          method: request.method,
-          headers: passedOn(request.headers),
-          hasBody: body !== null,
-        },
-        {
-          head(head) {
-            hasHead = true;
-            failed = head.failed;
-            given.answering();
-            sink.head(head.status, head.headers.some(isHopByHop) ? passedOn(head.headers) : head.headers);
-          },
-          body(chunk) {
-            if (!sink.write(chunk)) exchange?.pause();
-          },
-          end(last) {
-            sink.end(last);
-            settle(failed ? 'failed' : 'answered');
-          },
-          breakOff() {
-            if (hasHead) {
-              sink.destroy();
-              settle('broken_off');
-            } else {
-              const message = `${call.script.file} broke its answer off before it began.`;
-              settle(new AppError('SCRIPT_FAILED', message, {details: {execution_id: call.executionId}}));
-            }
-          },
-          fail,
-          drain: () => body?.resume(),
-        },
-      );
-      sink.onDrain(() => exchange?.resume());
-      body?.attach(exchange);
-      return over.promise;
-    },
-  };
+  drain(): void {
+    this.#body?.resume();
+  }
+
+  #settle(outcome: Attempt | AppError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#exchange?.abort();
+    this.#body?.detach();
+    this.#lease?.release();
+    if (outcome instanceof AppError) this.#over.reject(outcome);
+    else this.#over.resolve(outcome);
+  }
 }
 
 /** True where the host has not begun with the call and never will, and nothing of its body is lost. */
@@ -142,7 +171,8 @@ function isHopByHop(name: string): boolean {
   return hopByHopHeaders.has(name) || name === 'expect' || name === callHeader;
 }
 
-function passedOn(headers: readonly string[]): string[] {
+/** Headers without those that are for the next hop alone. */
+export function passedOn(headers: readonly string[]): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? '';
@@ -151,7 +181,7 @@ function passedOn(headers: readonly string[]): string[] {
   return kept;
 }
 
-function hostFailure({script, executionId}: Omit<Call, 'slot'>, lease: HostLease): AppError {
+function hostFailure({script, executionId}: HostCall, lease: HostLease): AppError {
   const {reason, file} = lease.endedBy();
   const collateral = reason !== 'ended' && file !== script.file;
   return new AppError('SCRIPT_HOST_FAILED', hostFailureText(script.file, reason, file), {

@@ -12,9 +12,12 @@ export interface LazyCalls {
 
 /** Calls by an engine that is opened with the first one. Where that fails each call is told so. */
 export function createLazyCalls(engine: () => Promise<CallEngine>, log: Log): LazyCalls {
+  let opened: CallEngine | null = null;
+
   async function engineOr(refuse: (error: AppError) => void): Promise<CallEngine | null> {
     try {
-      return await engine();
+      opened = await engine();
+      return opened;
     } catch (error) {
       log.error('scripts cannot be run', {error});
       refuse(
@@ -26,15 +29,17 @@ export function createLazyCalls(engine: () => Promise<CallEngine>, log: Log): La
     }
   }
 
+  const openAndAnswer: Calls['answer'] = async (call, sink) => {
+    const headers = ['content-type', 'application/json'];
+    const running = await engineOr((error) =>
+      sendWhole(sink, error.status, headers, JSON.stringify(error.toBody())),
+    );
+    await running?.calls.answer(call, sink);
+  };
+
   return {
     calls: {
-      async answer(call, sink) {
-        const headers = ['content-type', 'application/json'];
-        const running = await engineOr((error) =>
-          sendWhole(sink, error.status, headers, JSON.stringify(error.toBody())),
-        );
-        await running?.calls.answer(call, sink);
-      },
+      answer: (call, sink) => (opened === null ? openAndAnswer(call, sink) : opened.calls.answer(call, sink)),
     },
     websockets: {
       async connect(call, socket) {

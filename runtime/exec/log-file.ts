@@ -8,8 +8,8 @@ import {createSerialLock} from '../platform/serial-lock.ts';
 /** A file of lines that grows, and gives way to a new one when it is large. */
 export interface LogFile {
   readonly path: string;
-  /** Keeps the line for the next write, a moment later. Never throws: a full disk must not fail a call. */
-  write(line: string): void;
+  /** Asks for the line at the next write, a moment later. Never throws: a full disk must not fail a call. */
+  write(line: () => string): void;
   /** Resolves when what was written before is on its way to the disk. */
   flush(): Promise<void>;
   /** What is in the file now, and every line that comes after it, none twice and none left out. */
@@ -19,7 +19,7 @@ export interface LogFile {
 const waitMs = 200;
 const maxFileBytes = 5 * 1024 * 1024;
 /** A burst beyond this is cut, so that the log never holds more memory than the calls themselves. */
-const mostWaiting = 10_000;
+const mostWaiting = 1000;
 
 /** One former file is kept, as `<path>.1`. */
 export function createLogFile({
@@ -33,11 +33,11 @@ export function createLogFile({
 }): LogFile {
   const inTurn = createSerialLock();
   const listeners = new Set<(line: string) => void>();
-  let waiting: string[] = [];
+  let waiting: (() => string)[] = [];
   let isPlanned = false;
 
   async function writeWaiting(): Promise<void> {
-    const lines = waiting;
+    const lines = waiting.map((line) => line().replaceAll('\n', ' '));
     waiting = [];
     if (lines.length === 0) return;
     try {
@@ -56,7 +56,7 @@ export function createLogFile({
     path,
     write(line) {
       if (waiting.length >= mostWaiting) return;
-      waiting.push(line.replaceAll('\n', ' '));
+      waiting.push(line);
       if (isPlanned) return;
       isPlanned = true;
       void clock.sleep(waitMs).then(() => {

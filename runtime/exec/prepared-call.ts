@@ -1,8 +1,7 @@
 import {AppError} from '../../schemas/errors.ts';
 import type {SecretMask} from '../platform/secret-mask.ts';
 import type {HostOrder, HostPool} from './host-pool.ts';
-import type {MountedRoute} from './mounted-routes.ts';
-import type {ReadyScript, ScriptSet} from './script-set.ts';
+import type {KnownPath, ScriptSet} from './script-set.ts';
 import {withSettings} from './script-settings.ts';
 
 /** Where calls are sent: a deployment's scripts with one set of variables. */
@@ -25,20 +24,24 @@ export interface Destination {
 }
 
 /** Everything that is known of a call before it is sent anywhere. */
-export interface PreparedCall {
+export interface PreparedCall extends KnownPath {
   readonly ground: CallGround;
   readonly destination: Destination;
-  readonly route: MountedRoute;
-  readonly script: ReadyScript;
-  readonly pre: ReadyScript | null;
-  readonly post: ReadyScript | null;
 }
 
 /**
  * Finds the script of a path in the present deployment; one that comes meanwhile is looked at anew, since a call must
  * not bring a former generation back. Throws SCRIPT_NOT_FOUND, PATH_EXCLUDED, INVALID_QUERY.
  */
-export async function prepareCall(destination: Destination): Promise<PreparedCall> {
+export function prepareCall(destination: Destination): PreparedCall | Promise<PreparedCall> {
+  const ground = destination.ground();
+  const led = ground?.set.knownPaths.get(destination.path);
+  if (ground === null || led === undefined) return findCall(destination);
+  const {route, script, pre, post} = led;
+  return {ground, destination, route, script, pre, post};
+}
+
+async function findCall(destination: Destination): Promise<PreparedCall> {
   const {ground: present, path} = destination;
   for (;;) {
     const ground = present();
@@ -53,7 +56,9 @@ export async function prepareCall(destination: Destination): Promise<PreparedCal
       if (present()?.set !== ground.set) continue;
       if (!script.options.enabled) throw notFound(path);
       const options = withSettings(script.options, route.settings);
-      return {ground, destination, route, script: {...script, options}, pre, post};
+      const led = {route, script: {...script, options}, pre, post};
+      set.knownPaths.remember(path, led);
+      return {ground, destination, ...led};
     } catch (error) {
       // The files of a former deployment may be gone.
       if (present()?.set === ground.set) throw error;

@@ -1,12 +1,12 @@
 import {randomUUID} from 'node:crypto';
 import {AppError, successStatus} from '../../schemas/errors.ts';
 import type {ClientWebsocket} from '../platform/websocket-client.ts';
-import {type SeenAnswer, watchSink} from './answer-sink.ts';
+import {type SeenAnswer, WatchedSink} from './answer-sink.ts';
 import {type Call, callHeader, encodeCall, executionHeader} from './call.ts';
 import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
 import {asAppError, type CallsOptions, refuseWithoutToken, type ScriptCall} from './calls.ts';
 import type {HostLease} from './host-pool.ts';
-import {type AnswerSink, type Attempt, createInvocation, type Invocation} from './invoke.ts';
+import {type AnswerSink, type Attempt, Invocation, passedOn} from './invoke.ts';
 import {type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {maskToken} from './script-token.ts';
 
@@ -37,10 +37,7 @@ export function createWebsocketCalls({recorder, destinationOf, log}: CallsOption
   const closings = new Map<string, () => void>();
   let open = 0;
 
-  async function lease(
-    prepared: PreparedCall,
-    invocation: Pick<Invocation, 'onStuck' | 'onTimeout'> | null,
-  ): Promise<HostLease> {
+  async function lease(prepared: PreparedCall, invocation: Invocation | null): Promise<HostLease> {
     const {ground: here, script, destination} = prepared;
     // A lease of a former generation would bring it back.
     if (destination.ground()?.generation !== here.generation) {
@@ -54,8 +51,7 @@ export function createWebsocketCalls({recorder, destinationOf, log}: CallsOption
       timeoutMs: script.options.timeoutMs,
       isLasting: invocation === null,
       isolated: script.options.isolated,
-      onTimeout: () => invocation?.onTimeout(),
-      onStuck: () => invocation?.onStuck(),
+      waiter: invocation,
     });
   }
 
@@ -64,19 +60,18 @@ export function createWebsocketCalls({recorder, destinationOf, log}: CallsOption
     const {pre, script} = prepared;
     if (pre === null || !script.options.websocketPre) return null;
     const gate = createGate(client);
-    const sink = watchSink(gate, {
+    const sink = new WatchedSink(gate, {
       added: [executionHeader, id],
       keptBytes: keptBodyBytes(script.options.log),
     });
     for (let count = 1; count <= mostAttempts; count += 1) {
-      const invocation = createInvocation({
-        call: {...hostCall(prepared, id, call.clientIp), script: pre.ref},
-        request: {...call.request, body: null},
+      const invocation = new Invocation({
+        call: {...hostCall(prepared, id, call.clientIp), slot: 0, script: pre.ref},
+        request: {method: call.request.method, headers: passedOn(call.request.headers)},
         body: null,
         sink,
       });
-      const leased = await lease(prepared, invocation);
-      const outcome = await invocation.run(leased).finally(leased.release);
+      const outcome = await invocation.run(await lease(prepared, invocation));
       if (outcome === 'withdrawn') continue;
       return outcome === 'answered' && gate.isOpen() ? null : {outcome, seen: sink.seen()};
     }

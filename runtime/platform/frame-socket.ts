@@ -2,7 +2,7 @@ import type {Socket} from 'bun';
 
 /** One end of a connection that carries frames: a kind, the channel it belongs to, and bytes. */
 export interface FrameSocket {
-  /** Strings go as UTF-8. Frames that are sent in one turn of the event loop go out in one write. */
+  /** Strings go as UTF-8. A few frames that are sent in one turn of the event loop go out in one write. */
   send(kind: number, channel: number, payload: string | Uint8Array, more?: Uint8Array): void;
   close(): void;
 }
@@ -51,6 +51,8 @@ function handlersFor(accept: (socket: FrameSocket) => FrameEvents) {
 const headerBytes = 9;
 const kindAt = 4;
 const channelAt = 5;
+/** More frames than that do not wait for the end of the turn: meanwhile the other end could be working. */
+const framesPerWrite = 8;
 const firstBufferBytes = 16 * 1024;
 /** UTF-8 takes at most so many bytes for one unit of a string. */
 const mostBytesPerUnit = 3;
@@ -64,6 +66,7 @@ class Connection implements FrameSocket {
   /** The beginning of a frame whose end has not come yet. */
   #received: Buffer | null = null;
   #isScheduled = false;
+  #frames = 0;
   /** The kernel takes no more for now. */
   #isFull = false;
   #isClosed = false;
@@ -93,7 +96,11 @@ class Connection implements FrameSocket {
     buffer[start + kindAt] = kind;
     buffer.writeUInt32LE(channel, start + channelAt);
     this.#length = end;
-    if (this.#isScheduled || this.#isFull) return;
+    this.#frames += 1;
+    if (this.#isFull) return;
+    // Never at once: whoever sends is in the middle of something, and a connection may end with a write.
+    if (this.#frames === framesPerWrite) queueMicrotask(() => this.#flush());
+    if (this.#isScheduled) return;
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
@@ -142,6 +149,7 @@ class Connection implements FrameSocket {
   }
 
   #flush(): void {
+    this.#frames = 0;
     if (this.#length === 0 || this.#isClosed) return;
     const taken = this.#raw.write(this.#buffer.subarray(0, this.#length));
     if (taken < 0) {

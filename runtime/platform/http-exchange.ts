@@ -60,6 +60,8 @@ const looksPerTimeout = 4;
 const idleTimeouts = 2.5;
 /** Of requests that came before their turn. */
 const maxEarlyBytes = 64 * 1024;
+/** A longer head is not kept for comparison with the next. */
+const maxRepeatedBytes = 1024;
 
 /**
  * HTTP/1.1 with bodies that may be larger than memory: what `node:http` on this engine buffers without bound, or ends
@@ -83,8 +85,8 @@ export async function serveExchanges(
 class Connections {
   readonly #timeoutMs: number;
   readonly #open = new Set<ExchangeConnection>();
-  /** Those that wait for a request, and how many looks they have left. */
-  readonly #waiting = new Map<ExchangeConnection, number>();
+  /** Of answers that began in this turn; most are gone with their bodies when it is their turn. */
+  readonly #unsentHeads: ResponseSink[] = [];
   #looking: ReturnType<typeof setInterval> | null = null;
   #onEmpty: () => void = () => {};
   #second = 0;
@@ -93,6 +95,14 @@ class Connections {
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
+  }
+
+  sendLater(sink: ResponseSink): void {
+    if (this.#unsentHeads.push(sink) === 1) queueMicrotask(() => this.#sendHeads());
+  }
+
+  #sendHeads(): void {
+    for (const sink of this.#unsentHeads.splice(0)) sink.sendHead();
   }
 
   /** Made once for all answers of a second. */
@@ -112,32 +122,31 @@ class Connections {
 
   delete(connection: ExchangeConnection): void {
     this.#open.delete(connection);
-    this.#waiting.delete(connection);
     if (this.#open.size === 0) this.#onEmpty();
   }
 
   awaitHead(connection: ExchangeConnection): void {
-    this.#waiting.set(connection, looksPerTimeout);
+    // Every byte of a head would otherwise give it the whole time again.
+    connection.looksLeft = Math.min(connection.looksLeft ?? looksPerTimeout, looksPerTimeout);
     this.#look();
   }
 
   awaitNext(connection: ExchangeConnection): void {
-    this.#waiting.set(connection, looksPerTimeout * (1 + idleTimeouts));
+    connection.looksLeft = looksPerTimeout * (1 + idleTimeouts);
     this.#look();
-  }
-
-  hasHead(connection: ExchangeConnection): void {
-    this.#waiting.delete(connection);
   }
 
   /** Only while somebody waits: a process that has nothing to do is not woken. */
   #look(): void {
     this.#looking ??= setInterval(() => {
-      for (const [connection, left] of this.#waiting) {
-        if (left > 0) this.#waiting.set(connection, left - 1);
+      let isAwaited = false;
+      for (const connection of this.#open) {
+        if (connection.looksLeft === null) continue;
+        isAwaited = true;
+        if (connection.looksLeft > 0) connection.looksLeft -= 1;
         else connection.giveUp();
       }
-      if (this.#waiting.size > 0 || this.#looking === null) return;
+      if (isAwaited || this.#looking === null) return;
       clearInterval(this.#looking);
       this.#looking = null;
     }, this.#timeoutMs / looksPerTimeout);
@@ -160,7 +169,9 @@ class Connections {
 }
 
 class ExchangeConnection implements ByteSocketEvents {
-  readonly #socket: ByteSocket;
+  readonly socket: ByteSocket;
+  /** While it waits for a head: after so many more looks it is given up. */
+  looksLeft: number | null = null;
   readonly #handler: ExchangeHandler;
   readonly #connections: Connections;
   /** The beginning of a head, or what came before its turn. */
@@ -169,22 +180,37 @@ class ExchangeConnection implements ByteSocketEvents {
   #taken: ByteSocketEvents | null = null;
   #isReading = false;
   #peer: Peer | null = null;
+  /** Clients repeat themselves: a head that comes again, byte for byte, is not parsed again. */
+  #lastHead: {readonly bytes: Buffer; readonly head: RequestHead} | null = null;
   #hasServed = false;
   #isClosed = false;
   #lingerTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(socket: ByteSocket, handler: ExchangeHandler, connections: Connections) {
-    this.#socket = socket;
+    this.socket = socket;
     this.#handler = handler;
     this.#connections = connections;
     connections.add(this);
   }
 
   /** Asked of the kernel once for each connection. */
-  readonly #peerOf = (): Peer => {
-    this.#peer ??= peerOf(this.#socket);
+  get peer(): Peer {
+    this.#peer ??= peerOf(this.socket);
     return this.#peer;
-  };
+  }
+
+  /** The head of an answer whose body is not there at once. */
+  sendLater(sink: ResponseSink): void {
+    this.#connections.sendLater(sink);
+  }
+
+  get isKept(): boolean {
+    return !this.#connections.isClosing;
+  }
+
+  date(): string {
+    return this.#connections.date();
+  }
 
   data(bytes: Uint8Array): void {
     if (this.#taken !== null) this.#taken.data(bytes);
@@ -214,7 +240,7 @@ class ExchangeConnection implements ByteSocketEvents {
     current?.body.cut();
     current?.noteLeft();
     // Whoever was told may have ended the answer in its own way; otherwise nobody would ever close.
-    if (!current?.sink?.isOver) this.#socket.close();
+    if (!current?.sink?.isOver) this.socket.close();
   }
 
   closed(): void {
@@ -227,19 +253,19 @@ class ExchangeConnection implements ByteSocketEvents {
   }
 
   closeIfIdle(): void {
-    if (this.#current === null && this.#taken === null) this.#socket.close();
+    if (this.#current === null && this.#taken === null) this.socket.close();
   }
 
   /** The time for a head is over. */
   giveUp(): void {
-    if (this.#hasServed && this.#received.length === 0) this.#socket.close();
+    if (this.#hasServed && this.#received.length === 0) this.socket.close();
     else this.#refuse(new AppError('REQUEST_TIMED_OUT', 'The head of the request did not come in time.'));
   }
 
   #keep(bytes: Uint8Array): void {
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#received = this.#received.length === 0 ? buffer : Buffer.concat([this.#received, buffer]);
-    if (this.#current !== null && this.#received.length > maxEarlyBytes) this.#socket.pause();
+    if (this.#current !== null && this.#received.length > maxEarlyBytes) this.socket.pause();
   }
 
   /** Begins with every request that is there and whose turn it is. */
@@ -248,6 +274,7 @@ class ExchangeConnection implements ByteSocketEvents {
     if (this.#isReading) return;
     this.#isReading = true;
     while (this.#current === null && this.#taken === null && this.#received.length > 0) {
+      if (this.#repeatsHead()) continue;
       const end = this.#received.indexOf(endOfHead);
       if (end > maxHeadBytes || (end === -1 && this.#received.length > maxHeadBytes)) {
         this.#refuse(new AppError('HEAD_TOO_LARGE', `The head is larger than ${maxHeadBytes} bytes.`));
@@ -260,6 +287,16 @@ class ExchangeConnection implements ByteSocketEvents {
       this.#readHead(end);
     }
     this.#isReading = false;
+  }
+
+  #repeatsHead(): boolean {
+    const received = this.#received;
+    const last = this.#lastHead;
+    if (last === null || received.length < last.bytes.length) return false;
+    const {length} = last.bytes;
+    if (received.compare(last.bytes, 0, length, 0, length) !== 0) return false;
+    this.#begins(last.head, length);
+    return true;
   }
 
   #readHead(end: number): void {
@@ -278,14 +315,24 @@ class ExchangeConnection implements ByteSocketEvents {
       this.#refuse(error);
       return;
     }
-    this.#connections.hasHead(this);
+    const length = end + endOfHead.length;
+    // A copy, since what was received may be a part of something larger.
+    if (start === 0 && length <= maxRepeatedBytes)
+      this.#lastHead = {bytes: Buffer.from(received.subarray(0, length)), head};
+    this.#begins(head, length);
+  }
+
+  /** What has come behind the head's `length` bytes is its body, or the next request. */
+  #begins(head: RequestHead, length: number): void {
+    const received = this.#received;
+    this.looksLeft = null;
     this.#received = noBytes;
-    this.#open(head, received.subarray(end + endOfHead.length));
+    this.#open(head, received.length === length ? noBytes : received.subarray(length));
   }
 
   #open(head: RequestHead, rest: Buffer): void {
     const isSender = head.framing.kind !== 'none';
-    const body = isSender ? new RequestBody(this.#socket, head.framing) : noBody;
+    const body = isSender ? new RequestBody(this.socket, head.framing) : noBody;
     const current = this.#begin(head, body);
     if (!isSender) this.#received = rest;
     // Also where nothing is left, since a body of length 0 is complete already.
@@ -298,16 +345,7 @@ class ExchangeConnection implements ByteSocketEvents {
 
   #begin(head: RequestHead | null, body: IncomingBody): CurrentExchange {
     this.#hasServed = true;
-    this.#current = new CurrentExchange({
-      socket: this.#socket,
-      peer: this.#peerOf,
-      head,
-      body,
-      isKept: () => !this.#connections.isClosing,
-      date: () => this.#connections.date(),
-      onEnd: (isLast) => this.#onEnd(isLast),
-      takeOver: (accept) => this.#takeOver(accept),
-    });
+    this.#current = new CurrentExchange(this, head ?? unreadHead, body);
     return this.#current;
   }
 
@@ -326,39 +364,40 @@ class ExchangeConnection implements ByteSocketEvents {
     } else if (current.sink === null) {
       current.noteLeft();
       this.#refuse(new AppError('MALFORMED_REQUEST', brokenBody));
-    } else if (current.sink.isOver) this.#socket.close();
+    } else if (current.sink.isOver) this.socket.close();
   }
 
   #refuse(error: AppError): void {
-    this.#connections.hasHead(this);
+    this.looksLeft = null;
     const current = this.#current?.sink === null ? this.#current : this.#begin(null, noBody);
     current.isLast = true;
     this.#handler.refuse(error, current.respond);
   }
 
-  #onEnd(isLast: boolean): void {
+  /** The answer of the present exchange is out. */
+  answered(isLast: boolean): void {
     if (isLast) {
       this.#linger();
       return;
     }
     this.#current = null;
-    this.#socket.resume();
+    this.socket.resume();
     this.#connections.awaitNext(this);
     this.#readHeads();
   }
 
   /** Closing while something is unread would make the kernel throw the answer away. */
   #linger(): void {
-    this.#socket.finish();
+    this.socket.finish();
     this.#current?.body.discard();
-    this.#lingerTimer = setTimeout(() => this.#socket.close(), lingerMs);
+    this.#lingerTimer = setTimeout(() => this.socket.close(), lingerMs);
   }
 
-  #takeOver(accept: (socket: ByteSocket) => ByteSocketEvents): void {
+  takeOver(accept: (socket: ByteSocket) => ByteSocketEvents): void {
     const early = this.#received;
     this.#received = noBytes;
-    this.#taken = accept(this.#socket);
-    this.#socket.resume();
+    this.#taken = accept(this.socket);
+    this.socket.resume();
     if (early.length > 0) this.#taken.data(early);
     // Who takes it over may have come too late.
     if (this.#isClosed) this.#taken.closed();
@@ -386,20 +425,6 @@ const noBody: IncomingBody = {
   cut() {},
 };
 
-interface CurrentOptions {
-  readonly socket: ByteSocket;
-  readonly peer: () => Peer;
-  /** Null of a request that cannot be understood. */
-  readonly head: RequestHead | null;
-  readonly body: IncomingBody;
-  /** Asked when the answer begins. */
-  readonly isKept: () => boolean;
-  /** For the header of that name. */
-  readonly date: () => string;
-  readonly onEnd: (isLast: boolean) => void;
-  readonly takeOver: Exchange['takeOver'];
-}
-
 /** What stands for a head that could not be read. */
 const unreadHead: RequestHead = {
   method: 'GET',
@@ -415,27 +440,25 @@ const unreadHead: RequestHead = {
 class CurrentExchange implements Exchange {
   readonly head: RequestHead;
   readonly body: IncomingBody;
-  readonly takeOver: Exchange['takeOver'];
   sink: ResponseSink | null = null;
   /** No other request is served behind it. */
   isLast = false;
-  readonly #options: CurrentOptions;
+  readonly #connection: ExchangeConnection;
   #left = false;
   #leave: () => void = () => {};
 
-  constructor(options: CurrentOptions) {
-    this.#options = options;
-    this.head = options.head ?? unreadHead;
-    this.body = options.body;
-    this.takeOver = options.takeOver;
+  constructor(connection: ExchangeConnection, head: RequestHead, body: IncomingBody) {
+    this.#connection = connection;
+    this.head = head;
+    this.body = body;
   }
 
   get peer(): Peer {
-    return this.#options.peer();
+    return this.#connection.peer;
   }
 
   get connection(): object {
-    return this.#options.socket;
+    return this.#connection;
   }
 
   get isSender(): boolean {
@@ -448,21 +471,30 @@ class CurrentExchange implements Exchange {
       return this.sink;
     }
     const {head, body} = this;
-    const {socket, isKept, date, onEnd} = this.#options;
+    const connection = this.#connection;
     const isBodyless = bodylessStatuses.includes(status);
     const goOn = head.expectsContinue && status < firstErrorStatus ? continueLine : '';
-    let text = `${goOn}HTTP/${head.isHttp10 ? '1.0' : '1.1'} ${status} ${reasonPhrases[status] ?? ''}\r\nDate: ${date()}\r\n`;
+    let text = `${goOn}HTTP/${head.isHttp10 ? '1.0' : '1.1'} ${status} ${reasonPhrases[status] ?? ''}\r\nDate: ${connection.date()}\r\n`;
     for (let at = 0; at + 1 < fields.length; at += 2)
       text += fieldLine(fields[at] ?? '', fields[at + 1] ?? '');
     const framing = framingOf(head, isBodyless, lengthBytes);
     if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n';
     if (lengthBytes !== null && !isBodyless) text += `Content-Length: ${lengthBytes}\r\n`;
     // Of a body that is still coming nobody knows whether the rest of it will be read.
-    this.isLast ||= !(keepsConnection && head.isPersistent && body.isComplete && isKept());
+    this.isLast ||= !(keepsConnection && head.isPersistent && body.isComplete && connection.isKept);
     text += this.isLast ? 'Connection: close\r\n\r\n' : '\r\n';
-    this.sink = new ResponseSink({socket, framing, head: text, onEnd: () => onEnd(this.isLast)});
+    this.sink = new ResponseSink(this, {socket: connection.socket, framing, head: text});
+    connection.sendLater(this.sink);
     return this.sink;
   };
+
+  answered(): void {
+    this.#connection.answered(this.isLast);
+  }
+
+  takeOver(accept: (socket: ByteSocket) => ByteSocketEvents): void {
+    this.#connection.takeOver(accept);
+  }
 
   noteLeft(): void {
     if (this.#left || this.sink?.isOver) return;
@@ -502,18 +534,20 @@ type ResponseFraming = 'none' | 'plain' | 'chunked' | 'until-close';
 class ResponseSink implements ByteSink {
   readonly #socket: ByteSocket;
   readonly #framing: ResponseFraming;
-  readonly #onEnd: () => void;
+  readonly #exchange: CurrentExchange;
   /** Goes out with the first bytes of the body if those are there at once: that is one packet less to wait for. */
   #head: string | null;
   #onDrained: () => void = () => {};
   isOver = false;
 
-  constructor(options: {socket: ByteSocket; framing: ResponseFraming; head: string; onEnd: () => void}) {
-    this.#socket = options.socket;
-    this.#framing = options.framing;
-    this.#onEnd = options.onEnd;
-    this.#head = options.head;
-    queueMicrotask(() => this.#sendHead());
+  constructor(
+    exchange: CurrentExchange,
+    {socket, framing, head}: {socket: ByteSocket; framing: ResponseFraming; head: string},
+  ) {
+    this.#exchange = exchange;
+    this.#socket = socket;
+    this.#framing = framing;
+    this.#head = head;
   }
 
   get pendingBytes(): number {
@@ -528,7 +562,7 @@ class ResponseSink implements ByteSink {
   #send(bytes: Uint8Array): boolean {
     const head = this.#head;
     if (head === null || bytes.length > maxJoinedBytes) {
-      this.#sendHead();
+      this.sendHead();
       return this.#socket.write(bytes);
     }
     this.#head = null;
@@ -544,21 +578,21 @@ class ResponseSink implements ByteSink {
     if (this.#framing === 'chunked')
       this.#send(last === null ? lastChunk : Buffer.concat([last.chunk, lastChunk]));
     else if (last !== null && this.#framing !== 'none') this.#send(last.payload);
-    this.#sendHead();
+    this.sendHead();
     this.isOver = true;
-    this.#onEnd();
+    this.#exchange.answered();
   }
 
   cut(): void {
     if (this.isOver) return;
-    this.#sendHead();
+    this.sendHead();
     this.isOver = true;
     // Where the end of the connection is the end of the body, only an error tells the difference.
     if (this.#framing === 'until-close') this.#socket.reset();
     else this.#socket.close();
   }
 
-  #sendHead(): void {
+  sendHead(): void {
     if (this.#head === null) return;
     const head = Buffer.from(this.#head, 'latin1');
     this.#head = null;

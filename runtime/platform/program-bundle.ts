@@ -3,30 +3,38 @@ import {fileURLToPath} from 'node:url';
 
 const noHttp2Path = fileURLToPath(new URL('no-http2.ts', import.meta.url));
 
+/** What a program for another kind of machine is made of. */
+export interface ForeignMachine {
+  readonly target: 'bun-linux-x64' | 'bun-linux-arm64';
+  readonly bunPath: string;
+  readonly parserBindingPath: string;
+}
+
 /** How every form of the program is bundled: minified, with the script parser's native library beside or inside it. */
-const program = {
-  target: 'bun',
-  minify: true,
-  loader: {'.node': 'file'},
-  plugins: [
-    {
-      name: 'parser-binding',
-      setup(build) {
-        build.onResolve({filter: /^branchtab:parser-binding$/}, () => ({path: parserBindingPath()}));
+const program = (bindingPath: string) =>
+  ({
+    target: 'bun',
+    minify: true,
+    loader: {'.node': 'file'},
+    plugins: [
+      {
+        name: 'parser-binding',
+        setup(build) {
+          build.onResolve({filter: /^branchtab:parser-binding$/}, () => ({path: bindingPath}));
+        },
       },
-    },
-    {
-      // The HTTP adapter imports HTTP/2 to recognise its requests. We serve none, and every process would hold a megabyte.
-      name: 'no-http2',
-      setup(build) {
-        build.onLoad({filter: /@hono\/node-server\/dist\/index\.mjs$/}, async ({path}) => {
-          const text = await Bun.file(path).text();
-          return {contents: text.replace('"node:http2"', JSON.stringify(noHttp2Path)), loader: 'js'};
-        });
+      {
+        // The HTTP adapter imports HTTP/2 to recognise its requests. We serve none, and every process would hold a megabyte.
+        name: 'no-http2',
+        setup(build) {
+          build.onLoad({filter: /@hono\/node-server\/dist\/index\.mjs$/}, async ({path}) => {
+            const text = await Bun.file(path).text();
+            return {contents: text.replace('"node:http2"', JSON.stringify(noHttp2Path)), loader: 'js'};
+          });
+        },
       },
-    },
-  ],
-} satisfies Partial<Bun.BuildConfig>;
+    ],
+  }) satisfies Partial<Bun.BuildConfig>;
 
 /**
  * Bundles `entry` with everything it imports into `directory`, as `<name of the entry>.js`, the parts that it loads
@@ -34,7 +42,7 @@ const program = {
  */
 export async function bundleProgram({entry, directory}: {entry: string; directory: string}): Promise<void> {
   await Bun.build({
-    ...program,
+    ...program(parserBindingPath()),
     entrypoints: [entry],
     outdir: directory,
     sourcemap: 'linked',
@@ -45,16 +53,33 @@ export async function bundleProgram({entry, directory}: {entry: string; director
 }
 
 /**
- * Compiles `entry` with everything it imports, and Bun itself, into the executable `outfile`. The code is
- * translated ahead, so that it starts without being parsed. Throws an AggregateError with the bundler's messages.
+ * Compiles `entry` with everything it imports, and Bun itself, into the executable `outfile`, for this machine unless
+ * `foreign` is another. The code is translated ahead, so that it starts without being parsed. `commit` is what it says
+ * it was made from. Throws an AggregateError with the bundler's messages.
  */
-export async function compileProgram({entry, outfile}: {entry: string; outfile: string}): Promise<void> {
+export async function compileProgram({
+  entry,
+  outfile,
+  commit,
+  foreign,
+}: {
+  entry: string;
+  outfile: string;
+  commit: string | null;
+  foreign: ForeignMachine | null;
+}): Promise<void> {
   await Bun.build({
-    ...program,
+    ...program(foreign?.parserBindingPath ?? parserBindingPath()),
     entrypoints: [entry],
     bytecode: true,
-    // Nothing in the working directory configures it: jobs can write where their runtime runs.
-    compile: {outfile, autoloadDotenv: false, autoloadBunfig: false},
+    define: {BRANCHTAB_COMMIT: JSON.stringify(commit)},
+    compile: {
+      outfile,
+      ...(foreign === null ? {} : {target: foreign.target, executablePath: foreign.bunPath}),
+      // Nothing in the working directory configures it: jobs can write where their runtime runs.
+      autoloadDotenv: false,
+      autoloadBunfig: false,
+    },
   });
 }
 

@@ -1,23 +1,15 @@
 import type {CrontabJob} from '../crontab.ts';
 import {valuesOf} from '../schedule/bit-set.ts';
-import {nextRun, nextWall} from '../schedule/next-run.ts';
+import {type ClockJump, clockJumps, jumpEffect} from '../schedule/clock-jumps.ts';
+import {nextRun} from '../schedule/next-run.ts';
 import {hoursOf, minutesOf, type Schedule, splitWords} from '../schedule/parse.ts';
 import type {Zone} from '../schedule/zone.ts';
 import {readCommand} from './command.ts';
 import type {CrontabWarning} from './warning.ts';
 
-const minuteMs = 60_000;
-const dayMs = 24 * 60 * minuteMs;
+const dayMs = 24 * 60 * 60_000;
 /** Every zone that changes its offset at all does so within a year. */
 const lookAheadMs = 366 * dayMs;
-
-/** A jump of the wall clock; wall times are written as if the local time were UTC. */
-interface Jump {
-  readonly atMs: number;
-  readonly kind: 'gap' | 'repeat';
-  readonly fromWall: number;
-  readonly untilWall: number;
-}
 
 /**
  * What is legal in one line of a crontab and seldom meant. `text` is the line of the rule; a job that is switched off
@@ -90,46 +82,19 @@ function bothDayFields(schedule: Schedule): string | null {
     : 'One of the two day fields matches every day, and either is enough: this runs every day.';
 }
 
-/** Jobs of every hour lose or repeat an hour like everybody; the others may miss that they do. */
+/** The first jump of each kind. */
 function* jumpWarnings(
   schedule: Schedule,
   zone: Zone,
   nowMs: number,
 ): Generator<readonly [code: string, message: string]> {
-  if (hoursOf(schedule).length === 24) return;
-  const told = new Set<Jump['kind']>();
-  for (const {atMs, kind, fromWall, untilWall} of jumpsOf(zone, nowMs)) {
-    if (told.has(kind) || nextWall(schedule, fromWall, untilWall) === null) continue;
-    told.add(kind);
-    const day = new Date(fromWall).toISOString().slice(0, 10);
-    const times = `${wallTime(fromWall)} to ${wallTime(untilWall)}`;
-    if (kind === 'gap') {
-      const then = schedule.wildcard
-        ? 'the runs of that time are left out'
-        : `it runs at ${new Date(atMs).toISOString()}, right after`;
-      yield ['dst_gap', `In ${zone.name} the clock skips ${times} on ${day}; ${then}.`];
-    } else {
-      const then = schedule.wildcard ? 'it runs in both passes' : 'it runs in the first pass only';
-      yield ['dst_repeat', `In ${zone.name} the clock shows ${times} twice on ${day}; ${then}.`];
-    }
+  const told = new Set<ClockJump['kind']>();
+  for (const jump of clockJumps(zone, nowMs, nowMs + lookAheadMs)) {
+    const effect = told.has(jump.kind) ? null : jumpEffect(schedule, zone, jump);
+    if (effect === null) continue;
+    told.add(jump.kind);
+    yield [`dst_${jump.kind}`, effect];
   }
-}
-
-function* jumpsOf(zone: Zone, nowMs: number): Generator<Jump> {
-  for (let atMs = nowMs; atMs < nowMs + lookAheadMs; ) {
-    const {endMs} = zone.segmentAt(atMs);
-    if (endMs >= nowMs + lookAheadMs) return;
-    const {startMs, offsetMs, previousOffsetMs} = zone.segmentAt(endMs);
-    const before = startMs + previousOffsetMs;
-    const after = startMs + offsetMs;
-    if (after > before) yield {atMs: startMs, kind: 'gap', fromWall: before, untilWall: after};
-    if (after < before) yield {atMs: startMs, kind: 'repeat', fromWall: after, untilWall: before};
-    atMs = endMs;
-  }
-}
-
-function wallTime(wall: number): string {
-  return new Date(wall).toISOString().slice(11, 16);
 }
 
 function shorten(text: string): string {

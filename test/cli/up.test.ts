@@ -113,3 +113,16 @@ test('Ctrl-C in the terminal ends up, which says what goes on', async (t) => {
   await terminal.untilOutput(/\d schedule\(s\) keep running/);
   t.is(await terminal.exited, 0);
 });
+
+test("in the controller's image up refuses the process provider and says what to write", async (t) => {
+  const world = await createCommandWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple'});
+  const state = join(world.directory, 'state');
+  const {code, stdout, stderr} = await world.run(
+    ['up', '--listen', '127.0.0.1:0', '--state', state, '--repo', repository.path],
+    {env: {BRANCHTAB_IN_IMAGE: '1'}},
+  );
+  t.is(code, 2);
+  t.is(stdout, '');
+  t.regex(stderr, /process provider would end all schedules.*`provider: docker`/);
+});

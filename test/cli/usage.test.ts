@@ -1,8 +1,11 @@
-import {writeFile} from 'node:fs/promises';
+import {execFile} from 'node:child_process';
+import {existsSync} from 'node:fs';
+import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {promisify} from 'node:util';
 import test from 'ava';
 import packageJson from '../../package.json' with {type: 'json'};
-import {commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {checkout, commandLine, createCommandWorld} from '../helpers/command-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 
 const commands = [
@@ -24,7 +27,12 @@ const commands = [
   ['snapshots', 'create'],
   ['snapshots', 'delete'],
   ['login'],
+  ['version'],
   ['runtime'],
+  ['hook'],
+  ['hook', 'install'],
+  ['hook', 'uninstall'],
+  ['hook', 'run'],
 ];
 const escapeCharacter = String.fromCharCode(27);
 
@@ -49,6 +57,39 @@ test('help names every command', async (t) => {
 test('--version prints the version alone', async (t) => {
   const world = await createCommandWorld(t);
   t.deepEqual(await world.run(['--version']), {code: 0, stdout: `${packageJson.version}\n`, stderr: ''});
+});
+
+test('version says which program this is: the commit of the checkout, and no checksum of a source tree', async (t) => {
+  const world = await createCommandWorld(t);
+  const {code, stdout} = await world.run(['version', '--json']);
+  t.is(code, 0);
+  const facts = JSON.parse(stdout);
+  const isCheckout = existsSync(join(checkout, '.git'));
+  t.deepEqual(
+    {...facts, commit: isCheckout ? facts.commit.replace(/-changed$/, '') : facts.commit},
+    {
+      version: packageJson.version,
+      commit: isCheckout ? await headOf(checkout) : facts.commit,
+      checksum: null,
+      bun: Bun.version,
+      platform: `${process.platform}-${process.arch}`,
+    },
+  );
+  t.regex((await world.run(['version'])).stdout, /^branchtab \S+\ncommit {4}\S+\nchecksum {2}none: .*\nbun /);
+});
+
+test('the units and images of deploy/ call up with options that it has', async (t) => {
+  const world = await createCommandWorld(t);
+  const {stdout} = await world.run(['up', '--help']);
+  for (const [file, line] of [
+    ['branchtab.service', /^ExecStart=.*branchtab up (.*)$/m],
+    ['Containerfile', /^CMD \["up", (.*)\]$/m],
+  ] as const) {
+    const text = await readFile(join(checkout, 'deploy', file), 'utf8');
+    const options = line.exec(text)?.[1]?.match(/--[a-z-]+/g) ?? [];
+    t.true(options.length > 1, file);
+    for (const option of options) t.regex(stdout, new RegExp(`^  ${option}\\b`, 'm'), file);
+  }
 });
 
 for (const {words, says} of [
@@ -193,4 +234,9 @@ test('an address without a token says where the token is, in any directory', asy
 
 async function gitInit({start}: Awaited<ReturnType<typeof createCommandWorld>>, path: string): Promise<void> {
   await start(['git', 'init', '--quiet', '-b', 'main', path]).exited;
+}
+
+async function headOf(directory: string): Promise<string> {
+  const {stdout} = await promisify(execFile)('git', ['-C', directory, 'rev-parse', 'HEAD']);
+  return stdout.trim();
 }

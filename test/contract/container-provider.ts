@@ -441,6 +441,26 @@ export function registerContainerProviderContract({
     },
   );
 
+  testOfProcesses(
+    title("S35: a job reaches the host's loopback and its neighbour's services only where its level says so"),
+    async (t) => {
+      const {provider} = await setup(t);
+      const host = Bun.serve({
+        hostname: '127.0.0.1',
+        port: 0,
+        fetch: () => new Response('secret of the host'),
+      });
+      t.teardown(() => host.stop(true));
+      const [mine, other] = [await started(provider, 'mine'), await started(provider, 'other')];
+      const open = provider.gaps.includes('host_network');
+      const reached = await overSocket(mine, '/fetch', `http://127.0.0.1:${host.port}/`);
+      t.is(reached.includes('secret of the host'), open);
+      // The stub lets everybody in; the runtime looks at who asks.
+      t.is((await overSocket(mine, '/fetch', `${other.kitUrl}/id`)) === other.id, open);
+      t.is(await overSocket(mine, '/fetch', `${mine.kitUrl}/id`), mine.id);
+    },
+  );
+
   testOfProcesses(title('the environment of a runtime holds nothing of its controller'), async (t) => {
     const {provider} = await setup(t);
     const container = await started(provider);

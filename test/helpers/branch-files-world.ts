@@ -18,6 +18,7 @@ export async function readCommitted(t: ExecutionContext, files: WorldFiles): Pro
   const tree = await source.readHoody(commit, {signal});
   if (tree === null) throw new Error('the commit has no .hoody');
   return readBranchFiles(tree, {
+    timeZone: 'UTC',
     checkScript: inspections.check,
     scriptImports: inspections.imports,
     readFile: (file) => source.readFile(commit, file, {signal}),

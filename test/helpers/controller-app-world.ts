@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {createAuth} from '../../api/auth.ts';
 import {createControllerApp} from '../../api/controller-app.ts';
+import type {Deployer} from '../../api/deployers.ts';
 import {createRuntimeClient} from '../../api/runtime-client.ts';
 import {newBranchRecord} from '../../reconciler/branch-record.ts';
 import {createContainerService} from '../../reconciler/container-service.ts';
@@ -17,16 +18,19 @@ import {plainSettings} from '../../schemas/control.ts';
 import {FakeClock} from './fake-clock.ts';
 import type {Teardown} from './git-world.ts';
 import {createStandaloneWorld} from './standalone-world.ts';
-import {createWebhookWorld} from './webhook-world.ts';
+import {adminToken, createWebhookWorld} from './webhook-world.ts';
 
 /** The admin token of the world's controller. */
-export const token = 'bt_0123456789abcdef0123456789abcdef';
+export const token = adminToken;
 
 /**
  * The real controller without a provider, with four branches in its records and nothing to watch, beside real
  * standalone containers.
  */
-export async function createControllerAppWorld(t: Teardown) {
+export async function createControllerAppWorld(
+  t: Teardown,
+  {deployers = {}}: {deployers?: Readonly<Record<string, Deployer>>} = {},
+) {
   const directory = await mkdtemp(join(tmpdir(), 'branchtab-app-'));
   const clock = new FakeClock();
   const records = await openRecordStore({directory: join(directory, 'branches'), log: silentLog});
@@ -87,7 +91,7 @@ export async function createControllerAppWorld(t: Teardown) {
     nowMs: () => clock.now(),
   });
   const auth = createAuth({token, userOfToken: tokens.userOf, now: () => clock.now()});
-  const hooks = await createWebhookWorld(t, {repositories: []});
+  const hooks = await createWebhookWorld(t, {repositories: [], deployers});
   const app = createControllerApp({
     controller,
     containers,
@@ -96,6 +100,8 @@ export async function createControllerAppWorld(t: Teardown) {
     forgeBudget: () => null,
     hooks: hooks.app,
     auth,
+    deployers: hooks.deployers,
+    forgePathOf: () => null,
     version: '0.1.0',
     baseUrl: () => 'http://127.0.0.1:7070',
     ready: () => true,

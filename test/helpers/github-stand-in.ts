@@ -275,6 +275,15 @@ export async function createGitHubStandIn(
         return {status: 201, data: entry};
       },
     },
+    {
+      method: 'PATCH',
+      path: `${repo}/hooks/{hook_id}`,
+      answer({hook_id = ''}, body) {
+        const known = standIn.hooks.find(({id}) => id === Number(hook_id));
+        if (known === undefined) return {status: 404, data: {message: 'Not Found'}};
+        return {status: 200, data: Object.assign(known, body)};
+      },
+    },
   ];
 
   const isKnown = (header: string, path: string): boolean => {

@@ -186,7 +186,7 @@ function createProvider(
     snapshot: (id, name) =>
       table.change(id, async (entry) => {
         const snapshot = {name, containerId: id, createdAt: table.timestamp()};
-        await saveSnapshot(table.snapshots, {...snapshot, image: null}, entry.paths);
+        await saveSnapshot(table.snapshots, {...snapshot, image: null, instances: null}, entry.paths);
         return snapshot;
       }),
     listSnapshots: () => table.listSnapshots(),

@@ -20,7 +20,7 @@ export interface ProcessWorld extends ProviderWorld {
 /** A state directory of its own with the stub runtime installed beside it; every container is removed afterwards. */
 export async function processWorld(
   t: ExecutionContext,
-  level: 'sandbox' | 'plain',
+  level: 'network' | 'sandbox' | 'plain',
   change: Partial<ProcessProviderOptions> = {},
 ): Promise<ProcessWorld> {
   const root = await mkdtemp(join(tmpdir(), 'bt-'));
@@ -84,7 +84,7 @@ export async function installStub(
 
 /** Lets `small-controller.ts` start a container and kills it with SIGKILL. */
 export async function startAndKill(
-  options: Omit<ProcessProviderOptions, 'level'> & {level?: string; engine?: string},
+  options: Omit<ProcessProviderOptions, 'level'> & {level?: string; engine?: string; incus?: string},
   name: string,
 ): Promise<void> {
   const {clock: _clock, log: _log, ...plain} = options;

@@ -3,8 +3,9 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {Hono} from 'hono';
+import {createDeployers, type Deployer} from '../../api/deployers.ts';
 import {errorHandler} from '../../api/errors.ts';
-import {type HookSecrets, type JobTokens, webhookRoutes} from '../../api/webhooks.ts';
+import {type HookSecrets, webhookRoutes} from '../../api/webhooks.ts';
 import {createDeliveries, type DeliverableRepository} from '../../reconciler/deliveries.ts';
 import {openDeliveryLog} from '../../reconciler/delivery-log.ts';
 import type {Clock} from '../../runtime/platform/clock.ts';
@@ -12,6 +13,9 @@ import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import type {Forge} from '../../schemas/delivery.ts';
 import type {Teardown} from './git-world.ts';
+
+/** The controller's own token, as far as hooks know it. */
+export const adminToken = 'bt_0123456789abcdef0123456789abcdef';
 
 export const hookSecret = 'the newest secret of the hook';
 
@@ -37,7 +41,10 @@ export interface WebhookWorldOptions {
   readonly repositories?: readonly DeliverableRepository[];
   readonly secrets?: Partial<Record<Forge, readonly string[]>>;
   readonly renew?: HookSecrets['renew'];
-  readonly jobTokens?: JobTokens | null;
+  /** Bearers by token, beside the admin token. */
+  readonly deployers?: Readonly<Record<string, Deployer>>;
+  readonly ofJob?: (token: string) => Promise<Deployer>;
+  readonly skip?: (repository: string, branch: string, commit: string) => void;
   readonly look?: (repository: string) => Promise<void>;
   readonly commitOf?: (repository: string, branch: string) => string | null | undefined;
   readonly clock?: Clock;
@@ -62,6 +69,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
         await options.look?.(repository);
       },
       commitOf: options.commitOf ?? (() => undefined),
+      skip: options.skip ?? (() => {}),
       onPullRequest: (repository) => pulls.push(repository),
       deliveryLog: await openDeliveryLog({path, log: silentLog}),
       clock: options.clock ?? systemClock,
@@ -69,6 +77,11 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
     });
   const deliveries = await openDeliveries();
   const secrets = options.secrets ?? {github: [hookSecret]};
+  const deployers = createDeployers({
+    isAdmin: (authorization) => authorization === `Bearer ${adminToken}`,
+    ofToken: async (token) => options.deployers?.[token] ?? null,
+    ofJob: options.ofJob ?? null,
+  });
   const app = new Hono();
   app.onError(errorHandler(silentLog));
   app.route(
@@ -76,7 +89,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
     webhookRoutes({
       deliveries,
       secrets: {of: (forge) => secrets[forge] ?? [], renew: options.renew ?? (async () => false)},
-      jobTokens: options.jobTokens ?? null,
+      deployers,
     }),
   );
   t.teardown(async () => {
@@ -87,6 +100,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
     app.request(path, {method: 'POST', body: typeof body === 'string' ? body : Buffer.from(body), headers});
   return {
     app,
+    deployers,
     deliveries,
     looks,
     pulls,

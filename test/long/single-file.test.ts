@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process';
+import {createHash} from 'node:crypto';
 import {once} from 'node:events';
 import {copyFile, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -6,7 +7,7 @@ import {join} from 'node:path';
 import test from 'ava';
 import packageJson from '../../package.json' with {type: 'json'};
 import type {Branch} from '../../schemas/branch.ts';
-import {checkout, createCommandWorld} from '../helpers/command-world.ts';
+import {checkout, commandLine, createCommandWorld} from '../helpers/command-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 
 let directory: string;
@@ -35,6 +36,21 @@ test('the single file prints version and help as the source tree does', async (t
     t.is(await help.exited, 0);
     t.is(help.stdout(), (await world.run(words)).stdout);
   }
+});
+
+test('the single file says its commit and its checksum', async (t) => {
+  const world = await createCommandWorld(t);
+  const command = world.start([program, 'version', '--json']);
+  t.is(await command.exited, 0);
+  const source = world.start([...commandLine, 'version', '--json']);
+  t.is(await source.exited, 0);
+  const checksum = createHash('sha256')
+    .update(await readFile(program))
+    .digest('hex');
+  t.deepEqual(JSON.parse(command.stdout()), {
+    ...JSON.parse(source.stdout()),
+    checksum: `sha256:${checksum}`,
+  });
 });
 
 test('the single file runs a branch in a directory without node_modules, and leaves nothing', async (t) => {

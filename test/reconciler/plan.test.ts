@@ -107,6 +107,13 @@ test('a new branch whose files are invalid gets nothing', plans, {
 
 test('invalid files leave the old schedule running', plans, {desired: invalid, expect: []});
 
+test('invalid files of a branch whose container is gone get nothing', plans, {
+  desired: invalid,
+  container: null,
+  policyChanges: {leaseMs: 1000},
+  expect: [],
+});
+
 test('invalid files do not keep a stopped container from its old schedule', plans, {
   desired: invalid,
   container: {state: 'stopped'},

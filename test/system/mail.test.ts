@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import test from 'ava';
 import {active, createControllerWorld} from '../helpers/controller-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
+import {levelWithHostNetwork} from '../helpers/level-available.ts';
 import {createSmtpSink} from '../helpers/smtp-sink.ts';
 
 test('what a job writes is mailed by the server of branchtab.yaml', async (t) => {
@@ -16,7 +17,10 @@ test('what a job writes is mailed by the server of branchtab.yaml', async (t) =>
   const config = join(world.stateDirectory, '..', 'branchtab.yaml');
   await writeFile(secret, `${sink.url}\n`, {mode: 0o600});
   await writeFile(config, `mail:\n  smtp_url: {from_file: ${JSON.stringify(secret)}}\n`);
-  const controller = await world.up('--repo', repository.path, '--config', config);
+  const controller = await world.up(
+    ...['--repo', repository.path, '--config', config],
+    ...['--level', await levelWithHostNetwork()],
+  );
   const {container} = await controller.until('main', active(commit));
   const listed = await fetch(`${container?.urls.cron}/users/root/entries`);
   const {entries} = (await listed.json()) as {entries: {id?: string; name?: string}[]};

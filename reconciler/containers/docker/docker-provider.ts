@@ -44,9 +44,9 @@ import type {
 import {labelNames} from '../provider.ts';
 import {findSnapshot, readSnapshots, saveSnapshot} from '../snapshots.ts';
 import {type DockerRecord, dockerRecordSchema} from './docker-record.ts';
-import type {ContainerSpec, Engine, EngineContainer, EngineFacts, EngineImage} from './engine.ts';
+import type {ContainerSpec, Engine, EngineContainer, EngineFacts, EngineImage, Output} from './engine.ts';
 import {engineLabels, imageLabels, specDigest} from './engine-labels.ts';
-import {requireGlibc} from './glibc.ts';
+import {requireGlibcInImage} from './image-glibc.ts';
 import {type HeardRuntime, hearRuntime} from './runtime-output.ts';
 
 export interface DockerProviderOptions extends TableOptions {
@@ -72,6 +72,8 @@ type DockerEntry = Entry<DockerRecord>;
 const endTimeoutMs = 10_000;
 const retryMs = 50;
 const settleMs = 100;
+const attachPauseMs = 50;
+const mostAttachTries = 40;
 const defaultWatchIntervalMs = 2_000;
 const intervalsOfSweep = 5;
 
@@ -212,7 +214,7 @@ class DockerProvider implements ContainerProvider {
       await this.#whileFrozen(entry, found, async () => {
         const image = found === null ? entry.record.image : await this.#commit(found.id);
         try {
-          await saveSnapshot(this.#table.snapshots, {...made, image}, entry.paths);
+          await saveSnapshot(this.#table.snapshots, {...made, image, instances: null}, entry.paths);
         } finally {
           this.#committed.delete(image);
         }
@@ -306,8 +308,7 @@ class DockerProvider implements ContainerProvider {
   async #run(entry: DockerEntry, id: string, signal: AbortSignal): Promise<ReadyRuntime> {
     const over = new AbortController();
     try {
-      const output = await this.#engine.attach(id, {signal: AbortSignal.any([signal, over.signal])});
-      const heard = hearRuntime(output);
+      const heard = hearRuntime(await this.#attach(id, AbortSignal.any([signal, over.signal])));
       await this.#engine.start(id);
       const {cpus, memory_bytes: memoryBytes} = entry.record.limits;
       const made = entry.record.made_limits;
@@ -317,6 +318,18 @@ class DockerProvider implements ContainerProvider {
     } finally {
       over.abort();
     }
+  }
+
+  async #attach(id: string, signal: AbortSignal): Promise<AsyncIterable<Output>> {
+    for (let tried = 1; tried <= mostAttachTries; tried += 1) {
+      const output = await this.#engine.attach(id, {signal});
+      if (output !== null) return output;
+      await this.#options.clock.sleep(attachPauseMs, {signal});
+    }
+    throw new AppError(
+      'PROVIDER_UNAVAILABLE',
+      `The container engine is still clearing up after the last run of ${id}. Start it again in a moment.`,
+    );
   }
 
   async #firstReady(
@@ -429,7 +442,7 @@ class DockerProvider implements ContainerProvider {
   async #requireImage(reference: string): Promise<EngineImage> {
     const image = (await this.#engine.findImage(reference)) ?? (await this.#pull(reference));
     if (this.#usableImages.has(image.id) || this.#labels.isOwnImage(image.labels)) return image;
-    await requireGlibc(this.#engine, {
+    await requireGlibcInImage(this.#engine, {
       reference,
       image: image.id,
       name: `${this.#labels.resourceName}-probe-${randomBytes(6).toString('hex')}`,

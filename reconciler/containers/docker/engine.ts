@@ -22,8 +22,11 @@ export interface Engine {
   findContainer(idOrName: string): Promise<EngineContainer | null>;
   /** Containers that carry the label, running or not. */
   listContainers(label: string): Promise<ListedContainer[]>;
-  /** What the container writes from now on. Ends with the container, or with the signal. */
-  attach(id: string, options: {signal: AbortSignal}): Promise<AsyncIterable<Output>>;
+  /**
+   * What the container writes from now on. Ends with the container, or with the signal. Null while the engine is
+   * still clearing up after the container's last run.
+   */
+  attach(id: string, options: {signal: AbortSignal}): Promise<AsyncIterable<Output> | null>;
   /** Starting what runs does nothing. */
   start(id: string): Promise<void>;
   /** False where it does not run. */

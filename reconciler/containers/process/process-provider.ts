@@ -1,6 +1,6 @@
 import {readBootId} from '../../../runtime/platform/boot-id.ts';
 import {makeCgroup} from '../../../runtime/platform/cgroup.ts';
-import {writeFileDurably} from '../../../runtime/platform/durable-file.ts';
+import {readTextIfPresent, writeFileDurably} from '../../../runtime/platform/durable-file.ts';
 import {type LimitGroup, setLimitGroups} from '../../../runtime/platform/limit-groups.ts';
 import {isRunning, type ProcessIdentity} from '../../../runtime/platform/processes.ts';
 import {reachSchema} from '../../../schemas/branch.ts';
@@ -37,9 +37,11 @@ import {
   thawProcesses,
 } from './container-processes.ts';
 import {loopbackAddress} from './loopback-address.ts';
+import {findNetwork} from './network.ts';
 import {type ProcessRecord, processRecordSchema} from './process-record.ts';
-import {startRuntime} from './runtime-start.ts';
-import {findSandbox, hostsFile, type Sandbox} from './sandbox.ts';
+import {startRuntime, uplinkPlace} from './runtime-start.ts';
+import {findSandbox, hostsFile, ownLoopback, type Sandbox} from './sandbox.ts';
+import {joinUplink, resolverFile} from './uplink.ts';
 
 export interface ProcessProviderOptions extends TableOptions {
   /** Starts a runtime when `runtime --data ...` is appended; see runtime-binary.ts. */
@@ -47,7 +49,7 @@ export interface ProcessProviderOptions extends TableOptions {
   /** Directory of the files that `runtimeCommand` names; a sandbox sees it read-only. */
   readonly runtimeDirectory: string;
   /** `auto` is the best that works here. */
-  readonly level: 'auto' | 'sandbox' | 'plain';
+  readonly level: 'auto' | 'network' | 'sandbox' | 'plain';
   /** How long a runtime may take until it is ready. */
   readonly startTimeoutMs?: number;
   readonly watchIntervalMs?: number;
@@ -55,9 +57,15 @@ export interface ProcessProviderOptions extends TableOptions {
 
 type ProcessEntry = Entry<ProcessRecord>;
 
+const gapsOf: Readonly<Record<ProcessRecord['level'], readonly Reach[]>> = {
+  plain: reachSchema.options,
+  sandbox: ['host_network'],
+  network: [],
+};
+
 /**
  * Opens the containers of a state directory, those included that an earlier controller left running.
- * Throws SANDBOX_REQUIRED when level `sandbox` is asked for and does not work here.
+ * Throws SANDBOX_REQUIRED when level `sandbox` or `network` is asked for and does not work here.
  */
 export async function createProcessProvider(options: ProcessProviderOptions): Promise<ContainerProvider> {
   if (process.platform !== 'linux') {
@@ -74,25 +82,38 @@ export async function createProcessProvider(options: ProcessProviderOptions): Pr
 }
 
 async function chooseSandbox(
-  {level, log}: ProcessProviderOptions,
+  {level, log, clock}: ProcessProviderOptions,
   stateDirectory: string,
 ): Promise<Sandbox | null> {
   if (level === 'plain') return null;
   const found = await findSandbox(stateDirectory);
-  if ('sandbox' in found) return found.sandbox;
+  if (!('sandbox' in found)) {
+    const advice =
+      'Install bubblewrap (apt-get install bubblewrap, dnf install bubblewrap) and allow user namespaces, or use level plain.';
+    if (level !== 'auto')
+      throw new AppError('SANDBOX_REQUIRED', `No sandbox works here: ${found.reason}. ${advice}`);
+    log.warn(`no sandbox works here, containers are kept apart by directory only. ${advice}`, {
+      reason: found.reason,
+    });
+    return null;
+  }
+  if (level === 'sandbox') return found.sandbox;
+  const connected = await findNetwork(found.sandbox, clock);
+  if ('sandbox' in connected) return connected.sandbox;
   const advice =
-    'Install bubblewrap (apt-get install bubblewrap, dnf install bubblewrap) and allow user namespaces, or use level plain.';
-  if (level === 'sandbox')
-    throw new AppError('SANDBOX_REQUIRED', `No sandbox works here: ${found.reason}. ${advice}`);
-  log.warn(`no sandbox works here, containers are kept apart by directory only. ${advice}`, {
-    reason: found.reason,
-  });
-  return null;
+    'Install slirp4netns (apt-get install slirp4netns, dnf install slirp4netns) and let its user open /dev/net/tun, or use level sandbox.';
+  if (level === 'network')
+    throw new AppError(
+      'SANDBOX_REQUIRED',
+      `Containers cannot have networks of their own here: ${connected.reason}. ${advice}`,
+    );
+  log.info(`containers share this host's network. ${advice}`, {reason: connected.reason});
+  return found.sandbox;
 }
 
 class ProcessProvider implements ContainerProvider {
   readonly name = 'process';
-  readonly level: 'sandbox' | 'plain';
+  readonly level: 'network' | 'sandbox' | 'plain';
   readonly gaps: readonly Reach[];
   readonly #options: ProcessProviderOptions;
   readonly #sandbox: Sandbox | null;
@@ -104,8 +125,8 @@ class ProcessProvider implements ContainerProvider {
   constructor(options: ProcessProviderOptions, sandbox: Sandbox | null, bootId: string) {
     this.#options = options;
     this.#sandbox = sandbox;
-    this.level = sandbox === null ? 'plain' : 'sandbox';
-    this.gaps = sandbox === null ? reachSchema.options : ['host_network'];
+    this.level = sandbox === null ? 'plain' : sandbox.uplink === null ? 'sandbox' : 'network';
+    this.gaps = gapsOf[this.level];
     this.#bootId = bootId;
     this.#table = new ContainerTable(options, {provider: 'process', schema: processRecordSchema});
   }
@@ -197,7 +218,7 @@ class ProcessProvider implements ContainerProvider {
     return await this.#table.change(id, async (entry) => {
       const snapshot = {name, containerId: id, createdAt: this.#table.timestamp()};
       await this.#whileFrozen(entry, () =>
-        saveSnapshot(this.#table.snapshots, {...snapshot, image: null}, entry.paths),
+        saveSnapshot(this.#table.snapshots, {...snapshot, image: null, instances: null}, entry.paths),
       );
       return snapshot;
     });
@@ -248,9 +269,7 @@ class ProcessProvider implements ContainerProvider {
     const {record, paths} = entry;
     if (!isQuiet(record)) await this.#endAll(entry);
     await this.#table.prepareSockets(entry);
-    if (this.#sandbox !== null) {
-      await writeFileDurably(paths.hosts, hostsFile(record.address, record.name), {mode: 0o644});
-    }
+    if (this.#sandbox !== null) await this.#writeNames(entry, this.#sandbox);
     const starting = new AbortController();
     entry.starting = starting;
     try {
@@ -283,6 +302,7 @@ class ProcessProvider implements ContainerProvider {
           boot_id: this.#bootId,
           runtime: written(started.runtime),
           roots: started.roots.map(written),
+          uplink: started.uplink === null ? null : written(started.uplink),
           kit_url: started.kitUrl,
           runtime_version: started.runtimeVersion,
         },
@@ -302,6 +322,14 @@ class ProcessProvider implements ContainerProvider {
     } finally {
       entry.starting = null;
     }
+  }
+
+  async #writeNames({record, paths}: ProcessEntry, {uplink}: Sandbox): Promise<void> {
+    const address = uplink === null ? record.address : ownLoopback;
+    await writeFileDurably(paths.hosts, hostsFile(address, record.name), {mode: 0o644});
+    if (uplink === null) return;
+    const hostFile = (await readTextIfPresent('/etc/resolv.conf')) ?? '';
+    await writeFileDurably(paths.resolver, resolverFile(hostFile, uplink), {mode: 0o644});
   }
 
   /** Of version 2 there is one for each process: that of the limits, where there are some. */
@@ -341,6 +369,7 @@ class ProcessProvider implements ContainerProvider {
     const {clock, watchIntervalMs = 2_000, log} = this.#options;
     while (!signal.aborted) {
       this.#table.reportEnds((entry) => this.#isUp(entry));
+      for (const entry of this.#table.entries()) await this.#reconnect(entry);
       try {
         await clock.sleep(watchIntervalMs, {signal});
       } catch (error) {
@@ -348,6 +377,31 @@ class ProcessProvider implements ContainerProvider {
         return;
       }
     }
+  }
+
+  /** Without its uplink a container has no network but its own services: it gets another, and nothing is restarted. */
+  async #reconnect(entry: ProcessEntry): Promise<void> {
+    if (!this.#isCutOff(entry)) return;
+    const {log} = this.#options;
+    try {
+      await entry.turn(async () => {
+        const {process, id, name} = entry.record;
+        const uplink = this.#sandbox?.uplink;
+        if (!this.#isCutOff(entry) || process === null || uplink == null) return;
+        log.warn("the program that connects a container's network has ended; it gets another", {id, name});
+        const joined = await joinUplink(uplink, {...uplinkPlace(entry), pid: process.runtime.pid});
+        if (joined === null) return;
+        const roots = [...process.roots, written(joined)];
+        await this.#save(entry, {process: {...process, roots, uplink: written(joined)}});
+      });
+    } catch (error) {
+      log.error("a container's network cannot be connected", {id: entry.record.id, error});
+    }
+  }
+
+  #isCutOff(entry: ProcessEntry): boolean {
+    const uplink = entry.record.process?.uplink;
+    return uplink != null && this.#isUp(entry) && !isRunning(identity(uplink));
   }
 
   #save(entry: ProcessEntry, change: Partial<ProcessRecord>): Promise<void> {
@@ -394,6 +448,9 @@ class ProcessProvider implements ContainerProvider {
       runtimeVersion: record.process?.runtime_version ?? null,
       limits: {cpus: record.limits.cpus, memoryBytes: record.limits.memory_bytes},
       unenforced: up ? unenforced(record) : [],
+      ...(up && record.level !== this.level
+        ? {startedAt: {level: record.level, gaps: gapsOf[record.level]}}
+        : {}),
     };
   }
 }

@@ -6,8 +6,8 @@ const identitySchema = z.object({pid: z.int().min(2), start_ticks: z.int().min(0
 /** `container.json` of the process provider. */
 export const processRecordSchema = containerRecordSchema.extend({
   provider: z.literal('process').default('process'),
-  level: z.enum(['sandbox', 'plain']).meta({description: 'Level of the latest start.'}),
-  address: z.string().meta({description: 'Loopback address of the kits.'}),
+  level: z.enum(['network', 'sandbox', 'plain']).meta({description: 'Level of the latest start.'}),
+  address: z.string().meta({description: "Loopback address of the kits where the host's network is shared."}),
   cgroup: z.string().nullable().meta({description: 'Cgroup of the latest start, where one could be made.'}),
   limit_groups: z
     .array(
@@ -26,6 +26,10 @@ export const processRecordSchema = containerRecordSchema.extend({
       roots: z
         .array(identitySchema)
         .meta({description: 'Processes of the start; all others descend from them.'}),
+      uplink: identitySchema
+        .nullable()
+        .default(null)
+        .meta({description: 'What connects its network, where that is known.'}),
       kit_url: z.string(),
       runtime_version: z.string(),
     })

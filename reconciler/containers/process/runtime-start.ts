@@ -3,7 +3,12 @@ import type {Clock} from '../../../runtime/platform/clock.ts';
 import {type DetachedProcess, spawnDetached} from '../../../runtime/platform/detached-process.ts';
 import {readTail, sizeOf} from '../../../runtime/platform/file-tail.ts';
 import {commandInGroups} from '../../../runtime/platform/limit-groups.ts';
-import {namespacePids, type ProcessRow, readProcess} from '../../../runtime/platform/processes.ts';
+import {
+  namespacePids,
+  type ProcessIdentity,
+  type ProcessRow,
+  readProcess,
+} from '../../../runtime/platform/processes.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import type {ContainerPaths} from '../container-paths.ts';
 import {linkControlSocket} from '../control-socket.ts';
@@ -19,8 +24,9 @@ import {
   runtimeEnvironment,
 } from '../inside.ts';
 import {containerProcesses} from './container-processes.ts';
+import {isInNamespace, openGate} from './network.ts';
 import type {ProcessRecord} from './process-record.ts';
-import {type Sandbox, sandboxCommand} from './sandbox.ts';
+import {ownLoopback, type Sandbox, sandboxCommand} from './sandbox.ts';
 
 export interface StartedRuntime {
   readonly runtime: ProcessRow;
@@ -28,6 +34,8 @@ export interface StartedRuntime {
   readonly roots: readonly ProcessRow[];
   readonly kitUrl: string;
   readonly runtimeVersion: string;
+  /** What connects the container's network, where that is known. */
+  readonly uplink: ProcessIdentity | null;
 }
 
 export interface RuntimeStart {
@@ -53,6 +61,7 @@ export async function startRuntime(start: RuntimeStart): Promise<StartedRuntime>
   const started = await spawn(start);
   if (record.cgroup !== null) await joinCgroup(record.cgroup, started.pid);
   try {
+    const uplink = await connectNetwork(start, started, logStart);
     const ready = await firstReady(start, started, logStart);
     const roots = await containerProcesses({
       containerId: record.id,
@@ -67,7 +76,7 @@ export async function startRuntime(start: RuntimeStart): Promise<StartedRuntime>
       );
     }
     await linkControlSocket(record.name, paths);
-    return {runtime, roots, kitUrl: ready.kitUrl, runtimeVersion: ready.runtimeVersion};
+    return {runtime, roots, kitUrl: ready.kitUrl, runtimeVersion: ready.runtimeVersion, uplink};
   } finally {
     started.release();
   }
@@ -78,10 +87,10 @@ async function spawn(start: RuntimeStart): Promise<DetachedProcess> {
   const env = runtimeEnvironment(record);
   const command =
     sandbox === null
-      ? [...program.command, ...argumentsOf(record, paths)]
+      ? [...program.command, ...argumentsOf(start, paths)]
       : sandboxCommand(sandbox, {...paths, runtimeDirectory: program.directory, hostName: record.name, env}, [
           ...commandInside(program),
-          ...argumentsOf(record, placesInside),
+          ...argumentsOf(start, placesInside),
         ]);
   try {
     // In its own store, since files that a branch leaves in the working directory may configure what starts there.
@@ -94,6 +103,7 @@ async function spawn(start: RuntimeStart): Promise<DetachedProcess> {
       cwd: paths.store,
       stderrPath: paths.runtimeLog,
       maxLineBytes: maxReadyLineBytes,
+      stdin: sandbox?.uplink != null,
     });
   } catch (error) {
     throw new AppError(
@@ -104,8 +114,31 @@ async function spawn(start: RuntimeStart): Promise<DetachedProcess> {
   }
 }
 
-function argumentsOf(record: ProcessRecord, places: RuntimePlaces): string[] {
-  return [...runtimeArguments(record, places, record.address), '--boot', record.boot_mark];
+function argumentsOf({record, sandbox}: RuntimeStart, places: RuntimePlaces): string[] {
+  const address = sandbox?.uplink == null ? record.address : ownLoopback;
+  return [...runtimeArguments(record, places, address), '--boot', record.boot_mark];
+}
+
+/** Between the making of the namespaces and the start of the runtime, which finds its network as it will be. */
+async function connectNetwork(
+  start: RuntimeStart,
+  started: DetachedProcess,
+  logStart: number,
+): Promise<ProcessIdentity | null> {
+  const {record, paths, sandbox} = start;
+  if (sandbox?.uplink == null) return null;
+  if ((await nextLine(start, started)) !== '') {
+    throw new AppError(
+      'PROVIDER_UNAVAILABLE',
+      `The sandbox of ${record.name} was not made. ${await lastWords(paths, logStart)}`,
+    );
+  }
+  return await openGate(sandbox.uplink, started, uplinkPlace(start));
+}
+
+/** By the marker of the environment the program is one of the container's processes. */
+export function uplinkPlace({record, paths}: Pick<RuntimeStart, 'record' | 'paths'>) {
+  return {env: runtimeEnvironment(record), cwd: paths.store, logPath: paths.networkLog};
 }
 
 /** Waits for the ready line, the end of the program, the time limit or the signal, whichever is first. */
@@ -114,29 +147,36 @@ async function firstReady(
   started: DetachedProcess,
   logStart: number,
 ): Promise<ReadyRuntime> {
-  const {record, paths, clock, timeoutMs, signal} = start;
+  const {record, paths, timeoutMs} = start;
+  const line = await nextLine(start, started);
+  const problem =
+    line === undefined ? `said nothing within ${timeoutMs / 1000} s` : 'ended before it was ready';
+  const ready = line ? parseReadyLine(line) : null;
+  if (ready !== null) return ready;
+  throw new AppError(
+    'PROVIDER_UNAVAILABLE',
+    `The runtime of ${record.name} ${line ? 'wrote something else than its ready line' : problem}. ${await lastWords(paths, logStart)}`,
+  );
+}
+
+/** Undefined when nothing was said in time; null when it ended. Throws the signal's reason. */
+async function nextLine(
+  {clock, timeoutMs, signal}: RuntimeStart,
+  started: DetachedProcess,
+): Promise<string | null | undefined> {
   const over = new AbortController();
   try {
-    const line = await Promise.race([
-      started.firstLine,
+    return await Promise.race([
+      started.nextLine(),
       clock.sleep(timeoutMs, {signal: AbortSignal.any([signal, over.signal])}).then(() => undefined),
     ]);
-    const problem =
-      line === undefined ? `said nothing within ${timeoutMs / 1000} s` : 'ended before it was ready';
-    const ready = line ? parseReadyLine(line) : null;
-    if (ready !== null) return ready;
-    throw new AppError(
-      'PROVIDER_UNAVAILABLE',
-      `The runtime of ${record.name} ${line ? 'wrote something else than its ready line' : problem}. ${await lastWords(paths, logStart)}`,
-    );
   } finally {
     over.abort();
   }
 }
 
-/** In a sandbox only processes of the inner pid namespace qualify: pids inside and outside may be the same number. */
 function isInside({sandbox}: RuntimeStart, row: ProcessRow): boolean {
-  return sandbox === null || namespacePids(row.pid).length > namespacePids(process.pid).length;
+  return sandbox === null || isInNamespace(row);
 }
 
 function identified(pid: number): ProcessRow[] {

@@ -1,10 +1,13 @@
 import {kindOf, linkTarget} from '../../../runtime/platform/directories.ts';
 import {type ProbeResult, probeCommand} from '../../../runtime/platform/probe-command.ts';
 import {capabilities, inside, kitNames, programPath} from '../inside.ts';
+import type {Uplink} from './uplink.ts';
 
 /** A sandbox this host can make: the first words of its bubblewrap command, up to the container's own part. */
 export interface Sandbox {
   readonly skeleton: readonly string[];
+  /** What connects its network namespace; null where the host's network is shared. */
+  readonly uplink: Uplink | null;
 }
 
 export interface SandboxMounts {
@@ -13,6 +16,7 @@ export interface SandboxMounts {
   readonly store: string;
   readonly run: string;
   readonly hosts: string;
+  readonly resolver: string;
   readonly runtimeDirectory: string;
   readonly hostName: string;
   readonly env: Readonly<Record<string, string>>;
@@ -79,7 +83,7 @@ export async function findSandbox(stateDirectory: string): Promise<{sandbox: San
       timeoutMs: probeTimeoutMs,
       env: {PATH: programPath},
     });
-    if (result.works) return {sandbox: {skeleton}};
+    if (result.works) return {sandbox: {skeleton, uplink: null}};
     reasons.push(result.reason);
   }
   return {reason: reasons.join('; ')};
@@ -127,6 +131,7 @@ export function sandboxCommand(
 ): string[] {
   return [
     ...sandbox.skeleton,
+    ...(sandbox.uplink === null ? [] : ['--unshare-net', '--ro-bind', mounts.resolver, '/etc/resolv.conf']),
     ...['--hostname', mounts.hostName],
     ...['--ro-bind', mounts.hosts, '/etc/hosts'],
     ...['--bind', mounts.data, inside.data],
@@ -137,16 +142,23 @@ export function sandboxCommand(
     ...['--chdir', inside.store],
     ...Object.entries(mounts.env).flatMap(([name, value]) => ['--setenv', name, value]),
     '--',
-    ...command,
+    ...(sandbox.uplink === null ? command : gated(command)),
   ];
 }
 
+/** Writes a line when the namespaces are made, and becomes `command` when a line says that the network is connected. */
+export function gated(command: readonly string[]): string[] {
+  return ['/bin/sh', '-c', 'echo; read -r word && exec "$@" </dev/null', 'sh', ...command];
+}
+
+/** Address of the kits in a network namespace of their own. */
+export const ownLoopback = '127.0.0.1';
+
 /** `/etc/hosts` of a sandbox: the kits' names lead to the container's own address. */
 export function hostsFile(address: string, hostName: string): string {
-  return [
-    '127.0.0.1 localhost',
-    '::1 localhost ip6-localhost ip6-loopback',
-    `${address} ${kitNames.join(' ')} ${hostName}`,
-    '',
-  ].join('\n');
+  const names = `${address} ${kitNames.join(' ')} ${hostName}`;
+  // The kits listen on IPv4 alone: where `localhost` is theirs, it has no other address.
+  return address === ownLoopback
+    ? ['127.0.0.1 localhost', names, '::1 ip6-localhost ip6-loopback', ''].join('\n')
+    : ['127.0.0.1 localhost', '::1 localhost ip6-localhost ip6-loopback', names, ''].join('\n');
 }

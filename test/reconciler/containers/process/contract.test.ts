@@ -4,6 +4,7 @@ import {processWorld} from '../../../helpers/process-provider-world.ts';
 
 const plainSkipReason = await levelSkipReason('plain');
 const sandboxSkipReason = await levelSkipReason('sandbox');
+const networkSkipReason = await levelSkipReason('network');
 
 registerContainerProviderContract({
   name: 'process plain',
@@ -15,4 +16,10 @@ registerContainerProviderContract({
   name: 'process sandbox',
   skipReason: sandboxSkipReason,
   setup: (t) => processWorld(t, 'sandbox'),
+});
+
+registerContainerProviderContract({
+  name: 'process network',
+  skipReason: networkSkipReason,
+  setup: (t) => processWorld(t, 'network'),
 });

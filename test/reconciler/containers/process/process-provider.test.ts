@@ -23,6 +23,19 @@ import {installStub, processWorld} from '../../../helpers/process-provider-world
 
 const test = ((await levelSkipReason('plain')) === null ? anyTest : anyTest.skip) as TestFn;
 
+test('a container that an earlier controller started says its own level until it is started again', async (t) => {
+  if ((await levelSkipReason('sandbox')) !== null) return t.pass();
+  const world = await processWorld(t, 'plain');
+  const {id} = await world.provider.create({name: 'main-1', labels: {}});
+  t.is((await world.provider.start(id)).startedAt, undefined);
+  const next = await world.open({level: 'sandbox'});
+  const [adopted] = await next.list();
+  t.is(adopted?.startedAt?.level, 'plain');
+  t.true(adopted?.startedAt?.gaps.includes('files_of_others'));
+  await next.stop(id, {graceMs: 0, reason: 'test'});
+  return t.is((await next.start(id)).startedAt, undefined);
+});
+
 test('directories that are no container are reported, skipped and kept', async (t) => {
   const world = await processWorld(t, 'plain');
   const {id} = await world.provider.create({name: 'good', labels: {}});

@@ -1,0 +1,31 @@
+import {mkdtemp} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import test, {type ExecutionContext} from 'ava';
+import {createEngineClient} from '../../api/engine-client.ts';
+
+const {signal} = new AbortController();
+
+/** The engine's words for a moment that nobody can bring about at will. */
+async function engineThatSays(t: ExecutionContext, message: string) {
+  const socketPath = join(await mkdtemp(join(tmpdir(), 'bte-')), 'engine.sock');
+  const server = Bun.serve({unix: socketPath, fetch: () => Response.json({message}, {status: 500})});
+  t.teardown(() => server.stop(true));
+  return createEngineClient({socketPath});
+}
+
+test('a container whose last run is still being cleared up has no output yet', async (t) => {
+  const engine = await engineThatSays(
+    t,
+    "failed to connect to container's attach socket: /run/x/userdata/attach: no such file or directory",
+  );
+  t.is(await engine.attach('c1', {signal}), null);
+});
+
+test('every other failure of attaching is told in the words of the engine', async (t) => {
+  const engine = await engineThatSays(t, 'no space left on device');
+  await t.throwsAsync(engine.attach('c1', {signal}), {
+    code: 'PROVIDER_UNAVAILABLE',
+    message: /^no space left on device \(POST \/containers\/c1\/attach at unix:/,
+  });
+});
