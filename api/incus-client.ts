@@ -30,6 +30,8 @@ const operationSchema = z.object({
   err: z.string().default(''),
   metadata: z.record(z.string(), z.unknown()).nullish(),
 });
+const networkSchema = z.object({config: settingsSchema});
+const leaseSchema = z.object({address: z.string()});
 const warningSchema = z.object({type: z.string()});
 const answerSchema = z.object({
   type: z.enum(['sync', 'async', 'error']),
@@ -212,6 +214,32 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
     },
     writeFile: (name, path, text) => put(name, path, {type: 'file', mode: '0644', text}),
     makeDirectory: (name, path) => put(name, path, {type: 'directory', mode: '0755', text: ''}),
+
+    async ensureNetwork(name, config) {
+      const path = `/1.0/networks/${encodeURIComponent(name)}`;
+      if ((await found(path, networkSchema)) !== null) return;
+      const body = {
+        name,
+        type: 'bridge',
+        config: {'ipv4.nat': 'true', 'ipv6.address': 'none', ...config},
+      };
+      const {error} = await operate('POST', '/1.0/networks', {body});
+      // Another container of ours was faster.
+      if (error !== '' && !/already exists/i.test(error)) throw failure(`making the network ${name}`, error);
+    },
+    async findNetwork(name) {
+      const path = `/1.0/networks/${encodeURIComponent(name)}`;
+      const gateway = (await found(path, networkSchema))?.config['ipv4.address'];
+      if (gateway === undefined || gateway === '' || gateway === 'none') return null;
+      const leases = (await found(`${path}/leases`, z.array(leaseSchema))) ?? [];
+      return {gateway, taken: new Set(leases.map((lease) => lease.address))};
+    },
+    async removeNetwork(name, key, value) {
+      const path = `/1.0/networks/${encodeURIComponent(name)}`;
+      if ((await found(path, networkSchema))?.config[key] !== value) return;
+      const {error} = await operate('DELETE', path);
+      if (error !== '' && !/in use|not found/i.test(error)) throw failure(`DELETE ${path}`, error);
+    },
 
     changes: ({signal}) =>
       readEvents(`ws+unix://${at.socketPath}:${target('/1.0/events', {type: 'lifecycle'})}`, {

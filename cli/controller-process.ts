@@ -34,8 +34,9 @@ import {createStandaloneContainers} from '../reconciler/standalone-containers.ts
 import {openUserTokens} from '../reconciler/user-tokens.ts';
 import {createScriptInspector} from '../runtime/exec/script-inspector.ts';
 import {isSmtpUrl} from '../runtime/flags.ts';
+import {serveWithCertificate} from '../runtime/platform/certificate.ts';
 import {ownCommand} from '../runtime/platform/child-process.ts';
-import {systemClock} from '../runtime/platform/clock.ts';
+import {type Clock, systemClock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
 import {
   type ExclusiveLock,
@@ -44,7 +45,7 @@ import {
 } from '../runtime/platform/exclusive-lock.ts';
 import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
-import {type HttpServer, serveHttp} from '../runtime/platform/http-server.ts';
+import {type HttpServer, type ServeOptions, serveHttp} from '../runtime/platform/http-server.ts';
 import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
@@ -65,6 +66,7 @@ import {environmentRules} from './environment-rules.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
 import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';
+import {containerNamed} from './kit-names.ts';
 import {openReports} from './reports.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
@@ -400,11 +402,13 @@ async function startLocked({
     ready: () => ready,
     log,
   });
-  const kitDomains = ['localhost', ...(config.domain === undefined ? [] : [config.domain])];
+  const kitHosts = {
+    domains: ['localhost', ...(config.domain === undefined ? [] : [config.domain])],
+    aliases: new Map(Object.entries(config.aliases)),
+  };
   const gateway = createGateway({
-    socketOf: (idOrName) =>
-      (controller.container(idOrName) ?? standalone.find(idOrName))?.controlSocket ?? null,
-    kitDomains,
+    socketOf: (name) => containerNamed(name, {controller, standalone})?.controlSocket ?? null,
+    kitHosts,
     isOwnAuthorization: (header) => auth.acceptsAuthorization(header),
     userOf: (header) => auth.userOf(header),
     ownCookie: sessionCookie,
@@ -412,15 +416,24 @@ async function startLocked({
   });
   const guard = createControllerGuard({
     allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname],
-    kitDomains,
+    kitHosts,
   });
-  const server: HttpServer = await serveHttp(address, async (request) => app.fetch(request), {
+  const handlers: ServeOptions = {
     intercept: (incoming, outgoing) =>
       guard.intercept(incoming, outgoing) || gateway.intercept(incoming, outgoing),
     upgrade(incoming, socket) {
       if (!guard.upgrade(incoming, socket)) gateway.upgrade(incoming, socket);
     },
-  });
+  };
+  const answer = async (request: Request) => app.fetch(request);
+  const server: HttpServer = await serveHttp(address, answer, handlers);
+  const secure =
+    config.tls === undefined
+      ? null
+      : await serveSecurely(config.tls, {answer, handlers, clock, log}).catch(async (error: unknown) => {
+          await server.close({graceMs: 0});
+          throw error;
+        });
   baseUrl = config.public_url === undefined ? server.url : baseUrl;
   try {
     await standalone.adopt();
@@ -431,6 +444,7 @@ async function startLocked({
     standalone.start();
     await writeControllerFile(stateDirectory, {
       url: server.url,
+      tls_url: secure?.url ?? null,
       pid: process.pid,
       started_at: new Date(clock.now()).toISOString(),
       version,
@@ -443,6 +457,7 @@ async function startLocked({
     await deliveries.close();
     await reports?.close();
     await server.close({graceMs: 0});
+    await secure?.close({graceMs: 0});
     throw error;
   }
   return {
@@ -459,7 +474,7 @@ async function startLocked({
       await removeControllerFile(stateDirectory);
       await standalone.close();
       await controller.stop();
-      await server.close({graceMs: closeGraceMs});
+      await Promise.all([server, secure].map((each) => each?.close({graceMs: closeGraceMs})));
       await deliveries.close();
       await reports?.close();
       if (stopContainers) {
@@ -469,6 +484,27 @@ async function startLocked({
       lock.release();
     },
   };
+}
+
+/** Throws CONFIG_INVALID, ADDRESS_IN_USE. */
+async function serveSecurely(
+  tls: NonNullable<Config['tls']>,
+  {
+    answer,
+    handlers,
+    clock,
+    log,
+  }: {answer: (request: Request) => Promise<Response>; handlers: ServeOptions; clock: Clock; log: Log},
+): Promise<HttpServer> {
+  const address = parseListenAddress(tls.listen);
+  if (address.kind !== 'tcp') throw new AppError('CONFIG_INVALID', 'tls.listen is host:port.');
+  return await serveWithCertificate({
+    files: tls,
+    serve: (certificate, port) =>
+      serveHttp({...address, port: port ?? address.port}, answer, {...handlers, certificate}),
+    clock,
+    log,
+  });
 }
 
 /** Stops every container at the same time and reports how many were running. */

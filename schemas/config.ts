@@ -225,6 +225,19 @@ export const configSchema = z
     branches: branchGlobs.default(['**']).meta({description: 'For repositories without globs of their own.'}),
     environments: environments.meta({description: 'For all repositories.'}),
     listen: z.string().default('127.0.0.1:7070').meta({description: 'host:port of the API.'}),
+    tls: z
+      .strictObject({
+        listen: z
+          .string()
+          .default('0.0.0.0:7443')
+          .meta({description: 'host:port at which the API and the kits answer over HTTPS too.'}),
+        certificate: z.string().min(1).meta({
+          description: 'Path of a PEM file with the certificate and its chain; read again when it changes.',
+        }),
+        key: z.string().min(1).meta({description: 'Path of a PEM file with its private key.'}),
+      })
+      .optional()
+      .meta({description: 'HTTPS beside `listen`, which stays plain HTTP.'}),
     public_url: z
       .url()
       .optional()
@@ -240,6 +253,28 @@ export const configSchema = z
       .meta({
         description:
           'Kits of containers answer at <id>-<kit>-1.<domain> too, beside <id>-<kit>-1.localhost. Its names must lead to this controller.',
+      }),
+    aliases: z
+      .record(
+        z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,59}[a-z0-9])?$/, 'write at most 61 of a-z, 0-9 and "-"'),
+        z.strictObject({
+          container: z.string().min(1).max(1024).meta({
+            description: 'Branch, or id or name of a container.',
+            example: 'main',
+          }),
+          kit: z.enum(['cron', 'exec', 'pipe', 'notifications']).optional().meta({
+            description:
+              'What <alias>.<domain> is; without it the alias stands for the id of the container only.',
+          }),
+          public: z.boolean().default(false).meta({
+            description: 'Let everybody in who knows the name; the token is needed otherwise.',
+          }),
+        }),
+      )
+      .default({})
+      .meta({
+        description:
+          'Names of containers in host names: <alias>-<kit>-1.<domain>, and <alias>.<domain> with a kit.',
       }),
     state: z.string().optional().meta({description: 'State directory.'}),
     provider: z.enum(['process', 'docker', 'incus']).default('process').meta({
@@ -310,6 +345,10 @@ export const configSchema = z
           .regex(/^[A-Za-z0-9][^\s:]*$/, 'write the alias of an image that the server has')
           .default('debian/12')
           .meta({description: 'Alias of what containers are made from. Any with glibc and a shell.'}),
+        network: serverWord.default('own').meta({
+          description:
+            '`own`: a bridge that only these containers have. `none`: nothing but themselves. Else the name of one of the server that gives out IPv4 addresses.',
+        }),
       })
       .prefault({})
       .meta({description: 'Of the provider incus.'}),

@@ -152,7 +152,7 @@ async function untilAnswering(engine: Engine, service: ChildProcess): Promise<vo
 }
 
 const programs =
-  'sh ls cat echo grep head env touch kill ps mkdir ln chmod rm sleep setsid dd id hostname wget sed true';
+  'sh ls cat echo grep head env touch kill ps mkdir ln chmod rm sleep setsid dd id hostname wget sed true ifconfig route ping';
 
 /** Native libraries that the runtime brings along. */
 function parserBindings(): string[] {

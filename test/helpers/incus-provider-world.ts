@@ -34,6 +34,7 @@ export async function incusWorld(
     owner: Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex'),
     image: server.image,
     pool: server.pool,
+    network: 'none',
     clock: systemClock,
     log: silentLog,
     socketRoot: root,

@@ -10,6 +10,7 @@ import {
   readProcess,
   withDescendants,
 } from '../../../runtime/platform/processes.ts';
+import {createSerialLock} from '../../../runtime/platform/serial-lock.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import type {ContainerRecord} from '../container-record.ts';
 import {
@@ -53,6 +54,8 @@ import {
   snapshotOf,
 } from './instance-config.ts';
 
+import {chooseAddress, type NetworkAddress, ownGateway} from './network-address.ts';
+
 export interface IncusProviderOptions extends TableOptions {
   readonly incus: Incus;
   /** Names this state directory in the configuration of everything that is made for it: hex digits. */
@@ -67,6 +70,8 @@ export interface IncusProviderOptions extends TableOptions {
   readonly pool: string;
   /** Profiles of the server that every container has besides; none unless given. */
   readonly profiles?: readonly string[];
+  /** `own` for one that only containers of this state directory have, `none`, or the name of one of the server's. */
+  readonly network: string;
   /** How long a runtime may take until it is ready. */
   readonly startTimeoutMs?: number;
   /** After this the server is asked for its events again when they ended. */
@@ -109,6 +114,8 @@ class IncusProvider implements ContainerProvider {
   readonly #facts: IncusFacts;
   readonly #bootId: string;
   readonly #table: ContainerTable<IncusRecord>;
+  /** Addresses are chosen one after another. */
+  readonly #network = createSerialLock();
   readonly #closed = new AbortController();
   /** Which containers the server ran when it was last asked, by our id. */
   readonly #running = new Set<string>();
@@ -155,6 +162,8 @@ class IncusProvider implements ContainerProvider {
           ...record,
           provider: 'incus',
           instance: instanceName(record),
+          from: request.from ?? null,
+          address: null,
           runtime: null,
         };
         made = full.instance;
@@ -180,7 +189,8 @@ class IncusProvider implements ContainerProvider {
       const found = await this.#find(entry);
       this.#note(entry, found?.running ?? false);
       if (!this.#isUp(entry)) {
-        await this.#requireData(entry, found, makeData);
+        if (found === null && makeData) await this.#makeAgain(entry);
+        else await this.#requireData(entry, found, makeData);
         await this.#start(entry, signal);
       }
       return this.#view(entry);
@@ -217,6 +227,7 @@ class IncusProvider implements ContainerProvider {
     });
     this.#running.delete(id);
     this.#changedAt.delete(id);
+    if (this.#table.entries().length === 0) await this.#removeNetwork();
   }
 
   async limit(id: string, {cpus, memoryBytes}: ResourceLimits): Promise<Container> {
@@ -307,14 +318,19 @@ class IncusProvider implements ContainerProvider {
     this.#usableImages.add(image);
     await this.#incus.makeDirectory(name, inside.data);
     await this.#incus.makeDirectory(name, inside.workspace);
-    await this.#incus.writeFile(name, '/etc/hosts', hostsFile);
+    await this.#incus.writeFile(name, '/etc/hosts', hostsFile(this.#options.domain));
   }
 
   #spec(source: InstanceSpec['source'], config: Settings): InstanceSpec {
     const {pool, profiles = []} = this.#options;
     // A copy would have the sockets of what it is copied from.
     const none = {type: 'none'};
-    const devices = {root: {type: 'disk', path: '/', pool}, [runDevice]: none, [runtimeDevice]: none};
+    const devices = {
+      root: {type: 'disk', path: '/', pool},
+      eth0: none,
+      [runDevice]: none,
+      [runtimeDevice]: none,
+    };
     return {source, profiles, config, devices};
   }
 
@@ -359,11 +375,14 @@ class IncusProvider implements ContainerProvider {
   }
 
   /** Gives the instance what this start is to have: the present runtime, its arguments, its sockets. */
-  async #prepare({record, paths}: IncusEntry): Promise<void> {
+  async #prepare(entry: IncusEntry): Promise<void> {
+    const {record, paths} = entry;
     const {runtimeCommand: command, runtimeDirectory: directory, owner} = this.#options;
     const instance = await this.#incus.findInstance(record.instance);
     if (instance === null) throw missing(record);
     const {cpus, memory_bytes: memoryBytes} = record.limits;
+    const network = this.#networkName();
+    const address = await this.#addressOf(entry, network);
     const mount = (source: string, path: string) => ({type: 'disk', source, path});
     await lchown(paths.run, rootOutside(instance, parseJson), -1);
     await this.#settle(() =>
@@ -371,14 +390,63 @@ class IncusProvider implements ContainerProvider {
         config: {
           ...containerConfig(owner, record),
           ...limitsConfig({cpus, memoryBytes}),
-          ...runtimeConfig(record, {command, directory}),
+          ...runtimeConfig(record, {command, directory}, {address, domain: this.#options.domain}),
         },
         devices: {
+          eth0: address === null ? {type: 'none'} : networkDevice(network, address),
           [runtimeDevice]: {...mount(directory, inside.runtimeDirectory), readonly: 'true'},
           [runDevice]: mount(paths.run, inside.run),
         },
       }),
     );
+  }
+
+  /** Null for none at all. */
+  #networkName(): string | null {
+    const {network, owner} = this.#options;
+    if (network === 'none') return null;
+    // The kernel takes no longer name for a bridge.
+    return network === 'own' ? `bt-${owner.slice(0, 12)}` : network;
+  }
+
+  async #addressOf(entry: IncusEntry, network: string | null): Promise<NetworkAddress | null> {
+    const {owner} = this.#options;
+    const {record} = entry;
+    if (network === null) {
+      if (record.address !== null) await this.#table.save(entry, {address: null});
+      return null;
+    }
+    if (this.#options.network === 'own')
+      await this.#incus.ensureNetwork(network, {[ownerKey]: owner, 'ipv4.address': ownGateway(owner)});
+    return await this.#network(async () => {
+      const found = await this.#incus.findNetwork(network);
+      if (found === null) {
+        throw new AppError(
+          'PROVIDER_UNAVAILABLE',
+          `The Incus server has no network ${network} with IPv4 addresses of its own. Name another one in \`incus.network\` of branchtab.yaml, or own, or none.`,
+        );
+      }
+      const had = record.address;
+      if (had?.network === network && found.gateway === `${had.gateway}/${had.prefix_length}`)
+        return {address: had.address, prefixLength: had.prefix_length, gateway: had.gateway};
+      const others = this.#table.entries().flatMap((each) => each.record.address?.address ?? []);
+      const taken = new Set([...found.taken, ...others]);
+      const chosen = chooseAddress({...found, taken}, {id: record.id, network});
+      const {address, prefixLength: prefix_length, gateway} = chosen;
+      await this.#incus.writeFile(record.instance, '/etc/resolv.conf', `nameserver ${gateway}\n`);
+      await this.#table.save(entry, {address: {address, prefix_length, gateway, network}});
+      return chosen;
+    });
+  }
+
+  async #removeNetwork(): Promise<void> {
+    const network = this.#networkName();
+    if (network === null || this.#options.network !== 'own') return;
+    try {
+      await this.#incus.removeNetwork(network, ownerKey, this.#options.owner);
+    } catch (error) {
+      this.#leave(network, error);
+    }
   }
 
   async #firstReady({record}: IncusEntry, signal: AbortSignal): Promise<ReadyRuntime> {
@@ -417,6 +485,20 @@ class IncusProvider implements ContainerProvider {
     if ((await this.#incus.pathKind(record.instance, inside.data)) === 'directory') return;
     if (!makeData) throw dataLost(record, `${inside.data} in ${record.instance}`);
     await this.#incus.makeDirectory(record.instance, inside.data);
+  }
+
+  /** For an instance that is gone with all its files: a new one of the same snapshot, or of the image. */
+  async #makeAgain(entry: IncusEntry): Promise<void> {
+    const {record} = entry;
+    const snapshots = await this.#table.listSnapshots();
+    const from = snapshots.find(({name}) => name === record.from)?.name;
+    this.#options.log.warn('an instance is gone and is made anew', {id: record.id, name: record.name, from});
+    await this.#make(record, {
+      name: record.name,
+      labels: record.labels,
+      ...(from === undefined ? {} : {from}),
+    });
+    await this.#table.save(entry, {address: null});
   }
 
   /** The instance of this one. Throws NAME_TAKEN where one of that name is not ours. */
@@ -629,10 +711,21 @@ class IncusProvider implements ContainerProvider {
   }
 }
 
+/** Containers of a network do not reach each other. */
+function networkDevice(network: string | null, {address}: NetworkAddress): Settings {
+  return {
+    type: 'nic',
+    name: 'eth0',
+    network: network ?? '',
+    'ipv4.address': address,
+    'security.port_isolation': 'true',
+  };
+}
+
 function missing({name, instance}: IncusRecord): AppError {
   return new AppError(
     'DATA_LOST',
-    `The instance ${instance} of ${name} is gone from the Incus server, with all its files. Remove the container; it is made anew then.`,
+    `The instance ${instance} of ${name} is gone from the Incus server, with all its files. \`branchtab data restore\` brings a branch's data back from their backup.`,
   );
 }
 

@@ -37,6 +37,13 @@ export interface Incus {
   /** Its parent must be there; it may be there itself. */
   makeDirectory(name: string, path: string): Promise<void>;
 
+  /** Makes a bridge with NAT where there is none of this name. */
+  ensureNetwork(name: string, config: Settings): Promise<void>;
+  /** Null where there is no such network, or none whose addresses the server gives out. */
+  findNetwork(name: string): Promise<IncusNetwork | null>;
+  /** Leaves a network alone whose configuration does not have `key` with `value`, or that is in use. */
+  removeNetwork(name: string, key: string, value: string): Promise<void>;
+
   /** Yields for every change of an instance; ends when the connection does. */
   changes(options: {signal: AbortSignal}): AsyncIterable<void>;
 }
@@ -67,6 +74,13 @@ export interface InstanceSpec {
   readonly profiles: readonly string[];
   readonly config: Settings;
   readonly devices: Readonly<Record<string, Settings>>;
+}
+
+export interface IncusNetwork {
+  /** Address of the gateway with the length of the prefix, such as `10.1.2.1/24`. */
+  readonly gateway: string;
+  /** IPv4 addresses that somebody has. */
+  readonly taken: ReadonlySet<string>;
 }
 
 export interface Instance {

@@ -10,6 +10,7 @@ import {
 } from '../inside.ts';
 import {labelNames, type ResourceLimits} from '../provider.ts';
 import type {Instance, Settings} from './incus.ts';
+import type {NetworkAddress} from './network-address.ts';
 
 export const ownerKey = 'user.branchtab.owner';
 const idKey = 'user.branchtab.id';
@@ -81,10 +82,14 @@ export function limitsConfig({cpus, memoryBytes}: ResourceLimits): Settings {
 export const endedMark = 'branchtab: the runtime ended';
 
 /** The instance's first program: it starts the runtime, passes signals on, and reaps what jobs leave behind. */
-export function runtimeConfig(record: ContainerRecord, program: RuntimeProgram): Settings {
+export function runtimeConfig(
+  record: ContainerRecord,
+  program: RuntimeProgram,
+  {address, domain}: {address: NetworkAddress | null; domain: string | undefined},
+): Settings {
   const command = [
     ...commandInside(program),
-    ...runtimeArguments(record, placesInside, '127.0.0.1'),
+    ...runtimeArguments(record, placesInside, '127.0.0.1', domain),
     ...['--boot', record.boot_mark],
   ];
   const script = [
@@ -100,12 +105,19 @@ export function runtimeConfig(record: ContainerRecord, program: RuntimeProgram):
   const environment = Object.entries(runtimeEnvironment(record)).map(
     ([name, value]) => [`environment.${name}`, value] as const,
   );
-  return {...firstProgram(script), ...Object.fromEntries(environment)};
+  return {...firstProgram(script, address), ...Object.fromEntries(environment)};
 }
 
 const startVariable = 'BRANCHTAB_START';
 
-function firstProgram(script: string): Settings {
+function firstProgram(script: string, address: NetworkAddress | null = null): Settings {
+  const network =
+    address === null
+      ? []
+      : [
+          `lxc.net.0.ipv4.address = ${address.address}/${address.prefixLength}`,
+          `lxc.net.0.ipv4.gateway = ${address.gateway}`,
+        ];
   return {
     [`environment.${startVariable}`]: script,
     'raw.lxc': [
@@ -113,6 +125,8 @@ function firstProgram(script: string): Settings {
       `lxc.init.cmd = /bin/sh -c eval\${IFS}$${startVariable}`,
       // Usually the init of a distribution does it. What stands behind the hash are the hook's own arguments.
       'lxc.hook.start-host = nsenter --net=/proc/$LXC_PID/ns/net ip link set lo up #',
+      // As there is nobody inside to ask for an address.
+      ...network,
     ].join('\n'),
   };
 }
@@ -127,7 +141,9 @@ export const cleaning = {
   data: `rm -rf ${inside.data} && mkdir -m 755 ${inside.data}`,
 } as const;
 
-export const hostsFile = `127.0.0.1 localhost ${kitNames.join(' ')}\n::1 ip6-localhost ip6-loopback\n`;
+export function hostsFile(domain: string | undefined): string {
+  return `127.0.0.1 localhost ${kitNames(domain).join(' ')}\n::1 ip6-localhost ip6-loopback\n`;
+}
 
 /** Id on the server's machine of the instance's root; 0 where it has no ids of its own. */
 export function rootOutside({config}: Instance, parse: (text: string) => unknown): number {

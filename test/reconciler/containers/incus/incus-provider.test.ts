@@ -6,7 +6,7 @@ import type {Incus, InstanceSpec} from '../../../../reconciler/containers/incus/
 import {createProcessProvider} from '../../../../reconciler/containers/process/process-provider.ts';
 import type {Container, ContainerEvent} from '../../../../reconciler/containers/provider.ts';
 import {overSocket, until} from '../../../contract/container-provider.ts';
-import {startTestIncus} from '../../../helpers/incus-daemon.ts';
+import {askIncus, startTestIncus} from '../../../helpers/incus-daemon.ts';
 import {type IncusWorld, incusWorld} from '../../../helpers/incus-provider-world.ts';
 import {installStub} from '../../../helpers/process-provider-world.ts';
 
@@ -186,12 +186,58 @@ test('a newer runtime is taken at the next start', async (t) => {
   t.is(await overSocket(upgraded, '/run', 'cat /run/branchtab-runtime/mark'), 'newer');
 });
 
+test('a container whose instance is gone is made anew from its snapshot, where an empty beginning is asked for', async (t) => {
+  const {incus} = serverOrThrow();
+  const here = await world(t);
+  const {provider} = here;
+  const container = await started(here);
+  await overSocket(container, '/run', 'mkdir -p /opt && echo tool >/opt/tool');
+  await provider.snapshot(container.id, 'main');
+  const clone = await provider.create({name: 'clone', labels: {}, from: 'main'});
+  const name = `bt-clone-${clone.id.slice(0, 8)}`;
+  await incus.remove(name);
+  await t.throwsAsync(provider.start(clone.id), {code: 'DATA_LOST', message: new RegExp(name)});
+  const again = await provider.start(clone.id, {makeData: true});
+  t.is(await overSocket(again, '/run', 'cat /opt/tool'), 'tool\n');
+});
+
 test('a state directory of another provider is refused, not begun anew', async (t) => {
   const here = await world(t);
   await here.provider.create({name: 'main-1', labels: {}});
   await t.throwsAsync(createProcessProvider({...here.options, level: 'plain'}), {
     code: 'CONFIG_INVALID',
     message: /provider incus/,
+  });
+});
+
+test('the network that only these containers have leads out, keeps them apart, leaves their kits to them, and goes with the last', async (t) => {
+  const here = await world(t, {network: 'own'});
+  const [one, two] = [await started(here, 'one'), await started(here, 'two')];
+  t.is(await overSocket(one, '/run', 'wget -qO- http://hoody-exec/id'), one.id);
+  const addressOf = async (container: Container) =>
+    /inet addr:([0-9.]+)/.exec(await overSocket(container, '/run', 'ifconfig eth0'))?.[1] ?? '';
+  const [mine, other] = [await addressOf(one), await addressOf(two)];
+  t.not(mine, other);
+  const route = await overSocket(one, '/run', 'route -n');
+  const gateway = /^0\.0\.0\.0 +([0-9.]+)/m.exec(route)?.[1] ?? 'none';
+  t.is(await overSocket(one, '/run', 'cat /etc/resolv.conf'), `nameserver ${gateway}\n`);
+  t.is(await overSocket(one, '/run', `ping -c 1 -W 5 ${gateway} >/dev/null && echo there`), 'there\n');
+  t.is(await overSocket(one, '/run', `ping -c 1 -W 1 ${other} >/dev/null || echo away`), 'away\n');
+
+  await here.provider.stop(one.id, noGrace);
+  t.is(await addressOf(await here.provider.start(one.id)), mine);
+  await here.provider.remove(one.id);
+  await here.provider.remove(two.id);
+  const networks = await askIncus(serverOrThrow().socketPath, 'GET', '/1.0/networks');
+  t.notRegex(JSON.stringify(networks), /bt-/);
+});
+
+test('a network that the server does not have is refused by its name', async (t) => {
+  const {provider} = await world(t, {network: 'nowhere'});
+  const {id} = await provider.create({name: 'main-1', labels: {}});
+  await t.throwsAsync(provider.start(id), {
+    code: 'PROVIDER_UNAVAILABLE',
+    message: /nowhere.*branchtab\.yaml/,
   });
 });
 
