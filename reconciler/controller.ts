@@ -46,6 +46,8 @@ export interface Controller extends BranchRequests, BranchAccounts, HandChanges,
   commitOf(repository: string, branch: string): string | null | undefined;
   /** Its live branch, and whether another controller has the repository. */
   standing(repository: string): {live: string | null; readOnly: boolean};
+  /** A forge says, by its signature, that the branch was deleted. */
+  toldGone(repository: string, branch: string): void;
   /** That commit of the branch is about to be pushed and not to run. */
   skip(repository: string, branch: string, commit: string): void;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
@@ -288,6 +290,7 @@ export function createController(options: ControllerOptions): Controller {
       readOnly: guard.known(repository) !== null,
     }),
     commitOf: (repository, branch) => watches.get(repository)?.commitOf(branch),
+    toldGone: (repository, branch) => watches.get(repository)?.toldGone(branch),
     skip: (repository, branch, commit) => watches.get(repository)?.skip(branch, commit),
     container(idOrKey) {
       const record = records.get(table.keyOf(idOrKey) ?? idOrKey);
