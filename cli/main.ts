@@ -375,6 +375,15 @@ function createProgram(
   );
 
   program
+    .command('alias')
+    .description('this program under another name: prints a function for eval "$(...)", and changes nothing')
+    .argument('<name>', 'for example hoody')
+    .option('--directory <dir>', 'write a script of that name into this directory of PATH instead')
+    .action(async (name, flags) =>
+      finish(await (await import('./commands/alias.ts')).makeAlias(name, flags, terminal)),
+    );
+
+  program
     .command('version')
     .description('version, commit and checksum of this program')
     .addOption(options.json())

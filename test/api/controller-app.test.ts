@@ -130,6 +130,7 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/branches/{key}/suspension',
     '/api/v1/containers',
     '/api/v1/containers/{container}',
+    '/api/v1/containers/{container}/{operation}',
     '/api/v1/deliveries',
     '/api/v1/deliveries/{id}',
     '/api/v1/events',
