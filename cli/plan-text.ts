@@ -43,18 +43,18 @@ export function planText(change: ScheduleChange, paint: Paint = plain): string {
 export function planMarkdown(change: ScheduleChange): string {
   const {added, changed, removed, same, scripts, issues, warnings, collisions} = change;
   const rows = [
-    ...added.map((job) => ['added', cell(title(job)), cell(when(job)), soon(job)]),
+    ...added.map((job) => ['added', markdownText(title(job)), markdownText(when(job)), soon(job)]),
     ...changed.map(({before, after, what}) => [
       'changed',
-      cell(title(after)),
-      cell(
+      markdownText(title(after)),
+      markdownText(
         what.includes('schedule')
           ? `${before.schedule_human} → ${after.schedule_human} (${rate(before)} → ${rate(after)} a day)`
           : `${what.join(', ')}; ${when(after)}`,
       ),
       soon(after),
     ]),
-    ...removed.map((job) => ['removed', cell(title(job)), cell(`was ${when(job)}`), '']),
+    ...removed.map((job) => ['removed', markdownText(title(job)), markdownText(`was ${when(job)}`), '']),
   ];
   const table =
     rows.length === 0
@@ -65,19 +65,19 @@ export function planMarkdown(change: ScheduleChange): string {
           ...rows.map((cells) => `| ${cells.join(' | ')} |`),
         ];
   const notes = [
-    ...issues.map((issue) => `- **error** ${cell(place(issue))}`),
-    ...warnings.map((warning) => `- warning ${cell(place(warning))}`),
+    ...issues.map((issue) => `- **error** ${markdownText(place(issue))}`),
+    ...warnings.map((warning) => `- warning ${markdownText(place(warning))}`),
     ...collisions.map(
       ({job, branches}) =>
-        `- warning ${cell(`${job.file}:${job.line}`)} ${branches.map(cell).join(', ')} runs the same command in the same minute`,
+        `- warning ${markdownText(`${job.file}:${job.line}`)} ${branches.map(markdownText).join(', ')} runs the same command in the same minute`,
     ),
     ...Object.entries(scripts).flatMap(([what, paths]) =>
-      paths.map((path) => `- script ${what}: ${cell(path)}`),
+      paths.map((path) => `- script ${what}: ${markdownText(path)}`),
     ),
-    ...settingsLines(change).map((line) => `- ${cell(line)}`),
+    ...settingsLines(change).map((line) => `- ${markdownText(line)}`),
   ];
   return [
-    `### Schedule: ${cell(change.base.name)} → ${cell(change.head.name)}`,
+    `### Schedule: ${markdownText(change.base.name)} → ${markdownText(change.head.name)}`,
     '',
     ...table,
     '',
@@ -132,7 +132,7 @@ function place({file, line, column, message}: ScheduleChange['issues'][number]):
 }
 
 /** Nothing that comes from a branch may become markup. */
-function cell(text: string): string {
+export function markdownText(text: string): string {
   return printable(text).replace(/[\\`*_{}[\]<>()#+!|@~-]/g, '\\$&');
 }
 

@@ -1,18 +1,13 @@
 import {tmpdir} from 'node:os';
 import {resolve} from 'node:path';
-import {type CommitReader, readBranchFiles, readCrontabs} from '../../reconciler/branch-files.ts';
 import type {BranchPolicy} from '../../reconciler/branch-settings.ts';
 import {branchPolicyOf} from '../../reconciler/environments.ts';
-import type {CrontabFile} from '../../reconciler/observation.ts';
-import {type Side, scheduleChange} from '../../reconciler/schedule-change.ts';
 import {type LocalSource, openLocalSource} from '../../reconciler/sources/git-local.ts';
-import type {HoodyTree, Source} from '../../reconciler/sources/source.ts';
-import {loadScheduleWords} from '../../runtime/cron/schedule-words.ts';
 import {createScriptInspector, type ScriptInspector} from '../../runtime/exec/script-inspector.ts';
 import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
-import {inDirectory, wholeRepository} from '../../schemas/branch-name.ts';
+import {wholeRepository} from '../../schemas/branch-name.ts';
 import type {Config} from '../../schemas/config.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {isTimeZone} from '../../schemas/schedule/zone.ts';
@@ -21,6 +16,7 @@ import {branchScriptCheck} from '../branch-script-check.ts';
 import {environmentRules} from '../environment-rules.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {planMarkdown, planText} from '../plan-text.ts';
+import {compareSchedules} from '../schedule-comparison.ts';
 import {type Environment, readConfig} from '../settings.ts';
 import type {Terminal} from '../terminal.ts';
 
@@ -33,9 +29,6 @@ export interface PlanFlags {
   readonly json?: boolean;
   readonly markdown?: boolean;
 }
-
-/** Of so many other branches the crontabs are compared. */
-const mostOthers = 200;
 
 /** `branchtab plan`: what the schedule of `--head` changes against that of `--base`. Needs no controller. */
 export async function plan(
@@ -82,65 +75,24 @@ async function compare(
   const baseName = flags.base ?? defaultBranch;
   if (baseName === null)
     throw new AppError('CONFIG_INVALID', 'The repository has no default branch; name one with --base.');
-  const [base, head] = await Promise.all(
-    [baseName, flags.head ?? 'HEAD'].map(async (name) => ({
-      name,
-      commit: await source.resolve(name, {signal}),
-    })),
-  );
-  if (base === undefined || head === undefined) throw new Error('two names give two commits');
+  const named = async (name: string) => ({name, commit: await source.resolve(name, {signal})});
+  const [base, head] = await Promise.all([named(baseName), named(flags.head ?? 'HEAD')]);
   const path = flags.path?.replace(/\/+$/, '') ?? wholeRepository;
-  const [before, after] = await Promise.all(
-    [base, head].map(({commit}) => source.readHoody(commit, {path, signal})),
-  );
-  if (path !== wholeRepository && before == null && after == null)
-    throw new AppError(
-      'CONFIG_INVALID',
-      `--path ${path}: neither ${base.name} nor ${head.name} has ${path}/.hoody; name a directory from the top of the repository.`,
-    );
-  const treeOf = async (commit: string, hoody: HoodyTree | null | undefined) =>
-    path === wholeRepository ? source.rootTreeOf(commit, {signal}) : (hoody?.rootTree ?? null);
-  const [baseTree, headTree] = [await treeOf(base.commit, before), await treeOf(head.commit, after)];
-  const changesFrom = async (from: string | null) =>
-    headTree === null ? [] : source.diffTrees(from, headTree, {signal});
-  const readerAt = (commit: string): CommitReader => ({
-    timeZone,
-    checkScript: branchScriptCheck(inspector.check),
-    scriptImports: (script) => inspector.ask('imports', script),
-    readFile: (file) => source.readFile(commit, inDirectory(path, file), {signal}),
-  });
-  const [then, now] = [
-    await sideOf(before, readerAt(base.commit)),
-    await sideOf(after, readerAt(head.commit)),
-  ];
-  const change = scheduleChange(then, now, {
-    timeZone,
-    nowMs: systemClock.now(),
-    describe: await loadScheduleWords(),
-    changedPaths: (await changesFrom(baseTree)).map((change) => change.path),
-    tree: new Map(
-      (await changesFrom(null)).flatMap((entry) =>
-        entry.kind === 'write' ? [[entry.path, {executable: entry.mode !== 'file'}]] : [],
-      ),
-    ),
-    operator: operatorPolicies(config, source, {
-      preview: branchAt(head, branches),
-      live: base.name,
-    }),
-    others: await crontabsOfOthers(source, branches, {
-      without: new Set([base.commit, head.commit]),
-      path,
-      signal,
-    }),
-  });
-  const fromTop = <T extends {file: string}>(item: T): T => ({...item, file: inDirectory(path, item.file)});
-  return {
+  const change = await compareSchedules(source, {
     base,
     head,
-    ...change,
-    issues: change.issues.map(fromTop),
-    warnings: change.warnings.map(fromTop),
-  };
+    path,
+    timeZone,
+    operator: operatorPolicies(config, source, {preview: branchAt(head, branches), live: base.name}),
+    clock: systemClock,
+    checkScript: branchScriptCheck(inspector.check),
+    scriptImports: (script) => inspector.ask('imports', script),
+  });
+  if (change !== null) return change;
+  throw new AppError(
+    'CONFIG_INVALID',
+    `--path ${path}: neither ${base.name} nor ${head.name} has ${path}/.hoody; name a directory from the top of the repository.`,
+  );
 }
 
 /** A commit that is the tip of a branch is meant as that branch. */
@@ -167,32 +119,4 @@ function operatorPolicies(
     preview: branchPolicyOf(rules, {branch: names.preview, live: false}, previews.run),
     live: branchPolicyOf(rules, {branch: names.live, live: true}, previews.run),
   };
-}
-
-async function sideOf(tree: HoodyTree | null | undefined, reader: CommitReader): Promise<Side> {
-  return tree == null
-    ? {crontabs: [], scripts: [], settings: null, issues: []}
-    : readBranchFiles(tree, reader);
-}
-
-/** What cannot be read of them is no matter of this plan. */
-async function crontabsOfOthers(
-  source: Source,
-  branches: ReadonlyMap<string, string>,
-  {without, path, signal}: {without: ReadonlySet<string>; path: string; signal: AbortSignal},
-): Promise<Map<string, readonly CrontabFile[]>> {
-  const order = await source.newestFirst({signal});
-  const commits = order
-    .map((branch): [string, string | undefined] => [branch, branches.get(branch)])
-    .filter((pair): pair is [string, string] => pair[1] !== undefined && !without.has(pair[1]))
-    .slice(0, mostOthers);
-  const ids = commits.map(([, commit]) => commit);
-  const withHoody = path === wholeRepository ? await source.hasHoody(ids, {signal}) : new Set(ids);
-  const found = new Map<string, readonly CrontabFile[]>();
-  for (const [branch, commit] of commits) {
-    if (!withHoody.has(commit)) continue;
-    const tree = await source.readHoody(commit, {path, signal}).catch(() => null);
-    if (tree !== null) found.set(branch, readCrontabs(tree).crontabs);
-  }
-  return found;
 }
