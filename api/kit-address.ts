@@ -14,6 +14,21 @@ export interface KitAddress {
   readonly guessable: boolean;
 }
 
+/** A name of the operator's choice in the place of an id, or as the whole label of a host. */
+export interface KitAlias {
+  readonly container: string;
+  /** What the alias alone is; undefined where it only stands for a container. */
+  readonly kit?: Kit | undefined;
+  /** False where the address proves nothing. */
+  readonly public: boolean;
+}
+
+/** Which hosts below which domains are those of kits. Domains and aliases are in lower case. */
+export interface KitHosts {
+  readonly domains: readonly string[];
+  readonly aliases: ReadonlyMap<string, KitAlias>;
+}
+
 const pathForm = /^\/c\/([0-9a-f]{24})\/([a-z]+)(\/.*|\?.*)?$/s;
 const hostLabel = /^([a-z0-9_-]+)-([a-z]+)-[1-9]\d{0,3}$/;
 /** People pass the address of a pipe on by word of mouth: `prod-pipe.example.org` will do. */
@@ -22,27 +37,36 @@ const pipeLabel = /^([a-z0-9_-]+)-(pipe)$/;
 /**
  * Reads `<id>-<kit>-<n>.<domain>`, `<name>-<kit>-<n>.<domain>`, both also as `...-pipe.<domain>`, or else
  * `/c/<id>/<kit>/...`; null for every other request. The host wins: what a container serves below `/c/` is its own.
- * `domains` come in lower case.
+ * `<alias>` may stand for `<id>`, and with a kit of its own for the whole label.
  */
 export function kitAddress(
   {host, target}: {host: string; target: string},
-  domains: readonly string[],
+  hosts: KitHosts,
 ): KitAddress | null {
-  return hostAddress(host, target, domains) ?? pathAddress(target);
+  return hostAddress(host, target, hosts) ?? pathAddress(target);
 }
 
-function hostAddress(host: string, target: string, domains: readonly string[]): KitAddress | null {
+function hostAddress(host: string, target: string, {domains, aliases}: KitHosts): KitAddress | null {
   const name = hostName(host) ?? '';
   const dot = name.indexOf('.');
   if (dot < 0 || !domains.includes(name.slice(dot + 1))) return null;
   const label = name.slice(0, dot);
+  const whole = aliases.get(label);
+  if (whole?.kit !== undefined) return aliasAddress(whole, whole.kit, target);
   const [, container = '', word = ''] = hostLabel.exec(label) ?? pipeLabel.exec(label) ?? [];
   const kit = word === 'n' ? 'notifications' : kits.find((each) => each === word);
   if (kit === undefined) return null;
+  const alias = aliases.get(container);
+  if (alias !== undefined) return aliasAddress(alias, kit, target);
   const id = containerIdOf(container);
   // No name has an underscore: a wrong id is told to be unknown, not to need a token.
   const guessable = id === null && !container.includes('_');
   return {container: id ?? container, kit, path: target, byHost: true, guessable};
+}
+
+function aliasAddress(alias: KitAlias, kit: Kit, target: string): KitAddress {
+  const container = containerIdOf(alias.container) ?? alias.container;
+  return {container, kit, path: target, byHost: true, guessable: !alias.public};
 }
 
 function pathAddress(target: string): KitAddress | null {

@@ -71,7 +71,9 @@ function createProgram(
     .option('--branches <globs>', "branches to serve, separated by commas: 'main,feature/*,!wip/*'")
     .option('--listen <host:port>', 'address of the API (default: 127.0.0.1:7070)')
     .addOption(options.state())
-    .addOption(new Option('--provider <name>', 'what runs containers').choices(['process', 'docker']))
+    .addOption(
+      new Option('--provider <name>', 'what runs containers').choices(['process', 'docker', 'incus']),
+    )
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
@@ -137,6 +139,9 @@ function createProgram(
     .option('--base <commit>', 'what runs today: branch, tag or commit (default: the default branch)')
     .option('--head <commit>', 'what shall run', 'HEAD')
     .addOption(options.repo())
+    .addOption(options.state())
+    .addOption(options.config())
+    .addOption(options.controller())
     .option('--tz <zone>', 'time zone of lines without one (default: timezone of branchtab.yaml, or UTC)')
     .option('--markdown', 'for a comment on a pull request')
     .addOption(options.json())

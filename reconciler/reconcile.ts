@@ -73,10 +73,9 @@ export async function reconcileBranch(
   if (waiting !== null) return {result: {kind: 'paused', reason: waiting, until: null}, taken};
   const ref = await observeRef(record, context, signal);
   context.onRead(ref);
-  // What is to go must not wait for a secret.
-  const given =
-    ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
-  const desired = desiredState(ref, record, given);
+  const newest = await desiredOf(ref, record, context, signal);
+  const desired =
+    newest.kind === 'invalid' ? ((await formerState(record, context, signal)) ?? newest) : newest;
   const digests = desiredDigests(desired);
   for (let round = 1; round <= mostRounds; round += 1) {
     const observation = await observe(record, ref, context, signal);
@@ -89,7 +88,10 @@ export async function reconcileBranch(
     const refused = await readOnly();
     if (refused !== null) return refused;
     context.onPlan(plan, desired);
-    if (plan.length === 0) return {result: settle(observation, desired, digests, context), taken};
+    if (plan.length === 0) {
+      const result = settle(observation, desired, digests, context);
+      return {result: newest.kind === 'invalid' ? invalidResult(newest, record) : result, taken};
+    }
     const steps = nextSteps(plan);
     const fileChanges = await readFileChanges(steps, context, signal);
     for (const action of steps) {
@@ -125,6 +127,36 @@ function waitsForRelease({
   return pause.reason;
 }
 
+async function desiredOf(
+  ref: ObservedRef,
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<Desired> {
+  // What is to go must not wait for a secret.
+  const given =
+    ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
+  return desiredState(ref, record, given);
+}
+
+/** What a branch of which the newest commit is invalid goes on with; null where there is nothing, or it is gone from git. */
+async function formerState(
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<Extract<Desired, {kind: 'served'}> | null> {
+  if (record.applied === null) return null;
+  try {
+    const ref = await readRef(record.applied.revision, record, context, signal);
+    const desired = await desiredOf(ref, record, context, signal);
+    return desired.kind === 'served' ? desired : null;
+  } catch (error) {
+    // Of a rewritten history it may have been collected.
+    if (error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE') return null;
+    throw error;
+  }
+}
+
 async function observeRef(
   record: BranchRecord,
   context: ReconcileContext,
@@ -137,8 +169,16 @@ async function observeRef(
     return {kind: 'missing', proven: true, cause: 'branch_idle'};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
+  return readRef(record.rollback?.to ?? record.revision, record, context, signal);
+}
+
+async function readRef(
+  revision: string,
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<ObservedRef> {
   const {path} = record;
-  const revision = record.rollback?.to ?? record.revision;
   const tree = await context.source.readHoody(revision, {path, signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
   const readFile = (file: string) => context.source.readFile(revision, inDirectory(path, file), {signal});
@@ -187,6 +227,13 @@ function recorded({policy: {run, idle}, effects}: TightenedPolicy): BranchRecord
   return effects.length === 0 ? null : {run, idle, effects: [...effects]};
 }
 
+function invalidResult(
+  {revision, issues}: Extract<Desired, {kind: 'invalid'}>,
+  {applied}: BranchRecord,
+): Result {
+  return {kind: 'invalid', revision, issues, serving: applied?.revision ?? null};
+}
+
 /** With nothing left to do, what is true now; a served commit becomes the applied one. */
 function settle(
   observation: Observation,
@@ -199,12 +246,7 @@ function settle(
     case 'absent':
       return missingResult(observation, desired, policy.undoWindowMs);
     case 'invalid':
-      return {
-        kind: 'invalid',
-        revision: desired.revision,
-        issues: desired.issues,
-        serving: record.applied?.revision ?? null,
-      };
+      return invalidResult(desired, record);
     case 'served': {
       const crontabs = record.applied?.crontabs ?? {};
       record.applied = {

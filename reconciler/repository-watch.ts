@@ -1,11 +1,12 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
-import {branchName} from '../schemas/branch-name.ts';
+import {branchName, forkName, isForkName} from '../schemas/branch-name.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {PassCause} from '../schemas/journal.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
 import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
 import {type EnvironmentRule, isKept} from './environments.ts';
+import type {Forks} from './forks.ts';
 import {createMergeFinder} from './merges.ts';
 import type {MissingCause} from './observation.ts';
 import {jitter} from './outcome.ts';
@@ -22,6 +23,8 @@ export interface WatchedRepository {
   readonly live: string | null;
   /** Later ones win. */
   readonly environments: readonly EnvironmentRule[];
+  /** Forks' pull requests that are served beside its branches; null where none is. */
+  readonly forks: Forks | null;
   /** `host/owner/name` under which its forge has it; null where no forge does, or another address than its own. */
   readonly forgePath: string | null;
   /** Null where nobody else could have it. */
@@ -78,7 +81,7 @@ export interface RepositoryWatch {
 }
 
 export function openRepositoryWatch({
-  repository: {source, includes, paths, live: configuredLive, environments},
+  repository: {source, includes, paths, live: configuredLive, environments, forks},
   records: known,
   clock,
   log,
@@ -140,7 +143,7 @@ export function openRepositoryWatch({
     let listing: RefListing;
     try {
       [causes, causesAhead] = [causesAhead, []];
-      listing = await source.list({signal});
+      listing = await withForks(await source.list({signal}));
       newest = listing;
       live ??= listing.defaultBranch;
       listed = listing.branches;
@@ -163,6 +166,29 @@ export function openRepositoryWatch({
       listed_at: new Date(listing.listedAtMs).toISOString(),
       error: null,
     };
+  };
+
+  /** A fork whose commit cannot be had stays as it is: it must not stand in the way of the others. */
+  const withForks = async (listing: RefListing): Promise<RefListing> => {
+    const admitted = forks?.admitted() ?? new Map<number, string>();
+    if (admitted.size === 0) return listing;
+    const branches = new Map(listing.branches);
+    for (const [number, commit] of admitted) {
+      const name = forkName(number);
+      const former = [...records.values()].find(({branch}) => branch === name)?.revision ?? null;
+      const obtained = await source.obtainPull({number, commit}, {signal}).catch((error: unknown) => {
+        if (signal.aborted) throw error;
+        log.warn('a pull request of a fork cannot be fetched', {
+          repository: source.repository,
+          number,
+          error,
+        });
+        return false;
+      });
+      if (obtained) branches.set(name, commit);
+      else if (former !== null) branches.set(name, former);
+    }
+    return {...listing, branches};
   };
 
   const compare = async (listing: RefListing): Promise<void> => {
@@ -246,7 +272,7 @@ export function openRepositoryWatch({
       record.closed !== null &&
       listing.branches.get(record.branch) === record.closed.revision);
 
-  const isServed = (branch: string) => branch === live || includes(branch);
+  const isServed = (branch: string) => branch === live || isForkName(branch) || includes(branch);
 
   const present = (record: BranchRecord, commit: string) => {
     const isLive = record.branch === live;
@@ -383,7 +409,9 @@ export function openRepositoryWatch({
 
   const isGone = async (branch: string, since: string, listedAtMs: number): Promise<boolean> => {
     if (!farEnoughApart(since, listedAtMs, source.kind)) return false;
-    return source.kind === 'remote' || (await source.readRef(branch, {signal})) === null;
+    return (
+      source.kind === 'remote' || isForkName(branch) || (await source.readRef(branch, {signal})) === null
+    );
   };
 
   const askAgain = (afterMs: number) => {

@@ -1,9 +1,10 @@
 import {readFile} from 'node:fs/promises';
 import {ZodError} from 'zod';
+import {code} from '../../reconciler/reports/markdown.ts';
+import {planMarkdown} from '../../reconciler/reports/plan-markdown.ts';
 import type {LocalSource} from '../../reconciler/sources/git-local.ts';
 import type {Clock} from '../../runtime/platform/clock.ts';
 import {AppError} from '../../schemas/errors.ts';
-import {markdownText, planMarkdown} from '../plan-text.ts';
 import type {Environment} from '../settings.ts';
 import {openCheckout, planOf} from './checkout.ts';
 import {deployToContainer, emptyContainer} from './container-mode.ts';
@@ -109,9 +110,9 @@ async function writePlan(
   {path, timeZone}: Inputs,
   {output, clock, heading = ''}: {output: JobOutput; clock: Clock; heading?: string},
 ): Promise<number> {
-  const {change, base} = await planOf(source, subject, {path, timeZone, clock});
+  const {change, isAlone} = await planOf(source, subject, {path, timeZone, clock});
   const markdown = planMarkdown(change);
-  if (base === null)
+  if (isAlone)
     output.notice(
       'No commit to compare with is in this checkout, so that all jobs show as added: give actions/checkout `fetch-depth: 0`.',
     );
@@ -142,13 +143,20 @@ async function deploy(
     else if (source !== null && containerUrl !== null)
       outcome = await deployToContainer(source, {revision: subject.head, containerUrl}, inputs, context);
     else throw new Error('the inputs name a controller or a container');
-    const heading = `## ${markdownText(branch)} ${commit.slice(0, 8)}: ${outcome.state}\n\n${markdownText(outcome.message)}\n\n`;
+    const heading = headingOf(branch, commit.slice(0, 8), outcome);
     const shown = await summarizePlan(source, subject, inputs, {...context, heading});
     if (!shown) await output.summarize(heading);
     return outcome;
   } finally {
     await source?.close();
   }
+}
+
+const mostMessageCharacters = 2000;
+
+function headingOf(branch: string, where: string, {state, message}: Outcome): string {
+  const lines = message.split('\n').map((line) => code(line, mostMessageCharacters));
+  return `## ${code(branch)} ${where}: ${state}\n\n${lines.join('\n\n')}\n\n`;
 }
 
 /** False where there is no plan to show: that is no reason to fail. */
@@ -187,9 +195,7 @@ async function teardown(
     outcome = await deployByController({branch, commit: null, controller}, inputs, context);
   else if (containerUrl !== null) outcome = await emptyContainer(containerUrl, inputs);
   else throw new Error('the inputs name a controller or a container');
-  await context.output.summarize(
-    `## ${markdownText(branch)}: ${outcome.state}\n\n${markdownText(outcome.message)}\n`,
-  );
+  await context.output.summarize(headingOf(branch, 'deleted', outcome));
   // Nobody asked for it by name: a pull request may be closed and its branch go on.
   if (outcome.state === 'still_there' && !isAsked)
     return {...outcome, isFailure: false, notice: outcome.message};

@@ -135,7 +135,7 @@ for (const {title, address} of [
 ]) {
   test(`a repository that is watched by ${title} is found`, async (t) => {
     const {send} = await createWebhookWorld(t, {
-      repositories: [{repository: address, forgePath: forgePath(address)}],
+      repositories: [{repository: address, forgePath: forgePath(address), servesForks: false}],
     });
     const [push] = examplesOf('push');
     t.deepEqual((await answerOf(send('push', {...(push as object), ref: 'refs/heads/x'}))).watched, [
@@ -300,7 +300,11 @@ for (const {title, forge, headers, payload, expect} of [
   test(`${title} is understood, and refused with a wrong secret`, async (t) => {
     const {post, deliveries, looks} = await createWebhookWorld(t, {
       repositories: [
-        {repository: 'https://gitlab.example.org/acme/shop', forgePath: 'gitlab.example.org/acme/shop'},
+        {
+          repository: 'https://gitlab.example.org/acme/shop',
+          forgePath: 'gitlab.example.org/acme/shop',
+          servesForks: false,
+        },
       ],
       secrets: {gitea: [hookSecret], gitlab: [hookSecret], generic: [hookSecret]},
     });

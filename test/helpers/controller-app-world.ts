@@ -97,7 +97,7 @@ export async function createControllerAppWorld(
     containers,
     tokens,
     deliveries: hooks.deliveries,
-    forgeBudget: () => null,
+    forge: () => null,
     hooks: hooks.app,
     auth,
     deployers: hooks.deployers,

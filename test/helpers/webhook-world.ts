@@ -37,6 +37,8 @@ export function gitHubHeaders(
   };
 }
 
+type ForkNews = Parameters<Parameters<typeof createDeliveries>[0]['onFork']>[1];
+
 export interface WebhookWorldOptions {
   readonly repositories?: readonly DeliverableRepository[];
   readonly secrets?: Partial<Record<Forge, readonly string[]>>;
@@ -56,12 +58,14 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
   const path = join(directory, 'deliveries.jsonl');
   const looks: string[] = [];
   const pulls: string[] = [];
+  const forkNews: ForkNews[] = [];
   const openDeliveries = async () =>
     createDeliveries({
       repositories: options.repositories ?? [
         {
           repository: 'https://github.com/Codertocat/Hello-World',
           forgePath: 'github.com/codertocat/hello-world',
+          servesForks: false,
         },
       ],
       async look(repository) {
@@ -71,6 +75,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
       commitOf: options.commitOf ?? (() => undefined),
       skip: options.skip ?? (() => {}),
       onPullRequest: (repository) => pulls.push(repository),
+      onFork: async (_repository, news) => void forkNews.push(news),
       deliveryLog: await openDeliveryLog({path, log: silentLog}),
       clock: options.clock ?? systemClock,
       log: silentLog,
@@ -104,6 +109,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
     deliveries,
     looks,
     pulls,
+    forkNews,
     path,
     openDeliveries,
     post,

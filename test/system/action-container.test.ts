@@ -35,7 +35,7 @@ test('without a controller a commit goes straight into a container, and leaves i
   t.is(first.code, 0, first.log);
   t.deepEqual([first.outputs.state, first.outputs['exec-url']], ['active', runtime.url]);
   t.true(Number(first.outputs['active-ms']) > 0);
-  t.regex(first.summary, /2 script\\\(s\\\) and 1 crontab\\\(s\\\)/);
+  t.regex(first.summary, /2 script\(s\) and 1 crontab\(s\)/);
   t.regex(first.log, new RegExp(`^::add-mask::${runtime.url}$`, 'm'));
   t.is(await crontab(), '0 3 1 1 * echo main\n');
   t.is(await text('/hello'), 'hello');

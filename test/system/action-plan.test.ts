@@ -36,8 +36,8 @@ test('of a pull request it is what merging makes of the schedule, marks on its l
   const two = await run(await checkOut(git, merge, 2, join(action.directory, 'two')));
   t.is(two.code, 0, two.log);
   t.is(two.outputs.state, 'planned');
-  t.regex(two.outputs.plan ?? '', /^### Schedule: main → feature/);
-  t.regex(two.summary, /\| changed \| echo \| Every hour → Every 5 minutes/);
+  t.regex(two.outputs.plan ?? '', /^### Schedule: `main` → `feature`/);
+  t.regex(two.summary, /- \*\*changed\*\* `echo`: Every hour → Every 5 minutes/);
   t.regex(
     two.log,
     /^::warning file=\.hoody\/crontab,line=2,col=\d+,title=[a-z_]+::There is no file `gone\.sh`/m,
@@ -47,7 +47,7 @@ test('of a pull request it is what merging makes of the schedule, marks on its l
   const one = await run(await checkOut(git, merge, 1, join(action.directory, 'one')));
   t.is(one.code, 0, one.log);
   t.regex(one.log, /^::notice::No commit to compare with .*fetch-depth: 0/m);
-  t.regex(one.outputs.plan ?? '', /\| added \| echo/);
+  t.regex(one.outputs.plan ?? '', /- \*\*added\*\* `echo`/);
 
   const forked = await run(join(action.directory, 'two'), {controller: 'http://127.0.0.1:9'});
   t.deepEqual([forked.code, forked.outputs.state], [0, 'skipped']);
@@ -89,7 +89,7 @@ test('errors of a commit are marked and fail the step; text of the branch become
   );
 });
 
-test('a plan of 1,000 changed lines names each of them', async (t) => {
+test('a plan of 1,000 changed lines counts each of them', async (t) => {
   t.timeout(120_000);
   const git = await createGitWorld(t);
   const action = await createActionWorld(t);
@@ -105,5 +105,6 @@ test('a plan of 1,000 changed lines names each of them', async (t) => {
   const {code, outputs} = await action.run({event: 'push', payload, inputs: command, workspace: git.path});
   t.log(`${Math.round(performance.now() - startedMs)} ms with the start of node and git`);
   t.is(code, 0);
-  t.is(outputs.plan?.match(/^\| changed \|/gm)?.length, 1000);
+  const shown = outputs.plan?.match(/^- \*\*changed\*\*/gm)?.length ?? 0;
+  t.is(shown + Number(/^- and (\d+) more$/m.exec(outputs.plan ?? '')?.[1]), 1000);
 });

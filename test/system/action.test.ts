@@ -58,8 +58,8 @@ test('a push is brought into its container, and the step says what that changed'
   t.is(outputs['exec-url'], branch.container?.urls.exec);
   t.is(outputs['cron-url'], branch.container?.urls.cron);
   t.true(Number(outputs['active-ms']) > 0);
-  t.regex(outputs.plan ?? '', /\| changed \| echo \| Every hour → Every 5 minutes/);
-  t.regex(summary, new RegExp(`^## main ${second.slice(0, 8)}: active`));
+  t.regex(outputs.plan ?? '', /- \*\*changed\*\* `echo`: Every hour → Every 5 minutes/);
+  t.regex(summary, new RegExp(`^## .main. ${second.slice(0, 8)}: active`));
   t.true(summary.includes(outputs.plan ?? 'none'));
   // Whoever reads the log must not get the container.
   t.false(log.includes(branch.container?.id ?? ''));
@@ -124,7 +124,7 @@ test('a branch that is deleted takes its container along, and teardown asks for 
   });
   t.is(gone.code, 0, gone.log);
   t.is(gone.outputs.state, 'gone');
-  t.regex(gone.summary, /^## feature\/x: gone/);
+  t.regex(gone.summary, /^## `feature\/x` deleted: gone/);
   const branch = (await controller.client.branches()).find((each) => each.branch === 'feature/x');
   t.is(branch?.conditions[0]?.reason ?? 'trashed', 'trashed');
   const tag = await run({event: 'delete', payload: payloadOf('delete', {ref: 'v1', ref_type: 'tag'})});
