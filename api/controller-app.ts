@@ -9,7 +9,7 @@ import type {Deliveries} from '../reconciler/deliveries.ts';
 import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/branch.ts';
-import type {ForgeBudget} from '../schemas/delivery.ts';
+import type {ForgeStatus} from '../schemas/delivery.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
@@ -41,7 +41,7 @@ export function createControllerApp({
   containers,
   tokens,
   deliveries,
-  forgeBudget,
+  forge,
   hooks,
   auth,
   deployers,
@@ -56,7 +56,7 @@ export function createControllerApp({
   tokens: UserTokens;
   deliveries: Deliveries;
   /** Null where no forge is asked. */
-  forgeBudget: () => ForgeBudget | null;
+  forge: () => ForgeStatus | null;
   /** Routes that know by themselves who may call them. */
   hooks: Hono;
   auth: Auth;
@@ -350,7 +350,7 @@ export function createControllerApp({
   app.route('/', suspensionRoutes(controller));
   app.route('/', shellRoutes(controller));
   app.route('/', tokenRoutes(tokens));
-  app.route('/', deliveryRoutes(deliveries, forgeBudget));
+  app.route('/', deliveryRoutes(deliveries, forge));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;

@@ -9,8 +9,10 @@ import {
 import {type Branch, branchListSchema, branchSchema, type RollbackRequest} from '../schemas/branch.ts';
 import {
   type ContainerItem,
+  type ContainerOperation,
   type CreateContainer,
   type CreateSnapshot,
+  containerEnvelopeSchema,
   containerItemSchema,
   containerListSchema,
   deletedSchema,
@@ -62,6 +64,9 @@ export interface ControllerClient {
   revokeToken(id: string): Promise<void>;
   createLoginLink(): Promise<string>;
   containers(): Promise<ContainerItem[]>;
+  container(container: string): Promise<ContainerItem>;
+  /** `stop` and `restart` take as long as the jobs of the container take to end. */
+  operateContainer(container: string, operation: ContainerOperation): Promise<ContainerItem>;
   createContainer(request: CreateContainer): Promise<ContainerItem>;
   /** Takes as long as the jobs of the container take to end. */
   deleteContainer(container: string): Promise<void>;
@@ -155,6 +160,13 @@ export function createControllerClient({url, token}: {url: string; token: string
     },
     createLoginLink: async () => (await call(z.object({url: z.string()}), 'POST', '/api/v1/login-codes')).url,
     containers: async () => (await call(containerListSchema, 'GET', '/api/v1/containers')).items,
+    container: async (container) =>
+      (await call(containerEnvelopeSchema, 'GET', `/api/v1/containers/${encodeURIComponent(container)}`)).data
+        .container,
+    operateContainer: (container, operation) =>
+      call(containerItemSchema, 'POST', `/api/v1/containers/${encodeURIComponent(container)}/${operation}`, {
+        timeoutMs,
+      }),
     createContainer: (body) => call(containerItemSchema, 'POST', '/api/v1/containers', {body, timeoutMs}),
     async deleteContainer(container) {
       await call(deletedSchema, 'DELETE', `/api/v1/containers/${encodeURIComponent(container)}`, {timeoutMs});

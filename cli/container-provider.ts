@@ -1,14 +1,17 @@
 import {createEngineClient} from '../api/engine-client.ts';
+import {createIncusClient} from '../api/incus-client.ts';
 import {recordedProvider} from '../reconciler/containers/container-record.ts';
 import {createDockerProvider} from '../reconciler/containers/docker/docker-provider.ts';
+import {createIncusProvider} from '../reconciler/containers/incus/incus-provider.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {ContainerProvider} from '../reconciler/containers/provider.ts';
-import {hasSnapshotImages} from '../reconciler/containers/snapshots.ts';
+import {snapshotKeeper} from '../reconciler/containers/snapshots.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Config} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
 import {findEngineSocket} from './engine-socket.ts';
+import {findIncusSocket} from './incus-socket.ts';
 import {installOwnRuntime} from './own-runtime.ts';
 import {readOrCreateOwner} from './repository-owner.ts';
 import type {Environment} from './settings.ts';
@@ -32,7 +35,9 @@ export async function openProvider(config: Config, context: ProviderContext): Pr
   const runtime = {runtimeCommand: command, runtimeDirectory: directory};
   if (config.provider === 'docker')
     return createDockerProvider({...(await dockerOptions(config, context)), ...runtime});
-  return createProcessProvider({...tableOptions(context), ...runtime, level: config.level});
+  if (config.provider === 'incus')
+    return createIncusProvider({...(await incusOptions(config, context)), ...runtime});
+  return createProcessProvider({...tableOptions(config, context), ...runtime, level: config.level});
 }
 
 /**
@@ -45,16 +50,18 @@ export async function openProviderToStop(
 ): Promise<ContainerProvider> {
   const {stateDirectory} = context;
   const nothing = {runtimeCommand: [], runtimeDirectory: stateDirectory};
-  const isDocker =
-    (await recordedProvider(stateDirectory)) === 'docker' || (await hasSnapshotImages(stateDirectory));
-  if (isDocker) return createDockerProvider({...(await dockerOptions(config, context)), ...nothing});
-  return createProcessProvider({...tableOptions(context), ...nothing, level: 'plain'});
+  const maker = (await recordedProvider(stateDirectory)) ?? (await snapshotKeeper(stateDirectory));
+  if (maker === 'docker')
+    return createDockerProvider({...(await dockerOptions(config, context)), ...nothing});
+  if (maker === 'incus') return createIncusProvider({...(await incusOptions(config, context)), ...nothing});
+  return createProcessProvider({...tableOptions(config, context), ...nothing, level: 'plain'});
 }
 
-async function dockerOptions({docker}: Config, context: ProviderContext) {
+async function dockerOptions(config: Config, context: ProviderContext) {
+  const {docker} = config;
   const socketPath = await findEngineSocket(docker.host, context.environment);
   return {
-    ...tableOptions(context),
+    ...tableOptions(config, context),
     engine: createEngineClient({socketPath}),
     owner: await readOrCreateOwner(context.stateDirectory),
     image: docker.image,
@@ -62,7 +69,18 @@ async function dockerOptions({docker}: Config, context: ProviderContext) {
   };
 }
 
-function tableOptions({stateDirectory, environment, log}: ProviderContext) {
+async function incusOptions(config: Config, context: ProviderContext) {
+  const {socket, project, ...settings} = config.incus;
+  const socketPath = await findIncusSocket(socket, context.environment);
+  return {
+    ...tableOptions(config, context),
+    incus: createIncusClient({at: {socketPath}, project}),
+    owner: await readOrCreateOwner(context.stateDirectory),
+    ...settings,
+  };
+}
+
+function tableOptions({domain}: Config, {stateDirectory, environment, log}: ProviderContext) {
   const socketRoot = environment.XDG_RUNTIME_DIR;
-  return {stateDirectory, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
+  return {stateDirectory, domain, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
 }

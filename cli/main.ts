@@ -72,7 +72,9 @@ function createProgram(
     .option('--branches <globs>', "branches to serve, separated by commas: 'main,feature/*,!wip/*'")
     .option('--listen <host:port>', 'address of the API (default: 127.0.0.1:7070)')
     .addOption(options.state())
-    .addOption(new Option('--provider <name>', 'what runs containers').choices(['process', 'docker']))
+    .addOption(
+      new Option('--provider <name>', 'what runs containers').choices(['process', 'docker', 'incus']),
+    )
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
@@ -396,6 +398,15 @@ function createProgram(
   ).action(async (flags) =>
     finish(await (await import('./commands/login.ts')).login(flags, environment, terminal)),
   );
+
+  program
+    .command('alias')
+    .description('this program under another name: prints a function for eval "$(...)", and changes nothing')
+    .argument('<name>', 'for example hoody')
+    .option('--directory <dir>', 'write a script of that name into this directory of PATH instead')
+    .action(async (name, flags) =>
+      finish(await (await import('./commands/alias.ts')).makeAlias(name, flags, terminal)),
+    );
 
   program
     .command('version')

@@ -16,7 +16,7 @@ import {answerByFetch} from './platform/exchange-fetch.ts';
 import {serveExchanges} from './platform/http-exchange.ts';
 import type {HttpServer} from './platform/http-server.ts';
 import type {Log} from './platform/log.ts';
-import {isPeerStartedWith, peerVariable} from './platform/peer-process.ts';
+import {isPeerStartedWith, type Peer, peerVariable} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
 import {asksForWebsocket} from './platform/request-head.ts';
 import {createClientWebsocket} from './platform/websocket-client.ts';
@@ -97,7 +97,7 @@ export async function listen(
       trusted,
       allowedHosts,
       refusal,
-      findRun: (peer) => (services.cron.runningJobs() === 0 ? null : peerVariable(peer, runVariable)),
+      findRun: (peer) => findRun(services.cron, peer),
       asksForWebsocket,
       sinkOf: (exchange) => new ExchangeAnswer(exchange, {keepsConnection: true}),
       websocketOf: (exchange) => ({
@@ -152,4 +152,12 @@ function controlPort({control, cron, exec, workspace, storage, seed, shells}: Se
       };
     },
   };
+}
+
+/** The run of the job that holds the other end. What a job of another user says of itself has to be true. */
+function findRun(cron: Services['cron'], peer: Peer): string | null {
+  if (cron.runningJobs() === 0) return null;
+  const said = peerVariable(peer, runVariable);
+  if (said === null || said.userId === null) return said?.value ?? null;
+  return cron.isRunOf(said.value, said.userId) ? said.value : null;
 }

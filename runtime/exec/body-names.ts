@@ -11,12 +11,14 @@ export class BodyNames {
   readonly module: {exports: unknown} = {exports: {}};
   readonly #names: CallNames;
   readonly #globals: FreshGlobals;
-  readonly #path: string;
+  readonly #directory: string;
+  readonly #file: string;
 
   constructor(options: {names: CallNames; globals: FreshGlobals; directory: string; file: string}) {
     this.#names = options.names;
     this.#globals = options.globals;
-    this.#path = join(options.directory, options.file);
+    this.#directory = options.directory;
+    this.#file = options.file;
   }
 
   get req(): unknown {
@@ -44,7 +46,7 @@ export class BodyNames {
     return this.module.exports;
   }
   get require(): NodeJS.Require {
-    return createRequire(this.#path);
+    return createRequire(join(this.#directory, this.#file));
   }
   /** Here only: as a global it would replace the web's `crypto`, which others use. */
   get crypto(): unknown {

@@ -9,7 +9,14 @@ import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
 import {createConcurrencyLimits} from './concurrency.ts';
 import {corsHeaders, preflightHeaders} from './cors.ts';
 import type {ExecutionRecorder} from './execution-recorder.ts';
-import {type AnswerSink, type Attempt, type CallRequest, type HostCall, Invocation} from './invoke.ts';
+import {
+  type AnswerSink,
+  type Attempt,
+  type CallRequest,
+  type HostCall,
+  Invocation,
+  passedOn,
+} from './invoke.ts';
 import {readMarkdown} from './markdown-files.ts';
 import {type Destination, type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {createRequestBody, type RequestBody} from './request-body.ts';
@@ -56,6 +63,16 @@ const mostAttempts = 5;
 
 export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: CallsOptions): Calls {
   const limits = createConcurrencyLimits();
+  /** Heads that come again on a connection are the same objects. */
+  const passedBefore = new WeakMap<readonly string[], readonly string[]>();
+
+  function headersForHost(headers: readonly string[]): readonly string[] {
+    const former = passedBefore.get(headers);
+    if (former !== undefined) return former;
+    const passed = passedOn(headers);
+    passedBefore.set(headers, passed);
+    return passed;
+  }
 
   /** Sends the call to hosts until one begins with it; each time to what is deployed then. */
   async function travel(first: PreparedCall, journey: Journey): Promise<Attempt> {
@@ -87,8 +104,9 @@ export function createCalls({recorder, monitor, destinationOf, log, onRunCall}: 
 
   function attempt(prepared: PreparedCall, {id, call, body, sink}: Journey): Promise<Attempt> {
     const {ground: here, script} = prepared;
-    const {request, clientIp} = call;
-    const invocation = new Invocation({call: hostCall(prepared, id, clientIp), request, body, sink});
+    const {method, headers} = call.request;
+    const request = {method, headers: headersForHost(headers)};
+    const invocation = new Invocation({call: hostCall(prepared, id, call.clientIp), request, body, sink});
     const leased = here.pool.lease({
       generation: here.generation,
       start: here.start,

@@ -33,13 +33,20 @@ export interface AnswerSink {
 /** How one attempt to have a call answered came out; `failed`: the host answered that the script failed. */
 export type Attempt = 'answered' | 'failed' | 'left' | 'broken_off' | 'withdrawn';
 
+/** What a host is told of a request. */
+export interface HostRequest {
+  readonly method: string;
+  /** As `passedOn` leaves them. */
+  readonly headers: readonly string[];
+}
+
 /** A call whose slot is known when a host is. */
 export type HostCall = Omit<Call, 'slot'> & {slot: number};
 
 /** One attempt. The answer is streamed; each side is read only as fast as the other one takes it. */
 export class Invocation implements ExchangeEvents {
   readonly #call: HostCall;
-  readonly #request: CallRequest;
+  readonly #request: HostRequest;
   readonly #body: RequestBody | null;
   readonly #sink: AnswerSink;
   readonly #over = Promise.withResolvers<Attempt>();
@@ -51,7 +58,7 @@ export class Invocation implements ExchangeEvents {
 
   constructor(options: {
     call: HostCall;
-    request: CallRequest;
+    request: HostRequest;
     body: RequestBody | null;
     sink: AnswerSink;
   }) {
@@ -95,7 +102,7 @@ export class Invocation implements ExchangeEvents {
     this.#call.slot = lease.call.slot;
     const {method, headers} = this.#request;
     this.#sink.onLeave(() => this.#settle('left'));
-    const frame = {call: this.#call, method, headers: passedToHost(headers), hasBody: this.#body !== null};
+    const frame = {call: this.#call, method, headers, hasBody: this.#body !== null};
     this.#exchange = lease.host.link.exchange(frame, this);
     this.#sink.onDrain(() => this.#exchange?.resume());
     this.#body?.attach(this.#exchange);
@@ -164,18 +171,8 @@ function isHopByHop(name: string): boolean {
   return hopByHopHeaders.has(name) || name === 'expect' || name === callHeader;
 }
 
-/** Heads of requests that come again are the same objects. */
-const passedBefore = new WeakMap<readonly string[], readonly string[]>();
-
-function passedToHost(headers: readonly string[]): readonly string[] {
-  const former = passedBefore.get(headers);
-  if (former !== undefined) return former;
-  const passed = passedOn(headers);
-  passedBefore.set(headers, passed);
-  return passed;
-}
-
-function passedOn(headers: readonly string[]): string[] {
+/** Headers without those that are for the next hop alone. */
+export function passedOn(headers: readonly string[]): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? '';

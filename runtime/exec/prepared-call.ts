@@ -1,8 +1,7 @@
 import {AppError} from '../../schemas/errors.ts';
 import type {SecretMask} from '../platform/secret-mask.ts';
 import type {HostOrder, HostPool} from './host-pool.ts';
-import type {MountedRoute} from './mounted-routes.ts';
-import type {ReadyScript, ScriptSet} from './script-set.ts';
+import type {KnownPath, ScriptSet} from './script-set.ts';
 import {withSettings} from './script-settings.ts';
 
 /** Where calls are sent: a deployment's scripts with one set of variables. */
@@ -25,21 +24,10 @@ export interface Destination {
 }
 
 /** Everything that is known of a call before it is sent anywhere. */
-export interface PreparedCall {
+export interface PreparedCall extends KnownPath {
   readonly ground: CallGround;
   readonly destination: Destination;
-  readonly route: MountedRoute;
-  readonly script: ReadyScript;
-  readonly pre: ReadyScript | null;
-  readonly post: ReadyScript | null;
 }
-
-/** What a path leads to in a set of scripts. */
-type Found = Pick<PreparedCall, 'route' | 'script' | 'pre' | 'post'>;
-
-/** Paths of a set that are remembered: most calls go where others went. */
-const mostKnownPaths = 500;
-const knownPaths = new WeakMap<ScriptSet, Map<string, Found>>();
 
 /**
  * Finds the script of a path in the present deployment; one that comes meanwhile is looked at anew, since a call must
@@ -47,9 +35,9 @@ const knownPaths = new WeakMap<ScriptSet, Map<string, Found>>();
  */
 export function prepareCall(destination: Destination): PreparedCall | Promise<PreparedCall> {
   const ground = destination.ground();
-  const known = ground === null ? undefined : knownPaths.get(ground.set)?.get(destination.path);
-  if (ground === null || known === undefined) return findCall(destination);
-  const {route, script, pre, post} = known;
+  const led = ground?.set.knownPaths.get(destination.path);
+  if (ground === null || led === undefined) return findCall(destination);
+  const {route, script, pre, post} = led;
   return {ground, destination, route, script, pre, post};
 }
 
@@ -68,21 +56,14 @@ async function findCall(destination: Destination): Promise<PreparedCall> {
       if (present()?.set !== ground.set) continue;
       if (!script.options.enabled) throw notFound(path);
       const options = withSettings(script.options, route.settings);
-      const found = {route, script: {...script, options}, pre, post};
-      remember(set, path, found);
-      return {ground, destination, ...found};
+      const led = {route, script: {...script, options}, pre, post};
+      set.knownPaths.remember(path, led);
+      return {ground, destination, ...led};
     } catch (error) {
       // The files of a former deployment may be gone.
       if (present()?.set === ground.set) throw error;
     }
   }
-}
-
-function remember(set: ScriptSet, path: string, found: Found): void {
-  const paths = knownPaths.get(set) ?? new Map<string, Found>();
-  if (paths.size >= mostKnownPaths) paths.clear();
-  paths.set(path, found);
-  knownPaths.set(set, paths);
 }
 
 /** Throws SCRIPT_FAILED with the place of the syntax error. */

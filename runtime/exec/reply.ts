@@ -22,8 +22,8 @@ export class Reply {
   readonly #channel: number;
   readonly #isHead: boolean;
   readonly #onOver: () => void;
-  readonly #listeners: (() => void)[] = [];
-  readonly #drains: (() => void)[] = [];
+  #listeners: (() => void)[] = [];
+  #drains: (() => void)[] = [];
   #failed = false;
   #state: 'waiting' | 'streaming' | 'ended' | 'broken' | 'left' = 'waiting';
   /** What the runtime has no room for yet. */
@@ -206,7 +206,10 @@ export class Reply {
     this.#state = state;
     this.#kept = [];
     this.#onOver();
-    for (const listener of [...this.#drains.splice(0), ...this.#listeners.splice(0)]) listener();
+    const waiting = this.#drains.length === 0 ? this.#listeners : [...this.#drains, ...this.#listeners];
+    this.#drains = [];
+    this.#listeners = [];
+    for (const listener of waiting) listener();
   }
 }
 

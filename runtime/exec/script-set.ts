@@ -1,7 +1,7 @@
 import type {ScriptRef} from './call.ts';
 import type {CompiledScript} from './compiled-script.ts';
 import type {CurrentDeployment, ScriptFile} from './deployment-store.ts';
-import {createMountedRoutes, type MountedRoutes} from './mounted-routes.ts';
+import {createMountedRoutes, type MountedRoute, type MountedRoutes} from './mounted-routes.ts';
 import type {ScriptCompiler} from './script-compiler.ts';
 import {readScriptOptions, type ScriptOptions} from './script-options.ts';
 
@@ -12,10 +12,25 @@ export interface ReadyScript {
   readonly compiled: CompiledScript;
 }
 
+/** What a path leads to, with what its manifest says. */
+export interface KnownPath {
+  readonly route: MountedRoute;
+  readonly script: ReadyScript;
+  readonly pre: ReadyScript | null;
+  readonly post: ReadyScript | null;
+}
+
+/** Most calls go where others went. */
+export interface KnownPaths {
+  get(path: string): KnownPath | undefined;
+  remember(path: string, known: KnownPath): void;
+}
+
 /** What is worked out of one deployment, each part when it is first asked for. */
 export interface ScriptSet {
   readonly deployment: CurrentDeployment;
   readonly routes: MountedRoutes;
+  readonly knownPaths: KnownPaths;
   ready(file: string): Promise<ReadyScript>;
   neighbours(file: string): Neighbours;
 }
@@ -48,6 +63,7 @@ export function createScriptSet(deployment: CurrentDeployment, compiler: ScriptC
   return {
     deployment,
     routes,
+    knownPaths: createKnownPaths(),
     ready(path) {
       const known = ready.get(path);
       if (known !== undefined) return known;
@@ -86,6 +102,19 @@ export function createScriptSet(deployment: CurrentDeployment, compiler: ScriptC
     ];
     return candidates.filter((path) => files.has(path));
   }
+}
+
+const mostKnownPaths = 500;
+
+function createKnownPaths(): KnownPaths {
+  const paths = new Map<string, KnownPath>();
+  return {
+    get: (path) => paths.get(path),
+    remember(path, known) {
+      if (paths.size >= mostKnownPaths) paths.clear();
+      paths.set(path, known);
+    },
+  };
 }
 
 /** With its slash; empty at the top. */

@@ -6,7 +6,7 @@ import {type Call, callHeader, encodeCall, executionHeader} from './call.ts';
 import {endOf, keptBodyBytes, recordedHeaders} from './call-record.ts';
 import {asAppError, type CallsOptions, refuseWithoutToken, type ScriptCall} from './calls.ts';
 import type {HostLease} from './host-pool.ts';
-import {type AnswerSink, type Attempt, Invocation} from './invoke.ts';
+import {type AnswerSink, type Attempt, Invocation, passedOn} from './invoke.ts';
 import {type PreparedCall, prepareCall, refuseUnparsable} from './prepared-call.ts';
 import {maskToken} from './script-token.ts';
 
@@ -67,7 +67,7 @@ export function createWebsocketCalls({recorder, destinationOf, log}: CallsOption
     for (let count = 1; count <= mostAttempts; count += 1) {
       const invocation = new Invocation({
         call: {...hostCall(prepared, id, call.clientIp), slot: 0, script: pre.ref},
-        request: {...call.request, body: null},
+        request: {method: call.request.method, headers: passedOn(call.request.headers)},
         body: null,
         sink,
       });

@@ -85,6 +85,8 @@ export async function serveExchanges(
 class Connections {
   readonly #timeoutMs: number;
   readonly #open = new Set<ExchangeConnection>();
+  /** Of answers that began in this turn; most are gone with their bodies when it is their turn. */
+  readonly #unsentHeads: ResponseSink[] = [];
   #looking: ReturnType<typeof setInterval> | null = null;
   #onEmpty: () => void = () => {};
   #second = 0;
@@ -93,6 +95,14 @@ class Connections {
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
+  }
+
+  sendLater(sink: ResponseSink): void {
+    if (this.#unsentHeads.push(sink) === 1) queueMicrotask(() => this.#sendHeads());
+  }
+
+  #sendHeads(): void {
+    for (const sink of this.#unsentHeads.splice(0)) sink.sendHead();
   }
 
   /** Made once for all answers of a second. */
@@ -187,6 +197,11 @@ class ExchangeConnection implements ByteSocketEvents {
   get peer(): Peer {
     this.#peer ??= peerOf(this.socket);
     return this.#peer;
+  }
+
+  /** The head of an answer whose body is not there at once. */
+  sendLater(sink: ResponseSink): void {
+    this.#connections.sendLater(sink);
   }
 
   get isKept(): boolean {
@@ -469,6 +484,7 @@ class CurrentExchange implements Exchange {
     this.isLast ||= !(keepsConnection && head.isPersistent && body.isComplete && connection.isKept);
     text += this.isLast ? 'Connection: close\r\n\r\n' : '\r\n';
     this.sink = new ResponseSink(this, {socket: connection.socket, framing, head: text});
+    connection.sendLater(this.sink);
     return this.sink;
   };
 
@@ -515,13 +531,6 @@ const maxJoinedBytes = 16 * 1024;
 
 type ResponseFraming = 'none' | 'plain' | 'chunked' | 'until-close';
 
-/** Of answers that began in this turn; most are gone with their bodies when it is their turn. */
-const unsentHeads: ResponseSink[] = [];
-
-function sendHeads(): void {
-  for (const sink of unsentHeads.splice(0)) sink.sendHead();
-}
-
 class ResponseSink implements ByteSink {
   readonly #socket: ByteSocket;
   readonly #framing: ResponseFraming;
@@ -539,7 +548,6 @@ class ResponseSink implements ByteSink {
     this.#socket = socket;
     this.#framing = framing;
     this.#head = head;
-    if (unsentHeads.push(this) === 1) queueMicrotask(sendHeads);
   }
 
   get pendingBytes(): number {

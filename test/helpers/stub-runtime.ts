@@ -28,6 +28,7 @@ const {values} = parseArgs({
     'fallback-port': {type: 'boolean'},
     tz: {type: 'string'},
     container: {type: 'string'},
+    'allow-host': {type: 'string', multiple: true},
     boot: {type: 'string', default: ''},
     'boot-file': {type: 'string'},
   },
