@@ -9,7 +9,7 @@ import type {Deliveries} from '../reconciler/deliveries.ts';
 import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/branch.ts';
-import type {ForgeBudget} from '../schemas/delivery.ts';
+import type {ForgeStatus} from '../schemas/delivery.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
@@ -26,6 +26,7 @@ import type {Deployers} from './deployers.ts';
 import {errorResponse} from './errors.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
+import {shellRoutes} from './shell-routes.ts';
 import {suspensionRoutes} from './suspension-routes.ts';
 import {tokenRoutes} from './token-routes.ts';
 
@@ -40,7 +41,7 @@ export function createControllerApp({
   containers,
   tokens,
   deliveries,
-  forgeBudget,
+  forge,
   hooks,
   auth,
   deployers,
@@ -55,7 +56,7 @@ export function createControllerApp({
   tokens: UserTokens;
   deliveries: Deliveries;
   /** Null where no forge is asked. */
-  forgeBudget: () => ForgeBudget | null;
+  forge: () => ForgeStatus | null;
   /** Routes that know by themselves who may call them. */
   hooks: Hono;
   auth: Auth;
@@ -347,8 +348,9 @@ export function createControllerApp({
   app.route('/', accountRoutes(controller));
   app.route('/', handChangeRoutes(controller));
   app.route('/', suspensionRoutes(controller));
+  app.route('/', shellRoutes(controller));
   app.route('/', tokenRoutes(tokens));
-  app.route('/', deliveryRoutes(deliveries, forgeBudget));
+  app.route('/', deliveryRoutes(deliveries, forge));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;

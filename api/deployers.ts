@@ -26,8 +26,8 @@ export function createDeployers({
 }: {
   isAdmin: (authorization: string) => boolean;
   ofToken: (token: string) => Promise<Deployer | null>;
-  /** Gets what looks like a JSON web token. Null where no issuer is configured. */
-  ofJob: (token: string) => Promise<Deployer | null>;
+  /** Gets what looks like a JSON web token; null where no issuer is configured. */
+  ofJob: ((token: string) => Promise<Deployer>) | null;
 }): Deployers {
   return {
     async of(authorization) {
@@ -36,7 +36,7 @@ export function createDeployers({
       if (token === undefined) return null;
       if (token.length > longestToken)
         throw new AppError('UNAUTHENTICATED', 'The token is longer than any that is given out.');
-      return jobToken.test(token) ? ofJob(token) : ofToken(token);
+      return ofJob !== null && jobToken.test(token) ? ofJob(token) : ofToken(token);
     },
   };
 }

@@ -1,14 +1,17 @@
 import {createEngineClient} from '../api/engine-client.ts';
+import {createIncusClient} from '../api/incus-client.ts';
 import {recordedProvider} from '../reconciler/containers/container-record.ts';
 import {createDockerProvider} from '../reconciler/containers/docker/docker-provider.ts';
+import {createIncusProvider} from '../reconciler/containers/incus/incus-provider.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
 import type {ContainerProvider} from '../reconciler/containers/provider.ts';
-import {hasSnapshotImages} from '../reconciler/containers/snapshots.ts';
+import {snapshotKeeper} from '../reconciler/containers/snapshots.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Config} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
 import {findEngineSocket} from './engine-socket.ts';
+import {findIncusSocket} from './incus-socket.ts';
 import {installOwnRuntime} from './own-runtime.ts';
 import {readOrCreateOwner} from './repository-owner.ts';
 import type {Environment} from './settings.ts';
@@ -32,6 +35,8 @@ export async function openProvider(config: Config, context: ProviderContext): Pr
   const runtime = {runtimeCommand: command, runtimeDirectory: directory};
   if (config.provider === 'docker')
     return createDockerProvider({...(await dockerOptions(config, context)), ...runtime});
+  if (config.provider === 'incus')
+    return createIncusProvider({...(await incusOptions(config, context)), ...runtime});
   return createProcessProvider({...tableOptions(config, context), ...runtime, level: config.level});
 }
 
@@ -45,9 +50,10 @@ export async function openProviderToStop(
 ): Promise<ContainerProvider> {
   const {stateDirectory} = context;
   const nothing = {runtimeCommand: [], runtimeDirectory: stateDirectory};
-  const isDocker =
-    (await recordedProvider(stateDirectory)) === 'docker' || (await hasSnapshotImages(stateDirectory));
-  if (isDocker) return createDockerProvider({...(await dockerOptions(config, context)), ...nothing});
+  const maker = (await recordedProvider(stateDirectory)) ?? (await snapshotKeeper(stateDirectory));
+  if (maker === 'docker')
+    return createDockerProvider({...(await dockerOptions(config, context)), ...nothing});
+  if (maker === 'incus') return createIncusProvider({...(await incusOptions(config, context)), ...nothing});
   return createProcessProvider({...tableOptions(config, context), ...nothing, level: 'plain'});
 }
 
@@ -60,6 +66,17 @@ async function dockerOptions(config: Config, context: ProviderContext) {
     owner: await readOrCreateOwner(context.stateDirectory),
     image: docker.image,
     network: docker.network,
+  };
+}
+
+async function incusOptions(config: Config, context: ProviderContext) {
+  const {socket, project, ...settings} = config.incus;
+  const socketPath = await findIncusSocket(socket, context.environment);
+  return {
+    ...tableOptions(config, context),
+    incus: createIncusClient({at: {socketPath}, project}),
+    owner: await readOrCreateOwner(context.stateDirectory),
+    ...settings,
   };
 }
 

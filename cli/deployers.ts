@@ -1,9 +1,10 @@
 import {createHash, timingSafeEqual} from 'node:crypto';
 import {createDeployers, type Deployer, type Deployers} from '../api/deployers.ts';
+import {createJobTokens, type JobIssuer} from '../api/job-tokens.ts';
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
-import type {DeployersConfig, TokenDeployerConfig} from '../schemas/deploy-config.ts';
+import type {DeployersConfig, JobDeployerConfig, TokenDeployerConfig} from '../schemas/deploy-config.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {SecretSource} from '../schemas/secret-source.ts';
 
@@ -16,18 +17,23 @@ export async function openDeployers(
   config: DeployersConfig,
   {
     isAdmin,
+    publicUrl,
     readSecret,
     clock,
     log,
   }: {
     isAdmin: (authorization: string) => boolean;
+    /** Null where none is configured. */
+    publicUrl: string | null;
     readSecret: (source: SecretSource) => Promise<string>;
     clock: Clock;
     log: Log;
   },
 ): Promise<Deployers> {
+  const bearers = config.filter((deployer) => 'token' in deployer);
+  const issuers = config.filter((deployer) => 'issuer' in deployer).map((job) => issuerOf(job, publicUrl));
   let readAtMs = clock.now();
-  let known = await Promise.all(config.map((deployer) => bearerOf(deployer, readSecret)));
+  let known = await Promise.all(bearers.map((deployer) => bearerOf(deployer, readSecret)));
   const find = (token: string): Deployer | null => {
     const presented = digest(token);
     // All are compared, so that the time says nothing of which one it was.
@@ -37,16 +43,16 @@ export async function openDeployers(
     isAdmin,
     async ofToken(token) {
       const found = find(token);
-      if (found !== null || config.length === 0 || clock.now() - readAtMs < renewalDistanceMs) return found;
+      if (found !== null || bearers.length === 0 || clock.now() - readAtMs < renewalDistanceMs) return found;
       readAtMs = clock.now();
       try {
-        known = await Promise.all(config.map((deployer) => bearerOf(deployer, readSecret)));
+        known = await Promise.all(bearers.map((deployer) => bearerOf(deployer, readSecret)));
       } catch (error) {
         log.warn('the tokens of deployers cannot be read; the former ones hold', {error});
       }
       return find(token);
     },
-    ofJob: async () => null,
+    ofJob: issuers.length === 0 ? null : createJobTokens(issuers, {clock, log}),
   });
 }
 
@@ -66,6 +72,29 @@ async function bearerOf(
   return {
     sha256: digest(value),
     deployer: {mayDeploy: createBranchFilter(repositories.map(asNamed)), maySkip: true},
+  };
+}
+
+const gitHubIssuer = 'token.actions.githubusercontent.com';
+
+function issuerOf(
+  {issuer, audience, host, repository_claim, jwks_url, claims}: JobDeployerConfig,
+  publicUrl: string | null,
+): JobIssuer {
+  const wanted = audience ?? publicUrl;
+  if (wanted === null)
+    throw new AppError(
+      'CONFIG_INVALID',
+      `deployers: say for whom the tokens of ${issuer} must be made, with audience, or as public_url.`,
+    );
+  const ownHost = new URL(issuer).hostname;
+  return {
+    issuer,
+    audience: wanted,
+    host: host ?? (ownHost === gitHubIssuer ? 'github.com' : ownHost),
+    repositoryClaim: repository_claim,
+    jwksUrl: jwks_url ?? null,
+    claims,
   };
 }
 

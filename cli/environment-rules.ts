@@ -2,6 +2,7 @@ import type {DataPolicy} from '../reconciler/branch-data.ts';
 import type {BranchLimits} from '../reconciler/branch-limits.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
+import {isForkName} from '../schemas/branch-name.ts';
 import type {EnvironmentConfig, LimitsConfig} from '../schemas/config.ts';
 
 /** `environments` of the configuration, called `name` to people. */
@@ -16,9 +17,16 @@ export function environmentRules(
     ) => {
       const includes = createBranchFilter(branches);
       const onlyLive = branches.length === 1 && branches[0] === 'live';
+      const onlyForks = branches.length === 1 && branches[0] === 'forks';
       return {
         place: `${name}[${index}]`,
-        appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+        // What is meant for the branches of a team, `**` too, is not meant for whoever opens a pull request.
+        appliesTo: (branch, live) =>
+          isForkName(branch) || onlyForks
+            ? isForkName(branch) && onlyForks
+            : onlyLive
+              ? live
+              : includes(branch),
         onlyLive,
         keep,
         run: run ?? null,

@@ -46,7 +46,8 @@ const options = {
 /** The whole command line. Commands load when they are called: `--help` and the runtime start without the rest. */
 function createProgram(
   {terminal, json}: {terminal: Terminal; json: boolean},
-  finish: (code: ExitCode) => void,
+  /** Of what was run; `ExitCode` but for `shell`, which passes on that of its program. */
+  finish: (code: number) => void,
 ): Command {
   const environment = process.env;
   const program = new Command('branchtab')
@@ -71,7 +72,9 @@ function createProgram(
     .option('--branches <globs>', "branches to serve, separated by commas: 'main,feature/*,!wip/*'")
     .option('--listen <host:port>', 'address of the API (default: 127.0.0.1:7070)')
     .addOption(options.state())
-    .addOption(new Option('--provider <name>', 'what runs containers').choices(['process', 'docker']))
+    .addOption(
+      new Option('--provider <name>', 'what runs containers').choices(['process', 'docker', 'incus']),
+    )
     .addOption(
       new Option('--level <level>', 'how the process provider keeps containers apart').choices([
         'auto',
@@ -137,6 +140,9 @@ function createProgram(
     .option('--base <commit>', 'what runs today: branch, tag or commit (default: the default branch)')
     .option('--head <commit>', 'what shall run', 'HEAD')
     .addOption(options.repo())
+    .addOption(options.state())
+    .addOption(options.config())
+    .addOption(options.controller())
     .option('--tz <zone>', 'time zone of lines without one (default: timezone of branchtab.yaml, or UTC)')
     .option('--markdown', 'for a comment on a pull request')
     .addOption(options.json())
@@ -264,6 +270,18 @@ function createProgram(
   jobOrBranch(program.command('resume').description('end the pause of a job, or of a branch')).action(
     async (branch, name, flags) =>
       finish(await (await import('./commands/jobs.ts')).resume(branch, name, flags, environment, terminal)),
+  );
+
+  client(
+    program
+      .command('shell')
+      .description(
+        "a shell, or a program, in a branch's container, with the environment of its jobs; its exit code",
+      )
+      .argument('<branch>', 'name or key')
+      .argument('[command...]', 'after --: program and arguments instead of a shell'),
+  ).action(async (branch, command, flags) =>
+    finish(await (await import('./commands/shell.ts')).shell(branch, command, flags, environment, process)),
   );
 
   addAccountCommands(program, {client, environment, terminal, finish});

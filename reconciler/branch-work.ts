@@ -1,4 +1,5 @@
 import type {Reconciliation} from '../schemas/branch.ts';
+import {isForkName} from '../schemas/branch-name.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Suspension} from '../schemas/suspension.ts';
@@ -184,7 +185,13 @@ export function createBranchWork(
       const held_lines = await heldLinesOf(branch, {files, run, watch, signal});
       return {
         ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
-        settings: {...options.settings, limits: runLimitsOf(limits), held_lines},
+        settings: {
+          ...options.settings,
+          // Strangers send no mail in the name of this host.
+          smtp_url: isForkName(branch.branch) ? null : options.settings.smtp_url,
+          limits: runLimitsOf(limits),
+          held_lines,
+        },
         resources: resourceLimitsOf(limits),
       };
     },

@@ -39,10 +39,11 @@ export function heldLines(
   if (run === 'none')
     return released.jobs.length === 0 ? 'all' : lines.map(({user, rule}) => heldLine(user, rule));
   if (live === null) return [];
+  const isChanged = namesOneOf(live.changedPaths);
   const liveLines = new Set(linesOf(live.crontabs).map(({identity}) => identity));
   return lines
     .filter(({identity}) => liveLines.has(identity))
-    .filter(({command}) => !live.changedPaths.some((path) => isNamed(path, command)))
+    .filter(({command}) => !isChanged(command))
     .map(({user, rule}) => heldLine(user, rule));
 }
 
@@ -72,12 +73,21 @@ export function hasJob(crontabs: readonly CrontabFile[], wanted: string): boolea
   return linesOf(crontabs).some(({name, rule}) => name === wanted || rule === wanted);
 }
 
-/** True where a command names a file by its path or by its name, or a script by its address. In doubt it does. */
-export function isNamed(path: string, command: string): boolean {
-  const words = command.match(/[^\s'"`;|&()<>$={}?]+/g) ?? [];
-  const fileName = path.slice(path.lastIndexOf('/') + 1);
-  if (words.some((word) => word === fileName || word.endsWith(`/${fileName}`))) return true;
-  if (!path.startsWith(scriptsDirectory)) return false;
-  const script = path.slice(scriptsDirectory.length).replace(/(?:\/index)?\.[a-z]+$/, '');
-  return words.some((word) => `${word}/`.includes(`/${script}/`));
+/**
+ * Whether a command names one of the files by its path or by its name, or a script by its address. In doubt it does.
+ * What is made of the paths is made once: a plan asks for a thousand commands.
+ */
+export function namesOneOf(paths: readonly string[]): (command: string) => boolean {
+  const fileNames = new Set(paths.map((path) => path.slice(path.lastIndexOf('/') + 1)));
+  const scripts = paths
+    .filter((path) => path.startsWith(scriptsDirectory))
+    .map((path) => `/${path.slice(scriptsDirectory.length).replace(/(?:\/index)?\.[a-z]+$/, '')}/`);
+  return (command) => {
+    if (paths.length === 0) return false;
+    const words = command.match(/[^\s'"`;|&()<>$={}?]+/g) ?? [];
+    return (
+      words.some((word) => fileNames.has(word.slice(word.lastIndexOf('/') + 1))) ||
+      (scripts.length > 0 && words.some((word) => scripts.some((script) => `${word}/`.includes(script))))
+    );
+  };
 }

@@ -88,7 +88,10 @@ const environmentSchema = z
           .transform((glob) => [glob]),
         branchGlobs,
       ])
-      .meta({description: '`live` for the live branch, else globs; `!` excludes.'}),
+      .meta({
+        description:
+          '`live` for the live branch, `forks` for pull requests of forks, which no other item is for; else globs; `!` excludes.',
+      }),
     variables: z
       .record(variableName, z.union([z.string(), z.number(), z.boolean()]).transform(String))
       .default({}),
@@ -216,6 +219,11 @@ const repositorySchema = z
   })
   .meta({id: 'Repository'});
 
+/** What an Incus server calls its projects, pools and profiles. */
+const serverWord = z
+  .string()
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, 'write a name of letters, digits, _, . and -');
+
 /** `branchtab.yaml`: the operator's file, trusted, on the host. Flags win over it. */
 export const configSchema = z
   .strictObject({
@@ -295,9 +303,9 @@ export const configSchema = z
           'Names of containers in host names: <alias>-<kit>-1.<domain>, and <alias>.<domain> with a kit.',
       }),
     state: z.string().optional().meta({description: 'State directory.'}),
-    provider: z.enum(['process', 'docker']).default('process').meta({
+    provider: z.enum(['process', 'docker', 'incus']).default('process').meta({
       description:
-        'What runs containers: this host itself, or a container engine on it (Docker Engine or Podman).',
+        'What runs containers: this host itself, a container engine on it (Docker Engine or Podman), or an Incus or LXD server.',
     }),
     docker: z
       .strictObject({
@@ -335,6 +343,41 @@ export const configSchema = z
       })
       .prefault({})
       .meta({description: 'Of the provider docker.'}),
+    incus: z
+      .strictObject({
+        socket: z
+          .string()
+          .regex(/^\/\S+$/, 'write the path of a socket')
+          .optional()
+          .meta({
+            description:
+              'Socket of the server on this host. Without it that of INCUS_SOCKET, or the usual one of Incus or LXD.',
+            examples: ['/var/lib/incus/unix.socket'],
+          }),
+        project: serverWord
+          .optional()
+          .meta({description: 'Project of the server; its default unless given.'}),
+        pool: serverWord.default('default').meta({
+          description: 'Storage pool of the containers. On btrfs or zfs a clone is a copy on write.',
+        }),
+        profiles: z
+          .array(serverWord)
+          .max(20)
+          .default([])
+          .meta({description: 'Profiles that every container has, in their order.'}),
+        image: z
+          .string()
+          .max(200)
+          .regex(/^[A-Za-z0-9][^\s:]*$/, 'write the alias of an image that the server has')
+          .default('debian/12')
+          .meta({description: 'Alias of what containers are made from. Any with glibc and a shell.'}),
+        network: serverWord.default('own').meta({
+          description:
+            '`own`: a bridge that only these containers have. `none`: nothing but themselves. Else the name of one of the server that gives out IPv4 addresses.',
+        }),
+      })
+      .prefault({})
+      .meta({description: 'Of the provider incus.'}),
     level: z.enum(['auto', 'network', 'sandbox', 'plain']).default('auto').meta({
       description:
         'How containers of the process provider are kept apart; auto takes the best this host can.',

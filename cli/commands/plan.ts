@@ -1,41 +1,39 @@
+import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
-import {resolve} from 'node:path';
-import {type CommitReader, readBranchFiles, readCrontabs} from '../../reconciler/branch-files.ts';
+import {join, resolve} from 'node:path';
 import type {BranchPolicy} from '../../reconciler/branch-settings.ts';
+import {compareCommits, crontabsOfOthers} from '../../reconciler/commit-comparison.ts';
 import {branchPolicyOf} from '../../reconciler/environments.ts';
-import type {CrontabFile} from '../../reconciler/observation.ts';
-import {type Side, scheduleChange} from '../../reconciler/schedule-change.ts';
+import {planMarkdown} from '../../reconciler/reports/plan-markdown.ts';
 import {type LocalSource, openLocalSource} from '../../reconciler/sources/git-local.ts';
-import type {HoodyTree, Source} from '../../reconciler/sources/source.ts';
+import {type TrialMerge, tryMerge} from '../../reconciler/sources/trial-merge.ts';
 import {loadScheduleWords} from '../../runtime/cron/schedule-words.ts';
 import {createScriptInspector, type ScriptInspector} from '../../runtime/exec/script-inspector.ts';
 import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
-import {inDirectory, wholeRepository} from '../../schemas/branch-name.ts';
+import {wholeRepository} from '../../schemas/branch-name.ts';
 import type {Config} from '../../schemas/config.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {isTimeZone} from '../../schemas/schedule/zone.ts';
 import type {ScheduleChange} from '../../schemas/schedule-change.ts';
 import {branchScriptCheck} from '../branch-script-check.ts';
+import type {ConnectionFlags} from '../connection.ts';
 import {environmentRules} from '../environment-rules.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
-import {planMarkdown, planText} from '../plan-text.ts';
+import {planText} from '../plan-text.ts';
+import {runningJobs} from '../running-jobs.ts';
 import {type Environment, readConfig} from '../settings.ts';
 import type {Terminal} from '../terminal.ts';
 
-export interface PlanFlags {
+export interface PlanFlags extends ConnectionFlags {
   readonly base?: string;
   readonly head?: string;
-  readonly repo?: readonly string[];
   readonly path?: string;
   readonly tz?: string;
   readonly json?: boolean;
   readonly markdown?: boolean;
 }
-
-/** Of so many other branches the crontabs are compared. */
-const mostOthers = 200;
 
 /** `branchtab plan`: what the schedule of `--head` changes against that of `--base`. Needs no controller. */
 export async function plan(
@@ -43,7 +41,7 @@ export async function plan(
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const config = await readConfig(undefined);
+  const config = await readConfig(flags.config);
   const timeZone = flags.tz ?? config.timezone;
   if (!isTimeZone(timeZone))
     throw new AppError(
@@ -61,21 +59,38 @@ export async function plan(
     directory: tmpdir(),
     clock: systemClock,
   });
+  const scratch = await mkdtemp(join(tmpdir(), 'branchtab-plan-'));
   try {
-    const change = await compare(source, inspector, {flags, config, timeZone});
+    const context = {flags, config, timeZone, environment, scratch};
+    const change = await compare(source, inspector, context);
     if (flags.json) terminal.out(`${JSON.stringify(change)}\n`);
     else terminal.out(flags.markdown ? planMarkdown(change) : planText(change, terminal.paint));
     return change.issues.length === 0 ? exitCodes.ok : exitCodes.failed;
   } finally {
     inspector.stop();
     await source.close();
+    await rm(scratch, {recursive: true, force: true});
   }
+}
+
+interface PlanContext {
+  readonly flags: PlanFlags;
+  readonly config: Config;
+  readonly timeZone: string;
+  readonly environment: Environment;
+  /** A directory for what a merge makes. */
+  readonly scratch: string;
+}
+
+interface NamedCommit {
+  readonly name: string;
+  readonly commit: string;
 }
 
 async function compare(
   source: LocalSource,
   inspector: ScriptInspector,
-  {flags, config, timeZone}: {flags: PlanFlags; config: Config; timeZone: string},
+  {flags, config, timeZone, environment, scratch}: PlanContext,
 ): Promise<ScheduleChange> {
   const {signal} = new AbortController();
   const {branches, defaultBranch} = await source.list({signal});
@@ -90,64 +105,68 @@ async function compare(
   );
   if (base === undefined || head === undefined) throw new Error('two names give two commits');
   const path = flags.path?.replace(/\/+$/, '') ?? wholeRepository;
-  const [before, after] = await Promise.all(
-    [base, head].map(({commit}) => source.readHoody(commit, {path, signal})),
-  );
-  if (path !== wholeRepository && before == null && after == null)
-    throw new AppError(
-      'CONFIG_INVALID',
-      `--path ${path}: neither ${base.name} nor ${head.name} has ${path}/.hoody; name a directory from the top of the repository.`,
-    );
-  const treeOf = async (commit: string, hoody: HoodyTree | null | undefined) =>
-    path === wholeRepository ? source.rootTreeOf(commit, {signal}) : (hoody?.rootTree ?? null);
-  const [baseTree, headTree] = [await treeOf(base.commit, before), await treeOf(head.commit, after)];
-  const changesFrom = async (from: string | null) =>
-    headTree === null ? [] : source.diffTrees(from, headTree, {signal});
-  const readerAt = (commit: string): CommitReader => ({
-    timeZone,
-    checkScript: branchScriptCheck(inspector.check),
-    scriptImports: (script) => inspector.ask('imports', script),
-    readFile: (file) => source.readFile(commit, inDirectory(path, file), {signal}),
-  });
-  const [then, now] = [
-    await sideOf(before, readerAt(base.commit)),
-    await sideOf(after, readerAt(head.commit)),
-  ];
-  const change = scheduleChange(then, now, {
-    timeZone,
-    nowMs: systemClock.now(),
-    describe: await loadScheduleWords(),
-    changedPaths: (await changesFrom(baseTree)).map((change) => change.path),
-    tree: new Map(
-      (await changesFrom(null)).flatMap((entry) =>
-        entry.kind === 'write' ? [[entry.path, {executable: entry.mode !== 'file'}]] : [],
-      ),
-    ),
-    operator: operatorPolicies(config, source, {
-      preview: branchAt(head, branches),
-      live: base.name,
-    }),
-    others: await crontabsOfOthers(source, branches, {
+  const merge = await mergeOf(source, [base, head], {environment, scratch, signal});
+  try {
+    const others = await crontabsOfOthers(source, branches, {
       without: new Set([base.commit, head.commit]),
       path,
       signal,
-    }),
+    });
+    const compared = await compareCommits(
+      source,
+      {base, head, path, ...(merge.kind === 'merged' ? {result: merge} : {})},
+      {
+        timeZone,
+        nowMs: systemClock.now(),
+        describe: await loadScheduleWords(),
+        operator: operatorPolicies(config, source, {preview: branchAt(head, branches), live: base.name}),
+        others,
+        checkScript: branchScriptCheck(inspector.check),
+        scriptImports: (script) => inspector.ask('imports', script),
+        signal,
+      },
+    );
+    if (path !== wholeRepository && !compared.hasHoody)
+      throw new AppError(
+        'CONFIG_INVALID',
+        `--path ${path}: neither ${base.name} nor ${head.name} has ${path}/.hoody; name a directory from the top of the repository.`,
+      );
+    return {
+      ...compared.change,
+      merge: {kind: merge.kind, conflicts: merge.kind === 'conflicts' ? [...merge.files] : []},
+      running: await runningJobs(flags, environment, {
+        repository: source.repository,
+        branch: base.name,
+        path,
+        crontabs: compared.baseCrontabs,
+        timeZone,
+      }),
+    };
+  } finally {
+    if (merge.kind === 'merged') merge.objects.close();
+  }
+}
+
+/** `head`: it has all that the base has; `contained`: the base has all of it. */
+async function mergeOf(
+  source: LocalSource,
+  [base, head]: readonly [NamedCommit, NamedCommit],
+  {environment, scratch, signal}: Pick<PlanContext, 'environment' | 'scratch'> & {signal: AbortSignal},
+): Promise<TrialMerge | {readonly kind: 'head' | 'contained'}> {
+  const common = await source.mergeBase(base.commit, head.commit, {signal});
+  if (common === base.commit) return {kind: 'head'};
+  if (common === head.commit) return {kind: 'contained'};
+  return tryMerge([base.commit, head.commit], {
+    gitDirectory: source.identity,
+    scratchDirectory: scratch,
+    repository: source.repository,
+    environment,
+    signal,
   });
-  const fromTop = <T extends {file: string}>(item: T): T => ({...item, file: inDirectory(path, item.file)});
-  return {
-    base,
-    head,
-    ...change,
-    issues: change.issues.map(fromTop),
-    warnings: change.warnings.map(fromTop),
-  };
 }
 
 /** A commit that is the tip of a branch is meant as that branch. */
-function branchAt(
-  {name, commit}: {name: string; commit: string},
-  branches: ReadonlyMap<string, string>,
-): string {
+function branchAt({name, commit}: NamedCommit, branches: ReadonlyMap<string, string>): string {
   if (branches.has(name)) return name;
   return [...branches].find(([, tip]) => tip === commit)?.[0] ?? name;
 }
@@ -167,32 +186,4 @@ function operatorPolicies(
     preview: branchPolicyOf(rules, {branch: names.preview, live: false}, previews.run),
     live: branchPolicyOf(rules, {branch: names.live, live: true}, previews.run),
   };
-}
-
-async function sideOf(tree: HoodyTree | null | undefined, reader: CommitReader): Promise<Side> {
-  return tree == null
-    ? {crontabs: [], scripts: [], settings: null, issues: []}
-    : readBranchFiles(tree, reader);
-}
-
-/** What cannot be read of them is no matter of this plan. */
-async function crontabsOfOthers(
-  source: Source,
-  branches: ReadonlyMap<string, string>,
-  {without, path, signal}: {without: ReadonlySet<string>; path: string; signal: AbortSignal},
-): Promise<Map<string, readonly CrontabFile[]>> {
-  const order = await source.newestFirst({signal});
-  const commits = order
-    .map((branch): [string, string | undefined] => [branch, branches.get(branch)])
-    .filter((pair): pair is [string, string] => pair[1] !== undefined && !without.has(pair[1]))
-    .slice(0, mostOthers);
-  const ids = commits.map(([, commit]) => commit);
-  const withHoody = path === wholeRepository ? await source.hasHoody(ids, {signal}) : new Set(ids);
-  const found = new Map<string, readonly CrontabFile[]>();
-  for (const [branch, commit] of commits) {
-    if (!withHoody.has(commit)) continue;
-    const tree = await source.readHoody(commit, {path, signal}).catch(() => null);
-    if (tree !== null) found.set(branch, readCrontabs(tree).crontabs);
-  }
-  return found;
 }

@@ -64,6 +64,7 @@ export class ContainerTable<Kept extends ContainerRecord> {
   readonly #options: TableOptions;
   readonly #provider: Kept['provider'];
   readonly #schema: z.ZodType<Kept>;
+  readonly #keepsFiles: boolean;
   readonly #entries = new Map<string, Entry<Kept>>();
   readonly #idsByName = new Map<string, string>();
   /** Creations under way, by name, so that two of one name give one container. */
@@ -71,11 +72,17 @@ export class ContainerTable<Kept extends ContainerRecord> {
   readonly #watchers = new Set<(event: ContainerEvent) => void>();
   #cleanup: Promise<void> = Promise.resolve();
 
+  /** `keepsFiles` is false where containers have their files elsewhere, not in their directories here. */
   constructor(
     options: TableOptions,
-    {provider, schema}: {provider: Kept['provider']; schema: z.ZodType<Kept>},
+    {
+      provider,
+      schema,
+      keepsFiles = true,
+    }: {provider: Kept['provider']; schema: z.ZodType<Kept>; keepsFiles?: boolean},
   ) {
     this.#options = options;
+    this.#keepsFiles = keepsFiles;
     this.#provider = provider;
     this.#schema = schema;
     this.directory = join(options.stateDirectory, 'containers');
@@ -299,14 +306,8 @@ export class ContainerTable<Kept extends ContainerRecord> {
     const making = join(this.directory, `.making-${id}`);
     const made = (path: string) => join(making, basename(path));
     try {
-      await makeDirectory(made(paths.data), {mode: 0o755});
-      await makeDirectory(made(paths.workspace), {mode: 0o755});
-      await makeDirectory(made(paths.store), {mode: 0o700});
-      if (from !== undefined) {
-        const files = {workspace: made(paths.workspace), workspaceRecord: made(paths.workspaceRecord)};
-        await restoreWorkspace(this.snapshots, from, files);
-        if (withData) await restoreData(this.snapshots, from, made(paths.data));
-      }
+      await makeDirectory(making, {mode: 0o755});
+      if (this.#keepsFiles) await this.#makeFiles(made, paths, from === undefined ? null : {from, withData});
       await writeRecord(making, record);
       await moveDirectory(making, paths.directory);
       await syncDirectory(this.directory);
@@ -315,6 +316,21 @@ export class ContainerTable<Kept extends ContainerRecord> {
       throw error;
     }
     return this.#remember(record);
+  }
+
+  async #makeFiles(
+    made: (path: string) => string,
+    paths: ContainerPaths,
+    snapshot: {readonly from: string; readonly withData: boolean} | null,
+  ): Promise<void> {
+    await makeDirectory(made(paths.data), {mode: 0o755});
+    await makeDirectory(made(paths.workspace), {mode: 0o755});
+    await makeDirectory(made(paths.store), {mode: 0o700});
+    if (snapshot === null) return;
+    const {from, withData} = snapshot;
+    const files = {workspace: made(paths.workspace), workspaceRecord: made(paths.workspaceRecord)};
+    await restoreWorkspace(this.snapshots, from, files);
+    if (withData) await restoreData(this.snapshots, from, made(paths.data));
   }
 
   #remember(record: Kept): Entry<Kept> {
@@ -364,13 +380,15 @@ export async function prepareState(stateDirectory: string): Promise<string> {
 /** A container that starts without the data it had would say nothing and begin anew. */
 export async function requireData({record, paths}: Entry<ContainerRecord>, makeData: boolean): Promise<void> {
   if ((await kindOf(paths.data)) === 'directory') return;
-  if (!makeData) {
-    throw new AppError(
-      'DATA_LOST',
-      `The data directory of ${record.name} is gone: ${paths.data}. \`branchtab data restore\` brings a branch's back from its backup; make an empty one to begin anew.`,
-    );
-  }
+  if (!makeData) throw dataLost(record, paths.data);
   await makeDirectory(paths.data, {mode: 0o755});
+}
+
+export function dataLost({name}: ContainerRecord, path: string): AppError {
+  return new AppError(
+    'DATA_LOST',
+    `The data directory of ${name} is gone: ${path}. \`branchtab data restore\` brings a branch's back from its backup; make an empty one to begin anew.`,
+  );
 }
 
 /** The same mark tells a runtime that it was down for a moment only: jobs of @reboot do not run again. */

@@ -1,7 +1,8 @@
 import {randomBytes} from 'node:crypto';
 import {join} from 'node:path';
 import {hashFiles} from '../../runtime/platform/content-hash.ts';
-import {kindOf, makeDirectory, moveDirectory} from '../../runtime/platform/directories.ts';
+import {kindOf, listNames, makeDirectory, moveDirectory} from '../../runtime/platform/directories.ts';
+import {chmod, lstat} from '../../runtime/platform/files.ts';
 import {bundleProgram} from '../../runtime/platform/program-bundle.ts';
 import {shareFile} from '../../runtime/platform/shared-file.ts';
 import {removeTree} from '../../runtime/platform/tree-removal.ts';
@@ -45,9 +46,19 @@ export async function installRuntime({
       await shareFile(executable, join(making, executableName(entry)));
       await moveUnlessThere(making, directory);
     }
+    await makeReadable(directory);
     return {command: commandIn(directory, entry), directory, version};
   } finally {
     await removeTree(making);
+  }
+}
+
+/** In a user namespace root is another user, who starts it too. The state directory keeps everybody else away. */
+async function makeReadable(directory: string): Promise<void> {
+  for (const path of [directory, ...(await listNames(directory)).map((name) => join(directory, name))]) {
+    const {mode} = await lstat(path);
+    const needed = mode | 0o044 | ((mode & 0o100) === 0 ? 0 : 0o011);
+    if (needed !== mode) await chmod(path, needed & 0o7777);
   }
 }
 

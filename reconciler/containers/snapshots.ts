@@ -30,11 +30,18 @@ const snapshotRecordSchema = z.object({
     .nullable()
     .default(null)
     .meta({description: 'Image of the engine that its root was made into.'}),
+  instances: z
+    .string()
+    .nullable()
+    .default(null)
+    .meta({description: 'What the instances of an Incus server that hold it have in their names.'}),
 });
 
 export interface StoredSnapshot extends Snapshot {
   /** Image of the container engine with the rest of its file system; null where the provider has none. */
   readonly image: string | null;
+  /** Name of the instances of an Incus server that hold all of its files; null where the provider has none. */
+  readonly instances: string | null;
 }
 
 /** A workspace and the runtime's record of which tree it holds: the next change set of a clone starts from there. */
@@ -43,20 +50,23 @@ export interface WorkspaceFiles {
   readonly workspaceRecord: string;
 }
 
-/** Copies files that stand still; the snapshot appears whole or not at all. */
+/** Copies files that stand still, unless they are elsewhere; the snapshot appears whole or not at all. */
 export async function saveSnapshot(
   store: SnapshotStore,
   snapshot: StoredSnapshot,
-  files: WorkspaceFiles & {readonly data: string},
+  files: (WorkspaceFiles & {readonly data: string}) | null,
 ): Promise<void> {
   checkSnapshotName(snapshot.name);
   const making = join(store.directory, `.making-${randomBytes(6).toString('hex')}`);
   try {
-    await copyDirectory(files.workspace, join(making, 'srv'));
-    await copyRecord(files.workspaceRecord, join(making, 'workspace.json'));
-    await copyDirectory(files.data, join(making, 'data'));
-    const {name, containerId: container_id, createdAt: created_at, image} = snapshot;
-    const record = {name, container_id, created_at, image};
+    await makeDirectory(making, {mode: 0o700});
+    if (files !== null) {
+      await copyDirectory(files.workspace, join(making, 'srv'));
+      await copyRecord(files.workspaceRecord, join(making, 'workspace.json'));
+      await copyDirectory(files.data, join(making, 'data'));
+    }
+    const {name, containerId: container_id, createdAt: created_at, image, instances} = snapshot;
+    const record = {name, container_id, created_at, image, instances};
     await writeFileDurably(join(making, 'snapshot.json'), JSON.stringify(record));
     await store.turn(() => putInPlace(store, making, snapshot.name));
   } finally {
@@ -133,7 +143,7 @@ export async function deleteSnapshot({directory, turn}: SnapshotStore, name: str
 }
 
 /** Throws INVALID_NAME. A dot in front is kept for unfinished work. */
-function checkSnapshotName(name: string): void {
+export function checkSnapshotName(name: string): void {
   if (/^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$/.test(name)) return;
   throw new AppError(
     'INVALID_NAME',
@@ -158,13 +168,13 @@ async function readSnapshot(path: string, name: string): Promise<StoredSnapshot 
   const text = await readTextIfPresent(join(path, 'snapshot.json'));
   const result = snapshotRecordSchema.safeParse(text === null ? undefined : parseJson(text));
   if (!result.success || result.data.name !== name) return null;
-  const {container_id: containerId, created_at: createdAt, image} = result.data;
-  return {name, containerId, createdAt, image};
+  const {container_id: containerId, created_at: createdAt, image, instances} = result.data;
+  return {name, containerId, createdAt, image, instances};
 }
 
-/** True where a container engine has images for snapshots of this state directory. */
-export async function hasSnapshotImages(stateDirectory: string): Promise<boolean> {
-  const store = {directory: join(stateDirectory, 'snapshots')};
-  const snapshots = await readSnapshots(store);
-  return snapshots.some(({image}) => image !== null);
+/** Whoever has files of snapshots of this state directory elsewhere; null where nobody does. */
+export async function snapshotKeeper(stateDirectory: string): Promise<'docker' | 'incus' | null> {
+  const snapshots = await readSnapshots({directory: join(stateDirectory, 'snapshots')});
+  if (snapshots.some(({instances}) => instances !== null)) return 'incus';
+  return snapshots.some(({image}) => image !== null) ? 'docker' : null;
 }

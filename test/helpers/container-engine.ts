@@ -152,7 +152,7 @@ async function untilAnswering(engine: Engine, service: ChildProcess): Promise<vo
 }
 
 const programs =
-  'sh ls cat echo grep head env touch kill ps mkdir ln chmod rm sleep setsid dd id hostname wget sed true';
+  'sh ls cat echo grep head env touch kill ps mkdir ln chmod rm sleep setsid dd id hostname wget sed true ifconfig route ping';
 
 /** Native libraries that the runtime brings along. */
 function parserBindings(): string[] {
@@ -160,7 +160,7 @@ function parserBindings(): string[] {
 }
 
 /** Busybox, curl where the host has it, and the libraries that they and the runtime need. */
-async function glibcRoot(root: string): Promise<string> {
+export async function glibcRoot(root: string): Promise<string> {
   await emptyRoot(root);
   const libraries = new Set<string>();
   const curl = Bun.which('curl');
@@ -174,7 +174,7 @@ async function glibcRoot(root: string): Promise<string> {
   return root;
 }
 
-async function muslRoot(root: string): Promise<string> {
+export async function muslRoot(root: string): Promise<string> {
   await emptyRoot(root);
   await mkdir(join(root, 'lib'));
   await writeFile(join(root, 'lib', `ld-musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`), '');
@@ -235,7 +235,7 @@ async function proveContainer(engine: Engine): Promise<void> {
 }
 
 /** What an engine leaves mounted keeps its directory from being removed. */
-async function unmountBelow(root: string): Promise<void> {
+export async function unmountBelow(root: string): Promise<void> {
   const mounts = await readFile('/proc/self/mounts', 'utf8');
   const paths = mounts.split('\n').map((line) => line.split(' ')[1] ?? '');
   for (const path of paths.filter((each) => each.startsWith(`${root}/`)).toReversed())

@@ -84,7 +84,7 @@ export async function installStub(
 
 /** Lets `small-controller.ts` start a container and kills it with SIGKILL. */
 export async function startAndKill(
-  options: Omit<ProcessProviderOptions, 'level'> & {level?: string; engine?: string},
+  options: Omit<ProcessProviderOptions, 'level'> & {level?: string; engine?: string; incus?: string},
   name: string,
 ): Promise<void> {
   const {clock: _clock, log: _log, ...plain} = options;

@@ -37,12 +37,15 @@ export function gitHubHeaders(
   };
 }
 
+type ForkNews = Parameters<Parameters<typeof createDeliveries>[0]['onFork']>[1];
+
 export interface WebhookWorldOptions {
   readonly repositories?: readonly DeliverableRepository[];
   readonly secrets?: Partial<Record<Forge, readonly string[]>>;
   readonly renew?: HookSecrets['renew'];
   /** Bearers by token, beside the admin token. */
   readonly deployers?: Readonly<Record<string, Deployer>>;
+  readonly ofJob?: (token: string) => Promise<Deployer>;
   readonly skip?: (repository: string, branch: string, commit: string) => void;
   readonly look?: (repository: string) => Promise<void>;
   readonly commitOf?: (repository: string, branch: string) => string | null | undefined;
@@ -55,12 +58,15 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
   const path = join(directory, 'deliveries.jsonl');
   const looks: string[] = [];
   const pulls: string[] = [];
+  const forkNews: ForkNews[] = [];
+  const gone: string[] = [];
   const openDeliveries = async () =>
     createDeliveries({
       repositories: options.repositories ?? [
         {
           repository: 'https://github.com/Codertocat/Hello-World',
           forgePath: 'github.com/codertocat/hello-world',
+          servesForks: false,
         },
       ],
       async look(repository) {
@@ -69,7 +75,9 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
       },
       commitOf: options.commitOf ?? (() => undefined),
       skip: options.skip ?? (() => {}),
+      toldGone: (_repository, branch) => gone.push(branch),
       onPullRequest: (repository) => pulls.push(repository),
+      onFork: async (_repository, news) => void forkNews.push(news),
       deliveryLog: await openDeliveryLog({path, log: silentLog}),
       clock: options.clock ?? systemClock,
       log: silentLog,
@@ -79,7 +87,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
   const deployers = createDeployers({
     isAdmin: (authorization) => authorization === `Bearer ${adminToken}`,
     ofToken: async (token) => options.deployers?.[token] ?? null,
-    ofJob: async () => null,
+    ofJob: options.ofJob ?? null,
   });
   const app = new Hono();
   app.onError(errorHandler(silentLog));
@@ -103,6 +111,8 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
     deliveries,
     looks,
     pulls,
+    forkNews,
+    gone,
     path,
     openDeliveries,
     post,

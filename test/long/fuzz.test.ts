@@ -9,6 +9,7 @@ import '../fuzz/data-archive.test.ts';
 import '../fuzz/gateway.test.ts';
 import '../fuzz/git-tree.test.ts';
 import '../fuzz/host-guard.test.ts';
+import '../fuzz/job-tokens.test.ts';
 import '../fuzz/managed.test.ts';
 import '../fuzz/push-options.test.ts';
 import '../fuzz/runtime.test.ts';

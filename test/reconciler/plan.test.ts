@@ -107,6 +107,13 @@ test('a new branch whose files are invalid gets nothing', plans, {
 
 test('invalid files leave the old schedule running', plans, {desired: invalid, expect: []});
 
+test('invalid files of a branch whose container is gone get nothing', plans, {
+  desired: invalid,
+  container: null,
+  policyChanges: {leaseMs: 1000},
+  expect: [],
+});
+
 test('invalid files do not keep a stopped container from its old schedule', plans, {
   desired: invalid,
   container: {state: 'stopped'},
@@ -353,6 +360,16 @@ test('the live branch is never removed, whatever git says', plans, {
   record: {live: true},
   expect: [],
 });
+
+for (const reason of ['branch_deleted', 'hoody_removed'] as const) {
+  test(`a runtime that dies is started again for a live branch with ${reason}`, plans, {
+    desired: {kind: 'absent', reason, proven: true},
+    record: {live: true},
+    container: {state: 'failed'},
+    runtime: null,
+    expect: ['start_container runtime_died'],
+  });
+}
 
 test('the live branch without .hoody keeps what it runs', plans, {
   desired: {kind: 'absent', reason: 'hoody_removed', proven: true},

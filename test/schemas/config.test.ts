@@ -155,3 +155,31 @@ test('backups are kept at least once', (t) => {
   t.is(parse('backups: {keep: 0}\n').config, null);
   t.is(parse('backups: {every: 1d}\n').config, null);
 });
+
+for (const {title, deployer, valid} of [
+  {
+    title: 'an https issuer',
+    deployer: {issuer: 'https://gitlab.com', repository_claim: 'project_path'},
+    valid: true,
+  },
+  {title: 'an issuer of this host', deployer: {issuer: 'http://127.0.0.1:8080'}, valid: true},
+  {title: 'an issuer over plain http', deployer: {issuer: 'http://gitlab.example.org'}, valid: false},
+  {
+    title: 'keys over plain http',
+    deployer: {issuer: 'https://gitlab.com', jwks_url: 'http://x/keys'},
+    valid: false,
+  },
+  {title: 'a host like this one', deployer: {issuer: 'http://127.0.0.1.example.org'}, valid: false},
+  {title: 'a token', deployer: {token: {from_file: '/x'}, repositories: ['github.com/acme/*']}, valid: true},
+  {title: 'a token for nothing', deployer: {token: {from_file: '/x'}, repositories: []}, valid: false},
+  {
+    title: 'a token for all but one',
+    deployer: {token: {from_file: '/x'}, repositories: ['!a/b/c']},
+    valid: false,
+  },
+]) {
+  test(`deployers: ${title} is ${valid ? 'taken' : 'refused'}`, (t) => {
+    const {issues} = parseConfig(JSON.stringify({deployers: [deployer]}), 'branchtab.yaml');
+    t.is(issues.length === 0, valid, JSON.stringify(issues));
+  });
+}

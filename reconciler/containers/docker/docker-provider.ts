@@ -46,7 +46,7 @@ import {findSnapshot, readSnapshots, saveSnapshot} from '../snapshots.ts';
 import {type DockerRecord, dockerRecordSchema} from './docker-record.ts';
 import type {ContainerSpec, Engine, EngineContainer, EngineFacts, EngineImage, Output} from './engine.ts';
 import {engineLabels, imageLabels, specDigest} from './engine-labels.ts';
-import {requireGlibc} from './glibc.ts';
+import {requireGlibcInImage} from './image-glibc.ts';
 import {type HeardRuntime, hearRuntime} from './runtime-output.ts';
 
 export interface DockerProviderOptions extends TableOptions {
@@ -214,7 +214,7 @@ class DockerProvider implements ContainerProvider {
       await this.#whileFrozen(entry, found, async () => {
         const image = found === null ? entry.record.image : await this.#commit(found.id);
         try {
-          await saveSnapshot(this.#table.snapshots, {...made, image}, entry.paths);
+          await saveSnapshot(this.#table.snapshots, {...made, image, instances: null}, entry.paths);
         } finally {
           this.#committed.delete(image);
         }
@@ -442,7 +442,7 @@ class DockerProvider implements ContainerProvider {
   async #requireImage(reference: string): Promise<EngineImage> {
     const image = (await this.#engine.findImage(reference)) ?? (await this.#pull(reference));
     if (this.#usableImages.has(image.id) || this.#labels.isOwnImage(image.labels)) return image;
-    await requireGlibc(this.#engine, {
+    await requireGlibcInImage(this.#engine, {
       reference,
       image: image.id,
       name: `${this.#labels.resourceName}-probe-${randomBytes(6).toString('hex')}`,

@@ -218,7 +218,7 @@ class ProcessProvider implements ContainerProvider {
     return await this.#table.change(id, async (entry) => {
       const snapshot = {name, containerId: id, createdAt: this.#table.timestamp()};
       await this.#whileFrozen(entry, () =>
-        saveSnapshot(this.#table.snapshots, {...snapshot, image: null}, entry.paths),
+        saveSnapshot(this.#table.snapshots, {...snapshot, image: null, instances: null}, entry.paths),
       );
       return snapshot;
     });

@@ -1,0 +1,376 @@
+import * as z from 'zod';
+import type {
+  Incus,
+  IncusFacts,
+  Instance,
+  InstanceSpec,
+  Outcome,
+} from '../reconciler/containers/incus/incus.ts';
+import {AppError} from '../schemas/errors.ts';
+
+const requestTimeoutMs = 60_000;
+/** Making an instance may mean to unpack an image or to copy every file. */
+const makingTimeoutMs = 15 * 60_000;
+/** What a server says of all its instances; more is not believed. */
+const maxAnswerBytes = 64 * 1024 * 1024;
+
+const settingsSchema = z
+  .record(z.string(), z.string())
+  .nullish()
+  .transform((settings) => settings ?? {});
+const serverSchema = z.object({
+  auth: z.string(),
+  environment: z
+    .object({server: z.string().default('lxd'), server_version: z.string().default('')})
+    .default({server: 'lxd', server_version: ''}),
+});
+const instanceSchema = z.object({name: z.string(), status: z.string(), config: settingsSchema});
+const stateSchema = z.object({pid: z.int().default(0)});
+const operationSchema = z.object({
+  err: z.string().default(''),
+  metadata: z.record(z.string(), z.unknown()).nullish(),
+});
+const networkSchema = z.object({config: settingsSchema});
+const leaseSchema = z.object({address: z.string()});
+const warningSchema = z.object({type: z.string()});
+const answerSchema = z.object({
+  type: z.enum(['sync', 'async', 'error']),
+  operation: z.string().nullish(),
+  error: z.string().nullish(),
+  error_code: z.int().nullish(),
+  metadata: z.unknown(),
+});
+type Answer = z.infer<typeof answerSchema>;
+
+/** How a server is reached: by the socket of this machine, or over the network with certificates. */
+export interface IncusAddress {
+  readonly socketPath: string;
+}
+
+export interface IncusClientOptions {
+  readonly at: IncusAddress;
+  readonly project?: string | undefined;
+}
+
+/**
+ * Speaks the REST API that Incus and LXD have in common. Of the differences between the two nothing is seen outside of
+ * this file.
+ */
+export function createIncusClient({at, project}: IncusClientOptions): Incus {
+  const address = `unix://${at.socketPath}`;
+
+  const target = (path: string, query: Query = {}) => {
+    const all = {...(project === undefined ? {} : {project}), ...query};
+    return `${path}?${new URLSearchParams(all)}`;
+  };
+
+  const ask = async (method: string, path: string, options: AskOptions = {}): Promise<Response> => {
+    const {query, body, text, headers = {}, signal, timeoutMs = requestTimeoutMs} = options;
+    const sent = text ?? (body === undefined ? undefined : JSON.stringify(body));
+    try {
+      return await fetch(`http://incus${target(path, query)}`, {
+        unix: at.socketPath,
+        method,
+        // A server that was started again answers no connection of before.
+        keepalive: false,
+        headers,
+        signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal === undefined ? [] : [signal])]),
+        ...(sent === undefined ? {} : {body: sent}),
+      });
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw new AppError(
+        'PROVIDER_UNAVAILABLE',
+        `The Incus server at ${address} does not answer: ${cause instanceof Error ? cause.message : String(cause)}. Start it, or name another one in \`incus\` of branchtab.yaml.`,
+        {cause},
+      );
+    }
+  };
+
+  const failure = (what: string, words: string) =>
+    new AppError('PROVIDER_UNAVAILABLE', `The Incus server at ${address} says: ${words} (${what})`);
+
+  /** The server's answer, errors included. */
+  const call = async (method: string, path: string, options: AskOptions = {}): Promise<Answer> => {
+    const response = await ask(method, path, options);
+    const result = answerSchema.safeParse(await readJson(response));
+    if (result.success) return result.data;
+    throw failure(`${method} ${path}`, `something else than the API does: ${z.prettifyError(result.error)}`);
+  };
+
+  /** What the server knows of `path`; null where it knows no such thing. */
+  const found = async <T>(path: string, schema: z.ZodType<T>, options?: AskOptions): Promise<T | null> => {
+    const answer = await call('GET', path, options);
+    if (answer.error_code === 404) return null;
+    if (answer.type === 'error') throw failure(`GET ${path}`, answer.error ?? '');
+    const result = schema.safeParse(answer.metadata);
+    if (result.success) return result.data;
+    throw failure(`GET ${path}`, `something else than the API does: ${z.prettifyError(result.error)}`);
+  };
+
+  /** Does what may take a while, and resolves with what went wrong, or with what came out. */
+  const operate = async (method: string, path: string, options: AskOptions = {}): Promise<Operated> => {
+    const answer = await call(method, path, options);
+    if (answer.type === 'error')
+      return {error: answer.error ?? '', code: answer.error_code ?? 0, metadata: {}};
+    if (answer.type === 'sync') return {error: '', code: 0, metadata: {}};
+    const id = /^\/1\.0\/operations\/([0-9a-f-]+)/.exec(answer.operation ?? '')?.[1];
+    if (id === undefined) throw failure(`${method} ${path}`, `an operation without an id`);
+    const {timeoutMs = requestTimeoutMs} = options;
+    const done = await found(`/1.0/operations/${id}/wait`, operationSchema, {timeoutMs});
+    if (done === null) throw failure(`${method} ${path}`, 'the operation is not known any more');
+    return {error: done.err, code: 0, metadata: done.metadata ?? {}};
+  };
+
+  const change = async (
+    method: string,
+    path: string,
+    {body, isDone}: {body?: unknown; isDone?: RegExp},
+  ): Promise<Outcome> => {
+    const {error, code} = await operate(method, path, {body});
+    if (error === '' || isDone?.test(error)) return 'done';
+    if (method === 'DELETE' && code === 404) return 'done';
+    if (isBusy.test(error)) return 'busy';
+    throw failure(`${method} ${path}`, error);
+  };
+
+  const act = (name: string, action: string, isDone: RegExp) =>
+    change('PUT', `${instancePath(name)}/state`, {body: {action, force: true, timeout: -1}, isDone});
+
+  const readFacts = async (): Promise<IncusFacts> => {
+    const server = await found('/1.0', serverSchema);
+    if (server === null) throw failure('GET /1.0', 'there is no API 1.0');
+    if (server.auth !== 'trusted')
+      throw failure('GET /1.0', 'it does not trust us. Add the certificate to its trust store');
+    const warnings = await found('/1.0/warnings', z.array(warningSchema), {query: {recursion: '1'}});
+    const lacks = (what: RegExp) => warnings?.some(({type}) => what.test(type)) ?? false;
+    return {
+      kind: server.environment.server === 'incus' ? 'incus' : 'lxd',
+      version: server.environment.server_version,
+      unenforced: [
+        ...(lacks(/CGroup CPU controller/i) ? ['cpus' as const] : []),
+        ...(lacks(/CGroup memory controller/i) ? ['memory' as const] : []),
+      ],
+    };
+  };
+
+  return {
+    address,
+    facts: readFacts,
+
+    async createInstance(name, spec) {
+      const {error} = await operate('POST', '/1.0/instances', {
+        body: creation(name, spec),
+        timeoutMs: makingTimeoutMs,
+      });
+      if (error === '') return;
+      if (/already exists/i.test(error))
+        throw new AppError('NAME_TAKEN', `The Incus server has an instance ${name} already.`);
+      if ('image' in spec.source && /image.*not found|not found.*image|^not found$/i.test(error)) {
+        throw new AppError(
+          'IMAGE_UNUSABLE',
+          `The Incus server at ${address} has no image ${spec.source.image}. Import or copy one there, such as \`incus image copy images:debian/12 local: --alias ${spec.source.image}\`, or name another one in \`incus.image\` of branchtab.yaml.`,
+        );
+      }
+      throw failure(`making ${name}`, error);
+    },
+    async findInstance(name) {
+      const instance = await found(instancePath(name), instanceSchema);
+      return instance === null ? null : read(instance);
+    },
+    async listInstances(key, value) {
+      const all = await found('/1.0/instances', z.array(instanceSchema), {query: {recursion: '1'}});
+      return (all ?? []).map(read).filter(({config}) => config[key] === value);
+    },
+    configure: (name, body) => change('PATCH', instancePath(name), {body}),
+    start: (name) => act(name, 'start', /already running/i),
+    stop: (name) => act(name, 'stop', /already stopped|not running|not found/i),
+    freeze: (name) => act(name, 'freeze', /already frozen|not running/i),
+    unfreeze: (name) => act(name, 'unfreeze', /not frozen|not running|already running/i),
+    remove: (name) => change('DELETE', instancePath(name), {}),
+    async execute(name, command) {
+      const path = `${instancePath(name)}/exec`;
+      const body = {command, 'wait-for-websocket': false, interactive: false};
+      const {error, code, metadata} = await operate('POST', path, {body});
+      if (code === 404 || /not running/i.test(error)) return null;
+      if (error !== '') throw failure(`POST ${path}`, error);
+      return z.int().nullable().catch(null).parse(metadata.return);
+    },
+    async firstProcess(name) {
+      return (await found(`${instancePath(name)}/state`, stateSchema))?.pid ?? 0;
+    },
+    async console(name) {
+      const response = await ask('GET', `${instancePath(name)}/console`);
+      const text = await readText(response);
+      return response.ok ? text.replaceAll('\r\n', '\n') : '';
+    },
+
+    async pathKind(name, path) {
+      const response = await ask('HEAD', `${instancePath(name)}/files`, {query: {path}});
+      if (response.status === 404) return null;
+      if (!response.ok) throw failure(`HEAD ${path} in ${name}`, `status ${response.status}`);
+      const type = response.headers.get('X-LXD-type') ?? response.headers.get('X-Incus-type');
+      return type === 'directory' || type === 'file' ? type : 'other';
+    },
+    writeFile: (name, path, text) => put(name, path, {type: 'file', mode: '0644', text}),
+    makeDirectory: (name, path) => put(name, path, {type: 'directory', mode: '0755', text: ''}),
+
+    async ensureNetwork(name, config) {
+      const path = `/1.0/networks/${encodeURIComponent(name)}`;
+      if ((await found(path, networkSchema)) !== null) return;
+      const body = {
+        name,
+        type: 'bridge',
+        config: {'ipv4.nat': 'true', 'ipv6.address': 'none', ...config},
+      };
+      const {error} = await operate('POST', '/1.0/networks', {body});
+      // Another container of ours was faster.
+      if (error !== '' && !/already exists/i.test(error)) throw failure(`making the network ${name}`, error);
+    },
+    async findNetwork(name) {
+      const path = `/1.0/networks/${encodeURIComponent(name)}`;
+      const gateway = (await found(path, networkSchema))?.config['ipv4.address'];
+      if (gateway === undefined || gateway === '' || gateway === 'none') return null;
+      const leases = (await found(`${path}/leases`, z.array(leaseSchema))) ?? [];
+      return {gateway, taken: new Set(leases.map((lease) => lease.address))};
+    },
+    async removeNetwork(name, key, value) {
+      const path = `/1.0/networks/${encodeURIComponent(name)}`;
+      if ((await found(path, networkSchema))?.config[key] !== value) return;
+      const {error} = await operate('DELETE', path);
+      if (error !== '' && !/in use|not found/i.test(error)) throw failure(`DELETE ${path}`, error);
+    },
+
+    changes: ({signal}) =>
+      readEvents(`ws+unix://${at.socketPath}:${target('/1.0/events', {type: 'lifecycle'})}`, {
+        signal,
+        address,
+      }),
+  };
+
+  async function put(
+    name: string,
+    path: string,
+    {type, mode, text}: {readonly type: string; readonly mode: string; readonly text: string},
+  ): Promise<void> {
+    const values = {type, mode, uid: '0', gid: '0'};
+    const headers = Object.fromEntries(
+      Object.entries(values).flatMap(([key, value]) => [
+        [`X-LXD-${key}`, value],
+        [`X-Incus-${key}`, value],
+      ]),
+    );
+    const answer = await call('POST', `${instancePath(name)}/files`, {query: {path}, text, headers});
+    if (answer.type === 'error') throw failure(`writing ${path} in ${name}`, answer.error ?? '');
+  }
+}
+
+type Query = Readonly<Record<string, string>>;
+
+interface AskOptions {
+  readonly query?: Query | undefined;
+  readonly body?: unknown;
+  /** Sent as it is, in place of a body. */
+  readonly text?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number;
+}
+
+interface Operated {
+  readonly error: string;
+  /** Status of an answer that began no operation; 0 otherwise. */
+  readonly code: number;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+const isBusy = /\bbusy\b|instance is running|currently (?:starting|stopping)/i;
+
+function instancePath(name: string): string {
+  return `/1.0/instances/${encodeURIComponent(name)}`;
+}
+
+function read({name, status, config}: z.infer<typeof instanceSchema>): Instance {
+  const word = status.toLowerCase();
+  return {name, config, running: word !== 'stopped' && word !== 'error', frozen: word === 'frozen'};
+}
+
+function creation(name: string, {source, profiles, config, devices}: InstanceSpec): unknown {
+  return {
+    name,
+    type: 'container',
+    source:
+      'image' in source
+        ? {type: 'image', alias: source.image}
+        : {type: 'copy', source: source.copyOf, instance_only: true},
+    profiles,
+    config,
+    devices,
+  };
+}
+
+async function readText(response: Response): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of response.body ?? []) {
+    bytes += piece.length;
+    if (bytes > maxAnswerBytes)
+      throw new AppError(
+        'PROVIDER_UNAVAILABLE',
+        `The Incus server answered more than ${maxAnswerBytes} bytes.`,
+      );
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  const text = await readText(response);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AppError('PROVIDER_UNAVAILABLE', 'What the Incus server answered is not JSON.', {cause});
+  }
+}
+
+/** Ends with the connection; throws where there never was one. */
+async function* readEvents(
+  url: string,
+  {signal, address}: {signal: AbortSignal; address: string},
+): AsyncGenerator<void> {
+  signal.throwIfAborted();
+  const socket = new WebSocket(url);
+  let isOpen = false;
+  let pending = 0;
+  let wake = () => {};
+  socket.onopen = () => {
+    isOpen = true;
+    // Whoever begins to listen has missed what was before.
+    pending += 1;
+    wake();
+  };
+  socket.onmessage = () => {
+    pending += 1;
+    wake();
+  };
+  socket.onclose = () => wake();
+  const abort = () => socket.close();
+  signal.addEventListener('abort', abort);
+  try {
+    for (;;) {
+      if (pending > 0) {
+        pending = 0;
+        yield;
+      } else if (socket.readyState === WebSocket.CLOSED || signal.aborted) break;
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    socket.close();
+  }
+  if (!isOpen && !signal.aborted)
+    throw new AppError('PROVIDER_UNAVAILABLE', `The Incus server at ${address} tells no events.`);
+}
