@@ -30,12 +30,16 @@ export interface KitHosts {
 }
 
 const pathForm = /^\/c\/([0-9a-f]{24})\/([a-z]+)(\/.*|\?.*)?$/s;
+/** Name of this server in hosts of the public form, `<project>-<id>-<kit>-<n>.<server>.<domain>`. */
+export const publicServerName = 'local';
+/** The project is of no consequence: ids are unique. */
+const publicPair = /^[0-9a-f]{24}-([0-9a-f]{24})$/;
 const hostLabel = /^([a-z0-9_-]+)-([a-z]+)-[1-9]\d{0,3}$/;
 /** People pass the address of a pipe on by word of mouth: `prod-pipe.example.org` will do. */
 const pipeLabel = /^([a-z0-9_-]+)-(pipe)$/;
 
 /**
- * Reads `<id>-<kit>-<n>.<domain>`, `<name>-<kit>-<n>.<domain>`, both also as `...-pipe.<domain>`, or else
+ * Reads `<id>-<kit>-<n>.<domain>`, the public `<project>-<id>-<kit>-<n>.<server>.<domain>`, `<name>-<kit>-<n>.<domain>`, both also as `...-pipe.<domain>`, or else
  * `/c/<id>/<kit>/...`; null for every other request. The host wins: what a container serves below `/c/` is its own.
  * `<alias>` may stand for `<id>`, and with a kit of its own for the whole label.
  */
@@ -49,16 +53,21 @@ export function kitAddress(
 function hostAddress(host: string, target: string, {domains, aliases}: KitHosts): KitAddress | null {
   const name = hostName(host) ?? '';
   const dot = name.indexOf('.');
-  if (dot < 0 || !domains.includes(name.slice(dot + 1))) return null;
+  const below = dot < 0 ? '' : name.slice(dot + 1);
+  const isPublic = below.startsWith(`${publicServerName}.`);
+  const domain = isPublic ? below.slice(publicServerName.length + 1) : below;
+  if (!domains.includes(domain)) return null;
   const label = name.slice(0, dot);
-  const whole = aliases.get(label);
+  const whole = isPublic ? undefined : aliases.get(label);
   if (whole?.kit !== undefined) return aliasAddress(whole, whole.kit, target);
   const [, container = '', word = ''] = hostLabel.exec(label) ?? pipeLabel.exec(label) ?? [];
   const kit = word === 'n' ? 'notifications' : kits.find((each) => each === word);
   if (kit === undefined) return null;
-  const alias = aliases.get(container);
+  const alias = isPublic ? undefined : aliases.get(container);
   if (alias !== undefined) return aliasAddress(alias, kit, target);
-  const id = containerIdOf(container);
+  const [, ofProject] = publicPair.exec(container) ?? [];
+  if (isPublic && ofProject === undefined) return null;
+  const id = ofProject ?? containerIdOf(container);
   // No name has an underscore: a wrong id is told to be unknown, not to need a token.
   const guessable = id === null && !container.includes('_');
   return {container: id ?? container, kit, path: target, byHost: true, guessable};

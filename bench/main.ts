@@ -7,6 +7,7 @@ import {pipeBench} from './pipe.ts';
 import {pushBench} from './push.ts';
 import {type BenchResult, resultTable} from './result.ts';
 import {resyncBench} from './resync.ts';
+import {webhookBench} from './webhook.ts';
 
 /**
  * `npm run bench [-- --only NAME] [-- --json]`. A slow figure is a figure, not a failure: the exit code is 0
@@ -14,6 +15,7 @@ import {resyncBench} from './resync.ts';
  */
 const benches = [
   pushBench,
+  webhookBench,
   resyncBench,
   idleBench,
   cronBench,

@@ -373,6 +373,7 @@ async function startLocked({
     look: (repository, id) => controller.look(repository, {kind: 'webhook', id}),
     commitOf: controller.commitOf,
     skip: controller.skip,
+    toldGone: controller.toldGone,
     onPullRequest: (repository) => void pullRequests.get(repository)?.look(),
     async onFork(repository, {forge, number, commit, label}) {
       const forks = sources.find(({source}) => source.repository === repository)?.forks ?? null;

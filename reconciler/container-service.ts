@@ -1,6 +1,7 @@
 import type {Branch} from '../schemas/branch.ts';
 import {
   type ContainerItem,
+  type ContainerOperation,
   type CreateContainer,
   type CreateSnapshot,
   containerIdOf,
@@ -16,6 +17,10 @@ import type {StandaloneContainers} from './standalone-containers.ts';
 export interface ContainerService {
   /** Those of branches first. */
   list(): ContainerItem[];
+  /** By id, branch or name. Throws CONTAINER_NOT_FOUND, BRANCH_AMBIGUOUS. */
+  get(container: string): ContainerItem;
+  /** Throws CONTAINER_NOT_FOUND, CONTAINER_OF_BRANCH with what to do, PROVIDER_UNAVAILABLE. */
+  operate(container: string, operation: ContainerOperation): Promise<ContainerItem>;
   create(request: CreateContainer, options: {signal: AbortSignal}): Promise<ContainerItem>;
   /** Takes an id with or without `ctr_`, or a name. Throws CONTAINER_NOT_FOUND, and CONTAINER_OF_BRANCH with what to do. */
   remove(container: string): Promise<void>;
@@ -65,6 +70,18 @@ export function createContainerService({
   return {
     list,
     create: async (request, options) => standaloneItem(await standalone.create(request, options)),
+    get: find,
+    async operate(container, operation) {
+      const item = find(container);
+      if (!item.standalone) {
+        throw new AppError(
+          'CONTAINER_OF_BRANCH',
+          `${item.id} belongs to the branch ${item.branch} of ${item.repository}, which keeps it running. \`branchtab pause ${item.branch}\` keeps its jobs from running.`,
+        );
+      }
+      if (operation !== 'start') await standalone.stop(item.name);
+      return operation === 'stop' ? find(item.id) : standaloneItem(await standalone.resume(item.name));
+    },
     async remove(container) {
       const item = find(container);
       if (!item.standalone) {

@@ -33,6 +33,7 @@ export function createDeliveries({
   look,
   commitOf,
   skip,
+  toldGone,
   onPullRequest,
   onFork,
   deliveryLog,
@@ -45,6 +46,8 @@ export function createDeliveries({
   commitOf: (repository: string, branch: string) => string | null | undefined;
   /** The commit is about to be pushed and not to run. */
   skip: (repository: string, branch: string, commit: string) => void;
+  /** The forge says that the branch was deleted. */
+  toldGone: (repository: string, branch: string) => void;
   /** A pull request of the repository is not as it was, or may not be. */
   onPullRequest: (repository: string) => void;
   /** The same of a fork. Resolves when the forge was asked and the repository looked at. */
@@ -116,6 +119,8 @@ export function createDeliveries({
       if (known !== undefined) return {delivery: known, isNew: false};
       const {subject} = news;
       const watched = subject.kind === 'nothing' ? [] : watchedBy(news);
+      if (subject.kind === 'branch' && subject.commit === null)
+        for (const repository of watched) toldGone(repository, subject.branch);
       if (subject.kind === 'skip')
         for (const repository of watched) skip(repository, subject.branch, subject.commit);
       const delivery: Delivery = {

@@ -73,12 +73,13 @@ export async function reconcileBranch(
   if (waiting !== null) return {result: {kind: 'paused', reason: waiting, until: null}, taken};
   const ref = await observeRef(record, context, signal);
   context.onRead(ref);
-  const newest = await desiredOf(ref, record, context, signal);
-  const desired =
-    newest.kind === 'invalid' ? ((await formerState(record, context, signal)) ?? newest) : newest;
+  const newest = await aimAt(ref, record, context, signal);
+  const aim =
+    newest.desired.kind === 'invalid' ? ((await formerAim(record, context, signal)) ?? newest) : newest;
+  const {desired} = aim;
   const digests = desiredDigests(desired);
   for (let round = 1; round <= mostRounds; round += 1) {
-    const observation = await observe(record, ref, context, signal);
+    const observation = await observe(record, aim.ref, context, signal);
     context.onObserved(observation);
     const plan = planBranch(observation, desired, digests, context.policy, context.clock.now());
     const readOnly = async (): Promise<Reconciled | null> => {
@@ -90,7 +91,10 @@ export async function reconcileBranch(
     context.onPlan(plan, desired);
     if (plan.length === 0) {
       const result = settle(observation, desired, digests, context);
-      return {result: newest.kind === 'invalid' ? invalidResult(newest, record) : result, taken};
+      return {
+        result: newest.desired.kind === 'invalid' ? invalidResult(newest.desired, record) : result,
+        taken,
+      };
     }
     const steps = nextSteps(plan);
     const fileChanges = await readFileChanges(steps, context, signal);
@@ -127,29 +131,35 @@ function waitsForRelease({
   return pause.reason;
 }
 
-async function desiredOf(
+/** A commit, and what the container should be by its files. */
+interface Aim {
+  readonly ref: ObservedRef;
+  readonly desired: Desired;
+}
+
+async function aimAt(
   ref: ObservedRef,
   record: BranchRecord,
   context: ReconcileContext,
   signal: AbortSignal,
-): Promise<Desired> {
+): Promise<Aim> {
   // What is to go must not wait for a secret.
   const given =
     ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
-  return desiredState(ref, record, given);
+  return {ref, desired: desiredState(ref, record, given)};
 }
 
 /** What a branch of which the newest commit is invalid goes on with; null where there is nothing, or it is gone from git. */
-async function formerState(
+async function formerAim(
   record: BranchRecord,
   context: ReconcileContext,
   signal: AbortSignal,
-): Promise<Extract<Desired, {kind: 'served'}> | null> {
+): Promise<Aim | null> {
   if (record.applied === null) return null;
   try {
     const ref = await readRef(record.applied.revision, record, context, signal);
-    const desired = await desiredOf(ref, record, context, signal);
-    return desired.kind === 'served' ? desired : null;
+    const aim = await aimAt(ref, record, context, signal);
+    return aim.desired.kind === 'served' ? aim : null;
   } catch (error) {
     // Of a rewritten history it may have been collected.
     if (error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE') return null;
@@ -223,15 +233,15 @@ function heldJobs({settings, crontabs}: Extract<Desired, {kind: 'served'}>): num
   );
 }
 
-function recorded({policy: {run, idle}, effects}: TightenedPolicy): BranchRecord['tightened'] {
-  return effects.length === 0 ? null : {run, idle, effects: [...effects]};
-}
-
 function invalidResult(
   {revision, issues}: Extract<Desired, {kind: 'invalid'}>,
   {applied}: BranchRecord,
 ): Result {
   return {kind: 'invalid', revision, issues, serving: applied?.revision ?? null};
+}
+
+function recorded({policy: {run, idle}, effects}: TightenedPolicy): BranchRecord['tightened'] {
+  return effects.length === 0 ? null : {run, idle, effects: [...effects]};
 }
 
 /** With nothing left to do, what is true now; a served commit becomes the applied one. */

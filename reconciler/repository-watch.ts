@@ -4,7 +4,7 @@ import {branchName, forkName, isForkName} from '../schemas/branch-name.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {PassCause} from '../schemas/journal.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
-import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
+import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs, wordMs} from './deletion.ts';
 import {type EnvironmentRule, isKept} from './environments.ts';
 import type {Forks} from './forks.ts';
 import {createMergeFinder} from './merges.ts';
@@ -74,6 +74,8 @@ export interface RepositoryWatch {
   commitOf(branch: string): string | null | undefined;
   /** Whoever pushes it does not want that commit to run: when it is seen soon, the branch goes on with what it runs. */
   skip(branch: string, commit: string): void;
+  /** A forge says, by its signature, that the branch was deleted: the next listing without it is the second proof. */
+  toldGone(branch: string): void;
   status(): RepositoryStatus;
   /** A branch as the newest listing has it, served or not; null where that lacks it. */
   sighting(branch: string): Sighting | null;
@@ -126,6 +128,8 @@ export function openRepositoryWatch({
   /** Branches of the listing before, of which something may be remembered. */
   let remembered: ReadonlySet<string> = new Set();
   /** By branch. */
+  /** When a forge said of a branch that it was deleted. */
+  const toldGoneAtMs = new Map<string, number>();
   const skips = new Map<string, {commit: string; untilMs: number}>();
   let stopWatching = () => {};
   let status: RepositoryStatus = {
@@ -201,6 +205,9 @@ export function openRepositoryWatch({
       (live === null ? undefined : listing.branches.get(live)) ??
       liveRecords.find(({applied}) => applied !== null)?.applied?.revision ??
       null;
+    // What is there after the word was not meant by it, or has come back.
+    for (const [branch, atMs] of toldGoneAtMs)
+      if (listing.branches.has(branch) && atMs <= listing.listedAtMs) toldGoneAtMs.delete(branch);
     for (const [branch, commit] of listing.branches) {
       if (!isServed(branch)) continue;
       const records = ours.get(branch) ?? [];
@@ -408,6 +415,8 @@ export function openRepositoryWatch({
   };
 
   const isGone = async (branch: string, since: string, listedAtMs: number): Promise<boolean> => {
+    const toldAtMs = toldGoneAtMs.get(branch) ?? Number.POSITIVE_INFINITY;
+    if (toldAtMs <= listedAtMs && listedAtMs - toldAtMs < wordMs) return true;
     if (!farEnoughApart(since, listedAtMs, source.kind)) return false;
     return (
       source.kind === 'remote' || isForkName(branch) || (await source.readRef(branch, {signal})) === null
@@ -471,6 +480,11 @@ export function openRepositoryWatch({
       if (branch === live) live = configuredLive;
     },
     commitOf: (branch) => (listed === null ? undefined : (listed.get(branch) ?? null)),
+    toldGone(branch) {
+      const nowMs = clock.now();
+      for (const [name, atMs] of toldGoneAtMs) if (nowMs - atMs >= wordMs) toldGoneAtMs.delete(name);
+      toldGoneAtMs.set(branch, nowMs);
+    },
     skip(branch, commit) {
       skips.delete(branch);
       skips.set(branch, {commit, untilMs: clock.now() + longestPushMs});

@@ -24,6 +24,7 @@ for (const {host, container, kit, guessable} of [
   {host: 'ctr_4d72b9-cron-1.hoody.com', container: 'ctr_4d72b9', kit: 'cron', guessable: false},
   {host: 'main-1f0c9a3e-cron-1.hoody.com', container: 'main-1f0c9a3e', kit: 'cron', guessable: true},
   {host: 'a-exec-1-cron-1.hoody.com', container: 'a-exec-1', kit: 'cron', guessable: true},
+  {host: `${'a'.repeat(24)}-${id}-cron-1.local.hoody.com`, container: id, kit: 'cron', guessable: false},
   {host: `${id}0-exec-1.localhost`, container: `${id}0`, kit: 'exec', guessable: true},
 ] as const) {
   test(`S26 S79: ${host} is a kit's host`, (t) => {
@@ -43,6 +44,9 @@ for (const host of [
   'localhost',
   'hoody.com',
   `${id}.hoody.com`,
+  `${id}-cron-1.local.hoody.com`,
+  `${'a'.repeat(24)}-${id}-cron-1.other.hoody.com`,
+  `oncall.local.hoody.com`,
   `${id}-cron.hoody.com`,
   `${id}-cron-0.hoody.com`,
   `${id}-cron-01.hoody.com`,

@@ -54,7 +54,7 @@ for (const {event, action, subject, reason} of [
 }
 
 test('a push, a new branch and a deleted one are about their branch', async (t) => {
-  const {send, deliveries, looks} = await createWebhookWorld(t);
+  const {send, deliveries, looks, gone} = await createWebhookWorld(t);
   const [push] = (examplesOf('push') as {ref: string}[]).filter(({ref}) => ref.startsWith('refs/heads/'));
   const at = {repository: {clone_url: 'https://github.com/Codertocat/Hello-World.git'}};
   const commit = 'a'.repeat(40);
@@ -73,6 +73,7 @@ test('a push, a new branch and a deleted one are about their branch', async (t) 
       {branch: 'gone', commit: null, outcome: 'accepted'},
     ],
   );
+  t.deepEqual(gone, ['feature/x', 'gone']);
   await deliveries.settled();
   t.true(looks.length >= 1);
   t.deepEqual(new Set(looks), new Set([watched]));

@@ -59,6 +59,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
   const looks: string[] = [];
   const pulls: string[] = [];
   const forkNews: ForkNews[] = [];
+  const gone: string[] = [];
   const openDeliveries = async () =>
     createDeliveries({
       repositories: options.repositories ?? [
@@ -74,6 +75,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
       },
       commitOf: options.commitOf ?? (() => undefined),
       skip: options.skip ?? (() => {}),
+      toldGone: (_repository, branch) => gone.push(branch),
       onPullRequest: (repository) => pulls.push(repository),
       onFork: async (_repository, news) => void forkNews.push(news),
       deliveryLog: await openDeliveryLog({path, log: silentLog}),
@@ -110,6 +112,7 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
     looks,
     pulls,
     forkNews,
+    gone,
     path,
     openDeliveries,
     post,
