@@ -87,6 +87,8 @@ export async function emptyContainer(containerUrl: string, {token}: Inputs): Pro
   };
 }
 
+const isLock = /(?:^|\/)(?:bun\.lockb?|package-lock\.json)$/;
+
 /** What a container takes by its public routes is less than what a controller gives it. */
 function needsController({mounts, scripts}: BranchFiles): Issue[] {
   const at = {line: 1, column: 1, code: 'needs_controller'};
@@ -97,6 +99,13 @@ function needsController({mounts, scripts}: BranchFiles): Issue[] {
       message:
         'A manifest leads to this script, and only a controller can deploy manifests; give `controller` in the place of container-url.',
     })),
+    ...scripts
+      .filter(({path}) => isLock.test(path))
+      .map(({path}) => ({
+        ...at,
+        file: placeOf(path),
+        message: 'Only a controller installs npm packages of scripts.',
+      })),
     ...scripts
       .filter(({bytes}) => decodeUtf8(bytes) === null)
       .map(({path}) => ({

@@ -11,6 +11,8 @@ export type Subject =
       /** Commit whose files are meant; in a pull request that is what merging makes. */
       readonly head: string;
       readonly isFork: boolean;
+      /** What is planned is a merge, and not what came since the base. */
+      readonly isMerge: boolean;
     }
   | {readonly kind: 'gone'; readonly branch: string; readonly isFork: boolean}
   | {readonly kind: 'nothing'; readonly why: string};
@@ -76,7 +78,7 @@ function ofPush({payload}: EventFacts): Subject {
   if (isNone(after)) return {kind: 'gone', branch, isFork: false};
   const former = isNone(before) ? [] : [{name: before.slice(0, 8), revision: before}];
   const bases = [...former, ...defaultBase(repository?.default_branch, branch)];
-  return {kind: 'branch', branch, commit: after, head: after, bases, isFork: false};
+  return {kind: 'branch', branch, commit: after, head: after, bases, isFork: false, isMerge: false};
 }
 
 /** A workflow for this event runs on the default branch. */
@@ -97,7 +99,7 @@ function ofPullRequest({payload, sha}: EventFacts): Subject {
     ...(sha === head.sha ? [] : [{name: base.ref, revision: `${sha}^1`}]),
     {name: base.ref, revision: base.sha},
   ];
-  return {kind: 'branch', branch: head.ref, commit: head.sha, head: sha, bases, isFork};
+  return {kind: 'branch', branch: head.ref, commit: head.sha, head: sha, bases, isFork, isMerge: true};
 }
 
 /** `workflow_dispatch`, `schedule` and whatever else starts a workflow on a branch. */
@@ -107,7 +109,7 @@ function ofRef({name, ref, sha, payload}: EventFacts): Subject {
   if (!commitId.safeParse(sha).success) return nothing(`${name} names no commit`);
   const {repository} = anySchema.parse(payload);
   const bases = defaultBase(repository?.default_branch, branch);
-  return {kind: 'branch', branch, commit: sha, head: sha, bases, isFork: false};
+  return {kind: 'branch', branch, commit: sha, head: sha, bases, isFork: false, isMerge: false};
 }
 
 function defaultBase(defaultBranch: string | undefined, branch: string): Base[] {

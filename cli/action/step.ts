@@ -1,10 +1,11 @@
 import {readFile} from 'node:fs/promises';
 import {ZodError} from 'zod';
 import {code} from '../../reconciler/reports/markdown.ts';
-import {planMarkdown} from '../../reconciler/reports/plan-markdown.ts';
+import {planLines, planMarkdown} from '../../reconciler/reports/plan-markdown.ts';
 import type {LocalSource} from '../../reconciler/sources/git-local.ts';
 import type {Clock} from '../../runtime/platform/clock.ts';
 import {AppError} from '../../schemas/errors.ts';
+import type {ScheduleChange} from '../../schemas/schedule-change.ts';
 import type {Environment} from '../settings.ts';
 import {openCheckout, planOf} from './checkout.ts';
 import {deployToContainer, emptyContainer} from './container-mode.ts';
@@ -111,7 +112,7 @@ async function writePlan(
   {output, clock, heading = ''}: {output: JobOutput; clock: Clock; heading?: string},
 ): Promise<number> {
   const {change, isAlone} = await planOf(source, subject, {path, timeZone, clock});
-  const markdown = planMarkdown(change);
+  const markdown = subject.isMerge ? planMarkdown(change) : scheduleMarkdown(change, isAlone);
   if (isAlone)
     output.notice(
       'No commit to compare with is in this checkout, so that all jobs show as added: give actions/checkout `fetch-depth: 0`.',
@@ -150,6 +151,12 @@ async function deploy(
   } finally {
     await source?.close();
   }
+}
+
+/** Of a push, which is merged into nothing. */
+function scheduleMarkdown(change: ScheduleChange, isAlone: boolean): string {
+  const heading = isAlone ? '### Schedule' : `### Schedule since ${code(change.base.name)}`;
+  return [heading, '', ...planLines(change), ''].join('\n');
 }
 
 const mostMessageCharacters = 2000;

@@ -71,13 +71,20 @@ test('without a controller a commit goes straight into a container, and leaves i
       '.hoody/crontab': '0 3 1 1 * echo main\n',
       '.hoody/exec/x.yaml': 'version: 1\nscripts:\n  - path: x\n    file: lib/x.ts\n',
       'lib/x.ts': 'return 1;\n',
+      '.hoody/exec/package-lock.json': '{}\n',
     }),
   );
   t.is(mounted.code, 1);
   t.regex(mounted.log, /^::error file=lib\/x\.ts,line=1,.*only a controller can deploy manifests/m);
 
+  t.regex(mounted.log, /^::error file=\.hoody\/exec\/package-lock\.json,.*npm packages/m);
+
   const unparsed = await push(
-    await git.commit('main', {'.hoody/exec/x.yaml': null, '.hoody/exec/hello.ts': 'return (\n'}),
+    await git.commit('main', {
+      '.hoody/exec/x.yaml': null,
+      '.hoody/exec/package-lock.json': null,
+      '.hoody/exec/hello.ts': 'return (\n',
+    }),
   );
   t.is(unparsed.code, 1);
   t.is(unparsed.outputs.state, 'failed');
