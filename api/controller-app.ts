@@ -12,6 +12,7 @@ import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/
 import type {ForgeStatus} from '../schemas/delivery.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import {queueStatusSchema} from '../schemas/queue.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
 import {runListSchema, runStatusSchema} from '../schemas/run.ts';
 import {accountRoutes} from './account-routes.ts';
@@ -315,6 +316,31 @@ export function createControllerApp({
       },
     }),
     (c) => c.json({items: controller.repositories()}, 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/v1/queue',
+      responses: {
+        200: json(queueStatusSchema, 'What is worked on, what waits, and what failed and is tried again.'),
+        ...errors(401),
+      },
+    }),
+    (c) => c.json(controller.queue(), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/metrics',
+      responses: {
+        200: {
+          content: {'text/plain': {schema: z.string()}},
+          description: 'Branches, queue and times since the start of the controller, for Prometheus.',
+        },
+        ...errors(401),
+      },
+    }),
+    (c) => c.text(controller.metrics(), 200, {'Content-Type': 'text/plain; version=0.0.4; charset=utf-8'}),
   );
   app.openapi(
     createRoute({

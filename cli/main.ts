@@ -346,6 +346,31 @@ function createProgram(
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
 
+  const transfer = (command: Command) =>
+    command
+      .addOption(options.repo())
+      .addOption(options.state())
+      .addOption(options.config())
+      .addOption(options.json());
+  transfer(
+    program
+      .command('export')
+      .description('write what the controller knows of branches, without secrets, to a file or stdout')
+      .argument('[file]'),
+  ).action(async (file, flags) =>
+    finish(await (await import('./commands/transfer.ts')).exportToFile(file, flags, environment, terminal)),
+  );
+  transfer(
+    program
+      .command('import')
+      .description(
+        'put an export into a state directory that has no branches, while no controller runs there',
+      )
+      .argument('<file>', 'an export; - for stdin'),
+  ).action(async (file, flags) =>
+    finish(await (await import('./commands/transfer.ts')).importFromFile(file, flags, environment, terminal)),
+  );
+
   const tokens = program
     .command('tokens')
     .description('tokens that open the crontabs of one user and nothing else');
@@ -439,7 +464,7 @@ function createProgram(
 }
 
 /** Words that start a runtime or what it starts itself; all are the same program in the single file. */
-const runtimeWords = new Set(['runtime', 'script-host', 'script-inspector', 'storage-sqlite']);
+const runtimeWords = new Set(['runtime', 'script-host', 'script-inspector', 'storage-sqlite', 'connect']);
 
 async function main(argv: readonly string[]): Promise<void> {
   const terminal = createTerminal({

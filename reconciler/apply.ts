@@ -27,6 +27,8 @@ export interface ApplyContext {
   readonly timeZone: string;
   readonly stopGraceMs: number;
   readonly maxBlobBytes: number;
+  /** For how long a runtime that nobody reaches may start jobs; null for ever. */
+  readonly policy: {readonly leaseMs: number | null};
 }
 
 interface Step {
@@ -112,7 +114,8 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
     case 'start_container': {
       const id = record.container_id ?? containerOf(step).id;
       // A preview may begin anew; of live a person has to say so.
-      await provider.start(id, {signal, makeData: !record.live});
+      const rebuildAfterMs = record.live ? null : context.policy.leaseMs;
+      await provider.start(id, {signal, makeData: !record.live, rebuildAfterMs});
       return;
     }
     case 'restore_data':

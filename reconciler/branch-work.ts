@@ -22,18 +22,17 @@ import {
   snapshotsOf,
 } from './environments.ts';
 import {filesOfLive} from './live-files.ts';
+import type {ControllerMetrics} from './metrics.ts';
 import type {BranchFiles} from './observation.ts';
 import {failureOf, retryDelayMs} from './outcome.ts';
 import {heldLines, type PreviewRun} from './preview-holds.ts';
+import {wasGivenUp} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RepositoryWatch} from './repository-watch.ts';
 import {endRollback} from './rollback.ts';
 import {conditions, type Result, reconcilingConditions, withHistory} from './status.ts';
 import {presentSuspension} from './suspension.ts';
 import {createWorkTrace, type TraceEnd, type WorkTrace} from './work-trace.ts';
-
-/** Work on a branch that exceeds this is aborted and tried again: a hung engine must not hold a place for ever. */
-const longestReconcileMs = 10 * 60_000;
 
 /** Steps after which a container takes no place of a preview any more. */
 const leavingKinds: ReadonlySet<Action['kind']> = new Set([
@@ -58,11 +57,13 @@ export function createBranchWork(
     containerWatch,
     requests,
     admission,
+    metrics,
   }: {
     containerWatch: ContainerWatch;
     /** By key: what the branch's status echoes when it was looked at. */
     requests: Map<string, string>;
     admission: Admission;
+    metrics: ControllerMetrics;
   },
 ): (key: string, signal: AbortSignal) => Promise<void> {
   const {provider, records, archive, journal, data, clock, log} = options;
@@ -74,13 +75,15 @@ export function createBranchWork(
     if (watch === undefined) return;
     const startedMs = clock.now();
     const request = requests.get(key) ?? null;
-    const signal = AbortSignal.any([queueSignal, shutdown, AbortSignal.timeout(longestReconcileMs)]);
+    const signal = AbortSignal.any([queueSignal, shutdown]);
     const revision = record.revision;
     previews.pause(record);
     if (record.keep !== null && Date.parse(record.keep.until) <= startedMs) record.keep = null;
     const suspension = presentSuspension(record, {rules: watch.environments, nowMs: startedMs});
     const trace = createWorkTrace(record, startedMs);
     const note = (end: Pick<TraceEnd, 'outcome'> & Partial<TraceEnd>) => {
+      metrics.reconciled(end.outcome, clock.now() - startedMs);
+      if (end.activeMs != null) metrics.active(end.activeMs);
       const nothing = {verified: false, activeMs: null, retryAtMs: null};
       const event = trace.event(record, {...nothing, nowMs: clock.now(), isAsked: request !== null, ...end});
       return event === null ? Promise.resolve() : journal.add(key, event);
@@ -118,13 +121,15 @@ export function createBranchWork(
     } catch (error) {
       table.observed(key).phase = null;
       if (shutdown.aborted || records.get(key) !== record) return;
-      if (queueSignal.aborted) {
+      const givenUp = wasGivenUp(queueSignal);
+      if (queueSignal.aborted && !givenUp) {
         log.info('a newer commit takes over', {branch: record.branch, key, revision});
         await note({outcome: 'superseded'});
         queue.add(key);
         return;
       }
-      const {outcome, retryAtMs} = fail(record, error, startedMs, request);
+      const cause = givenUp ? queueSignal.reason : error;
+      const {outcome, retryAtMs} = fail(record, cause, startedMs, request);
       await note({outcome, retryAtMs});
     }
     if (requests.get(key) === request) requests.delete(key);

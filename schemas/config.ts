@@ -360,6 +360,14 @@ export const configSchema = z
         pool: serverWord.default('default').meta({
           description: 'Storage pool of the containers. On btrfs or zfs a clone is a copy on write.',
         }),
+        target: z
+          .string()
+          .regex(/^@?[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, 'write the name of a member, or @ and a group')
+          .optional()
+          .meta({
+            description:
+              'Member of a cluster, or `@` and a group of members, that new containers go to; the server chooses unless given.',
+          }),
         profiles: z
           .array(serverWord)
           .max(20)
