@@ -25,6 +25,7 @@ import {deliveryRoutes} from './delivery-routes.ts';
 import {deployRoutes} from './deploy-routes.ts';
 import type {Deployers} from './deployers.ts';
 import {errorResponse} from './errors.ts';
+import {forgeMetrics} from './forge-metrics.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
 import {shellRoutes} from './shell-routes.ts';
@@ -340,7 +341,10 @@ export function createControllerApp({
         ...errors(401),
       },
     }),
-    (c) => c.text(controller.metrics(), 200, {'Content-Type': 'text/plain; version=0.0.4; charset=utf-8'}),
+    (c) =>
+      c.text(`${controller.metrics()}${forgeMetrics(forge())}`, 200, {
+        'Content-Type': 'text/plain; version=0.0.4; charset=utf-8',
+      }),
   );
   app.openapi(
     createRoute({
