@@ -336,15 +336,13 @@ export function createControllerApp({
       responses: {
         200: {
           content: {'text/plain': {schema: z.string()}},
-          description: 'Branches, queue and times since the start of the controller, for Prometheus.',
+          description:
+            'Branches, queue and times since the start of the controller, and what GitHub was asked, for Prometheus.',
         },
         ...errors(401),
       },
     }),
-    (c) =>
-      c.text(`${controller.metrics()}${forgeMetrics(forge())}`, 200, {
-        'Content-Type': 'text/plain; version=0.0.4; charset=utf-8',
-      }),
+    (c) => c.text(controller.metrics() + forgeMetrics(forge()), 200, {'Content-Type': prometheusText}),
   );
   app.openapi(
     createRoute({
@@ -386,6 +384,7 @@ export function createControllerApp({
   return app;
 }
 
+const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
 const keepAliveMs = 15_000;
 
 interface EventStream {
