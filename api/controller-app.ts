@@ -9,9 +9,10 @@ import type {Deliveries} from '../reconciler/deliveries.ts';
 import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/branch.ts';
-import type {ForgeBudget} from '../schemas/delivery.ts';
+import type {ForgeStatus} from '../schemas/delivery.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import {queueStatusSchema} from '../schemas/queue.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
 import {runListSchema, runStatusSchema} from '../schemas/run.ts';
 import {accountRoutes} from './account-routes.ts';
@@ -26,6 +27,7 @@ import type {Deployers} from './deployers.ts';
 import {errorResponse} from './errors.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
+import {shellRoutes} from './shell-routes.ts';
 import {suspensionRoutes} from './suspension-routes.ts';
 import {tokenRoutes} from './token-routes.ts';
 
@@ -40,7 +42,7 @@ export function createControllerApp({
   containers,
   tokens,
   deliveries,
-  forgeBudget,
+  forge,
   hooks,
   auth,
   deployers,
@@ -55,7 +57,7 @@ export function createControllerApp({
   tokens: UserTokens;
   deliveries: Deliveries;
   /** Null where no forge is asked. */
-  forgeBudget: () => ForgeBudget | null;
+  forge: () => ForgeStatus | null;
   /** Routes that know by themselves who may call them. */
   hooks: Hono;
   auth: Auth;
@@ -317,6 +319,31 @@ export function createControllerApp({
   );
   app.openapi(
     createRoute({
+      method: 'get',
+      path: '/api/v1/queue',
+      responses: {
+        200: json(queueStatusSchema, 'What is worked on, what waits, and what failed and is tried again.'),
+        ...errors(401),
+      },
+    }),
+    (c) => c.json(controller.queue(), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/metrics',
+      responses: {
+        200: {
+          content: {'text/plain': {schema: z.string()}},
+          description: 'Branches, queue and times since the start of the controller, for Prometheus.',
+        },
+        ...errors(401),
+      },
+    }),
+    (c) => c.text(controller.metrics(), 200, {'Content-Type': 'text/plain; version=0.0.4; charset=utf-8'}),
+  );
+  app.openapi(
+    createRoute({
       method: 'post',
       path: '/api/v1/login-codes',
       responses: {
@@ -347,8 +374,9 @@ export function createControllerApp({
   app.route('/', accountRoutes(controller));
   app.route('/', handChangeRoutes(controller));
   app.route('/', suspensionRoutes(controller));
+  app.route('/', shellRoutes(controller));
   app.route('/', tokenRoutes(tokens));
-  app.route('/', deliveryRoutes(deliveries, forgeBudget));
+  app.route('/', deliveryRoutes(deliveries, forge));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;

@@ -1,5 +1,6 @@
 import {cloneBench} from './clone.ts';
 import {cronBench} from './cron.ts';
+import {densityBench} from './density.ts';
 import {execBench} from './exec.ts';
 import {idleBench} from './idle.ts';
 import {latenessBench} from './lateness.ts';
@@ -7,6 +8,7 @@ import {pipeBench} from './pipe.ts';
 import {pushBench} from './push.ts';
 import {type BenchResult, resultTable} from './result.ts';
 import {resyncBench} from './resync.ts';
+import {webhookBench} from './webhook.ts';
 
 /**
  * `npm run bench [-- --only NAME] [-- --json]`. A slow figure is a figure, not a failure: the exit code is 0
@@ -14,6 +16,7 @@ import {resyncBench} from './resync.ts';
  */
 const benches = [
   pushBench,
+  webhookBench,
   resyncBench,
   idleBench,
   cronBench,
@@ -21,6 +24,7 @@ const benches = [
   execBench,
   pipeBench,
   cloneBench,
+  densityBench,
 ];
 
 const usage = `Usage: npm run bench [-- --only NAME] [-- --json]

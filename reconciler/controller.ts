@@ -1,5 +1,6 @@
 import type {Branch} from '../schemas/branch.ts';
 import type {JournalEvent, PassCause} from '../schemas/journal.ts';
+import type {QueueStatus} from '../schemas/queue.ts';
 import type {RepositoryStatus} from '../schemas/repository.ts';
 import {createAdmission} from './admission.ts';
 import {adoptContainers} from './adoption.ts';
@@ -15,23 +16,30 @@ import {type Container, labelNames} from './containers/provider.ts';
 import type {BranchChange, ControllerContext, ControllerOptions} from './controller-context.ts';
 import {everyDay} from './every-day.ts';
 import {createHandChanges, type HandChanges, keepNotice} from './hand-changes.ts';
+import {createControllerMetrics} from './metrics.ts';
 import {sentence} from './outcome.ts';
 import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
+import {logSlowQueue, queueStatus} from './queue-status.ts';
 import {openRepositoryWatch, type RepositoryWatch} from './repository-watch.ts';
+import {type BranchShells, createBranchShells} from './shells.ts';
 import {standDown} from './stand-down.ts';
 import {conditions, reconcilingConditions} from './status.ts';
 import {createSuspensions, presentSuspension, type Suspensions} from './suspension.ts';
 import {createWriteGuard} from './write-guard.ts';
 
 /** What the API and the command line may ask of a controller. Errors are AppErrors. */
-export interface Controller extends BranchRequests, BranchAccounts, HandChanges, Suspensions {
+export interface Controller extends BranchRequests, BranchAccounts, HandChanges, Suspensions, BranchShells {
   start(): Promise<void>;
   /** Ends the loop and leaves the containers running. */
   stop(): Promise<void>;
   branches(): Branch[];
   branch(keyOrName: string): Branch;
   repositories(): RepositoryStatus[];
+  /** What is in hand, and what is in its way. */
+  queue(): QueueStatus;
+  /** In the text form of Prometheus. */
+  metrics(): string;
   /** Looks at one branch again; answers the id that its status echoes when that is done. */
   reconcile(keyOrName: string): string;
   /** Lists every repository again and looks at every branch again. */
@@ -43,6 +51,10 @@ export interface Controller extends BranchRequests, BranchAccounts, HandChanges,
   ): Promise<void>;
   /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
   commitOf(repository: string, branch: string): string | null | undefined;
+  /** Its live branch, and whether another controller has the repository. */
+  standing(repository: string): {live: string | null; readOnly: boolean};
+  /** A forge says, by its signature, that the branch was deleted. */
+  toldGone(repository: string, branch: string): void;
   /** That commit of the branch is about to be pushed and not to run. */
   skip(repository: string, branch: string, commit: string): void;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
@@ -60,6 +72,7 @@ export function createController(options: ControllerOptions): Controller {
   const {provider, records, archive, journal, data, clock, log} = options;
   const listeners = new Set<(change: BranchChange) => void>();
   const requests = new Map<string, string>();
+  const metrics = createControllerMetrics();
   const watches = new Map<string, RepositoryWatch>();
   const table = createBranchTable(records);
   const shutdown = new AbortController();
@@ -140,6 +153,11 @@ export function createController(options: ControllerOptions): Controller {
     clock,
     concurrency: options.concurrency,
     work: (key, signal) => work(key, signal),
+    onStuck: (key) =>
+      log.error('the work on a branch hangs; others have its place until the controller is started again', {
+        key,
+        branch: records.get(key)?.branch,
+      }),
   });
   const context: ControllerContext = {
     options,
@@ -154,7 +172,7 @@ export function createController(options: ControllerOptions): Controller {
     shutdown: shutdown.signal,
   };
   const containerWatch = createContainerWatch(context);
-  const work = createBranchWork(context, {containerWatch, requests, admission});
+  const work = createBranchWork(context, {containerWatch, requests, admission, metrics});
 
   const start = async (): Promise<void> => {
     if (provider !== null) {
@@ -227,6 +245,10 @@ export function createController(options: ControllerOptions): Controller {
     void guard.watch({signal: shutdown.signal}).catch(() => {
       // It sleeps on the shutdown signal too.
     });
+    const slow = logSlowQueue(() => queueStatus(queue, records), {clock, log, signal: shutdown.signal});
+    void slow.catch(() => {
+      // It sleeps on the shutdown signal too.
+    });
     void containerWatch.sweep().catch(() => {
       // The sweep sleeps on the shutdown signal: this is its ordinary end.
     });
@@ -245,6 +267,7 @@ export function createController(options: ControllerOptions): Controller {
     ...createBranchAccounts(context),
     ...createHandChanges(context),
     ...createSuspensions(context),
+    ...createBranchShells(context),
     start,
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),
@@ -257,6 +280,9 @@ export function createController(options: ControllerOptions): Controller {
           .ofRepository(repository)
           .filter(({pause, missing}) => pause?.reason === 'first_contact' && missing === null).length,
       })),
+    queue: () => queueStatus(queue, records),
+    metrics: () =>
+      metrics.print({branches: [...records.all()].map(view), queue: queueStatus(queue, records)}),
     reconcile(keyOrName) {
       const {key, repository} = table.find(keyOrName);
       const id = crypto.randomUUID();
@@ -279,7 +305,12 @@ export function createController(options: ControllerOptions): Controller {
       return id;
     },
     look: async (repository, cause) => watches.get(repository)?.pass(cause),
+    standing: (repository) => ({
+      live: watches.get(repository)?.status().live ?? null,
+      readOnly: guard.known(repository) !== null,
+    }),
     commitOf: (repository, branch) => watches.get(repository)?.commitOf(branch),
+    toldGone: (repository, branch) => watches.get(repository)?.toldGone(branch),
     skip: (repository, branch, commit) => watches.get(repository)?.skip(branch, commit),
     container(idOrKey) {
       const record = records.get(table.keyOf(idOrKey) ?? idOrKey);

@@ -1,7 +1,7 @@
 import type {ControlState} from '../schemas/control-state.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {BranchRecord} from './branch-record.ts';
-import type {ResourceLimits} from './containers/provider.ts';
+import type {Container, ResourceLimits} from './containers/provider.ts';
 import type {Desired} from './desired.ts';
 import type {Observation} from './observation.ts';
 
@@ -98,7 +98,8 @@ function planAbsent(
   if (container === null) {
     return desired.proven && isForgotten ? [forget(reason, `: ${why}`)] : [];
   }
-  if (record.live) return record.restore === null ? [] : [restoreData(record)];
+  // What it ran goes on, also after a crash.
+  if (record.live) return record.restore === null ? startStopped(record, container) : [restoreData(record)];
   if (record.restored) {
     return runtime?.schedule.state === 'running'
       ? [{kind: 'pause_schedule', reason: pauseReasons.restored, summary: `Pause ${record.branch}: ${why}`}]
@@ -168,11 +169,13 @@ function planLifecycle(
     actions.push({kind: 'limit_container', reason: 'limits_differ', summary});
   }
   if (record.restore !== null) return [...actions, restoreData(record)];
-  if (container.state !== 'running') {
-    const reason = container.state === 'failed' ? 'runtime_died' : 'not_running';
-    actions.push({kind: 'start_container', reason, summary: `Start the container of ${record.branch}`});
-  }
-  return actions;
+  return [...actions, ...startStopped(record, container)];
+}
+
+function startStopped({branch}: BranchRecord, {state}: Container): Action[] {
+  if (state === 'running') return [];
+  const reason = state === 'failed' ? 'runtime_died' : 'not_running';
+  return [{kind: 'start_container', reason, summary: `Start the container of ${branch}`}];
 }
 
 function hasOtherLimits(now: ResourceLimits, wanted: ResourceLimits): boolean {

@@ -73,13 +73,13 @@ export async function reconcileBranch(
   if (waiting !== null) return {result: {kind: 'paused', reason: waiting, until: null}, taken};
   const ref = await observeRef(record, context, signal);
   context.onRead(ref);
-  // What is to go must not wait for a secret.
-  const given =
-    ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
-  const desired = desiredState(ref, record, given);
+  const newest = await aimAt(ref, record, context, signal);
+  const aim =
+    newest.desired.kind === 'invalid' ? ((await formerAim(record, context, signal)) ?? newest) : newest;
+  const {desired} = aim;
   const digests = desiredDigests(desired);
   for (let round = 1; round <= mostRounds; round += 1) {
-    const observation = await observe(record, ref, context, signal);
+    const observation = await observe(record, aim.ref, context, signal);
     context.onObserved(observation);
     const plan = planBranch(observation, desired, digests, context.policy, context.clock.now());
     const readOnly = async (): Promise<Reconciled | null> => {
@@ -89,7 +89,13 @@ export async function reconcileBranch(
     const refused = await readOnly();
     if (refused !== null) return refused;
     context.onPlan(plan, desired);
-    if (plan.length === 0) return {result: settle(observation, desired, digests, context), taken};
+    if (plan.length === 0) {
+      const result = settle(observation, desired, digests, context);
+      return {
+        result: newest.desired.kind === 'invalid' ? invalidResult(newest.desired, record) : result,
+        taken,
+      };
+    }
     const steps = nextSteps(plan);
     const fileChanges = await readFileChanges(steps, context, signal);
     for (const action of steps) {
@@ -125,6 +131,42 @@ function waitsForRelease({
   return pause.reason;
 }
 
+/** A commit, and what the container should be by its files. */
+interface Aim {
+  readonly ref: ObservedRef;
+  readonly desired: Desired;
+}
+
+async function aimAt(
+  ref: ObservedRef,
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<Aim> {
+  // What is to go must not wait for a secret.
+  const given =
+    ref.kind === 'present' ? await context.environmentOf(record, ref.files, signal) : noEnvironment;
+  return {ref, desired: desiredState(ref, record, given)};
+}
+
+/** What a branch of which the newest commit is invalid goes on with; null where there is nothing, or it is gone from git. */
+async function formerAim(
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<Aim | null> {
+  if (record.applied === null) return null;
+  try {
+    const ref = await readRef(record.applied.revision, record, context, signal);
+    const aim = await aimAt(ref, record, context, signal);
+    return aim.desired.kind === 'served' ? aim : null;
+  } catch (error) {
+    // Of a rewritten history it may have been collected.
+    if (error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE') return null;
+    throw error;
+  }
+}
+
 async function observeRef(
   record: BranchRecord,
   context: ReconcileContext,
@@ -137,8 +179,16 @@ async function observeRef(
     return {kind: 'missing', proven: true, cause: 'branch_idle'};
   if (record.revision === null)
     throw new Error(`the record of ${record.key} has neither a revision nor a reason to be missing`);
+  return readRef(record.rollback?.to ?? record.revision, record, context, signal);
+}
+
+async function readRef(
+  revision: string,
+  record: BranchRecord,
+  context: ReconcileContext,
+  signal: AbortSignal,
+): Promise<ObservedRef> {
   const {path} = record;
-  const revision = record.rollback?.to ?? record.revision;
   const tree = await context.source.readHoody(revision, {path, signal});
   if (tree === null) return {kind: 'without_hoody', commit: revision};
   const readFile = (file: string) => context.source.readFile(revision, inDirectory(path, file), {signal});
@@ -183,6 +233,13 @@ function heldJobs({settings, crontabs}: Extract<Desired, {kind: 'served'}>): num
   );
 }
 
+function invalidResult(
+  {revision, issues}: Extract<Desired, {kind: 'invalid'}>,
+  {applied}: BranchRecord,
+): Result {
+  return {kind: 'invalid', revision, issues, serving: applied?.revision ?? null};
+}
+
 function recorded({policy: {run, idle}, effects}: TightenedPolicy): BranchRecord['tightened'] {
   return effects.length === 0 ? null : {run, idle, effects: [...effects]};
 }
@@ -199,12 +256,7 @@ function settle(
     case 'absent':
       return missingResult(observation, desired, policy.undoWindowMs);
     case 'invalid':
-      return {
-        kind: 'invalid',
-        revision: desired.revision,
-        issues: desired.issues,
-        serving: record.applied?.revision ?? null,
-      };
+      return invalidResult(desired, record);
     case 'served': {
       const crontabs = record.applied?.crontabs ?? {};
       record.applied = {

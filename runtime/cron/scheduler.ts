@@ -29,6 +29,8 @@ interface Slot {
   zone: Zone;
   /** null where the schedule never comes again. */
   atMs: number | null;
+  /** What `atMs` comes after, by the clock of that time. */
+  followedMs: number;
 }
 
 interface Ticket {
@@ -77,11 +79,15 @@ export function createScheduler({
   let runs: Heap<Ticket> = createHeap();
   let expiries: Heap<Ticket> = createHeap();
   let lastMs = clock.now();
+  /** The longest that the present tick can be after the one before. */
+  let sleptMs = 0;
+  let isStarted = false;
   let sleeping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
 
   function follow(slot: Slot, afterMs: number): void {
     slot.atMs = nextDue(slot.entry, slot.zone, afterMs);
+    slot.followedMs = afterMs;
   }
 
   function rebuild(): void {
@@ -148,8 +154,12 @@ export function createScheduler({
   }
 
   function followBack(nowMs: number, backMs: number): void {
+    // The clock may have gone back right after the tick before; a minute that ran already is not claimed again.
+    const backToMs = nowMs - sleptMs;
     for (const slot of [...slots.values()].flatMap((ofUser) => [...ofUser.values()])) {
-      if (slot.entry.job.schedule.wildcard || backMs > correctionMinutes * minuteMs) follow(slot, nowMs);
+      // Whoever was followed by the clock as it is now needs no correction.
+      if (slot.followedMs <= nowMs) continue;
+      if (slot.entry.job.schedule.wildcard || backMs > correctionMinutes * minuteMs) follow(slot, backToMs);
     }
     rebuild();
   }
@@ -170,26 +180,32 @@ export function createScheduler({
       const waitMs = Math.min(longestSleepMs, Math.max(0, nextMs - clock.now()));
       // Rejects only by the signal, and that means: look again.
       await clock.sleep(waitMs, {signal: sleeping.signal}).catch(() => {});
+      sleptMs = waitMs;
     }
   }
 
   return {
     replace(user, entries) {
+      // What a line was due for is due although the line goes a moment later; its successor begins after that.
+      if (isStarted && (runs.peek()?.atMs ?? Infinity) <= clock.now()) tick();
       const before = slots.get(user);
       const nowMs = clock.now();
       const after = new Map<string, Slot>();
       for (const entry of entries) {
         const zone = zoneOf(entry);
         const known = before?.get(entry.id);
-        const slot: Slot = {entry, zone, atMs: null};
-        if (known !== undefined && sameTimes(known, slot)) slot.atMs = known.atMs;
-        else follow(slot, nowMs);
+        const slot: Slot = {entry, zone, atMs: null, followedMs: nowMs};
+        if (known !== undefined && sameTimes(known, slot)) {
+          slot.atMs = known.atMs;
+          slot.followedMs = known.followedMs;
+        } else follow(slot, nowMs);
         after.set(entry.id, slot);
       }
       slots.set(user, after);
       rebuild();
     },
     start() {
+      isStarted = true;
       loop = run();
     },
     async stop() {

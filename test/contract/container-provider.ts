@@ -30,6 +30,8 @@ export interface ContractOptions {
   setup(t: ExecutionContext): Promise<ProviderWorld>;
   /** Why the implementation cannot be tested here; null when it can. */
   readonly skipReason: string | null;
+  /** False for one that serves its containers in its own process: what is about processes does not apply to it. */
+  readonly hasProcesses?: boolean;
 }
 
 /** Marked as runtimes mark their jobs, so that these go first; answers the shell's word for a child that was killed. */
@@ -42,8 +44,14 @@ const variablesOfEngines = ['HOSTNAME', 'HOME', 'TERM', 'container'];
 const noGrace = {graceMs: 0, reason: 'test'};
 
 /** Registers the tests that every container provider passes, on a runtime that is `test/helpers/stub-runtime.ts`. */
-export function registerContainerProviderContract({name, setup, skipReason}: ContractOptions): void {
+export function registerContainerProviderContract({
+  name,
+  setup,
+  skipReason,
+  hasProcesses = true,
+}: ContractOptions): void {
   const test = (skipReason === null ? anyTest : anyTest.skip) as TestFn;
+  const testOfProcesses = hasProcesses ? test : (anyTest.skip as TestFn);
   const title = (text: string) => `${name}: ${text}`;
 
   test(title('a new container is stopped, listed and carries its labels'), async (t) => {
@@ -139,7 +147,7 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
   });
 
   for (const how of ['stop', 'remove'] as const) {
-    test(title(`${how} ends jobs in sessions of their own`), async (t) => {
+    testOfProcesses(title(`${how} ends jobs in sessions of their own`), async (t) => {
       const world = await setup(t);
       const container = await started(world.provider);
       const mark = `3${container.id.replace(/[a-f]/g, '').slice(0, 9)}`;
@@ -213,7 +221,7 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     t.false(await runs(id));
   });
 
-  test(title('a runtime that dies at its start is reported with its last words'), async (t) => {
+  testOfProcesses(title('a runtime that dies at its start is reported with its last words'), async (t) => {
     const {provider, directories} = await setup(t);
     const {id} = await provider.create({name: 'main-1', labels: {}});
     await writeFile(`${directories(id).data}/stub-mode`, 'die');
@@ -225,7 +233,7 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     t.is((await provider.list())[0]?.state, 'failed');
   });
 
-  test(title('a ready line with the pid of another process is refused'), async (t) => {
+  testOfProcesses(title('a ready line with the pid of another process is refused'), async (t) => {
     const {provider, directories, runs} = await setup(t);
     const {id} = await provider.create({name: 'main-1', labels: {}});
     await writeFile(`${directories(id).data}/stub-mode`, 'lie');
@@ -242,40 +250,46 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     t.deepEqual((await reopened.list())[0]?.labels, changed.labels);
   });
 
-  test(title('a container outlives the kill of its controller and is adopted by the next one'), async (t) => {
-    const world = await setup(t);
-    await world.startInProcessThatIsKilled('orphan');
-    const next = await world.reopen();
-    const [container] = await next.list();
-    if (container === undefined) return t.fail('the container is not listed');
-    t.like(container, {name: 'orphan', state: 'running'});
-    t.is(await overSocket(container, '/health'), 'ok');
-    await overSocket(container, '/spawn', 'sleep 1000');
-    await next.stop(container.id, noGrace);
-    t.is((await next.list())[0]?.state, 'stopped');
-    t.false(await world.runs(container.id));
-    return undefined;
-  });
+  testOfProcesses(
+    title('a container outlives the kill of its controller and is adopted by the next one'),
+    async (t) => {
+      const world = await setup(t);
+      await world.startInProcessThatIsKilled('orphan');
+      const next = await world.reopen();
+      const [container] = await next.list();
+      if (container === undefined) return t.fail('the container is not listed');
+      t.like(container, {name: 'orphan', state: 'running'});
+      t.is(await overSocket(container, '/health'), 'ok');
+      await overSocket(container, '/spawn', 'sleep 1000');
+      await next.stop(container.id, noGrace);
+      t.is((await next.list())[0]?.state, 'stopped');
+      t.false(await world.runs(container.id));
+      return undefined;
+    },
+  );
 
-  test(title('watch reports a runtime that was killed, and a new start ends what it left'), async (t) => {
-    const world = await setup(t);
-    const container = await started(world.provider);
-    const mark = `4${container.id.replace(/[a-f]/g, '').slice(0, 9)}`;
-    const bootMark = await overSocket(container, '/run', 'cat boot-mark');
-    await overSocket(container, '/spawn', `sleep ${mark}`);
-    await until(() => world.runs(`sleep ${mark}`));
-    const events: ContainerEvent[] = [];
-    t.teardown(world.provider.watch((event) => events.push(event)));
-    await overSocket(container, '/run', 'kill -9 $PPID').catch(() => {});
-    await until(async () => events.length > 0);
-    t.deepEqual(events, [{id: container.id, type: 'exited'}]);
-    t.is((await world.provider.list())[0]?.state, 'failed');
+  testOfProcesses(
+    title('watch reports a runtime that was killed, and a new start ends what it left'),
+    async (t) => {
+      const world = await setup(t);
+      const container = await started(world.provider);
+      const mark = `4${container.id.replace(/[a-f]/g, '').slice(0, 9)}`;
+      const bootMark = await overSocket(container, '/run', 'cat boot-mark');
+      await overSocket(container, '/spawn', `sleep ${mark}`);
+      await until(() => world.runs(`sleep ${mark}`));
+      const events: ContainerEvent[] = [];
+      t.teardown(world.provider.watch((event) => events.push(event)));
+      await overSocket(container, '/run', 'kill -9 $PPID').catch(() => {});
+      await until(async () => events.length > 0);
+      t.deepEqual(events, [{id: container.id, type: 'exited'}]);
+      t.is((await world.provider.list())[0]?.state, 'failed');
 
-    const again = await world.provider.start(container.id);
-    t.is(again.state, 'running');
-    t.false(await world.runs(`sleep ${mark}`));
-    t.is(await overSocket(again, '/run', 'cat boot-mark'), bootMark);
-  });
+      const again = await world.provider.start(container.id);
+      t.is(again.state, 'running');
+      t.false(await world.runs(`sleep ${mark}`));
+      t.is(await overSocket(again, '/run', 'cat boot-mark'), bootMark);
+    },
+  );
 
   test(
     title(
@@ -386,7 +400,7 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
   );
 
   // What a level does not promise is in its gaps, in docs/security.md and in the status.
-  test(
+  testOfProcesses(
     title(
       "S35: a job cannot reach what its level keeps from it: others' files, processes, sockets, the state, git credentials",
     ),
@@ -427,7 +441,7 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     },
   );
 
-  test(
+  testOfProcesses(
     title("S35: a job reaches the host's loopback and its neighbour's services only where its level says so"),
     async (t) => {
       const {provider} = await setup(t);
@@ -447,7 +461,7 @@ export function registerContainerProviderContract({name, setup, skipReason}: Con
     },
   );
 
-  test(title('the environment of a runtime holds nothing of its controller'), async (t) => {
+  testOfProcesses(title('the environment of a runtime holds nothing of its controller'), async (t) => {
     const {provider} = await setup(t);
     const container = await started(provider);
     const environment: unknown = JSON.parse(await overSocket(container, '/env'));

@@ -8,10 +8,16 @@ interface Sleeper {
 /** A clock that stands still until `advance`; sleepers wake in order of their time. */
 export class FakeClock implements Clock {
   #nowMs: number;
+  readonly #settled: () => Promise<void>;
   #sleepers: Sleeper[] = [];
 
-  constructor(start: string | number = '2026-01-01T00:00:00Z') {
+  /** `settled` resolves when the work of those that woke is done. */
+  constructor(
+    start: string | number = '2026-01-01T00:00:00Z',
+    {settled = fewTurns}: {settled?: () => Promise<void>} = {},
+  ) {
     this.#nowMs = typeof start === 'number' ? start : Date.parse(start);
+    this.#settled = settled;
   }
 
   now(): number {
@@ -50,14 +56,14 @@ export class FakeClock implements Clock {
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     for (;;) {
-      await settle();
+      await this.#settled();
       const next = this.#sleepers.toSorted((a, b) => a.atMs - b.atMs)[0];
       if (next === undefined || next.atMs > untilMs) break;
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       this.#wakeDue();
     }
     this.#nowMs = untilMs;
-    await settle();
+    await this.#settled();
   }
 
   /** Steps the wall clock without waking anybody, as NTP or a suspended machine does. */
@@ -72,6 +78,6 @@ export class FakeClock implements Clock {
   }
 }
 
-async function settle(): Promise<void> {
+async function fewTurns(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -38,6 +38,7 @@ const {values} = parseArgs({
     'fallback-port': {type: 'boolean'},
     tz: {type: 'string'},
     container: {type: 'string'},
+    'allow-host': {type: 'string', multiple: true},
     boot: {type: 'string', default: ''},
     'boot-file': {type: 'string'},
   },

@@ -361,6 +361,16 @@ test('the live branch is never removed, whatever git says', plans, {
   expect: [],
 });
 
+for (const reason of ['branch_deleted', 'hoody_removed'] as const) {
+  test(`a runtime that dies is started again for a live branch with ${reason}`, plans, {
+    desired: {kind: 'absent', reason, proven: true},
+    record: {live: true},
+    container: {state: 'failed'},
+    runtime: null,
+    expect: ['start_container runtime_died'],
+  });
+}
+
 test('the live branch without .hoody keeps what it runs', plans, {
   desired: {kind: 'absent', reason: 'hoody_removed', proven: true},
   record: {live: true},

@@ -39,6 +39,7 @@ async function monorepo(
         paths: globs,
         live: null,
         environments: [],
+        forks: null,
         ownership: null,
       },
       records: [...records.values()],

@@ -46,6 +46,7 @@ async function watched(t: ExecutionContext, kind: 'local' | 'remote', previews: 
       paths: null,
       live: null,
       environments: [],
+      forks: null,
       ownership: null,
     },
     records: [],

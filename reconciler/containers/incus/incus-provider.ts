@@ -346,7 +346,7 @@ class IncusProvider implements ContainerProvider {
     this.#usableImages.add(image);
     await this.#incus.makeDirectory(name, inside.data);
     await this.#incus.makeDirectory(name, inside.workspace);
-    await this.#incus.writeFile(name, '/etc/hosts', hostsFile);
+    await this.#incus.writeFile(name, '/etc/hosts', hostsFile(this.#options.domain));
   }
 
   #spec(source: InstanceSpec['source'], config: Settings): InstanceSpec {
@@ -424,7 +424,7 @@ class IncusProvider implements ContainerProvider {
         config: {
           ...containerConfig(owner, record),
           ...limitsConfig({cpus, memoryBytes}),
-          ...runtimeConfig(record, {command, directory}, address),
+          ...runtimeConfig(record, {command, directory}, {address, domain: this.#options.domain}),
         },
         devices: {
           eth0: address === null ? {type: 'none'} : networkDevice(network, address),

@@ -74,6 +74,40 @@ test('of a leap of years only the newest fifty misses are recorded', async (t) =
   t.is(all[0]?.status, 'succeeded');
 });
 
+test('a minute that has begun is not lost where its line is replaced before anybody looked at the clock', async (t) => {
+  const world = await createCronWorld(t, {at: '2026-05-18T10:00:30Z'});
+  await world.put('* * * * * echo former\n');
+  await world.clock.advance(secondMs);
+  world.stepClock(40 * secondMs);
+  await world.put('* * * * * echo present\n');
+  await world.clock.advance(minuteMs);
+  await world.finished(2);
+  t.deepEqual(
+    (await world.runs()).map(({scheduled_at, command}) => `${scheduled_at.slice(11, 16)} ${command}`),
+    ['10:02 echo present', '10:01 echo former'],
+  );
+});
+
+test('the first minute after a clock went back is not lost, also where that is seen later', async (t) => {
+  const world = await createCronWorld(t, {at: '2026-05-18T10:00:30Z'});
+  await world.put('* * * * * true\n');
+  await world.clock.advance(secondMs);
+  world.stepClock(-15 * minuteMs + 5 * secondMs);
+  await world.clock.advance(30 * secondMs);
+  await world.finished(1);
+  t.deepEqual(await records(world), ['09:46 succeeded']);
+});
+
+test('a line that came after a clock went back does not run for a minute before it', async (t) => {
+  const world = await createCronWorld(t, {at: '2026-05-18T10:00:30Z'});
+  await world.clock.advance(secondMs);
+  world.stepClock(-15 * minuteMs + 5 * secondMs);
+  await world.clock.advance(25 * secondMs);
+  await world.put('* * * * * true\n');
+  await world.clock.advance(10 * secondMs);
+  t.deepEqual(await records(world), []);
+});
+
 test('after a clock went back, fixed times are not repeated and wildcard jobs follow the clock', async (t) => {
   const world = await createCronWorld(t, {at: '2026-05-18T09:59:30Z'});
   await world.put('0 10 * * * echo fixed\n*/5 * * * * echo wildcard\n');

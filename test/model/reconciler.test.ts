@@ -1,0 +1,7 @@
+import test from 'ava';
+import {fuzz} from '../helpers/fuzz.ts';
+import {reconcilerProperty} from '../helpers/reconciler-property.ts';
+
+test('what runs equals what git says once quiet, whatever happens on the way', async (t) => {
+  await fuzz(t, reconcilerProperty, {runs: 50});
+});
