@@ -7,7 +7,7 @@ import type {BranchRecord} from '../branch-record.ts';
 import type {CommitChange, ComparedCommits} from '../commit-comparison.ts';
 import type {PullRequest} from '../forge.ts';
 import {retryDelayMs} from '../outcome.ts';
-import {createQueue} from '../queue.ts';
+import {createQueue, wasGivenUp} from '../queue.ts';
 import type {Source} from '../sources/source.ts';
 import {commentMeaning, commentText, type DirectoryChange, isSilent} from './comment.ts';
 import type {Outbox, OutboxEntry} from './outbox.ts';
@@ -286,7 +286,7 @@ export function createReporter({
       await (item.startsWith('pull\0') ? lookAtPull(item, signal) : lookAtBranch(item, signal));
       failures.delete(item);
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted && !wasGivenUp(signal)) return;
       const count = (failures.get(item) ?? 0) + 1;
       failures.set(item, count);
       log.warn('what is to be reported cannot be found out; it is tried again', {item, error});

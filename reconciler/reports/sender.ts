@@ -4,7 +4,7 @@ import type {ReportsStatus} from '../../schemas/delivery.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {Forge} from '../forge.ts';
 import {retryDelayMs} from '../outcome.ts';
-import {createQueue} from '../queue.ts';
+import {createQueue, wasGivenUp} from '../queue.ts';
 import type {Outbox, OutboxEntry} from './outbox.ts';
 import type {Report, VerdictReport} from './report.ts';
 
@@ -102,7 +102,8 @@ export function createSender({
       failures.delete(target);
       problem = null;
     } catch (error) {
-      if (signal.aborted) return;
+      // What was given up is tried again; at the end of the controller the next one does.
+      if (signal.aborted && !wasGivenUp(signal)) return;
       await later(entry, error);
     }
   };

@@ -63,6 +63,8 @@ export interface GitHubStandIn {
   readonly comments: (Entry & {issue: number})[];
   readonly hooks: Entry[];
   fail(fault: Fault): void;
+  /** A repository in which nothing was ever written, and nothing goes wrong. */
+  reset(): void;
   /** What is left of the limit, as it says in every answer. */
   limit: {limit: number; remaining: number; resetsAtMs: number};
   /** The tokens of installations that were given out open nothing any more. */
@@ -117,6 +119,17 @@ export async function createGitHubStandIn(
     hooks: [] as Entry[],
     limit: {limit: 5000, remaining: 4999, resetsAtMs: Date.now() + 3_600_000},
     fail: (fault: Fault) => void faults.push({...fault, left: fault.times ?? 1}),
+    reset() {
+      faults.length = 0;
+      for (const list of [
+        standIn.statuses,
+        standIn.checks,
+        standIn.deployments,
+        standIn.deploymentStates,
+        standIn.comments,
+      ])
+        list.length = 0;
+    },
     revokeInstallationTokens: () => {
       installationTokens = new Set();
     },
