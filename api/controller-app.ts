@@ -25,6 +25,7 @@ import {deliveryRoutes} from './delivery-routes.ts';
 import {deployRoutes} from './deploy-routes.ts';
 import type {Deployers} from './deployers.ts';
 import {errorResponse} from './errors.ts';
+import {forgeMetrics} from './forge-metrics.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
 import {shellRoutes} from './shell-routes.ts';
@@ -335,12 +336,13 @@ export function createControllerApp({
       responses: {
         200: {
           content: {'text/plain': {schema: z.string()}},
-          description: 'Branches, queue and times since the start of the controller, for Prometheus.',
+          description:
+            'Branches, queue and times since the start of the controller, and what GitHub was asked, for Prometheus.',
         },
         ...errors(401),
       },
     }),
-    (c) => c.text(controller.metrics(), 200, {'Content-Type': 'text/plain; version=0.0.4; charset=utf-8'}),
+    (c) => c.text(controller.metrics() + forgeMetrics(forge()), 200, {'Content-Type': prometheusText}),
   );
   app.openapi(
     createRoute({
@@ -382,6 +384,7 @@ export function createControllerApp({
   return app;
 }
 
+const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
 const keepAliveMs = 15_000;
 
 interface EventStream {

@@ -1,4 +1,5 @@
 import type {Branch} from '../schemas/branch.ts';
+import type {ControlState} from '../schemas/control-state.ts';
 import type {JournalEvent, PassCause} from '../schemas/journal.ts';
 import type {QueueStatus} from '../schemas/queue.ts';
 import type {RepositoryStatus} from '../schemas/repository.ts';
@@ -144,6 +145,7 @@ export function createController(options: ControllerOptions): Controller {
       ...(idle === null ? [] : [idle]),
       ...(kept === null ? [] : [kept]),
       ...(own.length === 0 ? [] : [`By its own .hoody/settings.yaml: ${own.join('; ')}.`]),
+      ...keptFilesNotice(table.observed(key).runtime),
       ...(problem === null ? [] : [`${backup} ${sentence(problem)}`]),
       ...limitNotices(live, table.observed(key).runtime?.limits ?? []),
     ];
@@ -323,6 +325,17 @@ export function createController(options: ControllerOptions): Controller {
     },
     idle: () => queue.idle(),
   };
+}
+
+/** What jobs had changed and a commit too. */
+function keptFilesNotice(runtime: ControlState | null): string[] {
+  const kept = runtime?.workspace.kept ?? [];
+  const [newest] = kept.slice(-1);
+  if (newest === undefined) return [];
+  const more = kept.length === 1 ? '' : ` and ${kept.length - 1} more`;
+  return [
+    `Jobs had changed files that commits changed too; what they wrote stays as ${newest.as}${more} until somebody removes it.`,
+  ];
 }
 
 function sightingOf(

@@ -130,7 +130,7 @@ function controlPort({control, cron, exec, workspace, storage, seed, shells}: Se
     schedule: control.schedule(),
     lease: control.lease(),
     environment: {revision: control.environment().revision, digest: control.environmentDigest()},
-    workspace: {tree: workspace.tree()},
+    workspace: {tree: workspace.tree(), kept: [...workspace.kept()]},
     deployment: {digest: exec.digest(), commit: exec.commit()},
     ...cron.summary(),
   });

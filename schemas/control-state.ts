@@ -39,7 +39,13 @@ export const controlStateSchema = z.object({
       description: 'SHA-256 over variables and settings; never the values.',
     }),
   }),
-  workspace: z.object({tree: z.string().nullable()}),
+  workspace: z.object({
+    tree: z.string().nullable(),
+    kept: z
+      .array(z.object({path: z.string(), as: z.string()}))
+      .optional()
+      .meta({description: 'Files that jobs had changed where a commit changed them too.'}),
+  }),
   deployment: z.object({digest: z.string().nullable(), commit: z.string().nullable().optional()}),
   crontabs: z.record(z.string(), z.object({raw_etag: z.string(), jobs: z.int(), managed: z.int()})),
   running_jobs: z.int(),

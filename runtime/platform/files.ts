@@ -1,3 +1,5 @@
+export {existsSync} from 'node:fs';
+
 /** The file system calls the engines use; they come through here so that what touches the disk can be seen. */
 export {
   appendFile,

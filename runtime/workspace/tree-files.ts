@@ -14,6 +14,7 @@ import {
   stagingPrefix,
   type Write,
 } from './change-set.ts';
+import {type KeptFile, type Stamps, setLocalAside} from './local-changes.ts';
 
 export interface StagedWrite {
   readonly path: string;
@@ -71,29 +72,43 @@ export async function removeStaging(root: string): Promise<void> {
   }
 }
 
+/** What jobs did to the files of the branch; `kept` gets what was moved aside. */
+export interface Local {
+  readonly stamps: Stamps;
+  readonly kept: KeptFile[];
+}
+
 /**
  * Puts a finished file in place. Parents that are no directories, symlinks too, become directories, so that
- * nothing is ever written through a link. A directory in the place of the file gives way.
+ * nothing is ever written through a link. What a job made or changed in its place is moved aside.
  */
-export async function place(root: string, {path, waiting}: StagedWrite, made: Set<string>): Promise<void> {
+export async function place(
+  root: string,
+  {path, waiting}: StagedWrite,
+  {made, local}: {made: Set<string>; local: Local},
+): Promise<void> {
   for (const parent of parentsOf(path)) {
     if (made.has(parent)) continue;
-    await makeDirectory(join(root, parent));
+    await makeDirectory(root, parent, local);
     made.add(parent);
   }
   const target = join(root, path);
+  await setAside(root, path, local, waiting);
   if ((await lstatIfPresent(target))?.isDirectory()) await rm(target, {recursive: true, force: true});
   await rename(waiting, target);
 }
 
-/** Removes a file and the directories that are then empty. What lies behind a link, and a directory, stays. */
-export async function removeFile(root: string, path: string): Promise<void> {
+/** Removes a file and the directories that are then empty. What lies behind a link, and a directory, stays; what a job changed is moved aside. */
+export async function removeFile(root: string, path: string, local: Local): Promise<void> {
   const parents = parentsOf(path);
   for (const parent of parents) {
     if (!(await lstatIfPresent(join(root, parent)))?.isDirectory()) return;
   }
   const stats = await lstatIfPresent(join(root, path));
-  if (stats !== null && !stats.isDirectory()) await unlink(join(root, path));
+  if (stats !== null && !stats.isDirectory()) {
+    await setAside(root, path, local, null);
+    if ((await lstatIfPresent(join(root, path))) !== null) await unlink(join(root, path));
+  }
   for (const parent of parents.reverse()) {
     if (!(await removedIfEmpty(join(root, parent)))) return;
   }
@@ -109,11 +124,22 @@ async function removedIfEmpty(directory: string): Promise<boolean> {
   }
 }
 
-async function makeDirectory(path: string): Promise<void> {
-  const stats = await lstatIfPresent(path);
-  if (stats?.isDirectory()) return;
-  if (stats !== null) await unlink(path);
-  await mkdir(path, {mode: 0o755});
+async function makeDirectory(root: string, path: string, local: Local): Promise<void> {
+  const directory = join(root, path);
+  if ((await lstatIfPresent(directory))?.isDirectory()) return;
+  await setAside(root, path, local, null);
+  if ((await lstatIfPresent(directory)) !== null) await unlink(directory);
+  await mkdir(directory, {mode: 0o755});
+}
+
+async function setAside(
+  root: string,
+  path: string,
+  {stamps, kept}: Local,
+  next: string | null,
+): Promise<void> {
+  const aside = await setLocalAside(root, path, {stamps, next});
+  if (aside !== null) kept.push(aside);
 }
 
 async function lstatIfPresent(path: string) {

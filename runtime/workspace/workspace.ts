@@ -1,11 +1,15 @@
+import {join} from 'node:path';
 import * as z from 'zod';
 import {AppError} from '../../schemas/errors.ts';
 import {ByteReader} from '../platform/byte-reader.ts';
 import {readTextIfPresent, writeFileDurably} from '../platform/durable-file.ts';
-import {mkdir} from '../platform/files.ts';
+import {existsSync, mkdir} from '../platform/files.ts';
 import {createSerialLock} from '../platform/serial-lock.ts';
 import {type Change, type ChangeSetHeader, checkTogether, maxLineBytes, parseHeader} from './change-set.ts';
-import {place, removeFile, removeStaging, stage} from './tree-files.ts';
+import {type KeptFile, type Stamps, stampOf} from './local-changes.ts';
+import {type Local, place, removeFile, removeStaging, stage} from './tree-files.ts';
+
+const mostKept = 100;
 
 /** The branch's tree as files. Files that git does not know stay as they are. */
 export interface Workspace {
@@ -16,7 +20,9 @@ export interface Workspace {
    * Applies a change set, see `change-set.ts`. Nothing in place is touched before the whole body has come.
    * Throws WORKSPACE_BASE_MISMATCH with `details.tree`, INVALID_BODY, STORAGE_FULL through ENOSPC.
    */
-  apply(body: ReadableStream<Uint8Array>): Promise<{tree: string}>;
+  apply(body: ReadableStream<Uint8Array>): Promise<{tree: string; kept: readonly KeptFile[]}>;
+  /** Files that jobs had changed where the branch changed them too, as far as they are still there; the newest. */
+  kept(): readonly KeptFile[];
 }
 
 /**
@@ -27,6 +33,9 @@ const createRecordSchema = () =>
   z.object({
     tree: z.string().nullable(),
     paths: z.array(z.string()),
+    /** How each was when it was put in place. */
+    stamps: z.record(z.string(), z.string()).default({}),
+    kept: z.array(z.object({path: z.string(), as: z.string()})).default([]),
     pending: z
       .object({base: z.string().nullable(), target: z.string(), paths: z.array(z.string())})
       .nullable(),
@@ -66,7 +75,7 @@ export async function openWorkspace({
     );
   }
 
-  async function apply(body: ReadableStream<Uint8Array>): Promise<{tree: string}> {
+  async function apply(body: ReadableStream<Uint8Array>): ReturnType<Workspace['apply']> {
     const reader = new ByteReader(body);
     try {
       const header = parseHeader(await reader.line(maxLineBytes));
@@ -77,12 +86,15 @@ export async function openWorkspace({
         checkTogether(changes);
         const {base, target} = header;
         const {paths, removed} = nextPaths(record, base, changes);
+        const local: Local = {stamps: knownStamps(record), kept: []};
         await save({...record, pending: {base, target, paths: staged.map(({path}) => path)}});
-        for (const path of removed) await removeFile(directory, path);
+        for (const path of removed) await removeFile(directory, path, local);
         const made = new Set<string>();
-        for (const write of staged) await place(directory, write, made);
-        await save({tree: target, paths, pending: null});
-        return {tree: target};
+        for (const write of staged) await place(directory, write, {made, local});
+        const stamps = await nextStamps(record, {paths, written: staged.map(({path}) => path)});
+        const kept = [...record.kept, ...local.kept].slice(-mostKept);
+        await save({tree: target, paths, stamps, kept, pending: null});
+        return {tree: target, kept: local.kept};
       } finally {
         await remove();
       }
@@ -92,11 +104,40 @@ export async function openWorkspace({
     }
   }
 
+  async function nextStamps(
+    {stamps}: WorkspaceRecord,
+    {paths, written}: {paths: readonly string[]; written: readonly string[]},
+  ): Promise<Record<string, string>> {
+    const fresh = new Map<string, string>();
+    for (const path of written) {
+      const stamp = await stampOf(directory, path);
+      if (stamp !== null) fresh.set(path, stamp);
+    }
+    return Object.fromEntries(
+      paths.flatMap((path) => {
+        const stamp = fresh.get(path) ?? stamps[path];
+        return stamp === undefined ? [] : [[path, stamp]];
+      }),
+    );
+  }
+
   return {
     directory,
     tree,
+    kept: () => record.kept.filter(({as}) => existsSync(join(directory, as))),
     apply: (body) => inTurn(() => apply(body)),
   };
+}
+
+/** Null for what was put in place by a version that took no stamps, or by an attempt that a crash cut off. */
+function knownStamps({paths, stamps, pending}: WorkspaceRecord): Stamps {
+  const started = new Set(pending?.paths);
+  return Object.fromEntries(
+    [...paths, ...(pending?.paths ?? [])].map((path) => [
+      path,
+      started.has(path) ? null : (stamps[path] ?? null),
+    ]),
+  );
 }
 
 /** Tracked paths after the change set, and those to remove. */
@@ -118,7 +159,7 @@ function nextPaths(
 
 async function readRecord(path: string): Promise<WorkspaceRecord> {
   const text = await readTextIfPresent(path);
-  if (text === null) return {tree: null, paths: [], pending: null};
+  if (text === null) return {tree: null, paths: [], stamps: {}, kept: [], pending: null};
   try {
     return createRecordSchema().parse(JSON.parse(text));
   } catch (error) {

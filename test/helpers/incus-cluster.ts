@@ -47,13 +47,21 @@ async function tryCluster(): Promise<TestCluster | {reason: string}> {
   }
   const root = await mkdtemp(join(tmpdir(), 'btc-'));
   await chmod(root, 0o711);
+  // Other clusters of this host have other addresses.
+  const [first = 0, second = 0] = crypto.getRandomValues(new Uint8Array(2));
   const places = await Promise.all(
     members.map(async (name, index) => {
       const directory = join(root, name, 'lxd');
       await mkdir(directory, {recursive: true});
       const socketPath = join(directory, 'unix.socket');
       const incus = createIncusClient({at: {socketPath}, openWebsocket});
-      return {name, directory, socketPath, incus, address: `127.0.1.${index + 101}:18443`};
+      return {
+        name,
+        directory,
+        socketPath,
+        incus,
+        address: `127.${64 + (first % 64)}.${second}.${index + 1}:8443`,
+      };
     }),
   );
   const [one, two] = places;

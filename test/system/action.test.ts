@@ -11,7 +11,7 @@ const none = '0'.repeat(40);
 
 /** A controller that lets in jobs of acme/shop, and a checkout of that repository in which they run. */
 async function setup(t: ExecutionContext) {
-  t.timeout(240_000);
+  t.timeout(300_000);
   const git = await createPushWorld(t);
   const first = await git.push('main', crontab('0 * * * * echo main'));
   const issuer = await createJobIssuer(t);
@@ -28,7 +28,7 @@ async function setup(t: ExecutionContext) {
   );
   const controller = await world.up('--config', config);
   await controller.until('main', active(first));
-  const inputs = {controller: controller.url, audience: issuer.audience, timeout: '90s'};
+  const inputs = {controller: controller.url, audience: issuer.audience, timeout: '4m'};
   const run = (step: Step) =>
     action.run({
       workspace: git.clone.path,

@@ -36,7 +36,7 @@ test('writes files, executables and symlinks with git’s modes', async (t) => {
     {path: 'link', kind: 'symlink', bytes: 'a/b.txt'},
     file('empty', ''),
   ];
-  t.deepEqual(await workspace.apply(changeSet({base: null, target: 't1', changes})), {tree: 't1'});
+  t.deepEqual(await workspace.apply(changeSet({base: null, target: 't1', changes})), {tree: 't1', kept: []});
   t.is(readFileSync(join(directory, 'a/b.txt'), 'utf8'), 'hello\n');
   t.is(statSync(join(directory, 'a/b.txt')).mode & 0o777, 0o644);
   t.is(statSync(join(directory, 'run.sh')).mode & 0o777, 0o755);
@@ -203,7 +203,7 @@ test('a name or a path longer than a file system takes is refused before anythin
     t.deepEqual(readdirSync(directory), []);
   }
   const fits = file(`a/${'n'.repeat(255)}`, 'x');
-  t.deepEqual(await workspace.apply(changeSet({base: null, target: 't1', changes: [fits]})), {tree: 't1'});
+  t.like(await workspace.apply(changeSet({base: null, target: 't1', changes: [fits]})), {tree: 't1'});
 });
 
 test('a symlink whose target holds a NUL is refused before anything moves', async (t) => {
@@ -244,4 +244,100 @@ test('refuses a file below a file and a path named twice', async (t) => {
     });
   }
   t.deepEqual(readdirSync(directory), []);
+});
+
+test('a file that a job changed is kept beside what the branch makes of it, and reported while it is there', async (t) => {
+  const {workspace, directory, open} = await setup(t);
+  const first = [
+    file('a.txt', 'one\n'),
+    file('b.txt', 'one\n'),
+    file('c.txt', 'one\n'),
+    file('d/e', 'one\n'),
+  ];
+  await workspace.apply(changeSet({base: null, target: 't1', changes: first}));
+  const write = (path: string, text: string) => writeFileSync(join(directory, path), text);
+  const read = (path: string) => readFileSync(join(directory, path), 'utf8');
+  write('a.txt', 'by a job\n');
+  write('c.txt', 'by a job\n');
+  write('new.txt', 'by a job\n');
+  write('same.txt', 'two\n');
+  const reopened = await open();
+  const {kept} = await reopened.apply(
+    changeSet({
+      base: 't1',
+      target: 't2',
+      changes: [
+        file('a.txt', 'two\n'),
+        file('b.txt', 'two\n'),
+        gone('c.txt'),
+        file('new.txt', 'two\n'),
+        file('same.txt', 'two\n'),
+      ],
+    }),
+  );
+  t.deepEqual(kept, [
+    {path: 'c.txt', as: 'c.txt.local-1'},
+    {path: 'a.txt', as: 'a.txt.local-1'},
+    {path: 'new.txt', as: 'new.txt.local-1'},
+  ]);
+  t.deepEqual([read('a.txt'), read('a.txt.local-1'), read('b.txt')], ['two\n', 'by a job\n', 'two\n']);
+  t.deepEqual(readdirSync(directory).sort(), [
+    'a.txt',
+    'a.txt.local-1',
+    'b.txt',
+    'c.txt.local-1',
+    'd',
+    'new.txt',
+    'new.txt.local-1',
+    'same.txt',
+  ]);
+  rmSync(join(directory, 'c.txt.local-1'));
+  t.deepEqual(
+    (await open()).kept().map(({as}) => as),
+    ['a.txt.local-1', 'new.txt.local-1'],
+  );
+
+  // Changed again: the next number; a whole tree keeps them as well.
+  write('a.txt', 'again\n');
+  const whole = await reopened.apply(
+    changeSet({base: null, target: 't3', changes: [file('a.txt', 'three\n'), file('b.txt', 'two\n')]}),
+  );
+  t.deepEqual(whole.kept, [{path: 'a.txt', as: 'a.txt.local-2'}]);
+  t.deepEqual([read('a.txt.local-1'), read('a.txt.local-2')], ['by a job\n', 'again\n']);
+});
+
+test('what a job made in the way of the branch is moved aside, never through a link', async (t) => {
+  const {workspace, directory, root} = await setup(t);
+  await workspace.apply(changeSet({base: null, target: 't1', changes: [file('a.txt', 'one\n')]}));
+  rmSync(join(directory, 'a.txt'));
+  symlinkSync(root, join(directory, 'a.txt'));
+  writeFileSync(join(directory, 'dir'), 'a file of a job\n');
+  const name = 'n'.repeat(255);
+  writeFileSync(join(directory, name), 'of a job\n');
+  const {kept} = await workspace.apply(
+    changeSet({
+      base: 't1',
+      target: 't2',
+      changes: [file('a.txt', 'two\n'), file('dir/x', 'two\n'), file(name, 'two\n')],
+    }),
+  );
+  t.deepEqual(
+    kept.map(({as}) => as),
+    ['a.txt.local-1', 'dir.local-1', `${'n'.repeat(235)}.local-1`],
+  );
+  t.is(readlinkSync(join(directory, 'a.txt.local-1')), root);
+  t.is(readFileSync(join(directory, 'a.txt'), 'utf8'), 'two\n');
+  t.is(readFileSync(join(directory, 'dir/x'), 'utf8'), 'two\n');
+});
+
+test('a record of a version that took no stamps keeps nothing aside', async (t) => {
+  const {directory, recordFile, open, workspace} = await setup(t);
+  await workspace.apply(changeSet({base: null, target: 't1', changes: [file('a.txt', 'one\n')]}));
+  const {stamps: _later, kept: _too, ...older} = JSON.parse(readFileSync(recordFile, 'utf8'));
+  writeFileSync(recordFile, JSON.stringify(older));
+  writeFileSync(join(directory, 'a.txt'), 'by a job\n');
+  const {kept} = await (await open()).apply(
+    changeSet({base: 't1', target: 't2', changes: [file('a.txt', 'two\n')]}),
+  );
+  t.deepEqual(kept, []);
 });
