@@ -36,8 +36,8 @@ export async function fuzz<T>(
   // When the time is over, the run that goes on is not waited for, and would report to a test that has ended.
   const run = property.run.bind(property);
   let last: unknown = null;
-  property.run = (value, skipsHooks) => {
-    const running = run(value, skipsHooks);
+  property.run = (value: T) => {
+    const running = run(value);
     last = running;
     return running;
   };
