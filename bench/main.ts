@@ -1,3 +1,4 @@
+import {changedBench} from './changed.ts';
 import {cronBench} from './cron.ts';
 import {execBench} from './exec.ts';
 import {idleBench} from './idle.ts';
@@ -6,12 +7,23 @@ import {pipeBench} from './pipe.ts';
 import {pushBench} from './push.ts';
 import {type BenchResult, resultTable} from './result.ts';
 import {resyncBench} from './resync.ts';
+import {webhookBench} from './webhook.ts';
 
 /**
  * `npm run bench [-- --only NAME] [-- --json]`. A slow figure is a figure, not a failure: the exit code is 0
  * unless a bench could not run.
  */
-const benches = [pushBench, resyncBench, idleBench, cronBench, latenessBench, execBench, pipeBench];
+const benches = [
+  pushBench,
+  webhookBench,
+  resyncBench,
+  changedBench,
+  idleBench,
+  cronBench,
+  latenessBench,
+  execBench,
+  pipeBench,
+];
 
 const usage = `Usage: npm run bench [-- --only NAME] [-- --json]
 ${benches.map(({name, summary}) => `  ${name.padEnd(8)} ${summary}\n`).join('')}`;

@@ -46,7 +46,7 @@ export const pushBench: Bench = {
     const world = await createControllerWorld({teardown});
     const startedMs = Date.now();
     const controller = await world.up('--repo', push.origin.path, '--yes');
-    progress('starting 100 containers');
+    progress(`starting ${narrowBranches + wideBranches} containers`);
     await untilAllReady(controller, narrowBranches + wideBranches);
     const allReadyMs = Date.now() - startedMs;
 
@@ -62,8 +62,9 @@ export const pushBench: Bench = {
       progress(`pushing to ${wideNames.length} branches of ${wideFiles} files, round ${round}`);
       for (const branch of wideNames) wide.push(await pushTo(branch, round, wideChanges));
     }
-    progress(`pushing ${names.length} branches at once`);
-    const burstMs = await pushAll(push, controller, names);
+    const all = [...names, ...wideNames];
+    progress(`pushing ${all.length} branches at once`);
+    const burstMs = await pushAll(push, controller, all);
     const narrowTimes = narrow.map(durationOf);
     const wideTimes = wide.map(durationOf);
     const fetchMs = await gatewayGetMs(controller);
@@ -80,8 +81,17 @@ export const pushBench: Bench = {
           unit: 'ms',
           peer: {label: 'one GET over the gateway', value: fetchMs},
         },
-        {label: `${names.length} branches in one push: until the last is active`, value: burstMs, unit: 'ms'},
-        {label: '`up` until 100 branches are ready', value: allReadyMs, unit: 'ms'},
+        {
+          label: `${all.length} branches in one push: until the last is active`,
+          value: burstMs,
+          unit: 'ms',
+          limit: 10_000,
+        },
+        {
+          label: `\`up\` until ${narrowBranches + wideBranches} branches are ready`,
+          value: allReadyMs,
+          unit: 'ms',
+        },
       ],
       values: {
         p50_ms: percentile(narrowTimes, 0.5),
@@ -192,7 +202,8 @@ async function pushAll(
   return lastMs - pushedMs;
 }
 
-async function untilShown(url: string, text: string, untilMs: number): Promise<number> {
+/** Epoch ms at which the address shows the crontab. */
+export async function untilShown(url: string, text: string, untilMs: number): Promise<number> {
   for (;;) {
     const response = await fetch(url, {headers: {Accept: 'text/plain'}});
     const shown = await response.text();

@@ -62,7 +62,18 @@ function numberWords(key: string, value: number): string {
 function repositoryChanges(before: Configured, after: Configured): string[] {
   const namesOf = ({repositories}: Configured) => new Set(repositories.map(({source}) => source.repository));
   const [from, to] = [namesOf(before), namesOf(after)];
+  const intervalsOf = ({repositories}: Configured) =>
+    new Map(
+      repositories.map(({source, policy}) => [
+        source.repository,
+        `looked at every ${printDuration(policy.intervalMs)}, its containers every ${printDuration(policy.driftIntervalMs)}`,
+      ]),
+    );
+  const formerIntervals = intervalsOf(before);
   return [
+    ...[...intervalsOf(after)].flatMap(([name, words]) =>
+      formerIntervals.has(name) && formerIntervals.get(name) !== words ? [`${name}: ${words}.`] : [],
+    ),
     ...[...to.difference(from)].map((name) => `${name} is watched from now on.`),
     ...[...from.difference(to)].map(
       (name) => `${name} is not watched any more; its containers are left as they are.`,
@@ -98,7 +109,7 @@ function branchChanges(
 /** What the configuration says of a branch, in words by topic; values of secrets are not part of it. */
 function meaning(
   config: Config,
-  {includes, environments}: WatchedRepository,
+  {includes, environments, policy}: WatchedRepository,
   branch: Pick<Branch, 'branch' | 'live'>,
 ): Record<string, string> {
   const served = branch.live || includes(branch.branch);
@@ -117,7 +128,8 @@ function meaning(
         ? 'not suspended by the configuration'
         : `suspended until ${suspension.until} by ${suspension.owner} (${suspension.reason})`,
     run: `runs ${previewRunOf(environments, branch, config.previews.run)} of its crontab`,
-    drift: `changes by hand: ${driftOf(environments, branch, config.drift)}`,
+    drift: `changes by hand: ${driftOf(environments, branch, policy.drift)}`,
+    undo: `in the trash for ${printDuration(policy.undoWindowMs)} when it goes`,
     keep: isKept(environments, branch) ? 'kept when it is merged' : 'goes when it is merged',
     idle: `idle: paused after ${idleWords(pauseAfterMs)}, removed after ${idleWords(removeAfterMs)}`,
     limits: `limits ${enforced ? 'enforced' : 'only told'}: ${JSON.stringify(limits)}`,

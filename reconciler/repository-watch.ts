@@ -26,6 +26,17 @@ export interface WatchedRepository {
   readonly forgePath: string | null;
   /** Null where nobody else could have it. */
   readonly ownership: Ownership | null;
+  readonly policy: RepositoryPolicy;
+}
+
+/** What the operator wants of a repository, beside what `environments` say of its branches. */
+export interface RepositoryPolicy {
+  readonly drift: 'revert' | 'report';
+  readonly undoWindowMs: number;
+  /** Between two listings, beside file events and webhooks. */
+  readonly intervalMs: number;
+  /** Between two looks at a container. */
+  readonly driftIntervalMs: number;
 }
 
 /** One repository as the status shows it. */
@@ -35,6 +46,7 @@ export interface RepositoryStatus {
   readonly live: string | null;
   readonly branches: number;
   readonly served: number;
+  readonly interval_ms: number;
   readonly listed_at: string | null;
   readonly error: {code: string; message: string} | null;
   /** Set while the breaker holds back deletions. */
@@ -61,6 +73,7 @@ const skippedReason = 'pushed to be skipped';
 export interface RepositoryWatch {
   readonly source: Source;
   readonly environments: readonly EnvironmentRule[];
+  readonly policy: RepositoryPolicy;
   /** One pass: no request, process or read for an unchanged branch. Passes do not overlap; a call during one asks for another. */
   pass(cause?: {kind: PassCause['kind']; id?: string | null}): Promise<void>;
   /** Starts passes by file events and by interval. */
@@ -78,12 +91,11 @@ export interface RepositoryWatch {
 }
 
 export function openRepositoryWatch({
-  repository: {source, includes, paths, live: configuredLive, environments},
+  repository: {source, includes, paths, live: configuredLive, environments, policy},
   records: known,
   clock,
   log,
   random,
-  intervalMs,
   signal,
   onChanged,
   onFound = async () => {},
@@ -94,7 +106,6 @@ export function openRepositoryWatch({
   clock: Clock;
   log: Log;
   random: () => number;
-  intervalMs: number;
   signal: AbortSignal;
   /** The record is new or holds news: its branch must be reconciled. */
   onChanged: (record: BranchRecord, causes: readonly PassCause[]) => void;
@@ -131,6 +142,7 @@ export function openRepositoryWatch({
     live,
     branches: 0,
     served: records.size,
+    interval_ms: policy.intervalMs,
     listed_at: null,
     error: null,
     held_deletions: null,
@@ -417,7 +429,7 @@ export function openRepositoryWatch({
 
   const poll = async (): Promise<void> => {
     while (!signal.aborted) {
-      await clock.sleep(jitter(intervalMs, random()), {signal});
+      await clock.sleep(jitter(policy.intervalMs, random()), {signal});
       await pass({kind: 'interval'});
     }
   };
@@ -425,6 +437,7 @@ export function openRepositoryWatch({
   return {
     source,
     environments,
+    policy,
     pass,
     run() {
       stopWatching = source.watch(() => void pass({kind: 'repository_event'}));

@@ -238,6 +238,7 @@ export async function createReconcilerWorld(
           environments: [],
           forgePath: null,
           ownership: null,
+          policy: {drift: 'revert', undoWindowMs, intervalMs: 10_000, driftIntervalMs: 20_000},
         },
       ],
       provider,
@@ -265,12 +266,9 @@ export async function createReconcilerWorld(
       limits: {previewsPerRepository: 10, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
       room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
       readSecret: async () => '',
-      policy: {undoWindowMs, drift: 'revert', leaseMs: 10 * minuteMs},
+      leaseMs: 10 * minuteMs,
       timeZone: 'UTC',
       concurrency: 2,
-      pollIntervalMs: 10_000,
-      fetchIntervalMs: 10_000,
-      driftIntervalMs: 20_000,
       stopGraceMs: 1000,
     });
     return {
