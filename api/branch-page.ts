@@ -15,6 +15,7 @@ export function branchPage(branches: readonly Branch[]): ReturnType<typeof html>
           table { border-collapse: collapse; width: 100%; }
           th, td { text-align: left; padding: 0.4rem 0.8rem; border-bottom: 1px solid #ddd; vertical-align: top; }
           .bad { color: #a40000; }
+          tr:target { background: #fff6d6; }
         </style>
       </head>
       <body>
@@ -37,7 +38,7 @@ export function branchPage(branches: readonly Branch[]): ReturnType<typeof html>
 
 function row(branch: Branch): ReturnType<typeof html> {
   const ready = branch.conditions.find(({type}) => type === 'Ready');
-  return html`<tr>
+  return html`<tr id="${branch.key}">
     <td>${branchName(branch)}${branch.live ? ' (live)' : ''}</td>
     <td><code>${branch.observed_revision?.slice(0, 8) ?? ''}</code></td>
     <td class="${ready?.status === 'True' ? '' : 'bad'}">${branch.container?.state ?? 'no container'}: ${ready?.message ?? 'waiting'}</td>

@@ -1,19 +1,30 @@
+import {createHash} from 'node:crypto';
 import {createRoute, OpenAPIHono} from '@hono/zod-openapi';
 import * as z from 'zod';
 import type {ContainerService} from '../reconciler/container-service.ts';
 import {
+  type ContainerItem,
+  containerEnvelopeSchema,
   containerItemSchema,
   containerListSchema,
+  containerOperationSchema,
   createContainerSchema,
   createSnapshotSchema,
   deletedSchema,
+  type PublicContainer,
   snapshotListSchema,
   snapshotSchema,
 } from '../schemas/container-api.ts';
 import {errors, json, refuseInvalid} from './controller-openapi.ts';
 import {jsonRequest} from './json-request.ts';
+import {publicServerName} from './kit-address.ts';
 
 const maxBodyBytes = 16 * 1024;
+const found = {statusCode: 200 as const, message: 'OK'};
+const anyContainer = z.string().max(1024).meta({
+  description: 'Id with or without `ctr_`, name or key of a branch, or name of a container.',
+  example: 'ctr_5f0c2b9e1a7d4c3b8e6f0a12',
+});
 
 /** Containers and snapshots of the controller; the token is checked before. */
 export function containerRoutes(containers: ContainerService): OpenAPIHono {
@@ -27,7 +38,10 @@ export function containerRoutes(containers: ContainerService): OpenAPIHono {
         ...errors(401),
       },
     }),
-    (c) => c.json({items: containers.list()}, 200),
+    (c) => {
+      const items = containers.list();
+      return c.json({...found, data: {containers: items.map(publicContainer)}, items}, 200);
+    },
   );
   app.openapi(
     createRoute({
@@ -43,6 +57,30 @@ export function containerRoutes(containers: ContainerService): OpenAPIHono {
     async (c) => {
       const {signal} = c.req.raw;
       return c.json(await containers.create(c.req.valid('json'), {signal}), 201);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/v1/containers/{container}',
+      request: {params: z.object({container: anyContainer})},
+      responses: {200: json(containerEnvelopeSchema, 'The container.'), ...errors(401, 404, 409)},
+    }),
+    (c) => c.json({...found, data: publicContainer(containers.get(c.req.valid('param').container))}, 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/v1/containers/{container}/{operation}',
+      request: {params: z.object({container: anyContainer, operation: containerOperationSchema})},
+      responses: {
+        200: json(containerItemSchema, 'A standalone container, which is stopped, or runs again.'),
+        ...errors(400, 401, 404, 409, 503),
+      },
+    }),
+    async (c) => {
+      const {container, operation} = c.req.valid('param');
+      return c.json(await containers.operate(container, operation), 200);
     },
   );
   app.openapi(
@@ -101,4 +139,21 @@ export function containerRoutes(containers: ContainerService): OpenAPIHono {
     },
   );
   return app;
+}
+
+/** There is one server, and a repository is what comes nearest to a project. */
+function publicContainer(container: ContainerItem): PublicContainer {
+  const {id, repository, name, state} = container;
+  const project = createHash('sha256')
+    .update(repository ?? '')
+    .digest('hex')
+    .slice(0, 24);
+  return {
+    id: id.slice('ctr_'.length),
+    project_id: project,
+    server_name: publicServerName,
+    name,
+    status: state === 'held' || state === 'paused' ? 'running' : state,
+    container,
+  };
 }

@@ -1,5 +1,6 @@
 import {Hono} from 'hono';
 import * as z from 'zod';
+import type {Shells} from '../runtime/control/shells.ts';
 import type {Clock} from '../runtime/platform/clock.ts';
 import {
   createEnvironmentChangeSchema,
@@ -12,7 +13,7 @@ import {
 import type {ControlEvent, ControlState} from '../schemas/control-state.ts';
 import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import {AppError} from '../schemas/errors.ts';
-import {readJsonBody} from './json-body.ts';
+import {readBytes, readJsonBody} from './json-body.ts';
 
 /** What the controller may ask of a runtime. */
 export interface ControlPort {
@@ -29,6 +30,8 @@ export interface ControlPort {
   replaceData(body: ReadableStream<Uint8Array>): Promise<void>;
   /** Runs a file of the workspace in the data directory, to its end. */
   seed(request: SeedRequest): Promise<SeedResult>;
+  /** Programs that people run here, with the environment of jobs. */
+  shells(): Promise<Shells>;
   on(listener: (event: ControlEvent) => void): () => void;
 }
 
@@ -99,6 +102,27 @@ export function controlRoutes(control: ControlPort, {clock}: {clock: Clock}): Ho
     return c.json(await control.seed(seedRequestSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes))));
   });
 
+  app.post('/shells', async (c) => {
+    const {shellRequestSchema} = await import('../schemas/shell.ts');
+    const request = shellRequestSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes));
+    return new Response((await control.shells()).open(request), {headers: shellHeaders});
+  });
+
+  app.post('/shells/:id/input', async (c) => {
+    const {maxShellInputBytes} = await import('../schemas/shell.ts');
+    const bytes = await readBytes(c.req.raw, maxShellInputBytes);
+    const shells = await control.shells();
+    await shells.input(c.req.param('id'), bytes, {end: c.req.query('end') === 'true'});
+    return c.body(null, 204);
+  });
+
+  app.put('/shells/:id/size', async (c) => {
+    const {shellSizeSchema} = await import('../schemas/shell.ts');
+    const size = shellSizeSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes));
+    (await control.shells()).resize(c.req.param('id'), size);
+    return c.body(null, 204);
+  });
+
   app.get('/events', () => {
     return new Response(eventStream(control, clock), {
       headers: {'content-type': 'text/event-stream', 'cache-control': 'no-store'},
@@ -108,6 +132,7 @@ export function controlRoutes(control: ControlPort, {clock}: {clock: Clock}): Ho
   return app;
 }
 
+const shellHeaders = {'content-type': 'application/octet-stream', 'cache-control': 'no-store'};
 const archiveHeaders = {'content-type': 'application/x-tar', 'cache-control': 'no-store'};
 
 /** One piece at a time, as the reader takes them. */

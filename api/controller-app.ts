@@ -9,7 +9,7 @@ import type {Deliveries} from '../reconciler/deliveries.ts';
 import type {UserTokens} from '../reconciler/user-tokens.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/branch.ts';
-import type {ForgeBudget} from '../schemas/delivery.ts';
+import type {ForgeStatus} from '../schemas/delivery.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
 import {queueStatusSchema} from '../schemas/queue.ts';
@@ -25,8 +25,10 @@ import {deliveryRoutes} from './delivery-routes.ts';
 import {deployRoutes} from './deploy-routes.ts';
 import type {Deployers} from './deployers.ts';
 import {errorResponse} from './errors.ts';
+import {forgeMetrics} from './forge-metrics.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
+import {shellRoutes} from './shell-routes.ts';
 import {suspensionRoutes} from './suspension-routes.ts';
 import {tokenRoutes} from './token-routes.ts';
 
@@ -41,7 +43,7 @@ export function createControllerApp({
   containers,
   tokens,
   deliveries,
-  forgeBudget,
+  forge,
   hooks,
   auth,
   deployers,
@@ -56,7 +58,7 @@ export function createControllerApp({
   tokens: UserTokens;
   deliveries: Deliveries;
   /** Null where no forge is asked. */
-  forgeBudget: () => ForgeBudget | null;
+  forge: () => ForgeStatus | null;
   /** Routes that know by themselves who may call them. */
   hooks: Hono;
   auth: Auth;
@@ -334,12 +336,13 @@ export function createControllerApp({
       responses: {
         200: {
           content: {'text/plain': {schema: z.string()}},
-          description: 'Branches, queue and times since the start of the controller, for Prometheus.',
+          description:
+            'Branches, queue and times since the start of the controller, and what GitHub was asked, for Prometheus.',
         },
         ...errors(401),
       },
     }),
-    (c) => c.text(controller.metrics(), 200, {'Content-Type': 'text/plain; version=0.0.4; charset=utf-8'}),
+    (c) => c.text(controller.metrics() + forgeMetrics(forge()), 200, {'Content-Type': prometheusText}),
   );
   app.openapi(
     createRoute({
@@ -373,13 +376,15 @@ export function createControllerApp({
   app.route('/', accountRoutes(controller));
   app.route('/', handChangeRoutes(controller));
   app.route('/', suspensionRoutes(controller));
+  app.route('/', shellRoutes(controller));
   app.route('/', tokenRoutes(tokens));
-  app.route('/', deliveryRoutes(deliveries, forgeBudget));
+  app.route('/', deliveryRoutes(deliveries, forge));
 
   app.doc31('/openapi.json', {openapi: '3.1.0', info: {title: 'Branchtab controller', version}});
   return app;
 }
 
+const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
 const keepAliveMs = 15_000;
 
 interface EventStream {

@@ -9,8 +9,10 @@ import {
 import {type Branch, branchListSchema, branchSchema, type RollbackRequest} from '../schemas/branch.ts';
 import {
   type ContainerItem,
+  type ContainerOperation,
   type CreateContainer,
   type CreateSnapshot,
+  containerEnvelopeSchema,
   containerItemSchema,
   containerListSchema,
   deletedSchema,
@@ -25,9 +27,11 @@ import {type Explanation, explanationSchema, type JournalEvent, journalSchema} f
 import {type QueueStatus, queueStatusSchema} from '../schemas/queue.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
+import {type ShellEvent, type ShellRequest, type ShellSize, shellEventSchema} from '../schemas/shell.ts';
 import type {SuspendRequest} from '../schemas/suspension.ts';
 import {type CreatedToken, createdTokenSchema, type TokenView, tokenListSchema} from '../schemas/token.ts';
 import {askController} from './controller-request.ts';
+import {responseLines} from './response-lines.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
 
 /** The command line's side of the controller's API. Errors are AppErrors with the controller's own code. */
@@ -62,6 +66,9 @@ export interface ControllerClient {
   revokeToken(id: string): Promise<void>;
   createLoginLink(): Promise<string>;
   containers(): Promise<ContainerItem[]>;
+  container(container: string): Promise<ContainerItem>;
+  /** `stop` and `restart` take as long as the jobs of the container take to end. */
+  operateContainer(container: string, operation: ContainerOperation): Promise<ContainerItem>;
   createContainer(request: CreateContainer): Promise<ContainerItem>;
   /** Takes as long as the jobs of the container take to end. */
   deleteContainer(container: string): Promise<void>;
@@ -71,6 +78,11 @@ export interface ControllerClient {
   /** The last webhooks, newest first. */
   deliveries(count: number): Promise<Delivery[]>;
   delivery(id: string): Promise<Delivery>;
+  /** Ends with the program; leaving it ends the program. */
+  shell(keyOrName: string, request: ShellRequest, options: {signal: AbortSignal}): AsyncIterable<ShellEvent>;
+  /** Resolves when the next piece may be sent. */
+  shellInput(keyOrName: string, id: string, bytes: Uint8Array, options: {end: boolean}): Promise<void>;
+  resizeShell(keyOrName: string, id: string, size: ShellSize): Promise<void>;
   /** The first event is `connected`, with an empty key: what is read from then on misses nothing. Ends with the connection or the signal. */
   events(options: {signal: AbortSignal}): AsyncIterable<{type: string; key: string}>;
 }
@@ -151,6 +163,13 @@ export function createControllerClient({url, token}: {url: string; token: string
     },
     createLoginLink: async () => (await call(z.object({url: z.string()}), 'POST', '/api/v1/login-codes')).url,
     containers: async () => (await call(containerListSchema, 'GET', '/api/v1/containers')).items,
+    container: async (container) =>
+      (await call(containerEnvelopeSchema, 'GET', `/api/v1/containers/${encodeURIComponent(container)}`)).data
+        .container,
+    operateContainer: (container, operation) =>
+      call(containerItemSchema, 'POST', `/api/v1/containers/${encodeURIComponent(container)}/${operation}`, {
+        timeoutMs,
+      }),
     createContainer: (body) => call(containerItemSchema, 'POST', '/api/v1/containers', {body, timeoutMs}),
     async deleteContainer(container) {
       await call(deletedSchema, 'DELETE', `/api/v1/containers/${encodeURIComponent(container)}`, {timeoutMs});
@@ -159,6 +178,23 @@ export function createControllerClient({url, token}: {url: string; token: string
     createSnapshot: (body) => call(snapshotSchema, 'POST', '/api/v1/snapshots', {body, timeoutMs}),
     async deleteSnapshot(name) {
       await call(deletedSchema, 'DELETE', `/api/v1/snapshots/${encodeURIComponent(name)}`, {timeoutMs});
+    },
+    async *shell(keyOrName, body, {signal}) {
+      const path = `${branchPath(keyOrName)}/shells`;
+      const response = await askController(url, token, 'POST', path, {signal, body});
+      for await (const line of responseLines(response))
+        if (line !== '') yield shellEventSchema.parse(JSON.parse(line));
+    },
+    async shellInput(keyOrName, id, body, {end}) {
+      const path = `${branchPath(keyOrName)}/shells/${encodeURIComponent(id)}/input${end ? '?end=true' : ''}`;
+      await askController(url, token, 'POST', path, {
+        signal: AbortSignal.timeout(longRequestTimeoutMs),
+        body,
+      });
+    },
+    async resizeShell(keyOrName, id, body) {
+      const path = `${branchPath(keyOrName)}/shells/${encodeURIComponent(id)}/size`;
+      await askController(url, token, 'PUT', path, {signal: AbortSignal.timeout(requestTimeoutMs), body});
     },
     async *events({signal}) {
       const response = await askController(url, token, 'GET', '/api/v1/events', {signal});

@@ -7,14 +7,17 @@ export async function askController(
   token: string,
   method: string,
   path: string,
-  {signal, body}: {signal: AbortSignal; body?: object},
+  {signal, body}: {signal: AbortSignal; body?: object | Uint8Array},
 ): Promise<Response> {
   let response: Response;
   const headers = {Authorization: `Bearer ${token}`};
-  const content =
-    body === undefined
-      ? {headers}
-      : {headers: {...headers, 'Content-Type': 'application/json'}, body: JSON.stringify(body)};
+  const typed = (type: string, content: string | Uint8Array) => ({
+    headers: {...headers, 'Content-Type': type},
+    body: content,
+  });
+  let content: {headers: Record<string, string>; body?: string | Uint8Array} = {headers};
+  if (body instanceof Uint8Array) content = typed('application/octet-stream', body);
+  else if (body !== undefined) content = typed('application/json', JSON.stringify(body));
   try {
     response = await fetch(`${url}${path}`, {method, ...content, signal});
   } catch (cause) {

@@ -10,7 +10,12 @@ import {readServerSentEvents} from './server-sent-events.ts';
 export interface CronClient {
   /** The id of a job, by id, beginning of one, or name. Throws ENTRY_NOT_FOUND, INVALID_ID where it is not clear. */
   find(wanted: string): Promise<string>;
+  /** Makes an entry and gives its id. */
+  create(entry: {schedule: string; command: string; enabled: boolean; expires_at: string}): Promise<string>;
+  remove(id: string): Promise<void>;
   run(id: string): Promise<Run>;
+  /** Newest first. */
+  runs(query: {limit: string}): Promise<Run[]>;
   /** What a run writes, from its beginning; the last event is its end. */
   follow(runId: string, options: {signal: AbortSignal}): AsyncIterable<OutputEvent>;
   pause(
@@ -70,6 +75,12 @@ export function createCronClient({url, user}: {url: string; user: string}): Cron
         `There is no job ${JSON.stringify(wanted)}; there are ${names.length === 0 ? 'none with a name' : names.join(', ')}`,
       );
     },
+    create: async (entry) => (await call(z.object({id: z.string()}), 'POST', '/entries', entry)).id,
+    async remove(id) {
+      await call(z.unknown(), 'DELETE', entryPath(id));
+    },
+    runs: async (query) =>
+      (await call(z.object({items: z.array(runSchema)}), 'GET', `/runs?${new URLSearchParams(query)}`)).items,
     run: (id) => call(runSchema, 'POST', `${entryPath(id)}/run`),
     async *follow(runId, {signal}) {
       const response = await fetch(`${base}/runs/${runId}/output?follow=1`, {signal});

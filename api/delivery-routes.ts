@@ -4,13 +4,13 @@ import type {Deliveries} from '../reconciler/deliveries.ts';
 import {
   deliveryListSchema,
   deliverySchema,
-  type ForgeBudget,
-  forgeBudgetSchema,
+  type ForgeStatus,
+  forgeStatusSchema,
 } from '../schemas/delivery.ts';
 import {errors, json, refuseInvalid} from './controller-openapi.ts';
 
 /** What became of webhooks, and what was asked of the forge. */
-export function deliveryRoutes(deliveries: Deliveries, forgeBudget: () => ForgeBudget | null): OpenAPIHono {
+export function deliveryRoutes(deliveries: Deliveries, forge: () => ForgeStatus | null): OpenAPIHono {
   const app = new OpenAPIHono({defaultHook: refuseInvalid});
   app.openapi(
     createRoute({
@@ -36,13 +36,13 @@ export function deliveryRoutes(deliveries: Deliveries, forgeBudget: () => ForgeB
       path: '/api/v1/forge',
       responses: {
         200: json(
-          z.object({budget: forgeBudgetSchema.nullable()}),
-          'What GitHub was asked and still allows.',
+          z.object({github: forgeStatusSchema.nullable()}),
+          'What GitHub was asked and still allows, and what it is still to be told.',
         ),
         ...errors(401),
       },
     }),
-    (c) => c.json({budget: forgeBudget()}, 200),
+    (c) => c.json({github: forge()}, 200),
   );
   return app;
 }

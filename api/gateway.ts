@@ -4,15 +4,15 @@ import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
 import {KIT_HEADER, type Kit, USER_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {hopByHopHeaders} from '../schemas/hop-by-hop.ts';
-import {kitAddress} from './kit-address.ts';
+import {type KitHosts, kitAddress} from './kit-address.ts';
+import {corsFields, preflightFields} from './pipe-cors.ts';
 import {refuseOldReceiver} from './pipe-old-receiver.ts';
 import {headerPairs, relay, relayUpgrade} from './stream-relay.ts';
 
 export interface GatewayOptions {
   /** Socket of the container with this id or name; null when there is none or it is in the trash. */
   readonly socketOf: (idOrName: string) => string | null;
-  /** Below them lie the hosts of kits, `<id or name>-<kit>-<n>.<domain>`. In lower case. */
-  readonly kitDomains: readonly string[];
+  readonly kitHosts: KitHosts;
   /** True where an Authorization header carries one of the controller's own tokens. */
   readonly isOwnAuthorization: (header: string) => boolean;
   /** The user whose token an Authorization header carries; null for any other header. */
@@ -41,13 +41,14 @@ export function createGateway(options: GatewayOptions): Gateway {
   return {
     intercept(incoming, outgoing) {
       try {
+        if (answersPreflight(incoming, outgoing, options)) return true;
         const destination = destinationOf(incoming, options);
         if (destination === null) return false;
         if (destination.kit === 'pipe') refuseOldReceiver(incoming, destination.path);
         forward({incoming, outgoing, ...destination}, options);
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
-        refuse(outgoing, error);
+        refuse(outgoing, error, pipeHeaders(incoming, options));
       }
       return true;
     },
@@ -74,10 +75,36 @@ interface Destination {
   readonly prefix: string;
 }
 
+/** A page that uses a pipe is to see why we refuse it. Names and values. */
+function pipeHeaders(incoming: IncomingMessage, {kitHosts}: GatewayOptions): Record<string, string> {
+  const {host = '', origin} = incoming.headers;
+  const address = kitAddress({host, target: incoming.url ?? '/'}, kitHosts);
+  if (address?.kit !== 'pipe') return {};
+  return Object.fromEntries(corsFields(new Map(origin === undefined ? [] : [['origin', origin]])));
+}
+
+/** Browsers send no token with the question whether they may send one, so it is answered for every pipe alike. */
+function answersPreflight(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  options: GatewayOptions,
+): boolean {
+  const {method, headers} = incoming;
+  if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return false;
+  const cors = pipeHeaders(incoming, options);
+  if (Object.keys(cors).length === 0) return false;
+  const asked = headers['access-control-request-private-network'];
+  const fields = new Map(
+    typeof asked === 'string' ? [['access-control-request-private-network', asked]] : [],
+  );
+  outgoing.writeHead(204, {...cors, ...Object.fromEntries(preflightFields(fields))}).end();
+  return true;
+}
+
 /** Null for what is no address of a kit. Throws for one that leads nowhere, or that is not for everybody. */
 function destinationOf(incoming: IncomingMessage, options: GatewayOptions): Destination | null {
   const target = incoming.url ?? '/';
-  const address = kitAddress({host: incoming.headers.host ?? '', target}, options.kitDomains);
+  const address = kitAddress({host: incoming.headers.host ?? '', target}, options.kitHosts);
   if (address === null && !target.startsWith('/c/')) return null;
   if (address === null || !address.path.startsWith('/')) throw noSuchAddress();
   const {container, path, kit, byHost} = address;
@@ -154,7 +181,10 @@ function forward(
     answersEarly: kit === 'pipe',
     onUnreachable(error) {
       options.log.warn('a container did not answer', {error});
-      refuse(outgoing, containerUnavailable(), {'Retry-After': '1'});
+      refuse(outgoing, containerUnavailable(), {
+        'Retry-After': '1',
+        ...(kit === 'pipe' ? pipeHeaders(incoming, options) : {}),
+      });
     },
   });
 }

@@ -14,35 +14,68 @@ export interface KitAddress {
   readonly guessable: boolean;
 }
 
+/** A name of the operator's choice in the place of an id, or as the whole label of a host. */
+export interface KitAlias {
+  readonly container: string;
+  /** What the alias alone is; undefined where it only stands for a container. */
+  readonly kit?: Kit | undefined;
+  /** False where the address proves nothing. */
+  readonly public: boolean;
+}
+
+/** Which hosts below which domains are those of kits. Domains and aliases are in lower case. */
+export interface KitHosts {
+  readonly domains: readonly string[];
+  readonly aliases: ReadonlyMap<string, KitAlias>;
+}
+
 const pathForm = /^\/c\/([0-9a-f]{24})\/([a-z]+)(\/.*|\?.*)?$/s;
+/** Name of this server in hosts of the public form, `<project>-<id>-<kit>-<n>.<server>.<domain>`. */
+export const publicServerName = 'local';
+/** The project is of no consequence: ids are unique. */
+const publicPair = /^[0-9a-f]{24}-([0-9a-f]{24})$/;
 const hostLabel = /^([a-z0-9_-]+)-([a-z]+)-[1-9]\d{0,3}$/;
 /** People pass the address of a pipe on by word of mouth: `prod-pipe.example.org` will do. */
 const pipeLabel = /^([a-z0-9_-]+)-(pipe)$/;
 
 /**
- * Reads `<id>-<kit>-<n>.<domain>`, `<name>-<kit>-<n>.<domain>`, both also as `...-pipe.<domain>`, or else
+ * Reads `<id>-<kit>-<n>.<domain>`, the public `<project>-<id>-<kit>-<n>.<server>.<domain>`, `<name>-<kit>-<n>.<domain>`, both also as `...-pipe.<domain>`, or else
  * `/c/<id>/<kit>/...`; null for every other request. The host wins: what a container serves below `/c/` is its own.
- * `domains` come in lower case.
+ * `<alias>` may stand for `<id>`, and with a kit of its own for the whole label.
  */
 export function kitAddress(
   {host, target}: {host: string; target: string},
-  domains: readonly string[],
+  hosts: KitHosts,
 ): KitAddress | null {
-  return hostAddress(host, target, domains) ?? pathAddress(target);
+  return hostAddress(host, target, hosts) ?? pathAddress(target);
 }
 
-function hostAddress(host: string, target: string, domains: readonly string[]): KitAddress | null {
+function hostAddress(host: string, target: string, {domains, aliases}: KitHosts): KitAddress | null {
   const name = hostName(host) ?? '';
   const dot = name.indexOf('.');
-  if (dot < 0 || !domains.includes(name.slice(dot + 1))) return null;
+  const below = dot < 0 ? '' : name.slice(dot + 1);
+  const isPublic = below.startsWith(`${publicServerName}.`);
+  const domain = isPublic ? below.slice(publicServerName.length + 1) : below;
+  if (!domains.includes(domain)) return null;
   const label = name.slice(0, dot);
+  const whole = isPublic ? undefined : aliases.get(label);
+  if (whole?.kit !== undefined) return aliasAddress(whole, whole.kit, target);
   const [, container = '', word = ''] = hostLabel.exec(label) ?? pipeLabel.exec(label) ?? [];
   const kit = word === 'n' ? 'notifications' : kits.find((each) => each === word);
   if (kit === undefined) return null;
-  const id = containerIdOf(container);
+  const alias = isPublic ? undefined : aliases.get(container);
+  if (alias !== undefined) return aliasAddress(alias, kit, target);
+  const [, ofProject] = publicPair.exec(container) ?? [];
+  if (isPublic && ofProject === undefined) return null;
+  const id = ofProject ?? containerIdOf(container);
   // No name has an underscore: a wrong id is told to be unknown, not to need a token.
   const guessable = id === null && !container.includes('_');
   return {container: id ?? container, kit, path: target, byHost: true, guessable};
+}
+
+function aliasAddress(alias: KitAlias, kit: Kit, target: string): KitAddress {
+  const container = containerIdOf(alias.container) ?? alias.container;
+  return {container, kit, path: target, byHost: true, guessable: !alias.public};
 }
 
 function pathAddress(target: string): KitAddress | null {

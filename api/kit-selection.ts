@@ -33,11 +33,11 @@ export function selectKit({
   return {part: 'exec', prefixed: false, byHost: false};
 }
 
-/** `hoody-<kit>` alone, or a first label that ends in `-<kit>-<n>` or `-pipe`; `n` is short for notifications. */
+/** `hoody-<kit>` alone; a first label that is a kit, or ends in `-<kit>-<n>` or `-pipe`. `n` is short for notifications. */
 function labelledKit(host: string): Kit | undefined {
   const [label = '', ...rest] = (hostName(host) ?? '').split('.');
-  const inContainer = rest.length === 0 ? /^hoody-([a-z]+)$/.exec(label)?.[1] : undefined;
-  const name =
-    inContainer ?? /^.+-([a-z]+)-[a-z0-9]{1,64}$/.exec(label)?.[1] ?? /^.+-(pipe)$/.exec(label)?.[1];
+  const whole = rest.length === 0 ? /^hoody-([a-z]+)$/.exec(label)?.[1] : label;
+  const named = /^.+-([a-z]+)-[a-z0-9]{1,64}$/.exec(label)?.[1] ?? /^.+-(pipe)$/.exec(label)?.[1];
+  const name = named ?? whole;
   return name === 'n' ? 'notifications' : kits.find((kit) => kit === name);
 }

@@ -136,6 +136,22 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
       const path = `/api/v1/cron/users/${encodeURIComponent(user)}/runs?${new URLSearchParams(query)}`;
       return parse(runListSchema, await readText(await send('GET', path, {signal: limited(signal)})));
     },
+    async openShell(request, {signal}) {
+      const {body} = await send('POST', '/api/v1/control/shells', {
+        signal,
+        body: JSON.stringify(request),
+        headers: {'Content-Type': 'application/json'},
+      });
+      if (body === null) throw unavailable(new Error('the shell has no output'));
+      return body;
+    },
+    async shellInput(id, bytes, {end, signal}) {
+      const path = `/api/v1/control/shells/${encodeURIComponent(id)}/input${end ? '?end=true' : ''}`;
+      await send('POST', path, {signal: limited(signal), body: bytes});
+    },
+    async resizeShell(id, size, options) {
+      await sendJson('PUT', `/api/v1/control/shells/${encodeURIComponent(id)}/size`, size, options);
+    },
     async *events({signal}) {
       const response = await send('GET', '/api/v1/control/events', {signal});
       for await (const {data} of readServerSentEvents(response)) yield parse(controlEventSchema, data);
@@ -148,7 +164,7 @@ const deployedSchema = z.object({
 });
 
 interface SendOptions extends RequestOptions {
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   readonly headers?: Record<string, string>;
 }
 

@@ -73,6 +73,7 @@ const pullRequestSchema = z.looseObject({
   action: z.string().max(100),
   number: z.int(),
   repository: repositorySchema,
+  label: z.looseObject({name: z.string().max(200)}).nullish(),
   pull_request: z.looseObject({
     head: z.looseObject({
       ref: refName,
@@ -85,14 +86,21 @@ const pullRequestSchema = z.looseObject({
 });
 
 function ofPullRequest(payload: unknown): ParsedNews {
-  const {action, number, repository, pull_request: pull} = pullRequestSchema.parse(payload);
+  const {action, number, repository, label, pull_request: pull} = pullRequestSchema.parse(payload);
   const isOwn = pull.head.repo?.id === pull.base.repo.id;
   // Where the branch is by now, git says: it may be gone already when its pull request is closed.
   const commit = action === 'closed' ? undefined : pull.head.sha;
   return {
     action,
     repositories: repository,
-    subject: isOwn ? {kind: 'pull_request', number, branch: pull.head.ref, commit} : nothing('fork'),
+    subject: isOwn
+      ? {kind: 'pull_request', number, branch: pull.head.ref, commit}
+      : {
+          kind: 'fork',
+          number,
+          commit: pull.head.sha,
+          label: action === 'labeled' ? (label?.name ?? null) : null,
+        },
   };
 }
 

@@ -1,5 +1,7 @@
 import {changedBench} from './changed.ts';
+import {cloneBench} from './clone.ts';
 import {cronBench} from './cron.ts';
+import {densityBench} from './density.ts';
 import {execBench} from './exec.ts';
 import {idleBench} from './idle.ts';
 import {latenessBench} from './lateness.ts';
@@ -23,6 +25,8 @@ const benches = [
   latenessBench,
   execBench,
   pipeBench,
+  cloneBench,
+  densityBench,
 ];
 
 const usage = `Usage: npm run bench [-- --only NAME] [-- --json]

@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import {createControllerWorld, type RunningController} from '../test/helpers/controller-world.ts';
 import {createPushWorld, importBranches, type PushWorld, type WorldFiles} from '../test/helpers/git-world.ts';
 import {type Bench, histogram, histogramLine, percentile} from './result.ts';
+import {untilActive, untilShown} from './until.ts';
 
 const narrowBranches = 90;
 const narrowFiles = 50;
@@ -12,10 +13,6 @@ const wideFiles = 5000;
 const narrowRounds = 2;
 const wideRounds = 10;
 const wideChanges = 10;
-/** Between two looks at the crontab. */
-const lookMs = 2;
-/** A push that is not active by then is reported as an error of the bench. */
-const longestMs = 60_000;
 
 /** Epoch ms at which each part of one push was over. */
 interface Sample {
@@ -46,8 +43,8 @@ export const pushBench: Bench = {
     const world = await createControllerWorld({teardown});
     const startedMs = Date.now();
     const controller = await world.up('--repo', push.origin.path, '--yes');
-    progress(`starting ${narrowBranches + wideBranches} containers`);
-    await untilAllReady(controller, narrowBranches + wideBranches);
+    progress('starting 100 containers');
+    await untilActive(controller, narrowBranches + wideBranches);
     const allReadyMs = Date.now() - startedMs;
 
     const logPath = join(world.stateDirectory, 'controller.log');
@@ -135,17 +132,6 @@ function crontabOf(branch: string, round: number): string {
   return `# ${branch}\n0 3 1 1 * echo ${round}\n30 4 1 1 * echo nightly\n`;
 }
 
-async function untilAllReady({client}: RunningController, count: number): Promise<void> {
-  const signal = AbortSignal.timeout(10 * 60_000);
-  for await (const _event of client.events({signal})) {
-    const branches = await client.branches();
-    const ready = branches.filter(({conditions}) =>
-      conditions.some(({type, status}) => type === 'Ready' && status === 'True'),
-    );
-    if (ready.length === count) return;
-  }
-}
-
 function pusher(push: PushWorld, controller: RunningController, logPath: string) {
   const urls = new Map<string, string>();
   const urlOf = async (name: string) => {
@@ -164,7 +150,7 @@ function pusher(push: PushWorld, controller: RunningController, logPath: string)
     );
     const commit = await push.push(branch, {...Object.fromEntries(others), '.hoody/crontab': text});
     const pushedMs = performance.timeOrigin + performance.now();
-    const activeMs = await untilShown(url, text, pushedMs + longestMs);
+    const activeMs = await untilShown(url, text, pushedMs);
     // What follows is not measured: it waits for the end of the work, so that pushes do not overlap.
     const settled = await controller.until(
       branch,
@@ -197,22 +183,9 @@ async function pushAll(
   let lastMs = pushedMs;
   for (const branch of names) {
     const url = `${urls.get(branch)}/users/root/crontab`;
-    lastMs = Math.max(lastMs, await untilShown(url, crontabOf(branch, round), pushedMs + longestMs));
+    lastMs = Math.max(lastMs, await untilShown(url, crontabOf(branch, round), pushedMs));
   }
   return lastMs - pushedMs;
-}
-
-/** Epoch ms at which the address shows the crontab. */
-export async function untilShown(url: string, text: string, untilMs: number): Promise<number> {
-  for (;;) {
-    const response = await fetch(url, {headers: {Accept: 'text/plain'}});
-    const shown = await response.text();
-    const nowMs = performance.timeOrigin + performance.now();
-    if (shown === text) return nowMs;
-    if (nowMs > untilMs)
-      throw new Error(`the push was not active after ${longestMs} ms; ${url} shows: ${shown}`);
-    await Bun.sleep(lookMs);
-  }
 }
 
 /** The controller's log says when each step was taken. */

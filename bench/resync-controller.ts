@@ -39,6 +39,7 @@ const controller = createController({
       includes: () => true,
       live: null,
       environments: [],
+      forks: null,
       forgePath: null,
       ownership: null,
       policy: {drift: 'revert', undoWindowMs: day, intervalMs: day, driftIntervalMs: day},

@@ -24,6 +24,70 @@ export function addContainerCommands(
   );
   client(
     containers
+      .command('get')
+      .description('one container with the addresses of its kits')
+      .argument('<container>', 'id, branch or name'),
+  ).action(async (container, flags) =>
+    finish(
+      await (await import('./commands/containers.ts')).getContainer(container, flags, environment, terminal),
+    ),
+  );
+  for (const [operation, does] of [
+    ['start', 'start a standalone container that was stopped'],
+    ['stop', 'end the jobs of a standalone container and keep its files'],
+    ['restart', 'end the jobs of a standalone container and start it again'],
+  ] as const) {
+    client(containers.command(operation).description(does).argument('<container>', 'id or name')).action(
+      async (container, flags) =>
+        finish(
+          await (await import('./commands/containers.ts')).operateContainer(
+            container,
+            operation,
+            flags,
+            environment,
+            terminal,
+          ),
+        ),
+    );
+  }
+  const inContainer = (command: Command) =>
+    client(command).option('--user <name>', 'user of the container', 'root');
+  inContainer(
+    containers
+      .command('exec')
+      .description('run a command in a container as its jobs run; one word is a line for the shell')
+      .argument('<container>', 'id, branch or name')
+      .argument('<command...>', 'after --'),
+  ).action(async (container, words, flags) =>
+    finish(
+      await (await import('./commands/containers.ts')).execInContainer(
+        container,
+        words,
+        flags,
+        environment,
+        terminal,
+      ),
+    ),
+  );
+  inContainer(
+    containers
+      .command('logs')
+      .description('output of its last runs')
+      .argument('<container>', 'id, branch or name'),
+  )
+    .option('--limit <count>', 'how many runs', '20')
+    .action(async (container, flags) =>
+      finish(
+        await (await import('./commands/containers.ts')).containerLogs(
+          container,
+          flags,
+          environment,
+          terminal,
+        ),
+      ),
+    );
+  client(
+    containers
       .command('delete')
       .description('end its jobs and remove a standalone container with all its files')
       .argument('<container>', 'id or name'),

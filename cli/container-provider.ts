@@ -8,6 +8,7 @@ import type {ContainerProvider} from '../reconciler/containers/provider.ts';
 import {snapshotKeeper} from '../reconciler/containers/snapshots.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import {openWebsocket} from '../runtime/platform/websocket-stream.ts';
 import type {Config} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
 import {findEngineSocket} from './engine-socket.ts';
@@ -37,7 +38,7 @@ export async function openProvider(config: Config, context: ProviderContext): Pr
     return createDockerProvider({...(await dockerOptions(config, context)), ...runtime});
   if (config.provider === 'incus')
     return createIncusProvider({...(await incusOptions(config, context)), ...runtime});
-  return createProcessProvider({...tableOptions(context), ...runtime, level: config.level});
+  return createProcessProvider({...tableOptions(config, context), ...runtime, level: config.level});
 }
 
 /**
@@ -54,13 +55,14 @@ export async function openProviderToStop(
   if (maker === 'docker')
     return createDockerProvider({...(await dockerOptions(config, context)), ...nothing});
   if (maker === 'incus') return createIncusProvider({...(await incusOptions(config, context)), ...nothing});
-  return createProcessProvider({...tableOptions(context), ...nothing, level: 'plain'});
+  return createProcessProvider({...tableOptions(config, context), ...nothing, level: 'plain'});
 }
 
-async function dockerOptions({docker}: Config, context: ProviderContext) {
+async function dockerOptions(config: Config, context: ProviderContext) {
+  const {docker} = config;
   const socketPath = await findEngineSocket(docker.host, context.environment);
   return {
-    ...tableOptions(context),
+    ...tableOptions(config, context),
     engine: createEngineClient({socketPath}),
     owner: await readOrCreateOwner(context.stateDirectory),
     image: docker.image,
@@ -68,17 +70,18 @@ async function dockerOptions({docker}: Config, context: ProviderContext) {
   };
 }
 
-async function incusOptions({incus: {socket, project, ...settings}}: Config, context: ProviderContext) {
+async function incusOptions(config: Config, context: ProviderContext) {
+  const {socket, project, ...settings} = config.incus;
   const socketPath = await findIncusSocket(socket, context.environment);
   return {
-    ...tableOptions(context),
-    incus: createIncusClient({at: {socketPath}, project}),
+    ...tableOptions(config, context),
+    incus: createIncusClient({at: {socketPath}, project, openWebsocket}),
     owner: await readOrCreateOwner(context.stateDirectory),
     ...settings,
   };
 }
 
-function tableOptions({stateDirectory, environment, log}: ProviderContext) {
+function tableOptions({domain}: Config, {stateDirectory, environment, log}: ProviderContext) {
   const socketRoot = environment.XDG_RUNTIME_DIR;
-  return {stateDirectory, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
+  return {stateDirectory, domain, clock: systemClock, log, ...(socketRoot ? {socketRoot} : {})};
 }

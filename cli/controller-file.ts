@@ -5,6 +5,8 @@ import {isErrno, readTextIfPresent, writeFileDurably} from '../runtime/platform/
 
 const controllerFileSchema = z.object({
   url: z.string(),
+  /** Where it listens with a certificate, too. */
+  tls_url: z.string().nullable().default(null),
   pid: z.int(),
   started_at: z.string(),
   version: z.string(),

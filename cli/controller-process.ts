@@ -10,7 +10,7 @@ import {webhookRoutes} from '../api/webhooks.ts';
 import {refuseFullHost} from '../reconciler/admission.ts';
 import {openBackupStore} from '../reconciler/backups.ts';
 import {createBranchData} from '../reconciler/branch-data.ts';
-import {rememberScriptIssues} from '../reconciler/branch-files.ts';
+import {rememberScriptIssues, type ScriptImports} from '../reconciler/branch-files.ts';
 import {type ContainerService, createContainerService} from '../reconciler/container-service.ts';
 import type {Container, ContainerProvider} from '../reconciler/containers/provider.ts';
 import {type Controller, createController} from '../reconciler/controller.ts';
@@ -19,6 +19,7 @@ import {openDeliveryLog} from '../reconciler/delivery-log.ts';
 import {openEntryMirror} from '../reconciler/entry-mirror.ts';
 import {isKept} from '../reconciler/environments.ts';
 import {type FirstContacts, mostUnasked, openFirstContacts, takeCensus} from '../reconciler/first-contact.ts';
+import {type Forks, openForks} from '../reconciler/forks.ts';
 import {openJournal} from '../reconciler/journal.ts';
 import {createPullRequests} from '../reconciler/pull-requests.ts';
 import {openRecordStore} from '../reconciler/record-store.ts';
@@ -33,8 +34,9 @@ import {createStandaloneContainers} from '../reconciler/standalone-containers.ts
 import {openUserTokens} from '../reconciler/user-tokens.ts';
 import {createScriptInspector} from '../runtime/exec/script-inspector.ts';
 import {isSmtpUrl} from '../runtime/flags.ts';
+import {serveWithCertificate} from '../runtime/platform/certificate.ts';
 import {ownCommand} from '../runtime/platform/child-process.ts';
-import {systemClock} from '../runtime/platform/clock.ts';
+import {type Clock, systemClock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
 import {
   type ExclusiveLock,
@@ -43,7 +45,7 @@ import {
 } from '../runtime/platform/exclusive-lock.ts';
 import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
-import {type HttpServer, serveHttp} from '../runtime/platform/http-server.ts';
+import {type HttpServer, type ServeOptions, serveHttp} from '../runtime/platform/http-server.ts';
 import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
@@ -64,6 +66,8 @@ import {environmentRules} from './environment-rules.ts';
 import type {FirstMeeting} from './first-contact-question.ts';
 import {openGitHub} from './github.ts';
 import {openHookSecrets} from './hook-secrets.ts';
+import {containerNamed} from './kit-names.ts';
+import {openReports} from './reports.ts';
 import {openOwnership, pauseFormerOwner} from './repository-owner.ts';
 import {readSecret} from './secret.ts';
 import type {Environment, Settings} from './settings.ts';
@@ -263,6 +267,8 @@ async function startLocked({
     directory: stateDirectory,
     clock,
   });
+  const checkScript = branchScriptCheck(rememberScriptIssues(inspector.check, rememberedScripts));
+  const scriptImports: ScriptImports = (script) => inspector.ask('imports', script);
   const controller = createController({
     repositories: sources,
     provider,
@@ -282,8 +288,8 @@ async function startLocked({
       stopGraceMs: config.stop_grace,
     }),
     client,
-    checkScript: branchScriptCheck(rememberScriptIssues(inspector.check, rememberedScripts)),
-    scriptImports: (script) => inspector.ask('imports', script),
+    checkScript,
+    scriptImports,
     clock,
     log,
     random: Math.random,
@@ -310,11 +316,38 @@ async function startLocked({
     stopGraceMs: config.stop_grace,
     admit: async () => refuseFullHost(await room(), limits),
   });
-  const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
+  const containers = createContainerService({
+    controller,
+    standalone,
+    provider,
+    baseUrl: () => baseUrl,
+    retention: {
+      keep: config.snapshots.keep ?? Number.POSITIVE_INFINITY,
+      names: new Set(
+        sources.flatMap(({environments}) => environments.flatMap(({snapshot}) => snapshot ?? [])),
+      ),
+    },
+  });
   const ended = new AbortController();
   const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
+  const reports =
+    gitHub === null || config.github === undefined
+      ? null
+      : await openReports(config.github, {
+          forge: gitHub,
+          sources,
+          controller,
+          records,
+          config,
+          stateDirectory,
+          checkScript,
+          scriptImports,
+          readSecret: (source) => readSecret(source, environment),
+          clock,
+          log,
+        });
   const pullRequests = new Map(
-    sources.flatMap(({source: {repository}, forgePath: path, environments}) =>
+    sources.flatMap(({source: {repository}, forgePath: path, environments, forks}) =>
       gitHub === null || config.github === undefined || path?.split('/')[0] !== gitHub.host
         ? []
         : [
@@ -325,7 +358,9 @@ async function startLocked({
                 repository,
                 forgePath: path,
                 records: () => [...records.all()].filter((record) => record.repository === repository),
+                forks,
                 isKept: (record) => isKept(environments, record),
+                onRead: (pulls) => reports?.pullRequestsRead(repository, pulls),
                 onEnded: () => controller.look(repository, {kind: 'pull_request'}),
                 clock,
                 log,
@@ -338,14 +373,22 @@ async function startLocked({
     ),
   );
   const deliveries = createDeliveries({
-    repositories: sources.map(({source, forgePath: path}) => ({
+    repositories: sources.map(({source, forgePath: path, forks}) => ({
       repository: source.repository,
       forgePath: path,
+      servesForks: forks !== null,
     })),
     look: (repository, id) => controller.look(repository, {kind: 'webhook', id}),
     commitOf: controller.commitOf,
     skip: controller.skip,
+    toldGone: controller.toldGone,
     onPullRequest: (repository) => void pullRequests.get(repository)?.look(),
+    async onFork(repository, {forge, number, commit, label}) {
+      const forks = sources.find(({source}) => source.repository === repository)?.forks ?? null;
+      // Only GitHub's own signature says at which commit the label was put on.
+      if (forge === 'github' && label !== null) await forks?.labelled({number, commit, label});
+      await pullRequests.get(repository)?.look();
+    },
     deliveryLog: await openDeliveryLog({path: join(stateDirectory, 'deliveries.jsonl'), log}),
     clock,
     log,
@@ -355,7 +398,8 @@ async function startLocked({
     containers,
     tokens,
     deliveries,
-    forgeBudget: () => gitHub?.budget() ?? null,
+    forge: () =>
+      gitHub === null || reports === null ? null : {budget: gitHub.budget(), reports: reports.status()},
     hooks: webhookRoutes({deliveries, secrets: hookSecrets, deployers}),
     auth,
     deployers,
@@ -366,11 +410,13 @@ async function startLocked({
     ready: () => ready,
     log,
   });
-  const kitDomains = ['localhost', ...(config.domain === undefined ? [] : [config.domain])];
+  const kitHosts = {
+    domains: ['localhost', ...(config.domain === undefined ? [] : [config.domain])],
+    aliases: new Map(Object.entries(config.aliases)),
+  };
   const gateway = createGateway({
-    socketOf: (idOrName) =>
-      (controller.container(idOrName) ?? standalone.find(idOrName))?.controlSocket ?? null,
-    kitDomains,
+    socketOf: (name) => containerNamed(name, {controller, standalone})?.controlSocket ?? null,
+    kitHosts,
     isOwnAuthorization: (header) => auth.acceptsAuthorization(header),
     userOf: (header) => auth.userOf(header),
     ownCookie: sessionCookie,
@@ -378,24 +424,35 @@ async function startLocked({
   });
   const guard = createControllerGuard({
     allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname],
-    kitDomains,
+    kitHosts,
   });
-  const server: HttpServer = await serveHttp(address, async (request) => app.fetch(request), {
+  const handlers: ServeOptions = {
     intercept: (incoming, outgoing) =>
       guard.intercept(incoming, outgoing) || gateway.intercept(incoming, outgoing),
     upgrade(incoming, socket) {
       if (!guard.upgrade(incoming, socket)) gateway.upgrade(incoming, socket);
     },
-  });
+  };
+  const answer = async (request: Request) => app.fetch(request);
+  const server: HttpServer = await serveHttp(address, answer, handlers);
+  const secure =
+    config.tls === undefined
+      ? null
+      : await serveSecurely(config.tls, {answer, handlers, clock, log}).catch(async (error: unknown) => {
+          await server.close({graceMs: 0});
+          throw error;
+        });
   baseUrl = config.public_url === undefined ? server.url : baseUrl;
   try {
     await standalone.adopt();
     await controller.start();
     failOnFirstPass(controller);
+    reports?.start();
     for (const pulls of pullRequests.values()) pulls.run();
     standalone.start();
     await writeControllerFile(stateDirectory, {
       url: server.url,
+      tls_url: secure?.url ?? null,
       pid: process.pid,
       started_at: new Date(clock.now()).toISOString(),
       version,
@@ -406,7 +463,9 @@ async function startLocked({
     await standalone.close();
     await controller.stop();
     await deliveries.close();
+    await reports?.close();
     await server.close({graceMs: 0});
+    await secure?.close({graceMs: 0});
     throw error;
   }
   return {
@@ -423,8 +482,9 @@ async function startLocked({
       await removeControllerFile(stateDirectory);
       await standalone.close();
       await controller.stop();
-      await server.close({graceMs: closeGraceMs});
+      await Promise.all([server, secure].map((each) => each?.close({graceMs: closeGraceMs})));
       await deliveries.close();
+      await reports?.close();
       if (stopContainers) {
         await stopAll(provider, config.stop_grace);
         for (const {ownership} of sources) await ownership?.release();
@@ -432,6 +492,27 @@ async function startLocked({
       lock.release();
     },
   };
+}
+
+/** Throws CONFIG_INVALID, ADDRESS_IN_USE. */
+async function serveSecurely(
+  tls: NonNullable<Config['tls']>,
+  {
+    answer,
+    handlers,
+    clock,
+    log,
+  }: {answer: (request: Request) => Promise<Response>; handlers: ServeOptions; clock: Clock; log: Log},
+): Promise<HttpServer> {
+  const address = parseListenAddress(tls.listen);
+  if (address.kind !== 'tcp') throw new AppError('CONFIG_INVALID', 'tls.listen is host:port.');
+  return await serveWithCertificate({
+    files: tls,
+    serve: (certificate, port) =>
+      serveHttp({...address, port: port ?? address.port}, answer, {...handlers, certificate}),
+    clock,
+    log,
+  });
 }
 
 /** Stops every container at the same time and reports how many were running. */
@@ -467,12 +548,14 @@ async function openSources(
       await source.close();
       continue;
     }
+    const path = forgePath(repository.forge_url ?? source.repository);
     opened.push({
       source,
       includes: createBranchFilter(repository.branches ?? config.branches),
       paths: repository.paths ?? null,
       live: repository.live ?? null,
-      forgePath: forgePath(repository.forge_url ?? source.repository),
+      forgePath: path,
+      forks: await openRepositoryForks(config, {path, source, ...options}),
       environments: [
         ...environmentRules(config.environments, 'environments'),
         ...environmentRules(repository.environments, `environments of ${source.repository}`),
@@ -486,6 +569,26 @@ async function openSources(
     });
   }
   return opened;
+}
+
+async function openRepositoryForks(
+  {github}: Config,
+  {
+    path,
+    source,
+    stateDirectory,
+    log,
+  }: {path: string | null; source: Source; stateDirectory: string; log: Log},
+): Promise<Forks | null> {
+  if (github === undefined || path?.split('/')[0] !== github.host) return null;
+  const {serve, label, most} = github.forks;
+  if (serve === 'none') return null;
+  const name = createHash('sha256').update(source.repository).digest('hex').slice(0, 16);
+  return openForks({
+    path: join(stateDirectory, 'forks', `${name}.json`),
+    policy: {serve, label, most},
+    log,
+  });
 }
 
 /** Of the repositories that are ours to have, those that were never met and are too large to be run unasked. */
@@ -577,6 +680,11 @@ function requireIsolation(
   provider: ContainerProvider,
 ): void {
   const remote = sources.find(({source}) => source.kind === 'remote');
+  if (provider.level === 'plain' && sources.some(({forks}) => forks !== null))
+    throw new AppError(
+      'SANDBOX_REQUIRED',
+      'github.forks.serve would run commands of strangers as this user. Install bubblewrap (apt-get install bubblewrap) for a sandbox, use --provider docker, or set it to none.',
+    );
   if (remote === undefined || provider.level !== 'plain' || config.trust_branches) return;
   throw new AppError(
     'SANDBOX_REQUIRED',

@@ -2,6 +2,7 @@ import type {DataPolicy} from '../reconciler/branch-data.ts';
 import type {BranchLimits} from '../reconciler/branch-limits.ts';
 import type {EnvironmentRule} from '../reconciler/environments.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
+import {isForkName} from '../schemas/branch-name.ts';
 import type {EnvironmentConfig, LimitsConfig} from '../schemas/config.ts';
 
 /** `environments` of the configuration, called `name` to people. */
@@ -10,12 +11,22 @@ export function environmentRules(
   name: string,
 ): EnvironmentRule[] {
   return environments.map(
-    ({branches, keep, run, data, limits, idle, suspend, drift, variables, secrets}, index) => {
+    (
+      {branches, keep, run, data, limits, idle, suspend, drift, from, snapshot, variables, secrets},
+      index,
+    ) => {
       const includes = createBranchFilter(branches);
       const onlyLive = branches.length === 1 && branches[0] === 'live';
+      const onlyForks = branches.length === 1 && branches[0] === 'forks';
       return {
         place: `${name}[${index}]`,
-        appliesTo: (branch, live) => (onlyLive ? live : includes(branch)),
+        // What is meant for the branches of a team, `**` too, is not meant for whoever opens a pull request.
+        appliesTo: (branch, live) =>
+          isForkName(branch) || onlyForks
+            ? isForkName(branch) && onlyForks
+            : onlyLive
+              ? live
+              : includes(branch),
         onlyLive,
         keep,
         run: run ?? null,
@@ -23,6 +34,8 @@ export function environmentRules(
         data: data === undefined ? null : dataPolicy(data),
         suspend: suspend === undefined ? null : {...suspend, until: new Date(suspend.until).toISOString()},
         drift: drift ?? null,
+        from: from ?? null,
+        snapshot: snapshot ?? null,
         idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
         variables,
         secrets,

@@ -9,13 +9,14 @@ import {version} from './version.ts';
 
 /** GitHub as the configuration names it. Nothing is read or asked before its first use. */
 export function openGitHub(
-  {host, api_url, token, app}: GitHubConfig,
+  {host, api_url, token, app, write_interval}: GitHubConfig,
   {environment, clock, log}: {environment: Environment; clock: Clock; log: Log},
 ): Forge {
   return createGitHubForge({
     host,
     apiUrl: gitHubApiUrl({host, ...(api_url === undefined ? {} : {api_url})}),
     writesChecks: app !== undefined,
+    writeIntervalMs: write_interval,
     async credentials() {
       if (token !== undefined) return {kind: 'token', token: await readSecret(token, environment)};
       if (app === undefined) throw new Error('the schema asks for a token or an App');

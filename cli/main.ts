@@ -46,7 +46,8 @@ const options = {
 /** The whole command line. Commands load when they are called: `--help` and the runtime start without the rest. */
 function createProgram(
   {terminal, json}: {terminal: Terminal; json: boolean},
-  finish: (code: ExitCode) => void,
+  /** Of what was run; `ExitCode` but for `shell`, which passes on that of its program. */
+  finish: (code: number) => void,
 ): Command {
   const environment = process.env;
   const program = new Command('branchtab')
@@ -271,6 +272,18 @@ function createProgram(
       finish(await (await import('./commands/jobs.ts')).resume(branch, name, flags, environment, terminal)),
   );
 
+  client(
+    program
+      .command('shell')
+      .description(
+        "a shell, or a program, in a branch's container, with the environment of its jobs; its exit code",
+      )
+      .argument('<branch>', 'name or key')
+      .argument('[command...]', 'after --: program and arguments instead of a shell'),
+  ).action(async (branch, command, flags) =>
+    finish(await (await import('./commands/shell.ts')).shell(branch, command, flags, environment, process)),
+  );
+
   addAccountCommands(program, {client, environment, terminal, finish});
 
   client(
@@ -333,6 +346,31 @@ function createProgram(
   addContainerCommands(program, {client, environment, terminal, finish});
   addDataCommands(program, {client, environment, terminal, finish});
 
+  const transfer = (command: Command) =>
+    command
+      .addOption(options.repo())
+      .addOption(options.state())
+      .addOption(options.config())
+      .addOption(options.json());
+  transfer(
+    program
+      .command('export')
+      .description('write what the controller knows of branches, without secrets, to a file or stdout')
+      .argument('[file]'),
+  ).action(async (file, flags) =>
+    finish(await (await import('./commands/transfer.ts')).exportToFile(file, flags, environment, terminal)),
+  );
+  transfer(
+    program
+      .command('import')
+      .description(
+        'put an export into a state directory that has no branches, while no controller runs there',
+      )
+      .argument('<file>', 'an export; - for stdin'),
+  ).action(async (file, flags) =>
+    finish(await (await import('./commands/transfer.ts')).importFromFile(file, flags, environment, terminal)),
+  );
+
   const tokens = program
     .command('tokens')
     .description('tokens that open the crontabs of one user and nothing else');
@@ -360,6 +398,15 @@ function createProgram(
   ).action(async (flags) =>
     finish(await (await import('./commands/login.ts')).login(flags, environment, terminal)),
   );
+
+  program
+    .command('alias')
+    .description('this program under another name: prints a function for eval "$(...)", and changes nothing')
+    .argument('<name>', 'for example hoody')
+    .option('--directory <dir>', 'write a script of that name into this directory of PATH instead')
+    .action(async (name, flags) =>
+      finish(await (await import('./commands/alias.ts')).makeAlias(name, flags, terminal)),
+    );
 
   program
     .command('version')
@@ -417,7 +464,7 @@ function createProgram(
 }
 
 /** Words that start a runtime or what it starts itself; all are the same program in the single file. */
-const runtimeWords = new Set(['runtime', 'script-host', 'script-inspector', 'storage-sqlite']);
+const runtimeWords = new Set(['runtime', 'script-host', 'script-inspector', 'storage-sqlite', 'connect']);
 
 async function main(argv: readonly string[]): Promise<void> {
   const terminal = createTerminal({

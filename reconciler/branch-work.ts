@@ -1,4 +1,5 @@
 import type {Reconciliation} from '../schemas/branch.ts';
+import {isForkName} from '../schemas/branch-name.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Suspension} from '../schemas/suspension.ts';
@@ -18,6 +19,7 @@ import {
   isKept,
   previewRunOf,
   resolveBindings,
+  snapshotsOf,
 } from './environments.ts';
 import {filesOfLive} from './live-files.ts';
 import type {ControllerMetrics} from './metrics.ts';
@@ -37,6 +39,12 @@ const leavingKinds: ReadonlySet<Action['kind']> = new Set([
   'trash_container',
   'remove_container',
   'forget_branch',
+]);
+/** Steps after which the files of a container are others. */
+const savedKinds: ReadonlySet<Action['kind']> = new Set([
+  'create_container',
+  'sync_workspace',
+  'deploy_scripts',
 ]);
 
 /** No file of a workspace may be larger. */
@@ -98,6 +106,11 @@ export function createBranchWork(
         return;
       }
       record.failures = 0;
+      if (result.kind === 'synced' && taken.some(({kind}) => savedKinds.has(kind)))
+        await saveContainer(record, {
+          containers: provider,
+          name: snapshotsOf(watch.environments, record).save,
+        });
       const before = record.active_ms;
       finish(record, {result, taken}, startedMs, request);
       await note({
@@ -143,6 +156,7 @@ export function createBranchWork(
   ): ReconcileContext => ({
     data: branchData,
     dataPolicyOf: (branch) => dataPolicyOf(watch.environments, branch),
+    sourceOf: (branch) => snapshotsOf(watch.environments, branch).from,
     liveOf: ({repository, path}) =>
       table
         .running()
@@ -176,7 +190,13 @@ export function createBranchWork(
       const held_lines = await heldLinesOf(branch, {files, run, watch, signal});
       return {
         ...(await resolveBindings(bindingsOf(watch.environments, branch), options.readSecret)),
-        settings: {...options.settings, limits: runLimitsOf(limits), held_lines},
+        settings: {
+          ...options.settings,
+          // Strangers send no mail in the name of this host.
+          smtp_url: isForkName(branch.branch) ? null : options.settings.smtp_url,
+          limits: runLimitsOf(limits),
+          held_lines,
+        },
         resources: resourceLimitsOf(limits),
       };
     },
@@ -222,6 +242,20 @@ export function createBranchWork(
           })
         : null;
     return heldLines(run, {crontabs: files.crontabs, live, released: record.released});
+  };
+
+  /** After a commit was applied. A snapshot that cannot be made leaves the branch as good as it is. */
+  const saveContainer = async (
+    {container_id, branch, key}: BranchRecord,
+    {containers, name}: {containers: ContainerProvider; name: string | null},
+  ) => {
+    if (name === null || container_id === null) return;
+    try {
+      await containers.snapshot(container_id, name);
+      log.info('made the snapshot of a branch', {branch, key, snapshot: name});
+    } catch (error) {
+      log.error('the snapshot of a branch could not be made', {branch, key, snapshot: name, error});
+    }
   };
 
   /** What live runs has changed: previews that leave out the same lines are looked at again. */

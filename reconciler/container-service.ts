@@ -1,6 +1,7 @@
 import type {Branch} from '../schemas/branch.ts';
 import {
   type ContainerItem,
+  type ContainerOperation,
   type CreateContainer,
   type CreateSnapshot,
   containerIdOf,
@@ -16,6 +17,10 @@ import type {StandaloneContainers} from './standalone-containers.ts';
 export interface ContainerService {
   /** Those of branches first. */
   list(): ContainerItem[];
+  /** By id, branch or name. Throws CONTAINER_NOT_FOUND, BRANCH_AMBIGUOUS. */
+  get(container: string): ContainerItem;
+  /** Throws CONTAINER_NOT_FOUND, CONTAINER_OF_BRANCH with what to do, PROVIDER_UNAVAILABLE. */
+  operate(container: string, operation: ContainerOperation): Promise<ContainerItem>;
   create(request: CreateContainer, options: {signal: AbortSignal}): Promise<ContainerItem>;
   /** Takes an id with or without `ctr_`, or a name. Throws CONTAINER_NOT_FOUND, and CONTAINER_OF_BRANCH with what to do. */
   remove(container: string): Promise<void>;
@@ -31,11 +36,14 @@ export function createContainerService({
   standalone,
   provider,
   baseUrl,
+  retention,
 }: {
   controller: Pick<Controller, 'branches' | 'branch'>;
   standalone: StandaloneContainers;
   provider: ContainerProvider;
   baseUrl: () => string;
+  /** So many snapshots of each container stay, the newest, beside those of these names. */
+  retention: {readonly keep: number; readonly names: ReadonlySet<string>};
 }): ContainerService {
   const standaloneItem = (facts: ContainerFacts): ContainerItem => ({
     ...containerView(facts, {
@@ -65,6 +73,18 @@ export function createContainerService({
   return {
     list,
     create: async (request, options) => standaloneItem(await standalone.create(request, options)),
+    get: find,
+    async operate(container, operation) {
+      const item = find(container);
+      if (!item.standalone) {
+        throw new AppError(
+          'CONTAINER_OF_BRANCH',
+          `${item.id} belongs to the branch ${item.branch} of ${item.repository}, which keeps it running. \`branchtab pause ${item.branch}\` keeps its jobs from running.`,
+        );
+      }
+      if (operation !== 'start') await standalone.stop(item.name);
+      return operation === 'stop' ? find(item.id) : standaloneItem(await standalone.resume(item.name));
+    },
     async remove(container) {
       const item = find(container);
       if (!item.standalone) {
@@ -77,7 +97,13 @@ export function createContainerService({
     },
     snapshots: async () => (await provider.listSnapshots()).map(snapshotView),
     async snapshot({container, name}) {
-      return snapshotView(await provider.snapshot(find(container).id.slice('ctr_'.length), name));
+      const made = await provider.snapshot(find(container).id.slice('ctr_'.length), name);
+      const ofContainer = (await provider.listSnapshots())
+        .filter((snapshot) => snapshot.containerId === made.containerId && snapshot.name !== name)
+        .filter((snapshot) => !retention.names.has(snapshot.name))
+        .sort((a, b) => b.createdAt.localeCompare(a.createdAt));
+      for (const old of ofContainer.slice(retention.keep - 1)) await provider.removeSnapshot(old.name);
+      return snapshotView(made);
     },
     async removeSnapshot(name) {
       const known = (await provider.listSnapshots()).some((snapshot) => snapshot.name === name);

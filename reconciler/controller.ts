@@ -22,13 +22,14 @@ import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
 import {logSlowQueue, queueStatus} from './queue-status.ts';
 import {openRepositoryWatch, type RepositoryWatch} from './repository-watch.ts';
+import {type BranchShells, createBranchShells} from './shells.ts';
 import {standDown} from './stand-down.ts';
 import {conditions, reconcilingConditions} from './status.ts';
 import {createSuspensions, presentSuspension, type Suspensions} from './suspension.ts';
 import {createWriteGuard} from './write-guard.ts';
 
 /** What the API and the command line may ask of a controller. Errors are AppErrors. */
-export interface Controller extends BranchRequests, BranchAccounts, HandChanges, Suspensions {
+export interface Controller extends BranchRequests, BranchAccounts, HandChanges, Suspensions, BranchShells {
   start(): Promise<void>;
   /** Ends the loop and leaves the containers running. */
   stop(): Promise<void>;
@@ -50,6 +51,10 @@ export interface Controller extends BranchRequests, BranchAccounts, HandChanges,
   ): Promise<void>;
   /** Commit of a branch in the last listing; null where it had none, undefined before the first. */
   commitOf(repository: string, branch: string): string | null | undefined;
+  /** Its live branch, and whether another controller has the repository. */
+  standing(repository: string): {live: string | null; readOnly: boolean};
+  /** A forge says, by its signature, that the branch was deleted. */
+  toldGone(repository: string, branch: string): void;
   /** That commit of the branch is about to be pushed and not to run. */
   skip(repository: string, branch: string, commit: string): void;
   /** Of a branch, by its id or the branch's key; null also while it is in the trash. */
@@ -261,6 +266,7 @@ export function createController(options: ControllerOptions): Controller {
     ...createBranchAccounts(context),
     ...createHandChanges(context),
     ...createSuspensions(context),
+    ...createBranchShells(context),
     start,
     stop,
     branches: () => [...records.all()].map(view).sort(byImportance),
@@ -298,7 +304,12 @@ export function createController(options: ControllerOptions): Controller {
       return id;
     },
     look: async (repository, cause) => watches.get(repository)?.pass(cause),
+    standing: (repository) => ({
+      live: watches.get(repository)?.status().live ?? null,
+      readOnly: guard.known(repository) !== null,
+    }),
     commitOf: (repository, branch) => watches.get(repository)?.commitOf(branch),
+    toldGone: (repository, branch) => watches.get(repository)?.toldGone(branch),
     skip: (repository, branch, commit) => watches.get(repository)?.skip(branch, commit),
     container(idOrKey) {
       const record = records.get(table.keyOf(idOrKey) ?? idOrKey);

@@ -24,6 +24,9 @@ export const waveMs = 10_000;
  */
 export const proofDistanceMs = {local: 250, remote: 2000} as const;
 
+/** So long a forge's word that a branch was deleted counts, beside a listing that was begun after it. */
+export const wordMs = 60_000;
+
 /** True when a second look confirms the first. */
 export function farEnoughApart(
   missingSince: string,

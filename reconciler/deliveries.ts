@@ -1,5 +1,6 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import {forkName} from '../schemas/branch-name.ts';
 import type {Delivery, ForgeNews, NewsSubject} from '../schemas/delivery.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type Announcements, createAnnouncements} from './announcements.ts';
@@ -23,6 +24,8 @@ export interface DeliverableRepository {
   readonly repository: string;
   /** `host/owner/name` by which its forge calls it; null where that is not known. */
   readonly forgePath: string | null;
+  /** Pull requests of forks may be served. */
+  readonly servesForks: boolean;
 }
 
 export function createDeliveries({
@@ -30,7 +33,9 @@ export function createDeliveries({
   look,
   commitOf,
   skip,
+  toldGone,
   onPullRequest,
+  onFork,
   deliveryLog,
   clock,
   log,
@@ -41,8 +46,12 @@ export function createDeliveries({
   commitOf: (repository: string, branch: string) => string | null | undefined;
   /** The commit is about to be pushed and not to run. */
   skip: (repository: string, branch: string, commit: string) => void;
+  /** The forge says that the branch was deleted. */
+  toldGone: (repository: string, branch: string) => void;
   /** A pull request of the repository is not as it was, or may not be. */
   onPullRequest: (repository: string) => void;
+  /** The same of a fork. Resolves when the forge was asked and the repository looked at. */
+  onFork: (repository: string, news: Extract<NewsSubject, {kind: 'fork'}> & {forge: string}) => Promise<void>;
   deliveryLog: DeliveryLog;
   clock: Clock;
   log: Log;
@@ -60,13 +69,23 @@ export function createDeliveries({
   );
   const pending = new Set<Promise<void>>();
 
-  const watchedBy = ({repositories: named}: ForgeNews): string[] =>
+  const isNamed = ({repository, forgePath}: DeliverableRepository, {repositories: named}: ForgeNews) =>
+    named.includes(repository) || (forgePath !== null && named.includes(forgePath));
+
+  const watchedBy = (news: ForgeNews): string[] =>
     repositories
-      .filter(
-        ({repository, forgePath}) =>
-          named.includes(repository) || (forgePath !== null && named.includes(forgePath)),
-      )
+      .filter((one) => isNamed(one, news))
+      .filter(({servesForks}) => servesForks || news.subject.kind !== 'fork')
       .map(({repository}) => repository);
+
+  const reasonOf = (news: ForgeNews, watched: readonly string[]): Delivery['reason'] => {
+    const {subject} = news;
+    if (subject.kind === 'nothing') return subject.why;
+    if (watched.length > 0) return subject.kind === 'skip' ? 'skip' : 'queued';
+    return subject.kind === 'fork' && repositories.some((one) => isNamed(one, news))
+      ? 'fork'
+      : 'repository_unwatched';
+  };
 
   const saved = (delivery: Delivery) =>
     deliveryLog.save(delivery).catch((error: unknown) => {
@@ -81,7 +100,11 @@ export function createDeliveries({
         : {branch: null, commit: undefined};
     const announcement = {id: delivery.id, branch, commit};
     await Promise.all(
-      delivery.watched.map((repository) => announcements.get(repository)?.tell(announcement)),
+      delivery.watched.map((repository) =>
+        subject.kind === 'fork'
+          ? onFork(repository, {...subject, forge: delivery.forge})
+          : announcements.get(repository)?.tell(announcement),
+      ),
     );
     if (ended.signal.aborted) return;
     if (subject.kind === 'pull_request') for (const repository of delivery.watched) onPullRequest(repository);
@@ -96,7 +119,8 @@ export function createDeliveries({
       if (known !== undefined) return {delivery: known, isNew: false};
       const {subject} = news;
       const watched = subject.kind === 'nothing' ? [] : watchedBy(news);
-      const isAbout = 'branch' in subject;
+      if (subject.kind === 'branch' && subject.commit === null)
+        for (const repository of watched) toldGone(repository, subject.branch);
       if (subject.kind === 'skip')
         for (const repository of watched) skip(repository, subject.branch, subject.commit);
       const delivery: Delivery = {
@@ -106,11 +130,9 @@ export function createDeliveries({
         action: news.action,
         received_at: new Date(clock.now()).toISOString(),
         repository: news.repositories[0] ?? null,
-        branch: isAbout ? subject.branch : null,
-        commit: isAbout ? (subject.commit ?? null) : null,
-        pull_request: subject.kind === 'pull_request' ? subject.number : null,
+        ...aboutOf(subject),
         outcome: watched.length > 0 ? 'accepted' : 'ignored',
-        reason: reasonOf(subject, watched),
+        reason: reasonOf(news, watched),
         watched,
         looked_at: null,
         found: null,
@@ -146,8 +168,16 @@ export function createDeliveries({
   };
 }
 
-function reasonOf(subject: NewsSubject, watched: readonly string[]): Delivery['reason'] {
-  if (subject.kind === 'nothing') return subject.why;
-  if (watched.length === 0) return 'repository_unwatched';
-  return subject.kind === 'skip' ? 'skip' : 'queued';
+function aboutOf(subject: NewsSubject): Pick<Delivery, 'branch' | 'commit' | 'pull_request'> {
+  switch (subject.kind) {
+    case 'branch':
+    case 'skip':
+      return {branch: subject.branch, commit: subject.commit ?? null, pull_request: null};
+    case 'pull_request':
+      return {branch: subject.branch, commit: subject.commit ?? null, pull_request: subject.number};
+    case 'fork':
+      return {branch: forkName(subject.number), commit: subject.commit, pull_request: subject.number};
+    default:
+      return {branch: null, commit: null, pull_request: null};
+  }
 }

@@ -14,6 +14,10 @@ export interface Forge {
    */
   pullRequests(repository: string, options: {branch?: string; signal: AbortSignal}): Promise<PullRequest[]>;
 
+  /** Throws as `pullRequests` does. */
+  pullRequest(repository: string, number: number, options: {signal: AbortSignal}): Promise<PullRequest>;
+
+  /** Writes nothing where the newest status of the context says the same. */
   setStatus(
     repository: string,
     commit: string,
@@ -27,12 +31,13 @@ export interface Forge {
     check: CheckRun,
     options: {id: number | null; signal: AbortSignal},
   ): Promise<number>;
-  /** The deployment of a commit to an environment, made where there is none. */
+  /** The deployment of a commit to an environment, made where there is none; null where it is not to be made. */
   putDeployment(
     repository: string,
     deployment: DeploymentRequest,
-    options: {signal: AbortSignal},
-  ): Promise<number>;
+    options: {make: boolean; signal: AbortSignal},
+  ): Promise<number | null>;
+  /** Writes nothing where its newest state says the same. */
   setDeploymentState(
     repository: string,
     id: number,

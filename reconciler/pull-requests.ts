@@ -2,6 +2,7 @@ import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {Forge, PullRequest} from './forge.ts';
+import type {Forks} from './forks.ts';
 import {jitter} from './outcome.ts';
 
 /** As many as one answer of the forge holds at most. */
@@ -23,7 +24,9 @@ export function createPullRequests({
   repository,
   forgePath,
   records,
+  forks,
   isKept,
+  onRead,
   onEnded,
   clock,
   log,
@@ -37,7 +40,11 @@ export function createPullRequests({
   forgePath: string;
   records: () => Iterable<BranchRecord>;
   isKept: (branch: BranchRecord) => boolean;
-  /** A preview has ended, or goes on after all. */
+  /** Null where those of forks are not served. */
+  forks: Pick<Forks, 'admitted' | 'read'> | null;
+  /** Those that an answer held, whatever they are to us. */
+  onRead: (pulls: readonly PullRequest[]) => void;
+  /** A preview has ended, or goes on after all, or another commit of a fork is served. */
   onEnded: () => Promise<void>;
   clock: Clock;
   log: Log;
@@ -53,7 +60,19 @@ export function createPullRequests({
   let problem: string | null = null;
 
   const keep = (pulls: readonly PullRequest[]) => {
+    onRead(pulls);
     for (const pull of pulls) if (!pull.isFork) known.set(pull.number, pull);
+  };
+
+  /** Those that are on no page of the last ones are asked for by number: they may have been closed long ago. */
+  const readForks = async (page: readonly PullRequest[]): Promise<boolean> => {
+    if (forks === null) return false;
+    const read = [...page];
+    if (page.length >= wholePage)
+      for (const number of forks.admitted().keys())
+        if (!page.some((pull) => pull.number === number))
+          read.push(await forge.pullRequest(forgePath, number, {signal}));
+    return forks.read(read);
   };
 
   const lookOnce = async (): Promise<void> => {
@@ -70,7 +89,7 @@ export function createPullRequests({
         asked.add(branch);
       }
     }
-    let hasChanged = false;
+    let hasChanged = await readForks(page);
     for (const record of previews) {
       const closed = endOf(record, [...known.values()]);
       if (

@@ -1,11 +1,12 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
-import {branchName} from '../schemas/branch-name.ts';
+import {branchName, forkName, isForkName} from '../schemas/branch-name.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {PassCause} from '../schemas/journal.ts';
 import {type BranchRecord, newBranchRecord} from './branch-record.ts';
-import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs} from './deletion.ts';
+import {breakerTrips, farEnoughApart, proofDistanceMs, waveMs, wordMs} from './deletion.ts';
 import {type EnvironmentRule, isKept} from './environments.ts';
+import type {Forks} from './forks.ts';
 import {createMergeFinder} from './merges.ts';
 import type {MissingCause} from './observation.ts';
 import {jitter} from './outcome.ts';
@@ -22,6 +23,8 @@ export interface WatchedRepository {
   readonly live: string | null;
   /** Later ones win. */
   readonly environments: readonly EnvironmentRule[];
+  /** Forks' pull requests that are served beside its branches; null where none is. */
+  readonly forks: Forks | null;
   /** `host/owner/name` under which its forge has it; null where no forge does, or another address than its own. */
   readonly forgePath: string | null;
   /** Null where nobody else could have it. */
@@ -84,6 +87,8 @@ export interface RepositoryWatch {
   commitOf(branch: string): string | null | undefined;
   /** Whoever pushes it does not want that commit to run: when it is seen soon, the branch goes on with what it runs. */
   skip(branch: string, commit: string): void;
+  /** A forge says, by its signature, that the branch was deleted: the next listing without it is the second proof. */
+  toldGone(branch: string): void;
   status(): RepositoryStatus;
   /** A branch as the newest listing has it, served or not; null where that lacks it. */
   sighting(branch: string): Sighting | null;
@@ -91,7 +96,7 @@ export interface RepositoryWatch {
 }
 
 export function openRepositoryWatch({
-  repository: {source, includes, paths, live: configuredLive, environments, policy},
+  repository: {source, includes, paths, live: configuredLive, environments, forks, policy},
   records: known,
   clock,
   log,
@@ -134,6 +139,8 @@ export function openRepositoryWatch({
   /** Branches of the listing before, of which something may be remembered. */
   let remembered: ReadonlySet<string> = new Set();
   /** By branch. */
+  /** When a forge said of a branch that it was deleted. */
+  const toldGoneAtMs = new Map<string, number>();
   const skips = new Map<string, {commit: string; untilMs: number}>();
   let stopWatching = () => {};
   let status: RepositoryStatus = {
@@ -152,7 +159,7 @@ export function openRepositoryWatch({
     let listing: RefListing;
     try {
       [causes, causesAhead] = [causesAhead, []];
-      listing = await source.list({signal});
+      listing = await withForks(await source.list({signal}));
       newest = listing;
       live ??= listing.defaultBranch;
       listed = listing.branches;
@@ -177,6 +184,29 @@ export function openRepositoryWatch({
     };
   };
 
+  /** A fork whose commit cannot be had stays as it is: it must not stand in the way of the others. */
+  const withForks = async (listing: RefListing): Promise<RefListing> => {
+    const admitted = forks?.admitted() ?? new Map<number, string>();
+    if (admitted.size === 0) return listing;
+    const branches = new Map(listing.branches);
+    for (const [number, commit] of admitted) {
+      const name = forkName(number);
+      const former = [...records.values()].find(({branch}) => branch === name)?.revision ?? null;
+      const obtained = await source.obtainPull({number, commit}, {signal}).catch((error: unknown) => {
+        if (signal.aborted) throw error;
+        log.warn('a pull request of a fork cannot be fetched', {
+          repository: source.repository,
+          number,
+          error,
+        });
+        return false;
+      });
+      if (obtained) branches.set(name, commit);
+      else if (former !== null) branches.set(name, former);
+    }
+    return {...listing, branches};
+  };
+
   const compare = async (listing: RefListing): Promise<void> => {
     const unknown = new Map<string, string>();
     const known: [BranchRecord, string][] = [];
@@ -187,6 +217,9 @@ export function openRepositoryWatch({
       (live === null ? undefined : listing.branches.get(live)) ??
       liveRecords.find(({applied}) => applied !== null)?.applied?.revision ??
       null;
+    // What is there after the word was not meant by it, or has come back.
+    for (const [branch, atMs] of toldGoneAtMs)
+      if (listing.branches.has(branch) && atMs <= listing.listedAtMs) toldGoneAtMs.delete(branch);
     for (const [branch, commit] of listing.branches) {
       if (!isServed(branch)) continue;
       const records = ours.get(branch) ?? [];
@@ -258,7 +291,7 @@ export function openRepositoryWatch({
       record.closed !== null &&
       listing.branches.get(record.branch) === record.closed.revision);
 
-  const isServed = (branch: string) => branch === live || includes(branch);
+  const isServed = (branch: string) => branch === live || isForkName(branch) || includes(branch);
 
   const present = (record: BranchRecord, commit: string) => {
     const isLive = record.branch === live;
@@ -394,8 +427,12 @@ export function openRepositoryWatch({
   };
 
   const isGone = async (branch: string, since: string, listedAtMs: number): Promise<boolean> => {
+    const toldAtMs = toldGoneAtMs.get(branch) ?? Number.POSITIVE_INFINITY;
+    if (toldAtMs <= listedAtMs && listedAtMs - toldAtMs < wordMs) return true;
     if (!farEnoughApart(since, listedAtMs, source.kind)) return false;
-    return source.kind === 'remote' || (await source.readRef(branch, {signal})) === null;
+    return (
+      source.kind === 'remote' || isForkName(branch) || (await source.readRef(branch, {signal})) === null
+    );
   };
 
   const askAgain = (afterMs: number) => {
@@ -456,6 +493,11 @@ export function openRepositoryWatch({
       if (branch === live) live = configuredLive;
     },
     commitOf: (branch) => (listed === null ? undefined : (listed.get(branch) ?? null)),
+    toldGone(branch) {
+      const nowMs = clock.now();
+      for (const [name, atMs] of toldGoneAtMs) if (nowMs - atMs >= wordMs) toldGoneAtMs.delete(name);
+      toldGoneAtMs.set(branch, nowMs);
+    },
     skip(branch, commit) {
       skips.delete(branch);
       skips.set(branch, {commit, untilMs: clock.now() + longestPushMs});

@@ -2,6 +2,7 @@ import type {DeploymentInput, EnvironmentChange, LeaseChange, ScheduleChange} fr
 import type {ControlEvent, ControlState} from '../schemas/control-state.ts';
 import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import type {RunList} from '../schemas/run.ts';
+import type {ShellRequest, ShellSize} from '../schemas/shell.ts';
 
 /** The controller's side of one runtime's control socket. Errors are AppErrors: the runtime's own code, or CONTAINER_UNAVAILABLE. */
 export interface RuntimeClient {
@@ -30,6 +31,11 @@ export interface RuntimeClient {
   /** Starts no more jobs, asks the running ones to end, kills them after the grace; resolves when none is left. */
   stopJobs(request: {graceMs: number; reason: string}, options: RequestOptions): Promise<void>;
   runs(user: string, query: Readonly<Record<string, string>>, options: RequestOptions): Promise<RunList>;
+  /** Lines of `ShellEvent`; leaving them ends the program. */
+  openShell(request: ShellRequest, options: RequestOptions): Promise<ReadableStream<Uint8Array>>;
+  /** Throws SHELL_NOT_FOUND. */
+  shellInput(id: string, bytes: Uint8Array, options: RequestOptions & {end: boolean}): Promise<void>;
+  resizeShell(id: string, size: ShellSize, options: RequestOptions): Promise<void>;
   /** Ends when the connection ends or the signal aborts. */
   events(options: RequestOptions): AsyncIterable<ControlEvent>;
 }

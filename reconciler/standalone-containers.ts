@@ -5,7 +5,7 @@ import type {ContainerFacts} from './branch-view.ts';
 import {type Container, labelNames} from './containers/provider.ts';
 import {checkStandaloneName} from './standalone-name.ts';
 import {createStandaloneTable} from './standalone-table.ts';
-import {createUpkeep, type UpkeepOptions} from './standalone-upkeep.ts';
+import {createUpkeep, stoppedStage, type UpkeepOptions} from './standalone-upkeep.ts';
 
 export interface StandaloneOptions extends UpkeepOptions {
   /** IANA zone of schedules in containers made from now on. */
@@ -30,6 +30,10 @@ export interface StandaloneContainers {
    * Throws INVALID_NAME, NAME_TAKEN, SNAPSHOT_NOT_FOUND, HOST_FULL, PROVIDER_UNAVAILABLE.
    */
   create(request: CreateContainer, options: {signal: AbortSignal}): Promise<ContainerFacts>;
+  /** Starts it again after `stop`. Throws CONTAINER_NOT_FOUND, PROVIDER_UNAVAILABLE. */
+  resume(idOrName: string): Promise<ContainerFacts>;
+  /** Its jobs have `stop_grace` to end; it stays stopped, over restarts of the controller too. Throws CONTAINER_NOT_FOUND. */
+  stop(idOrName: string): Promise<ContainerFacts>;
   /** It is not found from here on; resolves when jobs, processes and files are gone. Throws CONTAINER_NOT_FOUND. */
   remove(idOrName: string): Promise<void>;
   /** Gives up what is being made and leaves the others running. */
@@ -37,7 +41,7 @@ export interface StandaloneContainers {
 }
 
 /** Values of the label. Whatever a crash leaves half made or half removed is removed at the next start. */
-const stages = {making: 'making', ready: 'ready', removing: 'removing'} as const;
+const stages = {making: 'making', ready: 'ready', stopped: stoppedStage, removing: 'removing'} as const;
 
 export function createStandaloneContainers(options: StandaloneOptions): StandaloneContainers {
   const {provider, log} = options;
@@ -81,6 +85,13 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
     }
   };
 
+  /** Also while it is stopped. Throws CONTAINER_NOT_FOUND. */
+  const present = (idOrName: string) => {
+    const known = table.find(idOrName);
+    if (known === null || known.phase !== null) throw notFound(idOrName);
+    return {...known, id: known.container.id, name: known.container.name};
+  };
+
   return {
     async adopt() {
       for (const container of await provider.list()) {
@@ -108,6 +119,22 @@ export function createStandaloneContainers(options: StandaloneOptions): Standalo
         making.delete(made);
         claimed.delete(name);
       }
+    },
+    async resume(idOrName) {
+      const {id} = present(idOrName);
+      table.change(id, {container: await provider.label(id, {[labelNames.standalone]: stages.ready})});
+      await upkeep.release(id, shutdown.signal);
+      return present(id);
+    },
+    async stop(idOrName) {
+      const {id, name} = present(idOrName);
+      log.info('stopping a standalone container', {id, name});
+      table.change(id, {container: await provider.label(id, {[labelNames.standalone]: stages.stopped})});
+      upkeep.cancel(id);
+      await provider.stop(id, {graceMs: options.stopGraceMs, reason: 'container_stopped'});
+      const stopped = (await provider.list()).find((container) => container.id === id);
+      if (stopped !== undefined) table.change(id, {container: stopped, schedule: null});
+      return present(id);
     },
     async remove(idOrName) {
       const known = table.find(idOrName);

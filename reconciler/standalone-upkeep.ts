@@ -1,7 +1,7 @@
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
-import type {Container, ContainerProvider} from './containers/provider.ts';
+import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
 import {noCrashes, retryDelayMs, withCrash} from './outcome.ts';
 import {createQueue, wasGivenUp} from './queue.ts';
 import type {RuntimeClient} from './runtime-client.ts';
@@ -18,6 +18,9 @@ export interface UpkeepOptions {
   /** Containers that are started at the same time. */
   readonly concurrency: number;
 }
+
+/** Value of the label of a container that a person stopped. */
+export const stoppedStage = 'stopped';
 
 /** Sees to it that standalone containers run, and that those to be removed go. */
 export interface Upkeep {
@@ -67,9 +70,11 @@ export function createUpkeep(table: StandaloneTable, options: UpkeepOptions): Up
   };
 
   const work = async (id: string, signal: AbortSignal): Promise<void> => {
-    const phase = table.get(id)?.phase;
+    const known = table.get(id);
+    const phase = known?.phase;
     // Whoever makes it sees to it.
     if (phase === undefined || phase === 'creating') return;
+    if (phase === null && known?.container.labels[labelNames.standalone] === stoppedStage) return;
     try {
       await (phase === 'stopping' ? remove(id) : release(id, signal));
     } catch (error) {

@@ -16,7 +16,7 @@ import {answerByFetch} from './platform/exchange-fetch.ts';
 import {serveExchanges} from './platform/http-exchange.ts';
 import type {HttpServer} from './platform/http-server.ts';
 import type {Log} from './platform/log.ts';
-import {isPeerStartedWith, peerVariable} from './platform/peer-process.ts';
+import {isPeerStartedWith, type Peer, peerVariable} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
 import {asksForWebsocket} from './platform/request-head.ts';
 import {createClientWebsocket} from './platform/websocket-client.ts';
@@ -97,7 +97,7 @@ export async function listen(
       trusted,
       allowedHosts,
       refusal,
-      findRun: (peer) => (services.cron.runningJobs() === 0 ? null : peerVariable(peer, runVariable)),
+      findRun: (peer) => findRun(services.cron, peer),
       asksForWebsocket,
       sinkOf: (exchange) => new ExchangeAnswer(exchange, {keepsConnection: true}),
       websocketOf: (exchange) => ({
@@ -123,7 +123,7 @@ export async function listen(
   return [kits, control];
 }
 
-function controlPort({control, cron, exec, workspace, storage, seed}: Services): ControlPort {
+function controlPort({control, cron, exec, workspace, storage, seed, shells}: Services): ControlPort {
   const state = (): ControlState => ({
     api_version: CONTROL_API_VERSION,
     runtime_version: packageJson.version,
@@ -144,6 +144,7 @@ function controlPort({control, cron, exec, workspace, storage, seed}: Services):
     packData: async () => (await storage()).archive.pack(),
     replaceData: async (body) => (await storage()).archive.replace(body),
     seed,
+    shells,
     on(listener) {
       const unsubscribes = [control.on(listener), cron.on(listener), exec.on(listener)];
       return () => {
@@ -151,4 +152,12 @@ function controlPort({control, cron, exec, workspace, storage, seed}: Services):
       };
     },
   };
+}
+
+/** The run of the job that holds the other end. What a job of another user says of itself has to be true. */
+function findRun(cron: Services['cron'], peer: Peer): string | null {
+  if (cron.runningJobs() === 0) return null;
+  const said = peerVariable(peer, runVariable);
+  if (said === null || said.userId === null) return said?.value ?? null;
+  return cron.isRunOf(said.value, said.userId) ? said.value : null;
 }

@@ -4,6 +4,7 @@ import type {EnvironmentChange} from '../schemas/control.ts';
 import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import {AppError} from '../schemas/errors.ts';
 import {type Control, openControl} from './control/control.ts';
+import type {Shells} from './control/shells.ts';
 import {type CronService, openCron} from './cron/service.ts';
 import {type ExecService, openExec} from './exec/service.ts';
 import type {RuntimeFlags} from './flags.ts';
@@ -29,6 +30,8 @@ export interface Services {
   readonly storage: () => Promise<StorageService>;
   /** Runs a file of the workspace in the data directory. */
   readonly seed: (request: SeedRequest) => Promise<SeedResult>;
+  /** Programs that people run; loaded for the first of them. */
+  readonly shells: () => Promise<Shells>;
 }
 
 /** Most containers never notify anybody; the kit and its database are opened at the first request. */
@@ -98,6 +101,7 @@ export async function openServices(
     if (type === 'schedule_changed') cron.setScheduleState(control.gate());
   });
   let storage: Promise<StorageService> | null = null;
+  let shells: Promise<Shells> | null = null;
   return {
     control,
     cron,
@@ -115,6 +119,12 @@ export async function openServices(
     async seed(request) {
       const {runSeed} = await import('./control/seed.ts');
       return runSeed(request, {workspace: flags.workspace, home: flags.home, clock, ...environment()});
+    },
+    shells() {
+      shells ??= import('./control/shells.ts').then(({createShells}) =>
+        createShells({home: flags.home, clock, variables: () => environment().variables}),
+      );
+      return shells;
     },
     workspace: await openWorkspace({
       directory: flags.workspace,

@@ -11,3 +11,12 @@ export function branchName({branch, path}: {readonly branch: string; readonly pa
 export function inDirectory(path: string, file: string): string {
   return path === wholeRepository ? file : `${path}/${file}`;
 }
+
+/** Name by which the head of a fork's pull request is served. Git takes no branch of such a name. */
+export function forkName(pullRequest: number): string {
+  return `fork~${pullRequest}`;
+}
+
+export function isForkName(branch: string): boolean {
+  return /^fork~\d+$/.test(branch);
+}

@@ -52,6 +52,13 @@ const userName = z
   .string()
   .regex(userNamePattern, 'a name has 1 to 32 letters, digits, _, . or - and does not begin with -');
 
+const snapshotName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$/,
+    'write at most 100 letters, digits, "_", "." and "-", no dot in front',
+  );
+
 const dataPolicy = z
   .string()
   .regex(/^(?:empty|copy|seed:.{1,1000})$/, 'write empty, copy or seed:<file of the branch>');
@@ -81,7 +88,10 @@ const environmentSchema = z
           .transform((glob) => [glob]),
         branchGlobs,
       ])
-      .meta({description: '`live` for the live branch, else globs; `!` excludes.'}),
+      .meta({
+        description:
+          '`live` for the live branch, `forks` for pull requests of forks, which no other item is for; else globs; `!` excludes.',
+      }),
     variables: z
       .record(variableName, z.union([z.string(), z.number(), z.boolean()]).transform(String))
       .default({}),
@@ -105,6 +115,16 @@ const environmentSchema = z
       })
       .optional()
       .meta({description: 'No job of these branches runs until then, whatever is pushed.'}),
+    from: snapshotName.optional().meta({
+      description:
+        'Snapshot whose files new containers of these branches start with, as soon as there is one of that name.',
+      example: 'main-snapshot',
+    }),
+    snapshot: snapshotName.optional().meta({
+      description:
+        'Name under which the container is copied after each commit that was applied; for one branch, such as live.',
+      example: 'main-snapshot',
+    }),
     drift: z
       .enum(['revert', 'report'])
       .optional()
@@ -230,6 +250,28 @@ export const configSchema = z
     branches: branchGlobs.default(['**']).meta({description: 'For repositories without globs of their own.'}),
     environments: environments.meta({description: 'For all repositories.'}),
     listen: z.string().default('127.0.0.1:7070').meta({description: 'host:port of the API.'}),
+    snapshots: z
+      .strictObject({
+        keep: z.int().min(1).max(10_000).optional().meta({
+          description:
+            'Snapshots of each container that stay when another is made, the newest ones; all unless given.',
+        }),
+      })
+      .prefault({})
+      .meta({description: 'Snapshots that people make.'}),
+    tls: z
+      .strictObject({
+        listen: z
+          .string()
+          .default('0.0.0.0:7443')
+          .meta({description: 'host:port at which the API and the kits answer over HTTPS too.'}),
+        certificate: z.string().min(1).meta({
+          description: 'Path of a PEM file with the certificate and its chain; read again when it changes.',
+        }),
+        key: z.string().min(1).meta({description: 'Path of a PEM file with its private key.'}),
+      })
+      .optional()
+      .meta({description: 'HTTPS beside `listen`, which stays plain HTTP.'}),
     public_url: z
       .url()
       .optional()
@@ -245,6 +287,28 @@ export const configSchema = z
       .meta({
         description:
           'Kits of containers answer at <id>-<kit>-1.<domain> too, beside <id>-<kit>-1.localhost. Its names must lead to this controller.',
+      }),
+    aliases: z
+      .record(
+        z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,59}[a-z0-9])?$/, 'write at most 61 of a-z, 0-9 and "-"'),
+        z.strictObject({
+          container: z.string().min(1).max(1024).meta({
+            description: 'Branch, or id or name of a container.',
+            example: 'main',
+          }),
+          kit: z.enum(['cron', 'exec', 'pipe', 'notifications']).optional().meta({
+            description:
+              'What <alias>.<domain> is; without it the alias stands for the id of the container only.',
+          }),
+          public: z.boolean().default(false).meta({
+            description: 'Let everybody in who knows the name; the token is needed otherwise.',
+          }),
+        }),
+      )
+      .default({})
+      .meta({
+        description:
+          'Names of containers in host names: <alias>-<kit>-1.<domain>, and <alias>.<domain> with a kit.',
       }),
     state: z.string().optional().meta({description: 'State directory.'}),
     provider: z.enum(['process', 'docker', 'incus']).default('process').meta({
@@ -304,6 +368,14 @@ export const configSchema = z
         pool: serverWord.default('default').meta({
           description: 'Storage pool of the containers. On btrfs or zfs a clone is a copy on write.',
         }),
+        target: z
+          .string()
+          .regex(/^@?[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, 'write the name of a member, or @ and a group')
+          .optional()
+          .meta({
+            description:
+              'Member of a cluster, or `@` and a group of members, that new containers go to; the server chooses unless given.',
+          }),
         profiles: z
           .array(serverWord)
           .max(20)

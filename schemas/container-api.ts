@@ -16,8 +16,36 @@ export const containerItemSchema = containerViewSchema
   .meta({id: 'ContainerItem'});
 export type ContainerItem = z.infer<typeof containerItemSchema>;
 
+export const containerOperationSchema = z.enum(['start', 'stop', 'restart']);
+export type ContainerOperation = z.infer<typeof containerOperationSchema>;
+
+const hexId = z.string().regex(/^[0-9a-f]{24}$/);
+
+/** A container as clients of the public control plane read it: from these fields they make the hosts of its kits. */
+export const publicContainerSchema = z
+  .object({
+    id: hexId,
+    project_id: hexId.meta({description: 'The same for all containers of a repository.'}),
+    server_name: z.string(),
+    name: z.string(),
+    status: z.string().meta({example: 'running'}),
+    container: containerItemSchema,
+  })
+  .meta({id: 'PublicContainer'});
+export type PublicContainer = z.infer<typeof publicContainerSchema>;
+
+const envelope = {statusCode: z.literal(200), message: z.string()};
+
+export const containerEnvelopeSchema = z
+  .object({...envelope, data: publicContainerSchema})
+  .meta({id: 'ContainerEnvelope'});
+
 export const containerListSchema = z
-  .object({items: z.array(containerItemSchema)})
+  .object({
+    ...envelope,
+    data: z.object({containers: z.array(publicContainerSchema)}),
+    items: z.array(containerItemSchema),
+  })
   .meta({id: 'ContainerList'});
 
 export const createContainerSchema = z

@@ -15,6 +15,9 @@ import {userNamePattern} from './user-name.ts';
  *   GET  /api/v1/control/data         -> tar archive of the data directory, see `runtime/storage/data-archive.ts`
  *   PUT  /api/v1/control/data         such an archive; it takes the place of what is there
  *   POST /api/v1/control/seed         SeedRequest -> SeedResult
+ *   POST /api/v1/control/shells       ShellRequest -> one `ShellEvent` per line, see `shell.ts`
+ *   POST /api/v1/control/shells/:id/input  bytes; `?end=true` ends the input -> 204
+ *   PUT  /api/v1/control/shells/:id/size   ShellSize -> 204
  *   GET  /api/v1/control/events       SSE, one `ControlEvent` per `data:` line
  *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}; 409 BLOBS_MISSING names what to send
  *   GET  /api/v1/exec/deployments/current       -> {files: [{path, sha256}]}

@@ -24,6 +24,8 @@ export type NewsSubject =
       readonly branch: string;
       readonly commit: string | null | undefined;
     }
+  /** Of a fork. `label`: which one was put on it, at that commit; null where none was. */
+  | {readonly kind: 'fork'; readonly number: number; readonly commit: string; readonly label: string | null}
   /** Said before the push: the commit is not to run. */
   | {readonly kind: 'skip'; readonly branch: string; readonly commit: string}
   | {readonly kind: 'repository'}
@@ -74,3 +76,17 @@ export const forgeBudgetSchema = z
   })
   .meta({id: 'ForgeBudget'});
 export type ForgeBudget = z.infer<typeof forgeBudgetSchema>;
+
+/** What is to be written to a forge. */
+export const reportsStatusSchema = z
+  .object({
+    waiting: z.int().meta({description: 'Reports that the forge does not have yet.'}),
+    problem: z.string().nullable().meta({description: 'Why the last one that failed could not be written.'}),
+  })
+  .meta({id: 'ReportsStatus'});
+export type ReportsStatus = z.infer<typeof reportsStatusSchema>;
+
+export const forgeStatusSchema = z
+  .object({budget: forgeBudgetSchema, reports: reportsStatusSchema})
+  .meta({id: 'ForgeStatus'});
+export type ForgeStatus = z.infer<typeof forgeStatusSchema>;

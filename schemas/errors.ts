@@ -278,6 +278,11 @@ export const errorCatalogue = {
     meaning: 'The data directory of the branch is gone; a person must say what becomes of it.',
   },
   BACKUP_NOT_FOUND: {status: 404, retryable: false, meaning: 'No backup with this id exists.'},
+  SHELL_NOT_FOUND: {
+    status: 404,
+    retryable: false,
+    meaning: 'No shell with this id is open in the container.',
+  },
   DELIVERY_NOT_FOUND: {status: 404, retryable: false, meaning: 'No webhook delivery with this id is known.'},
   HOOK_FOREIGN: {
     status: 409,

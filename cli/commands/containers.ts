@@ -1,11 +1,15 @@
+import {createCronClient} from '../../api/cron-client.ts';
+import {systemClock} from '../../runtime/platform/clock.ts';
 import {branchName, wholeRepository} from '../../schemas/branch-name.ts';
-import type {CreateContainer} from '../../schemas/container-api.ts';
+import type {ContainerOperation, CreateContainer} from '../../schemas/container-api.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import {withProgress} from '../progress.ts';
 import type {Environment} from '../settings.ts';
 import {formatTable, printable, type Terminal} from '../terminal.ts';
+import {followRun} from './jobs.ts';
+import {runText} from './logs.ts';
 
 /** `branchtab containers list`: the containers with the addresses of their kits. */
 export async function listContainers(
@@ -69,5 +73,106 @@ export async function deleteContainer(
   const waiting = `Deleting ${printable(container)}; running jobs have \`stop_grace\` to end...`;
   await withProgress(terminal, waiting, client.deleteContainer(container));
   terminal.out(flags.json ? `${JSON.stringify({deleted: true})}\n` : `Deleted ${printable(container)}.\n`);
+  return exitCodes.ok;
+}
+
+type Flags = ConnectionFlags & {json?: boolean};
+
+/** `branchtab containers get`: one container and the addresses of its kits. */
+export async function getContainer(
+  container: string,
+  flags: Flags,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const item = await (await connect(flags, environment)).container(container);
+  if (flags.json) {
+    terminal.out(`${JSON.stringify(item)}\n`);
+    return exitCodes.ok;
+  }
+  const {paint} = terminal;
+  const owner =
+    item.branch === null
+      ? 'standalone'
+      : branchName({branch: item.branch, path: item.path ?? wholeRepository});
+  const rows = [
+    ['id', item.id],
+    ['name', item.name],
+    ['branch', printable(owner)],
+    ...(item.repository === null ? [] : [['repository', printable(item.repository)]]),
+    ['state', item.state],
+    ['provider', `${item.provider} (${item.level})`],
+    ...Object.entries(item.urls),
+  ];
+  terminal.out(formatTable(rows.map(([name = '', value = '']) => [paint.bold(name), value])));
+  return exitCodes.ok;
+}
+
+/** `branchtab containers start|stop|restart`. */
+export async function operateContainer(
+  container: string,
+  operation: ContainerOperation,
+  flags: Flags,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const client = await connect(flags, environment);
+  const waiting =
+    operation === 'start'
+      ? `Starting ${printable(container)}...`
+      : `Stopping ${printable(container)}; running jobs have \`stop_grace\` to end...`;
+  const item = await withProgress(terminal, waiting, client.operateContainer(container, operation));
+  terminal.out(flags.json ? `${JSON.stringify(item)}\n` : `${item.id} ${item.state}\n`);
+  return exitCodes.ok;
+}
+
+/** Long enough for what people run by hand; a forgotten entry goes then. */
+const execEntryMs = 24 * 60 * 60_000;
+
+/**
+ * `branchtab containers exec`: a command as a job of the container runs, now, with its output as it comes. One word is
+ * a line for the shell, several are a program with its arguments.
+ */
+export async function execInContainer(
+  container: string,
+  words: readonly string[],
+  flags: Flags & {user: string},
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const item = await (await connect(flags, environment)).container(container);
+  const cron = createCronClient({url: item.urls.cron, user: flags.user});
+  const id = await cron.create({
+    // Never by itself: it is not enabled.
+    schedule: '0 0 1 1 *',
+    command: commandLine(words),
+    enabled: false,
+    expires_at: new Date(systemClock.now() + execEntryMs).toISOString(),
+  });
+  try {
+    return await followRun(cron, id, flags, terminal);
+  } finally {
+    await cron.remove(id);
+  }
+}
+
+function commandLine(words: readonly string[]): string {
+  const [first = ''] = words;
+  const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+  return words.length === 1 ? first : quoted;
+}
+
+/** `branchtab containers logs`: the output of its last runs, oldest first. */
+export async function containerLogs(
+  container: string,
+  flags: Flags & {user: string; limit: string},
+  environment: Environment,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const item = await (await connect(flags, environment)).container(container);
+  const runs = await createCronClient({url: item.urls.cron, user: flags.user}).runs({limit: flags.limit});
+  const finished = runs.filter(({status}) => status !== 'running').reverse();
+  for (const run of finished) terminal.out(flags.json ? `${JSON.stringify(run)}\n` : runText(run, terminal));
+  if (finished.length === 0) terminal.err('No finished runs yet.\n');
   return exitCodes.ok;
 }

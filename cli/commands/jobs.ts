@@ -26,7 +26,17 @@ export async function runJob(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const {cron} = await cronOf(branch, flags, environment);
-  const started = await cron.run(await cron.find(job));
+  return await followRun(cron, await cron.find(job), flags, terminal);
+}
+
+/** Runs an entry now and shows its output as it comes. Exit code 1 where it does not succeed. */
+export async function followRun(
+  cron: CronClient,
+  entryId: string,
+  flags: {json?: boolean},
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const started = await cron.run(entryId);
   for await (const event of cron.follow(started.id, {signal: new AbortController().signal})) {
     if (event.type === 'output' && !flags.json)
       (event.stream === 'stdout' ? terminal.out : terminal.err)(printable(event.text));

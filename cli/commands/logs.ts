@@ -54,7 +54,7 @@ async function finishedRuns(
 }
 
 /** Output keeps its lines; anything that could steer the terminal does not get through. */
-function runText(run: Run, {paint}: Terminal): string {
+export function runText(run: Run, {paint}: Terminal): string {
   const end = run.exit_code === null ? (run.signal ?? run.reason ?? '') : `exit ${run.exit_code}`;
   const head = paint.dim(
     `── ${run.scheduled_at} ${printable(run.entry_name ?? run.entry_id.slice(0, 8))} ${run.status} ${printable(end)}${run.truncated ? ' (output shortened)' : ''}`,

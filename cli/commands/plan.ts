@@ -1,20 +1,18 @@
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
-import {type CommitReader, readBranchFiles, readCrontabs} from '../../reconciler/branch-files.ts';
 import type {BranchPolicy} from '../../reconciler/branch-settings.ts';
+import {compareCommits, crontabsOfOthers} from '../../reconciler/commit-comparison.ts';
 import {branchPolicyOf} from '../../reconciler/environments.ts';
-import type {CrontabFile} from '../../reconciler/observation.ts';
-import {type Side, scheduleChange} from '../../reconciler/schedule-change.ts';
+import {planMarkdown} from '../../reconciler/reports/plan-markdown.ts';
 import {type LocalSource, openLocalSource} from '../../reconciler/sources/git-local.ts';
-import type {HoodyTree, Source} from '../../reconciler/sources/source.ts';
 import {type TrialMerge, tryMerge} from '../../reconciler/sources/trial-merge.ts';
 import {loadScheduleWords} from '../../runtime/cron/schedule-words.ts';
 import {createScriptInspector, type ScriptInspector} from '../../runtime/exec/script-inspector.ts';
 import {ownCommand} from '../../runtime/platform/child-process.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
-import {inDirectory, wholeRepository} from '../../schemas/branch-name.ts';
+import {wholeRepository} from '../../schemas/branch-name.ts';
 import type {Config} from '../../schemas/config.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {isTimeZone} from '../../schemas/schedule/zone.ts';
@@ -23,7 +21,7 @@ import {branchScriptCheck} from '../branch-script-check.ts';
 import type {ConnectionFlags} from '../connection.ts';
 import {environmentRules} from '../environment-rules.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
-import {planMarkdown, planText} from '../plan-text.ts';
+import {planText} from '../plan-text.ts';
 import {runningJobs} from '../running-jobs.ts';
 import {type Environment, readConfig} from '../settings.ts';
 import type {Terminal} from '../terminal.ts';
@@ -36,9 +34,6 @@ export interface PlanFlags extends ConnectionFlags {
   readonly json?: boolean;
   readonly markdown?: boolean;
 }
-
-/** Of so many other branches the crontabs are compared. */
-const mostOthers = 200;
 
 /** `branchtab plan`: what the schedule of `--head` changes against that of `--base`. Needs no controller. */
 export async function plan(
@@ -112,63 +107,40 @@ async function compare(
   const path = flags.path?.replace(/\/+$/, '') ?? wholeRepository;
   const merge = await mergeOf(source, [base, head], {environment, scratch, signal});
   try {
-    const objects = merge.kind === 'merged' ? merge.objects : source;
-    const result = merge.kind === 'merged' ? merge.commit : head.commit;
-    const [before, after] = await Promise.all([
-      source.readHoody(base.commit, {path, signal}),
-      objects.readHoody(result, {path, signal}),
-    ]);
-    if (path !== wholeRepository && before === null && after === null)
+    const others = await crontabsOfOthers(source, branches, {
+      without: new Set([base.commit, head.commit]),
+      path,
+      signal,
+    });
+    const compared = await compareCommits(
+      source,
+      {base, head, path, ...(merge.kind === 'merged' ? {result: merge} : {})},
+      {
+        timeZone,
+        nowMs: systemClock.now(),
+        describe: await loadScheduleWords(),
+        operator: operatorPolicies(config, source, {preview: branchAt(head, branches), live: base.name}),
+        others,
+        checkScript: branchScriptCheck(inspector.check),
+        scriptImports: (script) => inspector.ask('imports', script),
+        signal,
+      },
+    );
+    if (path !== wholeRepository && !compared.hasHoody)
       throw new AppError(
         'CONFIG_INVALID',
         `--path ${path}: neither ${base.name} nor ${head.name} has ${path}/.hoody; name a directory from the top of the repository.`,
       );
-    const baseTree =
-      path === wholeRepository ? await source.rootTreeOf(base.commit, {signal}) : (before?.rootTree ?? null);
-    const changesFrom = async (from: string | null) =>
-      after === null ? [] : objects.diffTrees(from, after.rootTree, {signal});
-    const readerAt = (commit: string, reader: Pick<Source, 'readFile'>): CommitReader => ({
-      timeZone,
-      checkScript: branchScriptCheck(inspector.check),
-      scriptImports: (script) => inspector.ask('imports', script),
-      readFile: (file) => reader.readFile(commit, inDirectory(path, file), {signal}),
-    });
-    const [then, now] = [
-      await sideOf(before, readerAt(base.commit, source)),
-      await sideOf(after, readerAt(result, objects)),
-    ];
-    const change = scheduleChange(then, now, {
-      timeZone,
-      nowMs: systemClock.now(),
-      describe: await loadScheduleWords(),
-      changedPaths: (await changesFrom(baseTree)).map((change) => change.path),
-      tree: new Map(
-        (await changesFrom(null)).flatMap((entry) =>
-          entry.kind === 'write' ? [[entry.path, {executable: entry.mode !== 'file'}]] : [],
-        ),
-      ),
-      operator: operatorPolicies(config, source, {preview: branchAt(head, branches), live: base.name}),
-      others: await crontabsOfOthers(source, branches, {
-        without: new Set([base.commit, head.commit]),
-        path,
-        signal,
-      }),
-    });
-    const fromTop = <T extends {file: string}>(item: T): T => ({...item, file: inDirectory(path, item.file)});
     return {
-      base,
-      head,
-      ...change,
+      ...compared.change,
       merge: {kind: merge.kind, conflicts: merge.kind === 'conflicts' ? [...merge.files] : []},
       running: await runningJobs(flags, environment, {
         repository: source.repository,
         branch: base.name,
         path,
-        crontabs: then.crontabs,
+        crontabs: compared.baseCrontabs,
         timeZone,
       }),
-      issues: change.issues.map(fromTop),
-      warnings: change.warnings.map(fromTop),
     };
   } finally {
     if (merge.kind === 'merged') merge.objects.close();
@@ -214,32 +186,4 @@ function operatorPolicies(
     preview: branchPolicyOf(rules, {branch: names.preview, live: false}, previews.run),
     live: branchPolicyOf(rules, {branch: names.live, live: true}, previews.run),
   };
-}
-
-async function sideOf(tree: HoodyTree | null | undefined, reader: CommitReader): Promise<Side> {
-  return tree == null
-    ? {crontabs: [], scripts: [], settings: null, issues: []}
-    : readBranchFiles(tree, reader);
-}
-
-/** What cannot be read of them is no matter of this plan. */
-async function crontabsOfOthers(
-  source: Source,
-  branches: ReadonlyMap<string, string>,
-  {without, path, signal}: {without: ReadonlySet<string>; path: string; signal: AbortSignal},
-): Promise<Map<string, readonly CrontabFile[]>> {
-  const order = await source.newestFirst({signal});
-  const commits = order
-    .map((branch): [string, string | undefined] => [branch, branches.get(branch)])
-    .filter((pair): pair is [string, string] => pair[1] !== undefined && !without.has(pair[1]))
-    .slice(0, mostOthers);
-  const ids = commits.map(([, commit]) => commit);
-  const withHoody = path === wholeRepository ? await source.hasHoody(ids, {signal}) : new Set(ids);
-  const found = new Map<string, readonly CrontabFile[]>();
-  for (const [branch, commit] of commits) {
-    if (!withHoody.has(commit)) continue;
-    const tree = await source.readHoody(commit, {path, signal}).catch(() => null);
-    if (tree !== null) found.set(branch, readCrontabs(tree).crontabs);
-  }
-  return found;
 }

@@ -45,6 +45,8 @@ export interface TableOptions {
   readonly stateDirectory: string;
   /** Where sockets go when the state directory's path is too long for them: `$XDG_RUNTIME_DIR`, or `/tmp`. */
   readonly socketRoot?: string;
+  /** Below it lie further names of a container's own kits, inside of it. */
+  readonly domain?: string | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -12,8 +12,17 @@ export const inside = {
   runtimeDirectory: '/run/branchtab-runtime',
 } as const;
 
-/** They lead to the container's own runtime. */
-export const kitNames = ['hoody-cron', 'hoody-exec', 'hoody-pipe', 'hoody-notifications'] as const;
+/** Kits that a container's own processes reach by name. */
+const namedKits = ['cron', 'exec', 'pipe', 'notifications'] as const;
+
+/** Names that lead to the container's own runtime; with a domain `<kit>.<domain>` too. */
+export function kitNames(domain: string | undefined): string[] {
+  return [...namedKits.map((kit) => `hoody-${kit}`), ...domainNames(domain)];
+}
+
+function domainNames(domain: string | undefined): string[] {
+  return domain === undefined ? [] : namedKits.map((kit) => `${kit}.${domain}`);
+}
 
 /** What a cron daemon needs to start jobs as other users and to listen on port 80; nothing else. */
 export const capabilities = [
@@ -72,11 +81,12 @@ export const placesInside: RuntimePlaces = {
   runtimeSocket: `${inside.run}/control.sock`,
 };
 
-/** What follows the program's command; `address` is that of the kits. */
+/** What follows the program's command; `address` is that of the kits, `domain` as of `kitNames`. */
 export function runtimeArguments(
   {id, time_zone}: ContainerRecord,
   places: RuntimePlaces,
   address: string,
+  domain: string | undefined,
 ): string[] {
   return [
     'runtime',
@@ -88,6 +98,7 @@ export function runtimeArguments(
     '--fallback-port',
     ...['--tz', time_zone],
     ...['--container', id],
+    ...domainNames(domain).flatMap((name) => ['--allow-host', name]),
   ];
 }
 

@@ -27,6 +27,12 @@ export async function branchesContainedIn(
   );
 }
 
+/** Whether a commit is among the objects. One process. */
+export async function hasCommit(git: Git, commit: string, {signal}: {signal: AbortSignal}): Promise<boolean> {
+  if (!isObjectId(commit)) return false;
+  return (await git.run(['cat-file', '-e', `${commit}^{commit}`], {signal})).exitCode === 0;
+}
+
 /** The newest commit that both come from; null where they have no common past. One process. */
 export async function mergeBase(
   git: Git,

@@ -5,6 +5,7 @@ import {watchDirectories} from '../../runtime/platform/file-watch.ts';
 import {createGit, type Git, type GitResult} from '../../runtime/platform/git-process.ts';
 import type {Log} from '../../runtime/platform/log.ts';
 import {AppError} from '../../schemas/errors.ts';
+import {hasCommit} from './branch-history.ts';
 import {createUnnameableWarning, listRefs} from './branch-list.ts';
 import {type InheritedEnvironment, readingEnvironment} from './git-environment.ts';
 import {createGitObjects} from './git-objects.ts';
@@ -30,7 +31,6 @@ export interface GitSource extends Source {
 export interface LocalSource extends GitSource {
   /** The commit that a branch, tag or other name stands for. Throws REVISION_NOT_FOUND. */
   resolve(name: string, options: {signal: AbortSignal}): Promise<string>;
-  rootTreeOf(commit: string, options: {signal: AbortSignal}): Promise<string>;
 }
 
 interface Place {
@@ -131,15 +131,7 @@ export async function openLocalSource({
         `${place.repository} has no commit ${JSON.stringify(name.slice(0, 120))}; write a branch, a tag or a commit id`,
       );
     },
-    async rootTreeOf(commit, {signal}) {
-      const {exitCode, stdout, stderr} = await run(
-        ['rev-parse', '--verify', '--end-of-options', `${commit}^{tree}`],
-        signal,
-      );
-      const id = lastLine(stdout);
-      if (exitCode === 0 && isObjectId(id)) return id;
-      throw unreadable(place.repository, `reading ${commit}`, stderr);
-    },
+    obtainPull: ({commit}, {signal}) => hasCommit(git, commit, {signal}),
     async readRef(branch, {signal}) {
       // The name HEAD stands for a detached HEAD, which is no ref below refs/heads.
       if (branch === 'HEAD') return (await list({signal})).branches.get(branch) ?? null;

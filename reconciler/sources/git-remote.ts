@@ -4,6 +4,7 @@ import {canonicalPath} from '../../runtime/platform/directory-tree.ts';
 import {createGit} from '../../runtime/platform/git-process.ts';
 import type {Log} from '../../runtime/platform/log.ts';
 import {AppError} from '../../schemas/errors.ts';
+import {hasCommit} from './branch-history.ts';
 import {createUnnameableWarning, listRefs} from './branch-list.ts';
 import {type InheritedEnvironment, readingEnvironment} from './git-environment.ts';
 import type {GitSource} from './git-local.ts';
@@ -164,6 +165,13 @@ export async function openRemoteSource(options: RemoteSourceOptions): Promise<Gi
       const either = AbortSignal.any([signal, ended.signal]);
       return inTurn(() => list(either));
     },
+    obtainPull: ({number, commit}, {signal}) =>
+      inTurn(async () => {
+        if (!prepared) return false;
+        if (await hasCommit(git, commit, {signal})) return true;
+        await remote.fetchPull(number, {signal: AbortSignal.any([signal, ended.signal])});
+        return hasCommit(git, commit, {signal});
+      }),
     async readRef() {
       throw new AppError(
         'INTERNAL_ERROR',

@@ -15,6 +15,8 @@ export interface RemoteGit {
    * the remote can leave them out.
    */
   fetch(options: {signal: AbortSignal}): Promise<void>;
+  /** Brings the head of a pull request into the mirror, where the remote names it as GitHub does. */
+  fetchPull(number: number, options: {signal: AbortSignal}): Promise<void>;
   /** Brings the contents of files into the mirror. */
   fetchBlobs(ids: readonly string[], options: {signal: AbortSignal}): Promise<void>;
   /** The commit that `refs/branchtab/owner` names there; null without it. */
@@ -146,6 +148,11 @@ export function createRemoteGit({
       const refspec = `+${headsPrefix}*:${headsPrefix}*`;
       const args = ['fetch', '--prune', ...fetchOptions, '--progress', '--end-of-options', remoteName];
       await run('fetching', [...args, refspec], {signal});
+    },
+    async fetchPull(number, {signal}) {
+      const ref = `refs/pull/${number}/head`;
+      const args = ['fetch', ...fetchOptions, '--progress', '--end-of-options', remoteName, `+${ref}:${ref}`];
+      await run('fetching a pull request', args, {signal});
     },
     async fetchBlobs(ids, {signal}) {
       // With what we have the remote would leave out what belongs to it, and that is what we lack.

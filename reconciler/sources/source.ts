@@ -41,6 +41,14 @@ export interface Source {
   mergeBase(one: string, other: string, options: {signal: AbortSignal}): Promise<string | null>;
   /** The commit whose id begins with these hex digits, in the history of `tip`; null where none does, or more than one. */
   findInHistory(tip: string, id: string, options: {signal: AbortSignal}): Promise<string | null>;
+  /**
+   * True where the commit of a pull request is here, or could be brought here by the name that GitHub gives to its
+   * head. Local: looks only.
+   */
+  obtainPull(
+    pull: {readonly number: number; readonly commit: string},
+    options: {signal: AbortSignal},
+  ): Promise<boolean>;
   /** Which of the branches are ancestors of `commit`. */
   branchesContainedIn(
     commit: string,

@@ -14,6 +14,8 @@ export interface JobRunner {
   /** Runs that go on or are about to begin. */
   readonly running: number;
   isRunning(entryId: string): boolean;
+  /** True where the run goes on as this system user. */
+  isRunOf(id: string, userId: number): boolean;
   /** Starts a claimed run soon and returns at once; the record tells how it ended. */
   start(entry: Entry, claim: RunClaim, given: GivenEnvironment): void;
   /** Calls back with the output of a run from now on, and when it is over. null where it does not go on. */
@@ -48,6 +50,8 @@ interface ActiveRun {
   readonly over: PromiseWithResolvers<void>;
   /** null until the process was started. */
   process: JobProcess | null;
+  /** Of the system user as which it runs; null for the runtime's own. */
+  userId: number | null;
   isListening: boolean;
   ending: Ending | null;
   /** Resolves when no process of a run that we end is left. */
@@ -139,6 +143,7 @@ export function createJobRunner({
     try {
       if (overlap === 'replace') await replaceOthers(run);
       const user = await users.find(entry.user);
+      run.userId = user.account?.uid ?? null;
       if (run.ending !== null) return notStarted(run.ending, clock.now());
       // A burst of due jobs, or one that is slow to be replaced, may have taken the time that was left.
       if (isExpired(entry, clock.now()))
@@ -217,6 +222,7 @@ export function createJobRunner({
       return active.size;
     },
     isRunning: (entryId) => ofEntry.has(entryId),
+    isRunOf: (id, userId) => active.get(id)?.userId === userId,
     start(entry, claim, given) {
       const run: ActiveRun = {
         entry,
@@ -225,6 +231,7 @@ export function createJobRunner({
         listeners: new Set(),
         over: Promise.withResolvers(),
         process: null,
+        userId: null,
         isListening: false,
         ending: stopReason === null ? null : {status: 'interrupted', reason: stopReason},
         ended: Promise.resolve(),

@@ -135,6 +135,8 @@ export interface CronService {
   /** Notes a call of a script in the record of the run that made it. An unknown run is left out of account. */
   addCall(runId: string, call: RunCall): void;
   runningJobs(): number;
+  /** True where the run goes on as this system user. */
+  isRunOf(runId: string, userId: number): boolean;
 
   previewSchedule(request: SchedulePreviewRequest): Promise<SchedulePreview>;
   previewCrontab(text: string): CrontabPreview;
@@ -360,6 +362,7 @@ export async function openCron(options: CronOptions): Promise<CronService> {
 
     addCall: runs.addCall,
     runningJobs: () => runner.running,
+    isRunOf: runner.isRunOf,
 
     async previewSchedule({schedule, timeZone, afterMs, count}) {
       if (timeZone !== null && !isTimeZone(timeZone)) {

@@ -1,13 +1,15 @@
 import {chmod, rm} from 'node:fs/promises';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
+import {createServer as createTlsServer} from 'node:https';
 import {getRequestListener} from '@hono/node-server';
+import type {Certificate} from './certificate.ts';
 import {isErrno} from './durable-file.ts';
 import type {ListenAddress} from './listen-address.ts';
 import {listenProblem} from './listen-problem.ts';
 import {createUpgradeSocket, plainResponse, type UpgradeSocket} from './upgrade-socket.ts';
 
 export interface HttpServer {
-  /** `http://host:port` with the port that was bound, or `unix:<path>`. */
+  /** `http://host:port`, or `https://`, with the port that was bound, or `unix:<path>`. */
   readonly url: string;
   /** Takes no more connections; requests in flight have `graceMs` to end, then their connections are cut. */
   close(options: {graceMs: number}): Promise<void>;
@@ -21,6 +23,8 @@ export interface ServeOptions {
   readonly fallbackPort?: boolean;
   /** Sees every request first, untouched; true means that it answers. */
   readonly intercept?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+  /** Serves HTTPS with it. */
+  readonly certificate?: Certificate;
   /** Takes over a connection whose client asks for websockets; any other protocol is not taken, and the request a plain one. */
   readonly upgrade?: (incoming: IncomingMessage, socket: UpgradeSocket) => void;
 }
@@ -32,16 +36,21 @@ export interface ServeOptions {
 export async function serveHttp(
   address: ListenAddress,
   fetch: Fetch,
-  {fallbackPort = false, intercept = () => false, upgrade}: ServeOptions = {},
+  {fallbackPort = false, intercept = () => false, certificate, upgrade}: ServeOptions = {},
 ): Promise<HttpServer> {
   const answer = getRequestListener(
     (request, {incoming}) =>
       fetch(request, {clientIp: incoming.socket.remoteAddress ?? '', target: incoming.url ?? '/'}),
     {overrideGlobalObjects: false},
   );
-  const server = createServer({keepAlive: true, headersTimeout: 60_000}, (incoming, outgoing) => {
+  const listener = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     if (!intercept(incoming, outgoing)) void answer(incoming, outgoing);
-  });
+  };
+  const settings = {keepAlive: true, headersTimeout: 60_000};
+  const server =
+    certificate === undefined
+      ? createServer(settings, listener)
+      : createTlsServer({...settings, cert: certificate.certificate, key: certificate.key}, listener);
   if (upgrade !== undefined) {
     server.on('upgrade', (incoming, socket, head) => {
       if (asksForWebsocket(incoming)) upgrade(incoming, createUpgradeSocket(incoming, socket, head));
@@ -58,7 +67,10 @@ export async function serveHttp(
   } else {
     await listenTcp(server, address, fallbackPort);
   }
-  return {url: urlOf(server, address), close: ({graceMs}) => close(server, graceMs)};
+  return {
+    url: urlOf(server, address, certificate === undefined ? 'http' : 'https'),
+    close: ({graceMs}) => close(server, graceMs),
+  };
 }
 
 /** RFC 6455 section 4.2.1. */
@@ -93,11 +105,11 @@ function listen(server: Server, options: {path: string} | {host: string; port: n
   });
 }
 
-function urlOf(server: Server, address: ListenAddress): string {
+function urlOf(server: Server, address: ListenAddress, scheme: 'http' | 'https'): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   const bound = server.address();
   const port = bound !== null && typeof bound === 'object' ? bound.port : address.port;
-  return `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${port}`;
+  return `${scheme}://${address.host.includes(':') ? `[${address.host}]` : address.host}:${port}`;
 }
 
 function close(server: Server, graceMs: number): Promise<void> {

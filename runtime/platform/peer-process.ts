@@ -29,33 +29,59 @@ export function isPeerStartedWith(peer: Peer, assignment: string): boolean {
  * that user is asked. It takes some ten milliseconds.
  */
 function isHeldByOtherUser(peer: Peer): boolean {
-  if (ownUserId() !== 0) return false;
+  return otherHolder(peer) !== null;
+}
+
+interface OtherHolder {
+  readonly userId: number;
+  /** `NAME=value` of the processes that hold the client's end. */
+  readonly variables: readonly string[];
+}
+
+function otherHolder(peer: Peer): OtherHolder | null {
+  if (ownUserId() !== 0) return null;
   const socket = findSocket(peer);
-  if (socket === null || socket.uid === 0) return false;
+  if (socket === null || socket.uid === 0) return null;
   const groups = new Set(
     numericNames('/proc').flatMap((pid) => {
       const [, uid, gid] = /^Uid:\t(\d+).*\nGid:\t(\d+)/m.exec(readOrEmpty(`/proc/${pid}/status`)) ?? [];
       return Number(uid) === socket.uid ? [Number(gid)] : [];
     }),
   );
-  return [...groups].some((gid) => {
-    const list = ['-c', 'ls -l /proc/[0-9]*/fd 2>/dev/null'];
-    const {stdout} = spawnSync('/bin/sh', list, {
+  for (const gid of groups) {
+    const look = `for each in /proc/[0-9]*; do
+      case $(ls -l "$each/fd" 2>/dev/null) in *'socket:[${socket.inode}]'*) printf '\\0%s\\0' found; cat "$each/environ";; esac
+    done`;
+    const {stdout} = spawnSync('/bin/sh', ['-c', look], {
       uid: socket.uid,
       gid,
       env: {PATH: programPath},
       timeout: 2000,
+      maxBuffer: 1024 * 1024,
     });
-    return stdout?.includes(`socket:[${socket.inode}]`) ?? false;
-  });
+    const [, ...variables] = stdout?.toString('utf8').split('\0') ?? [];
+    if (variables.length > 0) return {userId: socket.uid, variables};
+  }
+  return null;
 }
 
 const programPath = '/usr/bin:/bin';
 
+/** Who holds the client's end, as far as a variable of its environment tells. */
+export interface PeerVariable {
+  readonly value: string;
+  /** The user that this process runs as, who may have said what they like; null for one that we can look into. */
+  readonly userId: number | null;
+}
+
 /** The variable `name` as the process was started with it that holds the client's end; null where there is none. */
-export function peerVariable(peer: Peer, name: string): string | null {
+export function peerVariable(peer: Peer, name: string): PeerVariable | null {
   const pid = findHolder(peer, (candidate) => startVariable(candidate, name) !== null);
-  return pid === null ? null : startVariable(pid, name);
+  const own = pid === null ? null : startVariable(pid, name);
+  if (own !== null) return {value: own, userId: null};
+  const other = otherHolder(peer);
+  const value = other?.variables.find((variable) => variable.startsWith(`${name}=`))?.slice(name.length + 1);
+  return other === null || value === undefined ? null : {value, userId: other.userId};
 }
 
 function findHolder(peer: Peer, qualifies: (pid: number) => boolean): number | null {

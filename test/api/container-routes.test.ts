@@ -40,14 +40,39 @@ test('S27: a container is made, listed, snapshotted, cloned and deleted', async 
   const clone = await create(world, {from: 'base'});
   t.not(clone.id, item.id);
 
+  const hex = item.id.slice('ctr_'.length);
+  const envelope = await jsonOf<{statusCode: number; data: Record<string, string>}>(
+    world.call(`/api/v1/containers/${hex}`),
+  );
+  t.like(envelope, {
+    statusCode: 200,
+    message: 'OK',
+    data: {id: hex, server_name: 'local', name: item.name, status: 'running'},
+  });
+  t.regex(envelope.data.project_id ?? '', /^[0-9a-f]{24}$/);
+
   for (const id of [item.id, clone.id.slice('ctr_'.length)]) {
     const gone = world.call(`/api/v1/containers/${id}`, {method: 'DELETE'});
     t.deepEqual(await jsonOf(gone), {deleted: true});
   }
-  t.deepEqual(await jsonOf(world.call('/api/v1/containers')), {items: []});
+  t.deepEqual(await jsonOf(world.call('/api/v1/containers')), {
+    statusCode: 200,
+    message: 'OK',
+    data: {containers: []},
+    items: [],
+  });
   t.deepEqual(await world.world.directories(), []);
   t.deepEqual(await jsonOf(world.call('/api/v1/snapshots/base', {method: 'DELETE'})), {deleted: true});
   t.deepEqual(await jsonOf(world.call('/api/v1/snapshots')), {items: []});
+});
+
+test('of each container as many snapshots stay as the operator keeps, and those of the policy', async (t) => {
+  const world = await setup(t);
+  const {id} = await create(world, {name: 'by-name'});
+  for (const name of ['of-live', 'one', 'two', 'three', 'two'])
+    t.is((await post(world, '/api/v1/snapshots', {container: id, name})).status, 201);
+  const {items} = await jsonOf<{items: {name: string}[]}>(world.call('/api/v1/snapshots'));
+  t.deepEqual(items.map(({name}) => name).sort(), ['of-live', 'three', 'two']);
 });
 
 test('a snapshot is taken of a container by its id without ctr_ and by its name', async (t) => {

@@ -21,6 +21,7 @@ test('liveness and readiness are open, everything else needs the token', async (
     '/api/v1/events',
     '/api/v1/forge',
     '/api/v1/repositories',
+    '/metrics',
     '/openapi.json',
     '/nowhere',
   ]) {
@@ -123,9 +124,13 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/branches/{key}/restore',
     '/api/v1/branches/{key}/rollback',
     '/api/v1/branches/{key}/runs',
+    '/api/v1/branches/{key}/shells',
+    '/api/v1/branches/{key}/shells/{id}/input',
+    '/api/v1/branches/{key}/shells/{id}/size',
     '/api/v1/branches/{key}/suspension',
     '/api/v1/containers',
     '/api/v1/containers/{container}',
+    '/api/v1/containers/{container}/{operation}',
     '/api/v1/deliveries',
     '/api/v1/deliveries/{id}',
     '/api/v1/events',
@@ -153,4 +158,17 @@ test('events arrive as server-sent events', async (t) => {
   const {value} = (await reader?.read()) ?? {};
   t.is(new TextDecoder().decode(value), 'event: connected\ndata: {}\n\n');
   await reader?.cancel();
+});
+
+test('what GitHub was asked is told to people and to Prometheus', async (t) => {
+  const {call} = await setup(t);
+  const {github} = await jsonOf<{github: {reports: {waiting: number}}}>(call('/api/v1/forge'));
+  t.is(github.reports.waiting, 4);
+  const answer = await call('/metrics');
+  t.regex(answer.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+  const text = await answer.text();
+  t.regex(text, /^# TYPE branchtab_github_requests_total counter\nbranchtab_github_requests_total 7\n/m);
+  t.regex(text, /^branchtab_github_remaining 4990$/m);
+  t.regex(text, /^branchtab_github_reports_waiting 4$/m);
+  t.notRegex(text, /resets_at/);
 });

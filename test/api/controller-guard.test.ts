@@ -11,7 +11,7 @@ const id = '0123456789abcdef01234567';
 async function setup(t: ExecutionContext): Promise<string> {
   const guard = createControllerGuard({
     allowedHosts: ['board.example.org'],
-    kitDomains: ['localhost', 'hoody.com'],
+    kitHosts: {domains: ['localhost', 'hoody.com'], aliases: new Map()},
   });
   const server = createServer((incoming, outgoing) => {
     if (!guard.intercept(incoming, outgoing)) outgoing.end('let through');

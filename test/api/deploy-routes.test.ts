@@ -58,8 +58,8 @@ test('a token of a CI job tells of its own repository and reads what became of t
   const told = {skips: [] as string[]};
   const {post, deliveries, looks} = await createWebhookWorld(t, {
     repositories: [
-      {repository: '/srv/git/shop.git', forgePath: 'github.com/acme/shop'},
-      {repository: '/srv/b', forgePath: null},
+      {repository: '/srv/git/shop.git', forgePath: 'github.com/acme/shop', servesForks: false},
+      {repository: '/srv/b', forgePath: null, servesForks: false},
     ],
     secrets: {},
     ofJob: async () => ({mayDeploy: (repository) => repository === 'github.com/acme/shop', maySkip: false}),

@@ -71,8 +71,8 @@ async function gatewayTo(
   t: ExecutionContext,
   {socketPath, directory}: {socketPath: string; directory: string},
 ): Promise<string> {
-  const kitDomains = ['localhost', 'hoody.com'];
-  const guard = createControllerGuard({allowedHosts: [], kitDomains});
+  const kitHosts = {domains: ['localhost', 'hoody.com'], aliases: new Map()};
+  const guard = createControllerGuard({allowedHosts: [], kitHosts});
   const gateway = createGateway({
     socketOf: (container) =>
       container === id || container === 'main-1f0c9a3e'
@@ -80,7 +80,7 @@ async function gatewayTo(
         : container === 'f'.repeat(24)
           ? join(directory, 'nobody.sock')
           : null,
-    kitDomains,
+    kitHosts,
     isOwnAuthorization: (header) => header === 'Bearer own',
     userOf: (header) => (header === 'Bearer of-ann' ? 'ann' : null),
     ownCookie: 'branchtab_session',

@@ -29,7 +29,7 @@ async function setup(
         : container === 'f'.repeat(24)
           ? join(directory, 'nobody.sock')
           : null,
-    kitDomains: ['localhost', 'hoody.com'],
+    kitHosts: {domains: ['localhost', 'hoody.com'], aliases: new Map()},
     isOwnAuthorization: (header) => header === 'Bearer own',
     userOf: (header) => (header === 'Bearer of-ann' ? 'ann' : null),
     ownCookie: 'branchtab_session',
@@ -75,6 +75,36 @@ test('the target after the kit reaches the container byte for byte', async (t) =
   ] as const) {
     t.true((await rawRequest(port, target)).includes(JSON.stringify({url: expected}).slice(1, -1)), target);
   }
+});
+
+test('a page sees why a pipe refuses it, and may ask every pipe whether it may send a token', async (t) => {
+  const {url} = await setup(t, echo);
+  const ask = (path: string, init: RequestInit = {}) =>
+    fetch(`${url}${path}`, {...init, headers: {Origin: 'https://page.example', ...init.headers}});
+  for (const [path, status] of [
+    [`/c/${'0'.repeat(24)}/pipe/x`, 404],
+    [`/c/${'f'.repeat(24)}/pipe/x`, 503],
+  ] as const) {
+    const refused = await ask(path);
+    t.is(refused.status, status);
+    t.is(refused.headers.get('access-control-allow-origin'), 'https://page.example');
+  }
+  const exec = await ask(`/c/${'0'.repeat(24)}/exec/x`);
+  t.is(exec.headers.get('access-control-allow-origin'), null);
+  const Host = 'main-1f0c9a3e-pipe.hoody.com';
+  const token = await ask('/x', {headers: {Host}});
+  t.is(token.status, 401);
+  t.is(token.headers.get('access-control-allow-origin'), 'https://page.example');
+  const preflight = await ask('/x', {
+    method: 'OPTIONS',
+    headers: {
+      Host,
+      'Access-Control-Request-Method': 'PUT',
+      'Access-Control-Request-Headers': 'authorization',
+    },
+  });
+  t.is(preflight.status, 204);
+  t.regex(preflight.headers.get('access-control-allow-headers') ?? '', /Authorization/);
 });
 
 test('a kit is told what was taken off its target, and only by the gateway', async (t) => {

@@ -33,6 +33,12 @@ test('a prefix must end at a slash', selects, {
 test('control', selects, {path: '/api/v1/control/events', expect: {part: 'control'}});
 test('an in-container name', selects, {host: 'hoody-exec:80', path: '/crontab', expect: {part: 'exec'}});
 test('a public host label', selects, {host: '0123-cron-1.example.org', path: '/x', expect: {part: 'cron'}});
+test('a kit below a domain', selects, {
+  host: 'pipe.example.org',
+  path: '/x',
+  expect: {part: 'pipe', byHost: true},
+});
+test('a kit alone is a name like another', selects, {host: 'pipe', path: '/x', expect: {part: 'exec'}});
 test('n is notifications', selects, {
   host: '0123-n-1.example.org',
   path: '/x',

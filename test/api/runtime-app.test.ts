@@ -40,6 +40,9 @@ async function setup(t: ExecutionContext, {trusted = false}: {trusted?: boolean}
       done.push(request);
       return {exit_code: 0, output: ''};
     },
+    shells: async () => {
+      throw new Error('no test of this file opens a shell');
+    },
     on(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -54,7 +54,7 @@ for (const {event, action, subject, reason} of [
 }
 
 test('a push, a new branch and a deleted one are about their branch', async (t) => {
-  const {send, deliveries, looks} = await createWebhookWorld(t);
+  const {send, deliveries, looks, gone} = await createWebhookWorld(t);
   const [push] = (examplesOf('push') as {ref: string}[]).filter(({ref}) => ref.startsWith('refs/heads/'));
   const at = {repository: {clone_url: 'https://github.com/Codertocat/Hello-World.git'}};
   const commit = 'a'.repeat(40);
@@ -73,6 +73,7 @@ test('a push, a new branch and a deleted one are about their branch', async (t) 
       {branch: 'gone', commit: null, outcome: 'accepted'},
     ],
   );
+  t.deepEqual(gone, ['feature/x', 'gone']);
   await deliveries.settled();
   t.true(looks.length >= 1);
   t.deepEqual(new Set(looks), new Set([watched]));
@@ -135,7 +136,7 @@ for (const {title, address} of [
 ]) {
   test(`a repository that is watched by ${title} is found`, async (t) => {
     const {send} = await createWebhookWorld(t, {
-      repositories: [{repository: address, forgePath: forgePath(address)}],
+      repositories: [{repository: address, forgePath: forgePath(address), servesForks: false}],
     });
     const [push] = examplesOf('push');
     t.deepEqual((await answerOf(send('push', {...(push as object), ref: 'refs/heads/x'}))).watched, [
@@ -300,7 +301,11 @@ for (const {title, forge, headers, payload, expect} of [
   test(`${title} is understood, and refused with a wrong secret`, async (t) => {
     const {post, deliveries, looks} = await createWebhookWorld(t, {
       repositories: [
-        {repository: 'https://gitlab.example.org/acme/shop', forgePath: 'gitlab.example.org/acme/shop'},
+        {
+          repository: 'https://gitlab.example.org/acme/shop',
+          forgePath: 'gitlab.example.org/acme/shop',
+          servesForks: false,
+        },
       ],
       secrets: {gitea: [hookSecret], gitlab: [hookSecret], generic: [hookSecret]},
     });

@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import {createGateway} from '../../api/gateway.ts';
+import type {KitAlias} from '../../api/kit-address.ts';
 import {serveHttp} from '../../runtime/platform/http-server.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {kits} from '../../schemas/control.ts';
@@ -72,6 +73,9 @@ const hosts = [
   {host: `${id}-n-1.localhost:80`, kit: 'notifications'},
   {host: `${id}-watch-1.hoody.com`, kit: null},
   {host: 'main-1f0c9a3e-exec-1.hoody.com', kit: 'exec'},
+  {host: 'oncall.hoody.com', kit: 'cron'},
+  {host: 'oncall-exec-1.hoody.com', kit: 'exec'},
+  {host: 'open.hoody.com', kit: 'exec'},
 ] as const;
 const header = fc.oneof(
   fc.constantFrom<[string, string]>(
@@ -145,7 +149,13 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
   await once(container, 'listening');
   const gateway = createGateway({
     socketOf: (known) => (known === id || known.startsWith('main-') ? join(directory, 'control.sock') : null),
-    kitDomains: ['localhost', 'hoody.com'],
+    kitHosts: {
+      domains: ['localhost', 'hoody.com'],
+      aliases: new Map<string, KitAlias>([
+        ['oncall', {container: 'main-1f0c9a3e', kit: 'cron', public: false}],
+        ['open', {container: id, kit: 'exec', public: true}],
+      ]),
+    },
     isOwnAuthorization: (value) => value === ownToken,
     userOf: () => null,
     ownCookie: 'branchtab_session',
@@ -209,7 +219,7 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
           const kitOfPath = kits.find((known) => asker.target.startsWith(`/c/${id}/${known}`));
           if (seenKit.join() !== (asker.kit ?? kitOfPath))
             throw new Error(`kit ${seenKit} for ${JSON.stringify(asker)}`);
-          if (asker.host.startsWith('main-') && !asker.token)
+          if (/^(?:main-|oncall)/.test(asker.host) && !asker.token)
             throw new Error(`no token in ${JSON.stringify(asker)}`);
           if (url === '/smuggled') throw new Error('a request was smuggled');
           const rest = asker.target.slice(asker.kit === null ? `/c/${id}/${kitOfPath}`.length : 0);

@@ -21,6 +21,19 @@ import {createStandaloneWorld} from './standalone-world.ts';
 import {adminToken, createWebhookWorld} from './webhook-world.ts';
 
 /** The admin token of the world's controller. */
+const forgeStatus = {
+  budget: {
+    requests: 7,
+    not_modified: 3,
+    failures: 2,
+    limited: 1,
+    remaining: 4990,
+    limit: 5000,
+    resets_at: null,
+  },
+  reports: {waiting: 4, problem: null},
+};
+
 export const token = adminToken;
 
 /**
@@ -77,6 +90,7 @@ export async function createControllerAppWorld(
   });
   const world = await createStandaloneWorld(t);
   const containers = createContainerService({
+    retention: {keep: 2, names: new Set(['of-live'])},
     controller,
     standalone: await world.open(),
     provider: world.provider,
@@ -94,7 +108,7 @@ export async function createControllerAppWorld(
     containers,
     tokens,
     deliveries: hooks.deliveries,
-    forgeBudget: () => null,
+    forge: () => forgeStatus,
     hooks: hooks.app,
     auth,
     deployers: hooks.deployers,

@@ -91,7 +91,9 @@ export async function createControllerWorld(
         started.delete(child);
         return code as number | null;
       });
-      const url = await firstLine(child, exited);
+      await firstLine(child, exited);
+      // Where it listens; what it prints may be the address of a proxy before it.
+      const {url} = JSON.parse(await readFile(join(state, 'controller.json'), 'utf8')) as {url: string};
       const token = (await readFile(join(state, 'token'), 'utf8')).trim();
       return runningController({child, exited, url, token});
     },
@@ -125,18 +127,17 @@ export async function runCommand(
   return {code: code as number | null, stdout, stderr};
 }
 
-async function firstLine(child: ChildProcess, exited: Promise<number | null>): Promise<string> {
+async function firstLine(child: ChildProcess, exited: Promise<number | null>): Promise<void> {
   if (child.stdout === null || child.stderr === null) throw new Error('the controller has no output');
   const errors = textOf(child.stderr);
   const lines = createInterface({input: child.stdout});
   const first = once(lines, 'line').then(([line]: unknown[]) => String(line));
-  const line = await Promise.race([
+  await Promise.race([
     first,
     exited.then(async (code) =>
       Promise.reject(new Error(`branchtab up ended with ${code}: ${await errors}`)),
     ),
   ]);
-  return (JSON.parse(line) as {url: string}).url;
 }
 
 function runningController({

@@ -42,6 +42,7 @@ export async function execHttp(
     packData: unused,
     replaceData: unused,
     seed: unused,
+    shells: unused,
     on: () => () => {},
   };
   const storage = createStorage({

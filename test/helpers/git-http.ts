@@ -1,12 +1,12 @@
 import {spawn} from 'node:child_process';
-import {createServer} from 'node:http';
+import {createServer, type IncomingMessage} from 'node:http';
 import type {GitWorld, Teardown} from './git-world.ts';
 
 export interface GitHttpOptions {
   /** `Basic ...`: whoever sends another one, or none, is refused. */
   readonly authorization?: string;
   /** Called while the git that asks waits for its answer. */
-  readonly onRequest?: () => Promise<void>;
+  readonly onRequest?: (request: IncomingMessage) => Promise<void>;
 }
 
 /** Serves the world's directory over HTTP by git's own CGI program; resolves to the URL of its repository. */
@@ -16,7 +16,7 @@ export async function serveOverHttp(
   {authorization, onRequest}: GitHttpOptions = {},
 ): Promise<string> {
   const server = createServer(async (request, response) => {
-    await onRequest?.();
+    await onRequest?.(request);
     if (authorization !== undefined && request.headers.authorization !== authorization) {
       response.writeHead(401, {'WWW-Authenticate': 'Basic realm="git"'}).end();
       return;

@@ -23,6 +23,8 @@ export interface Fault {
     | 'closed'
     /** The request was carried out, and its answer is lost. */
     | 'lost'
+    /** The request was carried out, and its answer never comes. */
+    | 'held'
     | {readonly afterMs: number};
 }
 
@@ -139,13 +141,53 @@ export async function createGitHubStandIn(
       },
     },
     {
+      method: 'GET',
+      path: `${repo}/pulls/{pull_number}`,
+      answer({pull_number}) {
+        const found = standIn.pulls.find(({number}) => number === Number(pull_number));
+        if (found === undefined) return {status: 404, data: {message: 'Not Found'}};
+        const {head, base, ...rest} = pullRequest(found);
+        const example = description.example('pull-request') as {head: object; base: object};
+        return {
+          status: 200,
+          data: {
+            ...example,
+            ...rest,
+            requested_reviewers: [],
+            head: {...example.head, ...head},
+            base: {...example.base, ...base},
+          },
+        };
+      },
+    },
+    {
       method: 'POST',
       path: `${repo}/statuses/{sha}`,
       answer({sha = ''}, body) {
-        const entry = {...description.example('status'), ...body, sha, id: nextId()};
+        const entry = {...description.example('status'), target_url: null, ...body, sha, id: nextId()};
         standIn.statuses.push(entry);
         const {sha: _sha, ...data} = entry as Entry & {sha: string};
         return {status: 201, data};
+      },
+    },
+    {
+      method: 'GET',
+      path: `${repo}/commits/{ref}/status`,
+      answer({ref = ''}) {
+        const combined = description.example('combined-commit-status');
+        const [example] = combined.statuses as object[];
+        const newest = new Map(
+          standIn.statuses.filter(({sha}) => sha === ref).map((status) => [status.context, status]),
+        );
+        const statuses = [...newest.values()].map(({id, state, context, description: words, target_url}) => ({
+          ...example,
+          id,
+          state,
+          context,
+          description: words,
+          target_url,
+        }));
+        return {status: 200, data: {...combined, sha: ref, statuses, total_count: statuses.length}};
       },
     },
     {
@@ -201,6 +243,16 @@ export async function createGitHubStandIn(
           delete (entry as Record<string, unknown>)[name];
         standIn.deployments.push(entry);
         return {status: 201, data: entry};
+      },
+    },
+    {
+      method: 'GET',
+      path: `${repo}/deployments/{deployment_id}/statuses`,
+      answer({deployment_id}, _body, query) {
+        const all = standIn.deploymentStates
+          .filter(({deployment}) => deployment === Number(deployment_id))
+          .map(({deployment: _deployment, ...state}) => state);
+        return {status: 200, data: all.reverse().slice(0, Number(query.get('per_page') ?? 30))};
       },
     },
     {
@@ -374,9 +426,9 @@ export async function createGitHubStandIn(
     const {status, data} = route.answer(values, body, url.searchParams);
     const problem = status === 404 ? null : description.problemOf(route, {status}, data);
     if (problem !== null) problems.push(problem);
-    if (kind === 'lost') {
+    if (kind === 'lost' || kind === 'held') {
       done(status);
-      incoming.socket.destroy();
+      if (kind === 'lost') incoming.socket.destroy();
       return;
     }
     const json = JSON.stringify(data);

@@ -87,7 +87,7 @@ export const gatewayContainer = '0123456789abcdef01234567';
 export async function createPipeGateway(t: Teardown, {controlSocket}: PipeWorld): Promise<number> {
   const gateway = createGateway({
     socketOf: (container) => (container === gatewayContainer ? controlSocket : null),
-    kitDomains: ['localhost'],
+    kitHosts: {domains: ['localhost'], aliases: new Map()},
     isOwnAuthorization: () => false,
     userOf: () => null,
     ownCookie: 'branchtab_session',

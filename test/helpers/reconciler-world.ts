@@ -237,6 +237,7 @@ export async function createReconcilerWorld(
           live: null,
           environments: [],
           forgePath: null,
+          forks: null,
           ownership: null,
           policy: {drift: 'revert', undoWindowMs, intervalMs: 10_000, driftIntervalMs: 20_000},
         },

@@ -37,6 +37,8 @@ export function gitHubHeaders(
   };
 }
 
+type ForkNews = Parameters<Parameters<typeof createDeliveries>[0]['onFork']>[1];
+
 export interface WebhookWorldOptions {
   readonly repositories?: readonly DeliverableRepository[];
   readonly secrets?: Partial<Record<Forge, readonly string[]>>;
@@ -47,6 +49,7 @@ export interface WebhookWorldOptions {
   readonly skip?: (repository: string, branch: string, commit: string) => void;
   readonly look?: (repository: string) => Promise<void>;
   readonly commitOf?: (repository: string, branch: string) => string | null | undefined;
+  readonly onPullRequest?: () => void;
   readonly clock?: Clock;
 }
 
@@ -56,12 +59,15 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
   const path = join(directory, 'deliveries.jsonl');
   const looks: string[] = [];
   const pulls: string[] = [];
+  const forkNews: ForkNews[] = [];
+  const gone: string[] = [];
   const openDeliveries = async () =>
     createDeliveries({
       repositories: options.repositories ?? [
         {
           repository: 'https://github.com/Codertocat/Hello-World',
           forgePath: 'github.com/codertocat/hello-world',
+          servesForks: false,
         },
       ],
       async look(repository) {
@@ -70,7 +76,12 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
       },
       commitOf: options.commitOf ?? (() => undefined),
       skip: options.skip ?? (() => {}),
-      onPullRequest: (repository) => pulls.push(repository),
+      toldGone: (_repository, branch) => gone.push(branch),
+      onPullRequest(repository) {
+        pulls.push(repository);
+        options.onPullRequest?.();
+      },
+      onFork: async (_repository, news) => void forkNews.push(news),
       deliveryLog: await openDeliveryLog({path, log: silentLog}),
       clock: options.clock ?? systemClock,
       log: silentLog,
@@ -104,6 +115,8 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
     deliveries,
     looks,
     pulls,
+    forkNews,
+    gone,
     path,
     openDeliveries,
     post,

@@ -35,6 +35,7 @@ async function remoteWorld(t: Teardown) {
       paths: null,
       live: 'main',
       environments: [],
+      forks: null,
       forgePath: null,
       ownership: null,
       policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 3_600_000, driftIntervalMs: 3_600_000},
@@ -51,7 +52,7 @@ async function remoteWorld(t: Teardown) {
     await watch.close();
   });
   const hooks = await createWebhookWorld(t, {
-    repositories: [{repository: source.repository, forgePath: 'github.com/acme/shop'}],
+    repositories: [{repository: source.repository, forgePath: 'github.com/acme/shop', servesForks: false}],
     look: () => watch.pass(),
     commitOf: (_repository, branch) => watch.commitOf(branch),
   });

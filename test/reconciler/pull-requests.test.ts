@@ -16,6 +16,7 @@ async function setup(t: ExecutionContext) {
     apiUrl: gitHub.apiUrl,
     credentials: async () => ({kind: 'token', token: gitHub.token}),
     writesChecks: false,
+    writeIntervalMs: 0,
     version: '0.0.0',
     clock: systemClock,
     log: silentLog,
@@ -31,6 +32,8 @@ async function setup(t: ExecutionContext) {
     forgePath: 'github.com/acme/shop',
     records: () => records,
     isKept: ({branch}) => branch === 'staging',
+    forks: null,
+    onRead() {},
     async onEnded() {
       ends += 1;
     },

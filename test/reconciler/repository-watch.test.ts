@@ -1,5 +1,6 @@
 import test, {type ExecutionContext} from 'ava';
 import {type BranchRecord, newBranchRecord} from '../../reconciler/branch-record.ts';
+import {wordMs} from '../../reconciler/deletion.ts';
 import {openRepositoryWatch} from '../../reconciler/repository-watch.ts';
 import type {Source} from '../../reconciler/sources/source.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
@@ -16,6 +17,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     identity: '/srv/repo',
     ownerRef: {where: 'nowhere', intervalMs: 0, read: unused, replace: unused},
     list: async () => ({branches: new Map(listed), defaultBranch: 'main', listedAtMs: clock.now()}),
+    obtainPull: async () => false,
     readRef: async (branch) => listed.get(branch) ?? null,
     readHoody: unused,
     readFile: unused,
@@ -46,6 +48,7 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
         paths: null,
         live: 'main',
         environments: [],
+        forks: null,
         forgePath: null,
         ownership: null,
         policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 60_000, driftIntervalMs: 60_000},
@@ -72,6 +75,38 @@ test('of a remote, two listings two seconds apart prove that a branch is gone', 
   await watch.pass();
   t.is(record('p1')?.missing?.proven, true);
   t.is(record('p2')?.missing, null);
+});
+
+test("a forge's word and a listing that was begun after it prove together that a branch is gone", async (t) => {
+  const {watch, clock, listed, record} = setup(t, ['main', 'p1', 'p2', 'p3']);
+  watch.toldGone('p2');
+  await watch.pass();
+  t.is(record('p2')?.missing, null);
+  listed.delete('p1');
+  watch.toldGone('p1');
+  listed.delete('p2');
+  await watch.pass();
+  t.is(record('p1')?.missing?.proven, true);
+  // It was there after the word, which was about another deletion then.
+  t.is(record('p2')?.missing?.proven, false);
+  watch.toldGone('p3');
+  clock.step(wordMs);
+  listed.delete('p3');
+  await watch.pass();
+  t.is(record('p3')?.missing?.proven, false);
+});
+
+test("a forge's word about most previews does not get past the breaker", async (t) => {
+  const {watch, listed, record} = setup(t, ['main', ...previews]);
+  for (const name of previews) {
+    listed.delete(name);
+    watch.toldGone(name);
+  }
+  await watch.pass();
+  t.deepEqual(
+    previews.map((name) => record(name)?.missing?.proven),
+    [false, false, false, false],
+  );
 });
 
 test('the breaker holds most previews back until that is confirmed, and then for good', async (t) => {

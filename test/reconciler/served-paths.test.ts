@@ -39,6 +39,7 @@ async function monorepo(
         paths: globs,
         live: null,
         environments: [],
+        forks: null,
         ownership: null,
         policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 60_000, driftIntervalMs: 60_000},
       },

@@ -46,6 +46,7 @@ async function watched(t: ExecutionContext, kind: 'local' | 'remote', previews: 
       paths: null,
       live: null,
       environments: [],
+      forks: null,
       ownership: null,
       policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 60_000, driftIntervalMs: 60_000},
     },

@@ -1,9 +1,9 @@
-import {readdir, readFile} from 'node:fs/promises';
+import {readdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import {active, createControllerWorld} from '../helpers/controller-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
-import {levelSkipReason} from '../helpers/level-available.ts';
+import {levelSkipReason, levelWithHostNetwork} from '../helpers/level-available.ts';
 
 /** Asks an address from inside the branch's container: as the script itself, and as a program that it starts. */
 const ask = `const url = metadata.query.url;
@@ -13,7 +13,7 @@ return {script: (await fetch(url)).status, program: curl};`;
 test("S35: a container's kits answer its own processes and refuse those of its neighbours and of the host", async (t) => {
   const world = await createControllerWorld(t);
   const repository = await createGitWorld(t);
-  const controller = await world.up('--repo', repository.path);
+  const controller = await world.up('--repo', repository.path, '--level', await levelWithHostNetwork());
   const serve = async (name: string) => {
     const files = {'.hoody/crontab': '0 1 * * * true\n', '.hoody/exec/ask.ts': ask};
     const commit = await repository.commit(name, files, name, {from: null});
@@ -93,4 +93,25 @@ test('what level plain cannot keep from jobs is in the status', async (t) => {
     (await world.run('status')).stdout,
     /level plain does not keep from jobs: .*token.*docs\/security\.md/,
   );
+});
+
+test("S5: with a domain the documents' names lead a job to its own container's kits", async (t) => {
+  if ((await levelSkipReason('network')) !== null) {
+    t.pass();
+    return;
+  }
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t);
+  const config = join(world.stateDirectory, '..', 'branchtab.yaml');
+  await writeFile(config, 'domain: containers.hoody.example\n');
+  const commit = await repository.commit('main', {
+    '.hoody/crontab':
+      '# branchtab: name=all\n0 1 * * * curl -fsS http://exec.containers.hoody.example/scripts/rollup/run && curl -fsS http://localhost/rollup && curl -fsS http://cron.containers.hoody.example/api/v1/cron/users/me/entries && curl -fsS hoody-notifications/push/me\n',
+    '.hoody/exec/rollup.ts': "return 'rolled up';\n",
+  });
+  const controller = await world.up('--repo', repository.path, '--config', config);
+  await controller.until('main', active(commit));
+  const job = await world.run('run', 'main', 'all');
+  t.is(job.code, 0, job.stderr);
+  t.regex(job.stdout, /rolled uprolled up\[\{.*\}\]/s);
 });

@@ -29,23 +29,18 @@ test('each repository has its own drift, undo window and intervals, the others t
     loosePreview: await loose.commit('loose-preview', {'.hoody/crontab': hourly}, 'p', {from: 'loose'}),
   };
   const config = join(strict.directory, 'branchtab.yaml');
-  await writeFile(
-    config,
-    JSON.stringify({
-      repositories: [
-        {repository: strict.path, live: 'strict'},
-        {
-          repository: loose.path,
-          live: 'loose',
-          drift: 'report',
-          undo_window: '0',
-          poll_interval: '1s',
-          drift_interval: '1s',
-        },
-      ],
-      poll_interval: '2s',
-    }),
-  );
+  const write = (ofLoose: object) =>
+    writeFile(
+      config,
+      JSON.stringify({
+        repositories: [
+          {repository: strict.path, live: 'strict'},
+          {repository: loose.path, live: 'loose', ...ofLoose},
+        ],
+        poll_interval: '2s',
+      }),
+    );
+  await write({drift: 'report', undo_window: '0', poll_interval: '1s', drift_interval: '1s'});
   const controller = await world.up('--config', config, '--yes');
   const inStrict = await controller.until('strict', active(commits.strict));
   const inLoose = await controller.until('loose', active(commits.loose));
@@ -74,4 +69,7 @@ test('each repository has its own drift, undo window and intervals, the others t
   await loose.deleteBranch('loose-preview');
   await controller.untilForgotten('loose-preview');
   await controller.until('strict-preview', ready('trashed'));
+
+  await write({drift: 'report', undo_window: '2d', poll_interval: '1s'});
+  t.deepEqual((await controller.reload()).changes, [`${loose.path}: undo window 2d, looked at every 1s.`]);
 });

@@ -11,7 +11,7 @@ import {
   type RunningController,
 } from '../helpers/controller-world.ts';
 import {createGitWorld, type GitWorld} from '../helpers/git-world.ts';
-import {levelSkipReason} from '../helpers/level-available.ts';
+import {levelSkipReason, levelWithHostNetwork} from '../helpers/level-available.ts';
 import {rawRequest} from '../helpers/raw-http.ts';
 
 const ready = (branch: Branch) => isTrue(branch, 'Ready');
@@ -25,10 +25,10 @@ interface Served {
   readonly token: string;
 }
 
-async function served(t: ExecutionContext): Promise<Served> {
+async function served(t: ExecutionContext, level = 'auto'): Promise<Served> {
   const world = await createControllerWorld(t);
   const repository = await createGitWorld(t, {fixture: 'simple'});
-  const controller = await world.up('--repo', repository.path);
+  const controller = await world.up('--repo', repository.path, '--level', level);
   const branch = await controller.until('main', ready);
   const token = (await readFile(join(world.stateDirectory, 'token'), 'utf8')).trim();
   return {world, repository, controller, branch, token};
@@ -130,7 +130,7 @@ test('without the token only liveness, login and the kits answer', async (t) => 
 });
 
 test('control, workspace and deployments are reached neither through the gateway nor on the container’s own address', async (t) => {
-  const all = await served(t);
+  const all = await served(t, await levelWithHostNetwork());
   const {controller, branch, repository} = all;
   const own = (await recordOf(all)).process.kit_url;
   const before = await (await fetch(`${branch.container?.urls.exec}/hello`)).text();

@@ -17,7 +17,10 @@ async function onCall(t: ExecutionContext) {
     config,
     'domain: hoody.com\nusers: [{name: m.dossantos, account: nobody}, {name: j.okafor, account: daemon}, plain]\n',
   );
-  const commit = await repository.commit('main', {'.hoody/crontab': '0 3 1 1 * true\n'});
+  const commit = await repository.commit('main', {
+    '.hoody/crontab': '0 3 1 1 * true\n',
+    '.hoody/exec/hello.ts': 'return 1;\n',
+  });
   const up = () => world.up('--repo', repository.path, '--config', config);
   const controller = await up();
   const branch = await controller.until('main', active(commit));
@@ -94,6 +97,25 @@ test('S43 S51 S53 S57: two people on call post their entries as me, run as thems
   const inbox = await fetch(`${branch.container?.urls.notifications}/m.dossantos`);
   t.is(inbox.status, 200);
   void world;
+});
+
+test('a script that the job of another user calls is told in the record of that run, and in no other', async (t) => {
+  const {controller, key, tokenOf} = await onCall(t);
+  const ask = asker(controller, key);
+  const token = await tokenOf('j.okafor');
+  const runOf = async (command: string) => {
+    const entry = await ask(token, 'POST', '/users/me/entries', {schedule: '0 0 1 1 *', command});
+    const run = await ask(token, 'POST', `/users/me/entries/${entry.body.id}/run`);
+    for (;;) {
+      const {body} = await ask(token, 'GET', `/users/me/runs/${run.body.id}`);
+      if (body.status !== 'running') return body;
+    }
+  };
+  const honest = await runOf('curl -fsS "$HOODY_EXEC_URL/hello?honest"');
+  t.like(honest, {status: 'succeeded', stdout: '1', calls: [{url: '/hello?honest', status: 200}]});
+  const forged = await runOf(`HOODY_RUN_ID=${honest.id} curl -fsS "$HOODY_EXEC_URL/hello?forged"`);
+  t.like(forged, {status: 'succeeded', calls: []});
+  t.is((await ask(token, 'GET', `/users/me/runs/${honest.id}`)).body.calls.length, 1);
 });
 
 test("S39 S53: with a user's token another user's crontab is 403 in every way, and nothing else is opened", async (t) => {

@@ -403,13 +403,13 @@ class DockerProvider implements ContainerProvider {
   }
 
   #spec({record, paths}: DockerEntry): ContainerSpec {
-    const {runtimeCommand: command, runtimeDirectory: directory, network} = this.#options;
+    const {runtimeCommand: command, runtimeDirectory: directory, network, domain} = this.#options;
     const mount = (source: string, target: string, readOnly = false) => ({source, target, readOnly});
     return {
       image: record.image,
       command: [
         ...commandInside({command, directory}),
-        ...runtimeArguments(record, placesInside, '127.0.0.1'),
+        ...runtimeArguments(record, placesInside, '127.0.0.1', domain),
         ...['--boot-file', `${inside.run}/boot`],
       ],
       env: runtimeEnvironment(record),
@@ -425,7 +425,7 @@ class DockerProvider implements ContainerProvider {
         // A link, so that each start takes the runtime of its controller.
         mount(`${paths.directory}/${programLinkName}`, inside.runtimeDirectory, true),
       ],
-      localNames: kitNames,
+      localNames: kitNames(domain),
       network: network === 'own' ? this.#labels.resourceName : network,
       capabilities,
       limits: {cpus: null, memoryBytes: null},

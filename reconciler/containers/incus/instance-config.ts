@@ -85,11 +85,11 @@ export const endedMark = 'branchtab: the runtime ended';
 export function runtimeConfig(
   record: ContainerRecord,
   program: RuntimeProgram,
-  address: NetworkAddress | null,
+  {address, domain}: {address: NetworkAddress | null; domain: string | undefined},
 ): Settings {
   const command = [
     ...commandInside(program),
-    ...runtimeArguments(record, placesInside, '127.0.0.1'),
+    ...runtimeArguments(record, placesInside, '127.0.0.1', domain),
     ...['--boot', record.boot_mark],
   ];
   const script = [
@@ -141,7 +141,9 @@ export const cleaning = {
   data: `rm -rf ${inside.data} && mkdir -m 755 ${inside.data}`,
 } as const;
 
-export const hostsFile = `127.0.0.1 localhost ${kitNames.join(' ')}\n::1 ip6-localhost ip6-loopback\n`;
+export function hostsFile(domain: string | undefined): string {
+  return `127.0.0.1 localhost ${kitNames(domain).join(' ')}\n::1 ip6-localhost ip6-loopback\n`;
+}
 
 /** Id on the server's machine of the instance's root; 0 where it has no ids of its own. */
 export function rootOutside({config}: Instance, parse: (text: string) => unknown): number {

@@ -293,6 +293,7 @@ class ProcessProvider implements ContainerProvider {
           directory: this.#options.runtimeDirectory,
         } satisfies RuntimeProgram,
         sandbox: this.#sandbox,
+        domain: this.#options.domain,
         clock,
         timeoutMs: startTimeoutMs,
         signal: signal === undefined ? starting.signal : AbortSignal.any([starting.signal, signal]),
@@ -326,7 +327,11 @@ class ProcessProvider implements ContainerProvider {
 
   async #writeNames({record, paths}: ProcessEntry, {uplink}: Sandbox): Promise<void> {
     const address = uplink === null ? record.address : ownLoopback;
-    await writeFileDurably(paths.hosts, hostsFile(address, record.name), {mode: 0o644});
+    await writeFileDurably(
+      paths.hosts,
+      hostsFile({address, hostName: record.name, domain: this.#options.domain}),
+      {mode: 0o644},
+    );
     if (uplink === null) return;
     const hostFile = (await readTextIfPresent('/etc/resolv.conf')) ?? '';
     await writeFileDurably(paths.resolver, resolverFile(hostFile, uplink), {mode: 0o644});

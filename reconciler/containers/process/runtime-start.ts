@@ -44,6 +44,8 @@ export interface RuntimeStart {
   readonly program: RuntimeProgram;
   /** Null at level plain. */
   readonly sandbox: Sandbox | null;
+  /** Below it lie further names of the kits. */
+  readonly domain: string | undefined;
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -114,9 +116,9 @@ async function spawn(start: RuntimeStart): Promise<DetachedProcess> {
   }
 }
 
-function argumentsOf({record, sandbox}: RuntimeStart, places: RuntimePlaces): string[] {
+function argumentsOf({record, sandbox, domain}: RuntimeStart, places: RuntimePlaces): string[] {
   const address = sandbox?.uplink == null ? record.address : ownLoopback;
-  return [...runtimeArguments(record, places, address), '--boot', record.boot_mark];
+  return [...runtimeArguments(record, places, address, domain), '--boot', record.boot_mark];
 }
 
 /** Between the making of the namespaces and the start of the runtime, which finds its network as it will be. */

@@ -155,8 +155,16 @@ export function gated(command: readonly string[]): string[] {
 export const ownLoopback = '127.0.0.1';
 
 /** `/etc/hosts` of a sandbox: the kits' names lead to the container's own address. */
-export function hostsFile(address: string, hostName: string): string {
-  const names = `${address} ${kitNames.join(' ')} ${hostName}`;
+export function hostsFile({
+  address,
+  hostName,
+  domain,
+}: {
+  address: string;
+  hostName: string;
+  domain: string | undefined;
+}): string {
+  const names = `${address} ${kitNames(domain).join(' ')} ${hostName}`;
   // The kits listen on IPv4 alone: where `localhost` is theirs, it has no other address.
   return address === ownLoopback
     ? ['127.0.0.1 localhost', names, '::1 ip6-localhost ip6-loopback', ''].join('\n')

@@ -15,6 +15,8 @@ export interface GitHubForgeOptions {
   /** Read at the first use, and again after it was refused. */
   readonly credentials: () => Promise<GitHubCredentials>;
   readonly writesChecks: boolean;
+  /** Between two writes; three times as much between two comments. */
+  readonly writeIntervalMs: number;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -55,6 +57,23 @@ const pullRequestSchema = z
     }),
   );
 const commentsSchema = z.array(z.looseObject({id: z.int(), body: z.string().nullish()}));
+const statusesSchema = z.looseObject({
+  statuses: z.array(
+    z.looseObject({
+      context: z.string(),
+      state: z.string(),
+      description: z.string().nullish(),
+      target_url: z.string().nullish(),
+    }),
+  ),
+});
+const deploymentStatesSchema = z.array(
+  z.looseObject({
+    state: z.string(),
+    description: z.string().nullish(),
+    environment_url: z.string().nullish(),
+  }),
+);
 const checksSchema = z.looseObject({
   check_runs: z.array(z.looseObject({id: z.int(), external_id: z.string().nullish()})),
 });
@@ -72,6 +91,7 @@ export function createGitHubForge(options: GitHubForgeOptions): Forge {
         credentials,
         log,
         budget,
+        writeIntervalMs: options.writeIntervalMs,
         userAgent: `branchtab/${options.version}`,
       }),
     );
@@ -98,7 +118,7 @@ export function createGitHubForge(options: GitHubForgeOptions): Forge {
       if (signal.aborted) throw signal.reason;
       // A token that was exchanged meanwhile is read again at the next call.
       if (answerOf(error).status === unauthorized) octokits = null;
-      throw translated(error, repository);
+      throw translated(error, repository, clock.now());
     }
   };
 
@@ -119,8 +139,19 @@ export function createGitHubForge(options: GitHubForgeOptions): Forge {
         }),
       ),
 
+    pullRequest: (repository, number, {signal}) =>
+      call(repository, pullRequestSchema, signal, (octokit, at) =>
+        octokit.rest.pulls.get({...at, pull_number: number}),
+      ),
+
     async setStatus(repository, commit, {context, state, description, targetUrl}, {signal}) {
       budget.requireForReport();
+      const {statuses} = await call(repository, statusesSchema, signal, (octokit, at) =>
+        octokit.rest.repos.getCombinedStatusForRef({...at, ref: commit, per_page: pageSize}),
+      );
+      const known = statuses.find((status) => status.context === context);
+      const isSame = known?.state === state && known.description === description;
+      if (isSame && (known.target_url ?? null) === targetUrl) return;
       await call(repository, z.looseObject({state: z.string()}), signal, (octokit, at) =>
         octokit.rest.repos.createCommitStatus({
           ...at,
@@ -145,13 +176,14 @@ export function createGitHubForge(options: GitHubForgeOptions): Forge {
       return written.id;
     },
 
-    async putDeployment(repository, {commit, environment, description, isTransient}, {signal}) {
+    async putDeployment(repository, {commit, environment, description, isTransient}, {make, signal}) {
       budget.requireForReport();
       // A crash may have come between the making of one and the note of it.
       const [known] = await call(repository, z.array(idSchema), signal, (octokit, at) =>
         octokit.rest.repos.listDeployments({...at, sha: commit, environment, task: 'deploy', per_page: 1}),
       );
       if (known !== undefined) return known.id;
+      if (!make) return null;
       const made = await call(repository, idSchema, signal, (octokit, at) =>
         octokit.rest.repos.createDeployment({
           ...at,
@@ -169,13 +201,19 @@ export function createGitHubForge(options: GitHubForgeOptions): Forge {
 
     async setDeploymentState(repository, id, {state, description, environmentUrl}, {signal}) {
       budget.requireForReport();
+      const [known] = await call(repository, deploymentStatesSchema, signal, (octokit, at) =>
+        octokit.rest.repos.listDeploymentStatuses({...at, deployment_id: id, per_page: 1}),
+      );
+      const isSame = known?.state === state && known.description === description;
+      if (isSame && (known.environment_url || null) === environmentUrl) return;
       await call(repository, idSchema, signal, (octokit, at) =>
         octokit.rest.repos.createDeploymentStatus({
           ...at,
           deployment_id: id,
           state,
           description,
-          auto_inactive: true,
+          // Others may deploy to an environment of this name.
+          auto_inactive: false,
           ...(environmentUrl === null ? {} : {environment_url: environmentUrl}),
         }),
       );
@@ -267,7 +305,7 @@ function checkBody({name, externalId, conclusion, title, summary, detailsUrl, an
   };
 }
 
-function translated(error: unknown, repository: string): AppError {
+function translated(error: unknown, repository: string, nowMs: number): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof z.ZodError) {
     return new AppError('FORGE_UNAVAILABLE', `The answer about ${repository} is not one of GitHub's API.`, {
@@ -286,5 +324,13 @@ function translated(error: unknown, repository: string): AppError {
   }
   return new AppError('FORGE_UNAVAILABLE', `GitHub cannot be asked about ${repository}: ${reason}`, {
     cause: error,
+    ...(limited ? {retryAfterSeconds: secondsUntilAllowed(headers, nowMs)} : {}),
   });
+}
+
+function secondsUntilAllowed(headers: ReturnType<typeof answerOf>['headers'], nowMs: number): number {
+  const after = Number(headers['retry-after'] ?? Number.NaN);
+  if (Number.isFinite(after)) return Math.max(1, after);
+  const reset = Number(headers['x-ratelimit-reset'] ?? Number.NaN);
+  return Number.isFinite(reset) ? Math.min(3600, Math.max(1, Math.ceil(reset - nowMs / 1000))) : 60;
 }

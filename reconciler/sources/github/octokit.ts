@@ -17,6 +17,7 @@ export interface OctokitOptions {
   readonly credentials: GitHubCredentials;
   readonly log: Log;
   readonly budget: Budget;
+  readonly writeIntervalMs: number;
   readonly userAgent: string;
 }
 
@@ -28,13 +29,15 @@ export type OctokitFor = (owner: string, repo: string) => Promise<Octokit>;
 
 /** Loads Octokit, which takes some memory, and nothing before its first use. */
 export async function createOctokits(options: OctokitOptions): Promise<OctokitFor> {
-  const [{Octokit: Base}, {throttling}, {retry}, {createAppAuth}] = await Promise.all([
+  const [{Octokit: Base}, {throttling}, {retry}, {createAppAuth}, {default: Bottleneck}] = await Promise.all([
     import('@octokit/rest'),
     import('@octokit/plugin-throttling'),
     import('@octokit/plugin-retry'),
     import('@octokit/auth-app'),
+    import('bottleneck/light.js'),
   ]);
-  const {apiUrl, credentials, log, userAgent, budget} = options;
+  const {apiUrl, credentials, log, userAgent, budget, writeIntervalMs} = options;
+  const paced = (minTime: number) => new Bottleneck.Group({maxConcurrent: 1, minTime});
   const waits = (retryAfter: number, _request: unknown, _octokit: unknown, retryCount: number) =>
     retryCount === 0 && retryAfter <= longestWaitSeconds;
   const common = {
@@ -47,7 +50,13 @@ export async function createOctokits(options: OctokitOptions): Promise<OctokitFo
       warn: (message: string) => log.info('GitHub', {message}),
       error: (message: string) => log.info('GitHub', {message}),
     },
-    throttle: {onRateLimit: waits, onSecondaryRateLimit: waits, id: apiUrl},
+    throttle: {
+      onRateLimit: waits,
+      onSecondaryRateLimit: waits,
+      id: apiUrl,
+      write: paced(writeIntervalMs),
+      notifications: paced(3 * writeIntervalMs),
+    },
     retry: {retries: 1, doNotRetry: [304, 400, 401, 403, 404, 410, 415, 422, 429, 451]},
   };
   const Client = Base.plugin(budget.plugin, triesOnce, throttling, retry);

@@ -30,6 +30,8 @@ export async function putWebhook(
     credentials: {kind: 'token', token},
     log,
     budget: createBudget({nowMs: () => clock.now()}),
+    // One write, for a person who waits.
+    writeIntervalMs: 0,
     userAgent: `branchtab/${version}`,
   });
   const [owner = '', repo = ''] = repository.split('/');

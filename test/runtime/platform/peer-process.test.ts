@@ -7,7 +7,7 @@ const ownPath = `PATH=${process.env.PATH}`;
 
 test('the process at the other end is found by a variable of its environment', async (t) => {
   const {peer} = await connection(t);
-  t.is(peerVariable(peer, 'PATH'), process.env.PATH ?? '');
+  t.deepEqual(peerVariable(peer, 'PATH'), {value: process.env.PATH ?? '', userId: null});
   t.true(isPeerStartedWith(peer, ownPath));
   t.is(peerVariable(peer, 'NOBODY_HAS_THIS'), null);
   t.false(isPeerStartedWith(peer, 'NOBODY_HAS_THIS=1'));

@@ -50,6 +50,15 @@ test("localhost and the kits' names on port 80 are the container's own services,
   }
 });
 
+test("with a domain its kits are the container's own services too", async (t) => {
+  const {provider} = await processWorld(t, 'network', {domain: 'hoody.example'});
+  const container = await started(provider, 'main');
+  for (const kit of ['cron', 'exec', 'pipe', 'notifications']) {
+    t.is(await overSocket(container, '/run', `curl -fsS http://${kit}.hoody.example/id`), container.id, kit);
+  }
+  t.is(await overSocket(container, '/run', 'getent hosts other.hoody.example'), '');
+});
+
 test("a job reaches the world outside of its host, and nothing of the host's loopback by any name", async (t) => {
   const {provider} = await processWorld(t, 'network');
   const container = await started(provider, 'main');

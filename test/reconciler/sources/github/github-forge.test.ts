@@ -24,6 +24,7 @@ async function setup(
     apiUrl: gitHub.apiUrl,
     credentials: async () => credentials,
     writesChecks: as === 'app',
+    writeIntervalMs: 0,
     version: '0.0.0',
     clock: systemClock,
     log: silentLog,
@@ -177,9 +178,9 @@ test('a deployment whose answer was lost is found again', async (t) => {
   const wanted = {commit, environment: 'preview/x', description: 'd', isTransient: true};
   gitHub.fail({when: /POST .*deployments/, kind: 'lost'});
   const id = await forge
-    .putDeployment(shop, wanted, {signal})
-    .catch(() => forge.putDeployment(shop, wanted, {signal}));
-  t.is(id, await forge.putDeployment(shop, wanted, {signal}));
+    .putDeployment(shop, wanted, {make: true, signal})
+    .catch(() => forge.putDeployment(shop, wanted, {make: true, signal}));
+  t.is(id, await forge.putDeployment(shop, wanted, {make: true, signal}));
   t.like(gitHub.deployments[0], {id, transient_environment: true, production_environment: false});
 });
 
