@@ -12,6 +12,7 @@ import {branchListSchema, branchSchema, rollbackRequestSchema} from '../schemas/
 import type {ForgeStatus} from '../schemas/delivery.ts';
 import {environmentListSchema} from '../schemas/environment.ts';
 import {AppError} from '../schemas/errors.ts';
+import {queueStatusSchema} from '../schemas/queue.ts';
 import {repositoryListSchema} from '../schemas/repository.ts';
 import {runListSchema, runStatusSchema} from '../schemas/run.ts';
 import {accountRoutes} from './account-routes.ts';
@@ -24,6 +25,7 @@ import {deliveryRoutes} from './delivery-routes.ts';
 import {deployRoutes} from './deploy-routes.ts';
 import type {Deployers} from './deployers.ts';
 import {errorResponse} from './errors.ts';
+import {forgeMetrics} from './forge-metrics.ts';
 import {handChangeRoutes} from './hand-change-routes.ts';
 import {jsonRequest} from './json-request.ts';
 import {shellRoutes} from './shell-routes.ts';
@@ -318,6 +320,32 @@ export function createControllerApp({
   );
   app.openapi(
     createRoute({
+      method: 'get',
+      path: '/api/v1/queue',
+      responses: {
+        200: json(queueStatusSchema, 'What is worked on, what waits, and what failed and is tried again.'),
+        ...errors(401),
+      },
+    }),
+    (c) => c.json(controller.queue(), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/metrics',
+      responses: {
+        200: {
+          content: {'text/plain': {schema: z.string()}},
+          description:
+            'Branches, queue and times since the start of the controller, and what GitHub was asked, for Prometheus.',
+        },
+        ...errors(401),
+      },
+    }),
+    (c) => c.text(controller.metrics() + forgeMetrics(forge()), 200, {'Content-Type': prometheusText}),
+  );
+  app.openapi(
+    createRoute({
       method: 'post',
       path: '/api/v1/login-codes',
       responses: {
@@ -356,6 +384,7 @@ export function createControllerApp({
   return app;
 }
 
+const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
 const keepAliveMs = 15_000;
 
 interface EventStream {

@@ -24,6 +24,7 @@ import {type Delivery, deliveryListSchema, deliverySchema} from '../schemas/deli
 import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
 import {type KeepRequest, type Promotion, promotionSchema} from '../schemas/hand-change.ts';
 import {type Explanation, explanationSchema, type JournalEvent, journalSchema} from '../schemas/journal.ts';
+import {type QueueStatus, queueStatusSchema} from '../schemas/queue.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
 import {type RunList, runListSchema} from '../schemas/run.ts';
 import {type ShellEvent, type ShellRequest, type ShellSize, shellEventSchema} from '../schemas/shell.ts';
@@ -39,6 +40,7 @@ export interface ControllerClient {
   branches(): Promise<Branch[]>;
   branch(keyOrName: string): Promise<Branch>;
   repositories(): Promise<RepositoryStatus[]>;
+  queue(): Promise<QueueStatus>;
   reconcile(keyOrName: string): Promise<string>;
   reconcileAll(options: {confirmDeletions: boolean}): Promise<string>;
   restore(keyOrName: string): Promise<Branch>;
@@ -111,6 +113,7 @@ export function createControllerClient({url, token}: {url: string; token: string
     branches: async () => (await call(branchListSchema, 'GET', '/api/v1/branches')).items,
     branch: (keyOrName) => call(branchSchema, 'GET', branchPath(keyOrName)),
     repositories: async () => (await call(repositoryListSchema, 'GET', '/api/v1/repositories')).items,
+    queue: () => call(queueStatusSchema, 'GET', '/api/v1/queue'),
     reconcile: async (keyOrName) =>
       (await call(accepted, 'POST', `${branchPath(keyOrName)}/reconcile`)).request_id,
     reconcileAll: async ({confirmDeletions}) =>

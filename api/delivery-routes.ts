@@ -8,9 +8,6 @@ import {
   forgeStatusSchema,
 } from '../schemas/delivery.ts';
 import {errors, json, refuseInvalid} from './controller-openapi.ts';
-import {forgeMetrics} from './forge-metrics.ts';
-
-const prometheusText = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** What became of webhooks, and what was asked of the forge. */
 export function deliveryRoutes(deliveries: Deliveries, forge: () => ForgeStatus | null): OpenAPIHono {
@@ -46,17 +43,6 @@ export function deliveryRoutes(deliveries: Deliveries, forge: () => ForgeStatus 
       },
     }),
     (c) => c.json({github: forge()}, 200),
-  );
-  app.openapi(
-    createRoute({
-      method: 'get',
-      path: '/metrics',
-      responses: {
-        200: {description: 'The same for Prometheus.', content: {'text/plain': {schema: z.string()}}},
-        ...errors(401),
-      },
-    }),
-    (c) => c.text(forgeMetrics(forge()), 200, {'Content-Type': prometheusText}),
   );
   return app;
 }

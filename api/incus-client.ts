@@ -5,7 +5,9 @@ import type {
   Instance,
   InstanceSpec,
   Outcome,
+  VolumePlace,
 } from '../reconciler/containers/incus/incus.ts';
+import type {OpenWebsocket, WebsocketStream} from '../runtime/platform/websocket-stream.ts';
 import {AppError} from '../schemas/errors.ts';
 
 const requestTimeoutMs = 60_000;
@@ -21,10 +23,27 @@ const settingsSchema = z
 const serverSchema = z.object({
   auth: z.string(),
   environment: z
-    .object({server: z.string().default('lxd'), server_version: z.string().default('')})
-    .default({server: 'lxd', server_version: ''}),
+    .object({
+      server: z.string().default('lxd'),
+      server_version: z.string().default(''),
+      server_clustered: z.boolean().default(false),
+      server_name: z.string().default(''),
+    })
+    .prefault({}),
 });
-const instanceSchema = z.object({name: z.string(), status: z.string(), config: settingsSchema});
+const instanceSchema = z.object({
+  name: z.string(),
+  status: z.string(),
+  config: settingsSchema,
+  location: z.string().default('none'),
+});
+const originalSchema = z.object({architecture: z.string()});
+const volumeSchema = z.object({
+  name: z.string(),
+  config: settingsSchema,
+  location: z.string().default('none'),
+});
+const execSchema = z.object({id: z.string(), metadata: z.object({fds: z.record(z.string(), z.string())})});
 const stateSchema = z.object({pid: z.int().default(0)});
 const operationSchema = z.object({
   err: z.string().default(''),
@@ -50,13 +69,14 @@ export interface IncusAddress {
 export interface IncusClientOptions {
   readonly at: IncusAddress;
   readonly project?: string | undefined;
+  readonly openWebsocket: OpenWebsocket;
 }
 
 /**
  * Speaks the REST API that Incus and LXD have in common. Of the differences between the two nothing is seen outside of
  * this file.
  */
-export function createIncusClient({at, project}: IncusClientOptions): Incus {
+export function createIncusClient({at, project, openWebsocket}: IncusClientOptions): Incus {
   const address = `unix://${at.socketPath}`;
 
   const target = (path: string, query: Query = {}) => {
@@ -65,8 +85,8 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
   };
 
   const ask = async (method: string, path: string, options: AskOptions = {}): Promise<Response> => {
-    const {query, body, text, headers = {}, signal, timeoutMs = requestTimeoutMs} = options;
-    const sent = text ?? (body === undefined ? undefined : JSON.stringify(body));
+    const {query, body, content, headers = {}, signal, timeoutMs = requestTimeoutMs} = options;
+    const sent = content ?? (body === undefined ? undefined : JSON.stringify(body));
     try {
       return await fetch(`http://incus${target(path, query)}`, {
         unix: at.socketPath,
@@ -137,6 +157,11 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
   const act = (name: string, action: string, isDone: RegExp) =>
     change('PUT', `${instancePath(name)}/state`, {body: {action, force: true, timeout: -1}, isDone});
 
+  const listAll = async (): Promise<Instance[]> => {
+    const all = await found('/1.0/instances', z.array(instanceSchema), {query: {recursion: '1'}});
+    return (all ?? []).map(read);
+  };
+
   const readFacts = async (): Promise<IncusFacts> => {
     const server = await found('/1.0', serverSchema);
     if (server === null) throw failure('GET /1.0', 'there is no API 1.0');
@@ -147,6 +172,7 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
     return {
       kind: server.environment.server === 'incus' ? 'incus' : 'lxd',
       version: server.environment.server_version,
+      member: server.environment.server_clustered ? server.environment.server_name : null,
       unenforced: [
         ...(lacks(/CGroup CPU controller/i) ? ['cpus' as const] : []),
         ...(lacks(/CGroup memory controller/i) ? ['memory' as const] : []),
@@ -159,9 +185,13 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
     facts: readFacts,
 
     async createInstance(name, spec) {
+      const original =
+        'copyOf' in spec.source ? await found(instancePath(spec.source.copyOf), originalSchema) : null;
       const {error} = await operate('POST', '/1.0/instances', {
-        body: creation(name, spec),
+        // A copy to another member does not ask the original for it.
+        body: {...creation(name, spec), ...original},
         timeoutMs: makingTimeoutMs,
+        ...(spec.target === undefined ? {} : {query: {target: spec.target}}),
       });
       if (error === '') return;
       if (/already exists/i.test(error))
@@ -175,12 +205,18 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
       throw failure(`making ${name}`, error);
     },
     async findInstance(name) {
-      const instance = await found(instancePath(name), instanceSchema);
-      return instance === null ? null : read(instance);
+      try {
+        const instance = await found(instancePath(name), instanceSchema);
+        return instance === null ? null : read(instance);
+      } catch (error) {
+        // One of a member that is away can only be seen among all.
+        const away = (await listAll()).find((each) => each.name === name && each.isAway);
+        if (away === undefined) throw error;
+        return away;
+      }
     },
     async listInstances(key, value) {
-      const all = await found('/1.0/instances', z.array(instanceSchema), {query: {recursion: '1'}});
-      return (all ?? []).map(read).filter(({config}) => config[key] === value);
+      return (await listAll()).filter(({config}) => config[key] === value);
     },
     configure: (name, body) => change('PATCH', instancePath(name), {body}),
     start: (name) => act(name, 'start', /already running/i),
@@ -195,6 +231,54 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
       if (code === 404 || /not running/i.test(error)) return null;
       if (error !== '') throw failure(`POST ${path}`, error);
       return z.int().nullable().catch(null).parse(metadata.return);
+    },
+    async openCommand(name, command, events) {
+      const path = `${instancePath(name)}/exec`;
+      const body = {command, 'wait-for-websocket': true, interactive: false};
+      const answer = await call('POST', path, {body});
+      if (answer.type === 'error') throw failure(`POST ${path}`, answer.error ?? '');
+      const {id, metadata} = execSchema.parse(answer.metadata);
+      const open = (descriptor: string, on: typeof events) =>
+        openWebsocket(
+          {
+            socketPath: at.socketPath,
+            path: target(`/1.0/operations/${id}/websocket`, {secret: metadata.fds[descriptor] ?? ''}),
+          },
+          on,
+        );
+      const nothing = () => {};
+      const deaf = {data: nothing, drained: nothing, ended: nothing, closed: nothing};
+      const all: WebsocketStream[] = [];
+      const closeAll = () => {
+        for (const each of all) each.close();
+      };
+      const opened = async (stream: Promise<WebsocketStream>) => {
+        all.push(await stream);
+        return await stream;
+      };
+      const over = () => {
+        closeAll();
+        events.closed();
+      };
+      // The command begins when all of them are there.
+      try {
+        const [input, output] = await Promise.all([
+          opened(open('0', {...deaf, drained: events.drained})),
+          opened(open('1', {...events, drained: nothing, closed: over})),
+          opened(open('2', deaf)),
+          opened(open('control', deaf)),
+        ]);
+        return {
+          write: (bytes) => input.write(bytes),
+          finish: () => input.finish(),
+          pause: () => output.pause(),
+          resume: () => output.resume(),
+          close: closeAll,
+        };
+      } catch (error) {
+        closeAll();
+        throw error;
+      }
     },
     async firstProcess(name) {
       return (await found(`${instancePath(name)}/state`, stateSchema))?.pid ?? 0;
@@ -212,8 +296,41 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
       const type = response.headers.get('X-LXD-type') ?? response.headers.get('X-Incus-type');
       return type === 'directory' || type === 'file' ? type : 'other';
     },
-    writeFile: (name, path, text) => put(name, path, {type: 'file', mode: '0644', text}),
-    makeDirectory: (name, path) => put(name, path, {type: 'directory', mode: '0755', text: ''}),
+    writeFile: (name, path, content, {mode} = {mode: '0644'}) =>
+      put(name, path, {type: 'file', mode, content}),
+    makeDirectory: (name, path) => put(name, path, {type: 'directory', mode: '0755', content: ''}),
+
+    async findVolume(volume) {
+      const query = placeQuery(volume);
+      return (await found(volumePath(volume), volumeSchema, {query}))?.config ?? null;
+    },
+    async configureVolume(volume, config) {
+      const {error} = await operate('PATCH', volumePath(volume), {
+        query: placeQuery(volume),
+        body: {config},
+      });
+      if (error !== '') throw failure(`changing the volume ${volume.name}`, error);
+    },
+    async createVolume(volume, config) {
+      const path = `/1.0/storage-pools/${volume.pool}/volumes/custom`;
+      const {error} = await operate('POST', path, {
+        query: placeQuery(volume),
+        body: {name: volume.name, config},
+      });
+      if (error !== '' && !/already exists/i.test(error)) throw failure(`POST ${path}`, error);
+    },
+    async listVolumes(pool, key, value) {
+      const path = `/1.0/storage-pools/${encodeURIComponent(pool)}/volumes/custom`;
+      const all = await found(path, z.array(volumeSchema), {query: {recursion: '1'}});
+      return (all ?? [])
+        .filter(({config}) => config[key] === value)
+        .map(({name, location}) => ({pool, name, member: memberOf(location)}));
+    },
+    async removeVolume(volume) {
+      const {error} = await operate('DELETE', volumePath(volume), {query: placeQuery(volume)});
+      if (error !== '' && !/in use|used by|not found/i.test(error))
+        throw failure(`removing the volume ${volume.name}`, error);
+    },
 
     async ensureNetwork(name, config) {
       const path = `/1.0/networks/${encodeURIComponent(name)}`;
@@ -251,7 +368,11 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
   async function put(
     name: string,
     path: string,
-    {type, mode, text}: {readonly type: string; readonly mode: string; readonly text: string},
+    {
+      type,
+      mode,
+      content,
+    }: {readonly type: string; readonly mode: string; readonly content: string | Uint8Array},
   ): Promise<void> {
     const values = {type, mode, uid: '0', gid: '0'};
     const headers = Object.fromEntries(
@@ -260,7 +381,7 @@ export function createIncusClient({at, project}: IncusClientOptions): Incus {
         [`X-Incus-${key}`, value],
       ]),
     );
-    const answer = await call('POST', `${instancePath(name)}/files`, {query: {path}, text, headers});
+    const answer = await call('POST', `${instancePath(name)}/files`, {query: {path}, content, headers});
     if (answer.type === 'error') throw failure(`writing ${path} in ${name}`, answer.error ?? '');
   }
 }
@@ -271,7 +392,7 @@ interface AskOptions {
   readonly query?: Query | undefined;
   readonly body?: unknown;
   /** Sent as it is, in place of a body. */
-  readonly text?: string;
+  readonly content?: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
@@ -290,12 +411,26 @@ function instancePath(name: string): string {
   return `/1.0/instances/${encodeURIComponent(name)}`;
 }
 
-function read({name, status, config}: z.infer<typeof instanceSchema>): Instance {
+function read({name, status, config, location}: z.infer<typeof instanceSchema>): Instance {
   const word = status.toLowerCase();
-  return {name, config, running: word !== 'stopped' && word !== 'error', frozen: word === 'frozen'};
+  const isAway = word === 'error';
+  return {name, config, running: word !== 'stopped' && !isAway, member: memberOf(location), isAway};
 }
 
-function creation(name: string, {source, profiles, config, devices}: InstanceSpec): unknown {
+/** A server alone calls its place `none`. */
+function memberOf(location: string): string | null {
+  return location === '' || location === 'none' ? null : location;
+}
+
+function volumePath({pool, name}: VolumePlace): string {
+  return `/1.0/storage-pools/${encodeURIComponent(pool)}/volumes/custom/${encodeURIComponent(name)}`;
+}
+
+function placeQuery({member}: VolumePlace): Query {
+  return member === null ? {} : {target: member};
+}
+
+function creation(name: string, {source, profiles, config, devices}: InstanceSpec): object {
   return {
     name,
     type: 'container',

@@ -1,5 +1,6 @@
 import {cloneBench} from './clone.ts';
 import {cronBench} from './cron.ts';
+import {densityBench} from './density.ts';
 import {execBench} from './exec.ts';
 import {idleBench} from './idle.ts';
 import {latenessBench} from './lateness.ts';
@@ -23,6 +24,7 @@ const benches = [
   execBench,
   pipeBench,
   cloneBench,
+  densityBench,
 ];
 
 const usage = `Usage: npm run bench [-- --only NAME] [-- --json]

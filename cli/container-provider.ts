@@ -8,6 +8,7 @@ import type {ContainerProvider} from '../reconciler/containers/provider.ts';
 import {snapshotKeeper} from '../reconciler/containers/snapshots.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import {openWebsocket} from '../runtime/platform/websocket-stream.ts';
 import type {Config} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
 import {findEngineSocket} from './engine-socket.ts';
@@ -74,7 +75,7 @@ async function incusOptions(config: Config, context: ProviderContext) {
   const socketPath = await findIncusSocket(socket, context.environment);
   return {
     ...tableOptions(config, context),
-    incus: createIncusClient({at: {socketPath}, project}),
+    incus: createIncusClient({at: {socketPath}, project, openWebsocket}),
     owner: await readOrCreateOwner(context.stateDirectory),
     ...settings,
   };

@@ -319,7 +319,18 @@ async function startLocked({
     stopGraceMs: config.stop_grace,
     admit: async () => refuseFullHost(await room(), limits),
   });
-  const containers = createContainerService({controller, standalone, provider, baseUrl: () => baseUrl});
+  const containers = createContainerService({
+    controller,
+    standalone,
+    provider,
+    baseUrl: () => baseUrl,
+    retention: {
+      keep: config.snapshots.keep ?? Number.POSITIVE_INFINITY,
+      names: new Set(
+        sources.flatMap(({environments}) => environments.flatMap(({snapshot}) => snapshot ?? [])),
+      ),
+    },
+  });
   const ended = new AbortController();
   const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
   const reports =

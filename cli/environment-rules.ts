@@ -11,7 +11,10 @@ export function environmentRules(
   name: string,
 ): EnvironmentRule[] {
   return environments.map(
-    ({branches, keep, run, data, limits, idle, suspend, drift, variables, secrets}, index) => {
+    (
+      {branches, keep, run, data, limits, idle, suspend, drift, from, snapshot, variables, secrets},
+      index,
+    ) => {
       const includes = createBranchFilter(branches);
       const onlyLive = branches.length === 1 && branches[0] === 'live';
       const onlyForks = branches.length === 1 && branches[0] === 'forks';
@@ -31,6 +34,8 @@ export function environmentRules(
         data: data === undefined ? null : dataPolicy(data),
         suspend: suspend === undefined ? null : {...suspend, until: new Date(suspend.until).toISOString()},
         drift: drift ?? null,
+        from: from ?? null,
+        snapshot: snapshot ?? null,
         idle: {pauseAfterMs: idle?.pause_after ?? null, removeAfterMs: idle?.remove_after ?? null},
         variables,
         secrets,

@@ -18,6 +18,8 @@ export type Verdict =
 
 /** Where the branch should be gone and git has it: so long until that is said. A pull request may be closed first. */
 const longestFarewellMs = 30_000;
+/** What git says is waited for, however short the time that was given. */
+const longestLookMs = 30_000;
 const shortestPauseMs = 100;
 const longestPauseMs = 2000;
 
@@ -46,7 +48,8 @@ export async function followDeployment(
     const message = progressOf(told, branches);
     if (message !== last) onProgress(message);
     last = message;
-    if (elapsedMs > timeoutMs) return verdict ?? {kind: 'timeout', message};
+    const mayEnd = told.looked_at !== null || elapsedMs > longestLookMs;
+    if (mayEnd && elapsedMs > timeoutMs) return verdict ?? {kind: 'timeout', message};
     await clock.sleep(pauseMs);
   }
 }

@@ -162,7 +162,7 @@ export function gitHubSteps(
     '  deployers:',
     `    - issuer: ${issuerOf(host)}`,
     `      audience: ${controller}`,
-    'Nothing was committed. To begin: git add .github && git commit, and push.',
+    'Nothing was committed. To begin: git add .hoody .github && git commit, and push.',
     '',
   ].join('\n');
 }

@@ -37,7 +37,7 @@ jobs:
     steps:
       - uses: ${checkout}
         with:
-          fetch-depth: 0
+          fetch-depth: 2
           persist-credentials: false
       - uses: ${repository}/.github/actions/deploy@${ref}
         with:

@@ -464,7 +464,7 @@ function createProgram(
 }
 
 /** Words that start a runtime or what it starts itself; all are the same program in the single file. */
-const runtimeWords = new Set(['runtime', 'script-host', 'script-inspector', 'storage-sqlite']);
+const runtimeWords = new Set(['runtime', 'script-host', 'script-inspector', 'storage-sqlite', 'connect']);
 
 async function main(argv: readonly string[]): Promise<void> {
   const terminal = createTerminal({

@@ -13,6 +13,8 @@ import type {Source, TreeChange} from './sources/source.ts';
 export interface ApplyContext {
   readonly data: BranchData;
   readonly dataPolicyOf: (record: BranchRecord) => DataPolicy;
+  /** Name of the snapshot that a new container starts with; null for none. */
+  readonly sourceOf: (record: BranchRecord) => string | null;
   /** The running container of the live branch of the same repository. */
   readonly liveOf: (record: BranchRecord) => RunningBranch | null;
   /** Throws LIMIT_REACHED or HOST_FULL where the branch may not have a container now. */
@@ -25,6 +27,8 @@ export interface ApplyContext {
   readonly timeZone: string;
   readonly stopGraceMs: number;
   readonly maxBlobBytes: number;
+  /** For how long a runtime that nobody reaches may start jobs; null for ever. */
+  readonly policy: {readonly leaseMs: number | null};
 }
 
 interface Step {
@@ -86,8 +90,10 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
     case 'create_container': {
       context.data.refuseLoss(record);
       await context.admit(record);
+      const from = await presentSnapshot(context.sourceOf(record), context);
       const container = await provider.create({
         name: record.key,
+        ...(from === null ? {} : {from}),
         labels: {...labelsOf(record), ...(await pendingLabels(record, context))},
         timeZone: context.timeZone,
         limits: served(step).resources,
@@ -108,7 +114,8 @@ export async function applyAction(action: Action, step: Step, context: ApplyCont
     case 'start_container': {
       const id = record.container_id ?? containerOf(step).id;
       // A preview may begin anew; of live a person has to say so.
-      await provider.start(id, {signal, makeData: !record.live});
+      const rebuildAfterMs = record.live ? null : context.policy.leaseMs;
+      await provider.start(id, {signal, makeData: !record.live, rebuildAfterMs});
       return;
     }
     case 'restore_data':
@@ -185,6 +192,12 @@ function labelsOf(record: BranchRecord): Record<string, string> {
     [labelNames.path]: record.path,
     [labelNames.branch]: record.branch,
   };
+}
+
+/** A branch does not wait for a snapshot: it brings all its files itself, and starts without what jobs added. */
+async function presentSnapshot(name: string | null, {provider}: ApplyContext): Promise<string | null> {
+  if (name === null) return null;
+  return (await provider.listSnapshots()).some((snapshot) => snapshot.name === name) ? name : null;
 }
 
 /** On the container itself, so that a crash right after its making forgets nothing. */

@@ -19,11 +19,14 @@ import {
   isKept,
   previewRunOf,
   resolveBindings,
+  snapshotsOf,
 } from './environments.ts';
 import {filesOfLive} from './live-files.ts';
+import type {ControllerMetrics} from './metrics.ts';
 import type {BranchFiles} from './observation.ts';
 import {failureOf, retryDelayMs} from './outcome.ts';
 import {heldLines, type PreviewRun} from './preview-holds.ts';
+import {wasGivenUp} from './queue.ts';
 import {type ReconcileContext, type Reconciled, reconcileBranch} from './reconcile.ts';
 import type {RepositoryWatch} from './repository-watch.ts';
 import {endRollback} from './rollback.ts';
@@ -31,14 +34,17 @@ import {conditions, type Result, reconcilingConditions, withHistory} from './sta
 import {presentSuspension} from './suspension.ts';
 import {createWorkTrace, type TraceEnd, type WorkTrace} from './work-trace.ts';
 
-/** Work on a branch that exceeds this is aborted and tried again: a hung engine must not hold a place for ever. */
-const longestReconcileMs = 10 * 60_000;
-
 /** Steps after which a container takes no place of a preview any more. */
 const leavingKinds: ReadonlySet<Action['kind']> = new Set([
   'trash_container',
   'remove_container',
   'forget_branch',
+]);
+/** Steps after which the files of a container are others. */
+const savedKinds: ReadonlySet<Action['kind']> = new Set([
+  'create_container',
+  'sync_workspace',
+  'deploy_scripts',
 ]);
 
 /** No file of a workspace may be larger. */
@@ -51,11 +57,13 @@ export function createBranchWork(
     containerWatch,
     requests,
     admission,
+    metrics,
   }: {
     containerWatch: ContainerWatch;
     /** By key: what the branch's status echoes when it was looked at. */
     requests: Map<string, string>;
     admission: Admission;
+    metrics: ControllerMetrics;
   },
 ): (key: string, signal: AbortSignal) => Promise<void> {
   const {provider, records, archive, journal, data, clock, log} = options;
@@ -67,13 +75,15 @@ export function createBranchWork(
     if (watch === undefined) return;
     const startedMs = clock.now();
     const request = requests.get(key) ?? null;
-    const signal = AbortSignal.any([queueSignal, shutdown, AbortSignal.timeout(longestReconcileMs)]);
+    const signal = AbortSignal.any([queueSignal, shutdown]);
     const revision = record.revision;
     previews.pause(record);
     if (record.keep !== null && Date.parse(record.keep.until) <= startedMs) record.keep = null;
     const suspension = presentSuspension(record, {rules: watch.environments, nowMs: startedMs});
     const trace = createWorkTrace(record, startedMs);
     const note = (end: Pick<TraceEnd, 'outcome'> & Partial<TraceEnd>) => {
+      metrics.reconciled(end.outcome, clock.now() - startedMs);
+      if (end.activeMs != null) metrics.active(end.activeMs);
       const nothing = {verified: false, activeMs: null, retryAtMs: null};
       const event = trace.event(record, {...nothing, nowMs: clock.now(), isAsked: request !== null, ...end});
       return event === null ? Promise.resolve() : journal.add(key, event);
@@ -96,6 +106,11 @@ export function createBranchWork(
         return;
       }
       record.failures = 0;
+      if (result.kind === 'synced' && taken.some(({kind}) => savedKinds.has(kind)))
+        await saveContainer(record, {
+          containers: provider,
+          name: snapshotsOf(watch.environments, record).save,
+        });
       const before = record.active_ms;
       finish(record, {result, taken}, startedMs, request);
       await note({
@@ -106,13 +121,15 @@ export function createBranchWork(
     } catch (error) {
       table.observed(key).phase = null;
       if (shutdown.aborted || records.get(key) !== record) return;
-      if (queueSignal.aborted) {
+      const givenUp = wasGivenUp(queueSignal);
+      if (queueSignal.aborted && !givenUp) {
         log.info('a newer commit takes over', {branch: record.branch, key, revision});
         await note({outcome: 'superseded'});
         queue.add(key);
         return;
       }
-      const {outcome, retryAtMs} = fail(record, error, startedMs, request);
+      const cause = givenUp ? queueSignal.reason : error;
+      const {outcome, retryAtMs} = fail(record, cause, startedMs, request);
       await note({outcome, retryAtMs});
     }
     if (requests.get(key) === request) requests.delete(key);
@@ -139,6 +156,7 @@ export function createBranchWork(
   ): ReconcileContext => ({
     data: branchData,
     dataPolicyOf: (branch) => dataPolicyOf(watch.environments, branch),
+    sourceOf: (branch) => snapshotsOf(watch.environments, branch).from,
     liveOf: ({repository, path}) =>
       table
         .running()
@@ -224,6 +242,20 @@ export function createBranchWork(
           })
         : null;
     return heldLines(run, {crontabs: files.crontabs, live, released: record.released});
+  };
+
+  /** After a commit was applied. A snapshot that cannot be made leaves the branch as good as it is. */
+  const saveContainer = async (
+    {container_id, branch, key}: BranchRecord,
+    {containers, name}: {containers: ContainerProvider; name: string | null},
+  ) => {
+    if (name === null || container_id === null) return;
+    try {
+      await containers.snapshot(container_id, name);
+      log.info('made the snapshot of a branch', {branch, key, snapshot: name});
+    } catch (error) {
+      log.error('the snapshot of a branch could not be made', {branch, key, snapshot: name, error});
+    }
   };
 
   /** What live runs has changed: previews that leave out the same lines are looked at again. */

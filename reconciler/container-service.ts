@@ -36,11 +36,14 @@ export function createContainerService({
   standalone,
   provider,
   baseUrl,
+  retention,
 }: {
   controller: Pick<Controller, 'branches' | 'branch'>;
   standalone: StandaloneContainers;
   provider: ContainerProvider;
   baseUrl: () => string;
+  /** So many snapshots of each container stay, the newest, beside those of these names. */
+  retention: {readonly keep: number; readonly names: ReadonlySet<string>};
 }): ContainerService {
   const standaloneItem = (facts: ContainerFacts): ContainerItem => ({
     ...containerView(facts, {
@@ -94,7 +97,13 @@ export function createContainerService({
     },
     snapshots: async () => (await provider.listSnapshots()).map(snapshotView),
     async snapshot({container, name}) {
-      return snapshotView(await provider.snapshot(find(container).id.slice('ctr_'.length), name));
+      const made = await provider.snapshot(find(container).id.slice('ctr_'.length), name);
+      const ofContainer = (await provider.listSnapshots())
+        .filter((snapshot) => snapshot.containerId === made.containerId && snapshot.name !== name)
+        .filter((snapshot) => !retention.names.has(snapshot.name))
+        .sort((a, b) => b.createdAt.localeCompare(a.createdAt));
+      for (const old of ofContainer.slice(retention.keep - 1)) await provider.removeSnapshot(old.name);
+      return snapshotView(made);
     },
     async removeSnapshot(name) {
       const known = (await provider.listSnapshots()).some((snapshot) => snapshot.name === name);

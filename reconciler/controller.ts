@@ -1,6 +1,7 @@
 import type {Branch} from '../schemas/branch.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import type {JournalEvent, PassCause} from '../schemas/journal.ts';
+import type {QueueStatus} from '../schemas/queue.ts';
 import type {RepositoryStatus} from '../schemas/repository.ts';
 import {createAdmission} from './admission.ts';
 import {adoptContainers} from './adoption.ts';
@@ -16,9 +17,11 @@ import {type Container, labelNames} from './containers/provider.ts';
 import type {BranchChange, ControllerContext, ControllerOptions} from './controller-context.ts';
 import {everyDay} from './every-day.ts';
 import {createHandChanges, type HandChanges, keepNotice} from './hand-changes.ts';
+import {createControllerMetrics} from './metrics.ts';
 import {sentence} from './outcome.ts';
 import {createPreviewUpkeep} from './preview-upkeep.ts';
 import {type BranchQueue, createQueue} from './queue.ts';
+import {logSlowQueue, queueStatus} from './queue-status.ts';
 import {openRepositoryWatch, type RepositoryWatch} from './repository-watch.ts';
 import {type BranchShells, createBranchShells} from './shells.ts';
 import {standDown} from './stand-down.ts';
@@ -34,6 +37,10 @@ export interface Controller extends BranchRequests, BranchAccounts, HandChanges,
   branches(): Branch[];
   branch(keyOrName: string): Branch;
   repositories(): RepositoryStatus[];
+  /** What is in hand, and what is in its way. */
+  queue(): QueueStatus;
+  /** In the text form of Prometheus. */
+  metrics(): string;
   /** Looks at one branch again; answers the id that its status echoes when that is done. */
   reconcile(keyOrName: string): string;
   /** Lists every repository again and looks at every branch again. */
@@ -66,6 +73,7 @@ export function createController(options: ControllerOptions): Controller {
   const {provider, records, archive, journal, data, clock, log} = options;
   const listeners = new Set<(change: BranchChange) => void>();
   const requests = new Map<string, string>();
+  const metrics = createControllerMetrics();
   const watches = new Map<string, RepositoryWatch>();
   const table = createBranchTable(records);
   const shutdown = new AbortController();
@@ -147,6 +155,11 @@ export function createController(options: ControllerOptions): Controller {
     clock,
     concurrency: options.concurrency,
     work: (key, signal) => work(key, signal),
+    onStuck: (key) =>
+      log.error('the work on a branch hangs; others have its place until the controller is started again', {
+        key,
+        branch: records.get(key)?.branch,
+      }),
   });
   const context: ControllerContext = {
     options,
@@ -161,7 +174,7 @@ export function createController(options: ControllerOptions): Controller {
     shutdown: shutdown.signal,
   };
   const containerWatch = createContainerWatch(context);
-  const work = createBranchWork(context, {containerWatch, requests, admission});
+  const work = createBranchWork(context, {containerWatch, requests, admission, metrics});
 
   const start = async (): Promise<void> => {
     if (provider !== null) {
@@ -234,6 +247,10 @@ export function createController(options: ControllerOptions): Controller {
     void guard.watch({signal: shutdown.signal}).catch(() => {
       // It sleeps on the shutdown signal too.
     });
+    const slow = logSlowQueue(() => queueStatus(queue, records), {clock, log, signal: shutdown.signal});
+    void slow.catch(() => {
+      // It sleeps on the shutdown signal too.
+    });
     void containerWatch.sweep().catch(() => {
       // The sweep sleeps on the shutdown signal: this is its ordinary end.
     });
@@ -265,6 +282,9 @@ export function createController(options: ControllerOptions): Controller {
           .ofRepository(repository)
           .filter(({pause, missing}) => pause?.reason === 'first_contact' && missing === null).length,
       })),
+    queue: () => queueStatus(queue, records),
+    metrics: () =>
+      metrics.print({branches: [...records.all()].map(view), queue: queueStatus(queue, records)}),
     reconcile(keyOrName) {
       const {key, repository} = table.find(keyOrName);
       const id = crypto.randomUUID();

@@ -28,6 +28,9 @@ export interface EnvironmentRule {
   readonly suspend: {readonly until: string; readonly owner: string; readonly reason: string} | null;
   /** What becomes of changes by hand; null leaves it to other rules. */
   readonly drift: 'revert' | 'report' | null;
+  /** Names of snapshots; null leaves it to other rules. */
+  readonly from: string | null;
+  readonly snapshot: string | null;
   /** 0 for never; null leaves it to other rules. */
   readonly idle: IdleLimits;
   readonly variables: Readonly<Record<string, string>>;
@@ -92,6 +95,18 @@ export function dataPolicyOf(
 ): DataPolicy {
   if (live) return 'empty';
   return rules.findLast(({data, appliesTo}) => data !== null && appliesTo(branch, live))?.data ?? 'empty';
+}
+
+/** Which snapshot a new container of the branch starts with, and which its container is kept in; null for none. */
+export function snapshotsOf(
+  rules: readonly EnvironmentRule[],
+  {branch, live}: {branch: string; live: boolean},
+): {readonly from: string | null; readonly save: string | null} {
+  const applying = rules.filter(({appliesTo}) => appliesTo(branch, live));
+  return {
+    from: applying.findLast(({from}) => from !== null)?.from ?? null,
+    save: applying.findLast(({snapshot}) => snapshot !== null)?.snapshot ?? null,
+  };
 }
 
 /**

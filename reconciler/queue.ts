@@ -1,4 +1,5 @@
 import type {Clock} from '../runtime/platform/clock.ts';
+import {AppError} from '../schemas/errors.ts';
 
 /**
  * A queue of branch keys and nothing else. A key that is added while it waits stays one item; a key that is
@@ -17,29 +18,70 @@ export interface BranchQueue {
   settled(keys: readonly string[]): Promise<void>;
   /** Resolves when nothing waits and nothing is worked on; delayed keys do not count. */
   idle(): Promise<void>;
+  /** What waits, goes on and is tried again later, now. */
+  report(): QueueReport;
   /** Takes no more keys, aborts the work in hand and resolves when it has ended. */
   close(): Promise<void>;
+}
+
+export interface QueueReport {
+  readonly waiting: number;
+  /** How long the key that has waited longest does so; 0 where none waits. */
+  readonly longestWaitMs: number;
+  /** Longest first. */
+  readonly working: readonly WorkInHand[];
+  /** Keys that come back by themselves at their instant, the next first. */
+  readonly delayed: readonly {readonly key: string; readonly dueMs: number}[];
+}
+
+export interface WorkInHand {
+  readonly key: string;
+  readonly forMs: number;
+  /** It was told to end, did not, and has lost its place to others. */
+  readonly stuck: boolean;
+}
+
+/** Work on one key that exceeds this is told to end: what hangs must not hold a place for ever. */
+const longestWorkMs = 10 * 60_000;
+/** By then it has ended, or others get its place. */
+const endGraceMs = 30_000;
+
+interface Work {
+  readonly stop: AbortController;
+  readonly sinceMs: number;
+  stuck: boolean;
+}
+
+interface Delay {
+  readonly stop: AbortController;
+  readonly dueMs: number;
 }
 
 export function createQueue({
   clock,
   concurrency,
   work,
+  onStuck = () => {},
 }: {
   clock: Clock;
   concurrency: number;
+  /** Work that does not end although it was told to. */
+  onStuck?: (key: string) => void;
   /** Never rejects: it reports its own failures. */
   work: (key: string, signal: AbortSignal) => Promise<void>;
 }): BranchQueue {
-  const waiting = new Set<string>();
-  const urgent = new Set<string>();
-  const working = new Map<string, AbortController>();
+  /** Since when. */
+  const waiting = new Map<string, number>();
+  const urgent = new Map<string, number>();
+  const working = new Map<string, Work>();
   const again = new Set<string>();
-  const delayed = new Map<string, AbortController>();
+  const delayed = new Map<string, Delay>();
   let waiters: {readonly isOver: () => boolean; readonly resolve: () => void}[] = [];
   let closed = false;
 
-  const isBusy = (key: string) => waiting.has(key) || urgent.has(key) || working.has(key);
+  const isBusy = (key: string) => waiting.has(key) || urgent.has(key) || working.get(key)?.stuck === false;
+  /** What is stuck holds no place, and nobody waits for it. */
+  const taken = () => [...working.values()].filter(({stuck}) => !stuck).length;
 
   const settle = () => {
     const over = waiters.filter(({isOver}) => isOver());
@@ -54,21 +96,41 @@ export function createQueue({
     });
 
   const next = (): string | undefined => {
-    const [key] = urgent.size > 0 ? urgent : waiting;
+    const [key] = (urgent.size > 0 ? urgent : waiting).keys();
     return key;
   };
 
+  const watch = async (key: string, item: Work, signal: AbortSignal): Promise<void> => {
+    await clock.sleep(longestWorkMs, {signal});
+    item.stop.abort(
+      new AppError(
+        'BACKEND_ERROR',
+        `The work took longer than ${longestWorkMs / 60_000} minutes and was given up`,
+      ),
+    );
+    await clock.sleep(endGraceMs, {signal});
+    item.stuck = true;
+    onStuck(key);
+    pump();
+    settle();
+  };
+
   const pump = () => {
-    while (!closed && working.size < concurrency) {
+    while (!closed && taken() < concurrency) {
       const key = next();
       if (key === undefined) break;
       urgent.delete(key);
       waiting.delete(key);
-      const controller = new AbortController();
-      working.set(key, controller);
-      work(key, controller.signal).finally(() => {
+      const item: Work = {stop: new AbortController(), sinceMs: clock.now(), stuck: false};
+      working.set(key, item);
+      const over = new AbortController();
+      watch(key, item, over.signal).catch(() => {
+        // It ended in time.
+      });
+      work(key, item.stop.signal).finally(() => {
+        over.abort();
         working.delete(key);
-        if (again.delete(key)) waiting.add(key);
+        if (again.delete(key)) waiting.set(key, clock.now());
         pump();
         settle();
       });
@@ -78,46 +140,64 @@ export function createQueue({
   return {
     add(key, {first = false} = {}) {
       if (closed) return;
-      delayed.get(key)?.abort();
+      delayed.get(key)?.stop.abort();
+      const sinceMs = urgent.get(key) ?? waiting.get(key) ?? clock.now();
       if (working.has(key)) again.add(key);
       else if (first || urgent.has(key)) {
         waiting.delete(key);
-        urgent.add(key);
-      } else waiting.add(key);
+        urgent.set(key, sinceMs);
+      } else waiting.set(key, sinceMs);
       pump();
     },
     addAfter(key, delayMs) {
       if (closed) return;
-      delayed.get(key)?.abort();
-      const controller = new AbortController();
-      delayed.set(key, controller);
-      clock.sleep(delayMs, {signal: controller.signal}).then(
+      delayed.get(key)?.stop.abort();
+      const delay: Delay = {stop: new AbortController(), dueMs: clock.now() + delayMs};
+      delayed.set(key, delay);
+      clock.sleep(delayMs, {signal: delay.stop.signal}).then(
         () => {
           delayed.delete(key);
           this.add(key);
         },
         () => {
           // Replaced by a newer delay or by the key itself, or the queue closes.
-          if (delayed.get(key) === controller) delayed.delete(key);
+          if (delayed.get(key) === delay) delayed.delete(key);
         },
       );
     },
     cancel(key, reason) {
-      working.get(key)?.abort(reason);
+      working.get(key)?.stop.abort(reason);
     },
     get size() {
-      return waiting.size + urgent.size + working.size;
+      return waiting.size + urgent.size + taken();
     },
     settled: (keys) => when(() => !keys.some(isBusy)),
-    idle: () => when(() => waiting.size + urgent.size + working.size === 0),
+    idle: () => when(() => waiting.size + urgent.size + taken() === 0),
+    report() {
+      const nowMs = clock.now();
+      const since = [...waiting.values(), ...urgent.values()];
+      return {
+        waiting: since.length,
+        longestWaitMs: since.reduce((longest, sinceMs) => Math.max(longest, nowMs - sinceMs), 0),
+        working: [...working]
+          .map(([key, {sinceMs, stuck}]) => ({key, forMs: Math.max(0, nowMs - sinceMs), stuck}))
+          .sort((a, b) => b.forMs - a.forMs),
+        delayed: [...delayed].map(([key, {dueMs}]) => ({key, dueMs})).sort((a, b) => a.dueMs - b.dueMs),
+      };
+    },
     async close() {
       closed = true;
-      for (const controller of delayed.values()) controller.abort();
+      for (const {stop} of delayed.values()) stop.abort();
       waiting.clear();
       urgent.clear();
       again.clear();
-      for (const controller of working.values()) controller.abort(new Error('the controller stops'));
+      for (const {stop} of working.values()) stop.abort(new Error('the controller stops'));
       await this.idle();
     },
   };
+}
+
+/** True where the queue told the work to end because it took too long. */
+export function wasGivenUp({aborted, reason}: AbortSignal): boolean {
+  return aborted && reason instanceof AppError;
 }

@@ -3,7 +3,7 @@ import type {Log} from '../runtime/platform/log.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
 import {type Container, type ContainerProvider, labelNames} from './containers/provider.ts';
 import {noCrashes, retryDelayMs, withCrash} from './outcome.ts';
-import {createQueue} from './queue.ts';
+import {createQueue, wasGivenUp} from './queue.ts';
 import type {RuntimeClient} from './runtime-client.ts';
 import type {StandaloneTable} from './standalone-table.ts';
 
@@ -78,11 +78,16 @@ export function createUpkeep(table: StandaloneTable, options: UpkeepOptions): Up
     try {
       await (phase === 'stopping' ? remove(id) : release(id, signal));
     } catch (error) {
-      if (!signal.aborted) tryLater(id, error);
+      if (!signal.aborted || wasGivenUp(signal)) tryLater(id, error);
     }
   };
 
-  const queue = createQueue({clock, concurrency: options.concurrency, work});
+  const queue = createQueue({
+    clock,
+    concurrency: options.concurrency,
+    work,
+    onStuck: (id) => log.error('the work on a standalone container hangs; others have its place', {id}),
+  });
 
   const onExit = (id: string) => {
     const known = table.get(id);

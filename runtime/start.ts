@@ -1,6 +1,7 @@
 /**
  * The program that a container runs. The runtime starts it again for its helpers: script hosts, the parser,
- * the reader of databases; each of them loads its own part only.
+ * the reader of databases; each of them loads its own part only. A controller on another machine starts it to reach
+ * the runtime's socket.
  */
 export async function startProgram([word, ...args]: readonly string[]): Promise<void> {
   if (word === 'script-host') {
@@ -12,6 +13,10 @@ export async function startProgram([word, ...args]: readonly string[]): Promise<
   } else if (word === 'storage-sqlite') {
     const {sqliteMain} = await import('./storage/sqlite-process.ts');
     sqliteMain();
+  } else if (word === 'connect') {
+    const {relayStandardStreams} = await import('./platform/relay-standard-streams.ts');
+    await relayStandardStreams(args[0] ?? '');
+    process.exit(0);
   } else {
     const {runtimeMain} = await import('./main.ts');
     await runtimeMain(word === undefined ? [] : [word, ...args]);

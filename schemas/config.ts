@@ -52,6 +52,13 @@ const userName = z
   .string()
   .regex(userNamePattern, 'a name has 1 to 32 letters, digits, _, . or - and does not begin with -');
 
+const snapshotName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$/,
+    'write at most 100 letters, digits, "_", "." and "-", no dot in front',
+  );
+
 const dataPolicy = z
   .string()
   .regex(/^(?:empty|copy|seed:.{1,1000})$/, 'write empty, copy or seed:<file of the branch>');
@@ -108,6 +115,16 @@ const environmentSchema = z
       })
       .optional()
       .meta({description: 'No job of these branches runs until then, whatever is pushed.'}),
+    from: snapshotName.optional().meta({
+      description:
+        'Snapshot whose files new containers of these branches start with, as soon as there is one of that name.',
+      example: 'main-snapshot',
+    }),
+    snapshot: snapshotName.optional().meta({
+      description:
+        'Name under which the container is copied after each commit that was applied; for one branch, such as live.',
+      example: 'main-snapshot',
+    }),
     drift: z
       .enum(['revert', 'report'])
       .optional()
@@ -225,6 +242,15 @@ export const configSchema = z
     branches: branchGlobs.default(['**']).meta({description: 'For repositories without globs of their own.'}),
     environments: environments.meta({description: 'For all repositories.'}),
     listen: z.string().default('127.0.0.1:7070').meta({description: 'host:port of the API.'}),
+    snapshots: z
+      .strictObject({
+        keep: z.int().min(1).max(10_000).optional().meta({
+          description:
+            'Snapshots of each container that stay when another is made, the newest ones; all unless given.',
+        }),
+      })
+      .prefault({})
+      .meta({description: 'Snapshots that people make.'}),
     tls: z
       .strictObject({
         listen: z
@@ -334,6 +360,14 @@ export const configSchema = z
         pool: serverWord.default('default').meta({
           description: 'Storage pool of the containers. On btrfs or zfs a clone is a copy on write.',
         }),
+        target: z
+          .string()
+          .regex(/^@?[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, 'write the name of a member, or @ and a group')
+          .optional()
+          .meta({
+            description:
+              'Member of a cluster, or `@` and a group of members, that new containers go to; the server chooses unless given.',
+          }),
         profiles: z
           .array(serverWord)
           .max(20)

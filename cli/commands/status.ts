@@ -4,6 +4,7 @@ import {branchTable, hostNotices, problems} from '../branch-table.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {eventsUntilInterrupt} from '../events.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
+import {queueNotices} from '../queue-notices.ts';
 import {repositoryNotices} from '../repository-notices.ts';
 import type {Environment} from '../settings.ts';
 import type {Terminal} from '../terminal.ts';
@@ -18,7 +19,7 @@ export async function status(
   const client = await connect(flags, environment);
   const read = async () => (branch === undefined ? client.branches() : [await client.branch(branch)]);
   const show = async (branches: readonly Branch[]) => {
-    if (flags.json) terminal.out(`${JSON.stringify({items: branches})}\n`);
+    if (flags.json) terminal.out(`${JSON.stringify({items: branches, queue: await client.queue()})}\n`);
     else if (branches.length === 0)
       terminal.err('No branch has a .hoody directory yet; `branchtab init` makes one.\n');
     else {
@@ -29,6 +30,7 @@ export async function status(
     if (flags.json) return;
     const text =
       repositoryNotices(await client.repositories(), terminal.paint) +
+      queueNotices(await client.queue(), terminal.paint) +
       problems(branches, terminal.paint) +
       hostNotices(branches, terminal.paint);
     if (text !== '') terminal.out(`\n${text}`);

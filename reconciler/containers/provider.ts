@@ -21,9 +21,11 @@ export interface ContainerProvider {
   create(request: CreateRequest): Promise<Container>;
   /**
    * Starts the runtime and resolves when it answers. Starting a running container does nothing. Where the data
-   * directory is gone, `makeData` makes an empty one; without it this throws DATA_LOST.
+   * directory is gone, `makeData` makes an empty one; without it this throws DATA_LOST. Where the machine that has the
+   * container does not answer this throws PROVIDER_UNAVAILABLE, until that has lasted for `rebuildAfterMs`: then it is
+   * made anew on another. Without that time, or without `makeData`, it waits for the machine.
    */
-  start(id: string, options?: {signal?: AbortSignal; makeData?: boolean}): Promise<Container>;
+  start(id: string, options?: StartOptions): Promise<Container>;
   /**
    * Asks the runtime to stop, waits `graceMs` for its jobs, then ends every process of the container,
    * those in sessions of their own included. Stopping a stopped container does nothing.
@@ -48,6 +50,13 @@ export interface ContainerProvider {
   watch(onEvent: (event: ContainerEvent) => void): () => void;
   /** Releases timers and watchers of the provider itself; containers go on. */
   close(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly signal?: AbortSignal;
+  readonly makeData?: boolean;
+  /** After so long without a word of it nothing of the container runs any more, wherever it is; null for never. */
+  readonly rebuildAfterMs?: number | null;
 }
 
 /** What a job must not reach, as far as the level of its container can promise that. */

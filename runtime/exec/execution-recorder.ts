@@ -74,7 +74,7 @@ const lingerMs = 10_000;
 /** What a script prints comes on a way of its own, and may be behind the end of its call. */
 const settleMs = 1000;
 /** Of calls that went well and printed nothing so many are written at once; beyond it the oldest are left out. */
-const plainPerFlush = 250;
+const plainPerFlush = 125;
 /** Writing takes at most a tenth of the time. */
 const restShare = 9;
 const keptOutputLength = 32 * 1024;

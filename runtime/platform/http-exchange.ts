@@ -513,8 +513,18 @@ const firstErrorStatus = 400;
 const continueLine = 'HTTP/1.1 100 Continue\r\n\r\n';
 const brokenBody = 'The body does not have the framing that its head announces.';
 
+/** They need no look at their letters. */
+const usualNames: ReadonlySet<string> = new Set([
+  'cache-control',
+  'content-type',
+  'Content-Type',
+  'etag',
+  'vary',
+  'x-execution-id',
+]);
+
 function fieldLine(name: string, value: string): string {
-  if (!fieldName.test(name) || notInValue.test(value))
+  if (!(usualNames.has(name) || fieldName.test(name)) || notInValue.test(value))
     throw new TypeError(`${JSON.stringify(name.slice(0, 100))} is no header that can be sent.`);
   return `${name}: ${value}\r\n`;
 }

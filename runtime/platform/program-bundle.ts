@@ -90,3 +90,18 @@ function parserBindingPath(): string {
     process.platform === 'linux' ? `linux-${process.arch}-gnu` : `${process.platform}-${process.arch}`;
   return require.resolve(`@oxc-parser/binding-${platform}/parser.${platform}.node`);
 }
+
+/** Bundles `entry` with everything it imports into one file for Node. Throws an AggregateError with the bundler's messages. */
+export async function bundleForNode({entry, outfile}: {entry: string; outfile: string}): Promise<void> {
+  const {outputs} = await Bun.build({
+    entrypoints: [entry],
+    target: 'node',
+    format: 'esm',
+    minify: true,
+    // The names of files that are bundled say nothing of where they were.
+    root: fileURLToPath(new URL('../..', import.meta.url)),
+  });
+  const [bundle, ...more] = outputs;
+  if (bundle === undefined || more.length > 0) throw new Error('the bundle is not one file');
+  await Bun.write(outfile, bundle);
+}

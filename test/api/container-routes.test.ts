@@ -66,6 +66,15 @@ test('S27: a container is made, listed, snapshotted, cloned and deleted', async 
   t.deepEqual(await jsonOf(world.call('/api/v1/snapshots')), {items: []});
 });
 
+test('of each container as many snapshots stay as the operator keeps, and those of the policy', async (t) => {
+  const world = await setup(t);
+  const {id} = await create(world, {name: 'by-name'});
+  for (const name of ['of-live', 'one', 'two', 'three', 'two'])
+    t.is((await post(world, '/api/v1/snapshots', {container: id, name})).status, 201);
+  const {items} = await jsonOf<{items: {name: string}[]}>(world.call('/api/v1/snapshots'));
+  t.deepEqual(items.map(({name}) => name).sort(), ['of-live', 'three', 'two']);
+});
+
 test('a snapshot is taken of a container by its id without ctr_ and by its name', async (t) => {
   const world = await setup(t);
   const {id} = await create(world, {name: 'by-name'});

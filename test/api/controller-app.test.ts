@@ -137,6 +137,7 @@ test('OpenAPI describes every route with the shapes of schemas/', async (t) => {
     '/api/v1/explanations/{subject}',
     '/api/v1/forge',
     '/api/v1/login-codes',
+    '/api/v1/queue',
     '/api/v1/reconcile',
     '/api/v1/repositories',
     '/api/v1/snapshots',

@@ -80,7 +80,7 @@ const absences: readonly Absence[] = [
   },
   {
     title: 'the environment of the process is read in the main files',
-    places: [/^(?:cli|runtime)\/main\.ts$/],
+    places: [/^(?:cli|cli\/action|runtime)\/main\.ts$/],
     exceptions: {
       'runtime/platform/script-parser.ts':
         "the parser's own loader takes the path of its binding from nowhere else",

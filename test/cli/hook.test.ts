@@ -19,7 +19,7 @@ async function pushed(commands: CommandWorld, clone: GitWorld, ...words: string[
 }
 
 async function setup(t: ExecutionContext) {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const git = await createPushWorld(t);
   const first = await git.push('main', crontab('0 * * * * echo main'));
   const world = await createControllerWorld(t);
@@ -43,7 +43,7 @@ test('whoever pushes sees the verdict, and a commit that is to be skipped never 
   const second = await git.clone.commit('main', crontab('5 * * * * echo second'));
   const waited = await push(
     '-o',
-    'branchtab.wait',
+    'branchtab.wait=5m',
     '-o',
     'other=1',
     '-o',
@@ -60,7 +60,7 @@ test('whoever pushes sees the verdict, and a commit that is to be skipped never 
   t.notRegex(waited.text, /other/);
 
   const broken = await git.clone.commit('main', crontab('61 * * * * echo broken'));
-  const stalled = await push('-o', 'branchtab.wait=90s', 'origin', 'main');
+  const stalled = await push('-o', 'branchtab.wait=5m', 'origin', 'main');
   t.regex(stalled.text, new RegExp(`main ${broken.slice(0, 8)}: STALLED\\. \\.hoody/crontab:1:1 .*61`));
 
   const skipped = await git.clone.commit('main', crontab('7 * * * * echo skipped'));
@@ -82,15 +82,15 @@ test('whoever pushes sees the verdict, and a commit that is to be skipped never 
   t.is(waiting.container, null);
 
   const third = await git.clone.commit('main', crontab('9 * * * * echo third'));
-  t.regex((await push('-o', 'branchtab.wait', 'origin', 'main')).text, /active after/);
+  t.regex((await push('-o', 'branchtab.wait=5m', 'origin', 'main')).text, /active after/);
   t.is((await controller.until('main', active(third))).rollback, null);
   t.is((await world.run('release', 'new')).code, 0);
   const running = await controller.until('new', ({container}) => container?.state === 'running');
   t.is(await controller.crontab(running), '8 * * * * echo new\n');
 
-  const gone = await push('-o', 'branchtab.wait', 'origin', '--delete', 'new');
+  const gone = await push('-o', 'branchtab.wait=5m', 'origin', '--delete', 'new');
   t.regex(gone.text, /new deleted: its container is gone/);
-  const tags = await push('-o', 'branchtab.wait', 'origin', `${third}:refs/tags/v1`);
+  const tags = await push('-o', 'branchtab.wait=5m', 'origin', `${third}:refs/tags/v1`);
   t.notRegex(tags.text, /remote: branchtab/);
 });
 
@@ -119,7 +119,7 @@ test('a hook that runs as somebody else has a token that opens nothing but its r
   await controller.until('main', active(first));
   t.is((await install('--controller', controller.url, '--token-file', token)).code, 0);
   await git.clone.commit('main', crontab('5 * * * * echo second'));
-  t.regex((await push('-o', 'branchtab.wait', 'origin', 'main')).text, /active after/);
+  t.regex((await push('-o', 'branchtab.wait=5m', 'origin', 'main')).text, /active after/);
   const ask = (path: string, init: RequestInit = {}) =>
     fetch(`${controller.url}${path}`, {
       ...init,
@@ -134,7 +134,7 @@ test('a hook that runs as somebody else has a token that opens nothing but its r
   });
   t.is(other.status, 403);
   await writeFile(token, 'x');
-  t.regex((await push('-o', 'branchtab.wait', 'origin', 'main:other')).text, /none of `deployers`/);
+  t.regex((await push('-o', 'branchtab.wait=5m', 'origin', 'main:other')).text, /none of `deployers`/);
   t.is(
     (await commands.run(['hook', 'install', '--controller', 'http://x', '--repo', git.origin.path])).code,
     2,

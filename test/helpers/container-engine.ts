@@ -67,13 +67,17 @@ async function tryEngine(kind: EngineKind): Promise<TestEngine | {reason: string
   };
   const close = async () => {
     if (service === null) await start();
-    for (const {id} of await engine.listContainers('branchtab.owner')) {
-      await engine.unpause(id);
-      await engine.remove(id);
+    try {
+      for (const {id} of await engine.listContainers('branchtab.owner')) {
+        await engine.unpause(id);
+        await engine.remove(id);
+      }
+    } finally {
+      // Whatever it could not do, an engine that is left keeps the whole test run from ending.
+      await end('SIGTERM');
+      await unmountBelow(root);
+      await rm(root, {recursive: true, force: true});
     }
-    await end('SIGTERM');
-    await unmountBelow(root);
-    await rm(root, {recursive: true, force: true});
   };
   try {
     await start();

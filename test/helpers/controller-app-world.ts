@@ -93,6 +93,7 @@ export async function createControllerAppWorld(
   });
   const world = await createStandaloneWorld(t);
   const containers = createContainerService({
+    retention: {keep: 2, names: new Set(['of-live'])},
     controller,
     standalone: await world.open(),
     provider: world.provider,

@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {createIncusClient} from '../../api/incus-client.ts';
 import type {Incus} from '../../reconciler/containers/incus/incus.ts';
 import {programPath} from '../../reconciler/containers/inside.ts';
+import {openWebsocket} from '../../runtime/platform/websocket-stream.ts';
 import {glibcRoot, muslRoot, unmountBelow} from './container-engine.ts';
 
 /** A server with a storage pool and two small images, which shares nothing with other servers of this host. */
@@ -58,31 +59,19 @@ async function tryIncus(): Promise<TestIncus | {reason: string}> {
   // Containers have an ordinary user's rights on the way to their files.
   await chmod(root, 0o711);
   const socketPath = join(directory, 'unix.socket');
-  const incus = createIncusClient({at: {socketPath}});
+  const incus = createIncusClient({at: {socketPath}, openWebsocket});
   let daemon: ChildProcess | null = null;
   const start = async () => {
-    daemon = spawn('lxd', ['--group', 'root'], {
-      // Programs of npm packages can have the names of those that the daemon looks for.
-      env: {LXD_DIR: directory, PATH: programPath, HOME: root},
-      stdio: ['ignore', 'ignore', openSync(join(root, 'lxd.log'), 'a')],
-      cwd: root,
-    });
-    await untilAnswering(incus, daemon);
+    daemon = await startDaemon(directory, incus);
   };
   const end = async (signal: NodeJS.Signals) => {
     const ending = daemon;
     daemon = null;
-    if (ending === null || ending.exitCode !== null || ending.signalCode !== null) return;
-    const exited = new Promise((resolve) => ending.once('exit', resolve));
-    ending.kill(signal);
-    await exited;
+    await endDaemon(ending, signal);
   };
   const close = async () => {
     if (daemon === null) await start();
-    for (const name of await instances(socketPath)) {
-      while ((await incus.stop(name)) === 'busy') await Bun.sleep(20);
-      while ((await incus.remove(name)) === 'busy') await Bun.sleep(20);
-    }
+    await removeInstances(socketPath, incus);
     await end('SIGTERM');
     await unmountBelow(root);
     await rm(root, {recursive: true, force: true});
@@ -111,6 +100,33 @@ async function tryIncus(): Promise<TestIncus | {reason: string}> {
       // What could not be started need not end in order.
     });
     throw new Error(`${error instanceof Error ? error.message : error}\n${log.slice(-2000)}`, {cause: error});
+  }
+}
+
+/** Of `directory`, which becomes the server's own; its log stands beside. */
+export async function startDaemon(directory: string, incus: Incus): Promise<ChildProcess> {
+  const above = join(directory, '..');
+  const daemon = spawn('lxd', ['--group', 'root'], {
+    // Programs of npm packages can have the names of those that the daemon looks for.
+    env: {LXD_DIR: directory, PATH: programPath, HOME: above},
+    stdio: ['ignore', 'ignore', openSync(join(above, 'lxd.log'), 'a')],
+    cwd: above,
+  });
+  await untilAnswering(incus, daemon);
+  return daemon;
+}
+
+export async function endDaemon(daemon: ChildProcess | null, signal: NodeJS.Signals): Promise<void> {
+  if (daemon === null || daemon.exitCode !== null || daemon.signalCode !== null) return;
+  const exited = new Promise((resolve) => daemon.once('exit', resolve));
+  daemon.kill(signal);
+  await exited;
+}
+
+export async function removeInstances(socketPath: string, incus: Incus): Promise<void> {
+  for (const name of await instances(socketPath)) {
+    while ((await incus.stop(name)) === 'busy') await Bun.sleep(20);
+    while ((await incus.remove(name)) === 'busy') await Bun.sleep(20);
   }
 }
 
@@ -168,7 +184,7 @@ async function makePool(socketPath: string): Promise<string> {
 }
 
 /** `root` is called `rootfs`; what describes the image comes beside it. */
-async function importImage(
+export async function importImage(
   socketPath: string,
   {alias, root}: {readonly alias: string; readonly root: string},
 ): Promise<void> {

@@ -23,7 +23,7 @@ export interface IncusWorld extends ProviderWorld {
 /** A state directory of its own on a server, with the stub runtime; everything is removed afterwards. */
 export async function incusWorld(
   t: ExecutionContext,
-  server: TestIncus,
+  server: Pick<TestIncus, 'incus' | 'socketPath' | 'image' | 'pool' | 'rootOf'>,
   change: Partial<IncusProviderOptions> = {},
 ): Promise<IncusWorld> {
   const root = await mkdtemp(join(tmpdir(), 'bt-'));

@@ -4,6 +4,8 @@ import type {AddressInfo} from 'node:net';
 import {exportJWK, generateKeyPair, type JWK, SignJWT} from 'jose';
 import type {Teardown} from './git-world.ts';
 
+const jobBearer = 'the bearer of this job';
+
 type PrivateKey = Awaited<ReturnType<typeof generateKeyPair>>['privateKey'];
 
 /** `undefined` leaves one out. */
@@ -15,6 +17,10 @@ export interface JobIssuerStandIn {
   readonly audience: string;
   /** What it publishes; the test may change it. */
   keys: JWK[];
+  /** What the tokens say that jobs ask for, in places. */
+  claims: Claims;
+  /** By which a job asks for a token, as GitHub sets it. */
+  readonly jobEnvironment: Readonly<Record<string, string>>;
   /** Answers this in the place of everything. */
   broken: {status: number; body: string} | null;
   /** Paths that were asked for. */
@@ -30,7 +36,15 @@ export async function createJobIssuer(t: Teardown): Promise<JobIssuerStandIn> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
     requests.push(request.url ?? '');
-    const {broken, keys, url} = standIn;
+    const {broken, keys, url, claims} = standIn;
+    const asked = new URL(request.url ?? '', url);
+    if (asked.pathname === '/job') {
+      const isOwn = request.headers.authorization === `Bearer ${jobBearer}`;
+      const audience = asked.searchParams.get('audience');
+      response.statusCode = isOwn ? 200 : 401;
+      void standIn.token({aud: audience, ...claims}).then((value) => response.end(JSON.stringify({value})));
+      return;
+    }
     const found: Record<string, object> = {
       '/.well-known/openid-configuration': {issuer: url, jwks_uri: `${url}/keys`},
       '/keys': {keys},
@@ -50,6 +64,11 @@ export async function createJobIssuer(t: Teardown): Promise<JobIssuerStandIn> {
     url,
     audience: 'https://branchtab.example.org',
     keys: [],
+    claims: {},
+    jobEnvironment: {
+      ACTIONS_ID_TOKEN_REQUEST_URL: `${url}/job?api-version=2.0`,
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: jobBearer,
+    },
     broken: null,
     requests,
     newest: await newKey('RS256', 0),

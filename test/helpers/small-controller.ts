@@ -12,6 +12,7 @@ import {createIncusProvider} from '../../reconciler/containers/incus/incus-provi
 import {createProcessProvider} from '../../reconciler/containers/process/process-provider.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {openWebsocket} from '../../runtime/platform/websocket-stream.ts';
 
 const [verb, name = ''] = process.argv.slice(2);
 const options = JSON.parse(process.env.PROVIDER_OPTIONS ?? '{}');
@@ -20,7 +21,7 @@ const {engine, incus} = options;
 const provider = await (engine !== undefined
   ? createDockerProvider({...shared, engine: createEngineClient({socketPath: engine})})
   : incus !== undefined
-    ? createIncusProvider({...shared, incus: createIncusClient({at: {socketPath: incus}})})
+    ? createIncusProvider({...shared, incus: createIncusClient({at: {socketPath: incus}, openWebsocket})})
     : createProcessProvider(shared));
 if (verb === 'start') {
   const {id} = await provider.create({name, labels: {}});

@@ -15,7 +15,17 @@
 import {spawn} from 'node:child_process';
 import {existsSync, readFileSync, writeFileSync} from 'node:fs';
 import {chmod, rm} from 'node:fs/promises';
+import {connect} from 'node:net';
 import {parseArgs} from 'node:util';
+
+if (process.argv[2] === 'connect') {
+  // As the runtime does it, for controllers of other machines.
+  const socket = connect(process.argv[3] ?? '');
+  process.stdin.pipe(socket);
+  socket.pipe(process.stdout);
+  await new Promise((resolve) => socket.on('close', resolve));
+  process.exit(0);
+}
 
 const {values} = parseArgs({
   args: process.argv.slice(3),

@@ -49,6 +49,7 @@ export interface WebhookWorldOptions {
   readonly skip?: (repository: string, branch: string, commit: string) => void;
   readonly look?: (repository: string) => Promise<void>;
   readonly commitOf?: (repository: string, branch: string) => string | null | undefined;
+  readonly onPullRequest?: () => void;
   readonly clock?: Clock;
 }
 
@@ -76,7 +77,10 @@ export async function createWebhookWorld(t: Teardown, options: WebhookWorldOptio
       commitOf: options.commitOf ?? (() => undefined),
       skip: options.skip ?? (() => {}),
       toldGone: (_repository, branch) => gone.push(branch),
-      onPullRequest: (repository) => pulls.push(repository),
+      onPullRequest(repository) {
+        pulls.push(repository);
+        options.onPullRequest?.();
+      },
       onFork: async (_repository, news) => void forkNews.push(news),
       deliveryLog: await openDeliveryLog({path, log: silentLog}),
       clock: options.clock ?? systemClock,

@@ -18,6 +18,8 @@ const rule = (place: string, given: Partial<EnvironmentRule>): EnvironmentRule =
   data: null,
   suspend: null,
   drift: null,
+  from: null,
+  snapshot: null,
   onlyLive: false,
   limits: {},
   idle: {pauseAfterMs: null, removeAfterMs: null},

@@ -23,6 +23,8 @@ const idleRule: EnvironmentRule = {
   data: null,
   suspend: null,
   drift: null,
+  from: null,
+  snapshot: null,
   idle: {pauseAfterMs: hourMs, removeAfterMs: 2 * hourMs},
   variables: {},
   secrets: {},

@@ -102,3 +102,65 @@ test('close aborts, drops what waits and ends', async (t) => {
   t.deepEqual(started, ['a']);
   t.deepEqual(aborted, ['a']);
 });
+
+test('work that takes too long is told to end, and one that does not end loses its place', async (t) => {
+  const clock = new FakeClock();
+  const reasons: unknown[] = [];
+  const stuck: string[] = [];
+  const started: string[] = [];
+  const hanging = Promise.withResolvers<void>();
+  const queue = createQueue({
+    clock,
+    concurrency: 1,
+    onStuck: (key) => stuck.push(key),
+    async work(key, signal) {
+      started.push(key);
+      signal.addEventListener('abort', () => reasons.push(signal.reason));
+      if (key === 'hangs') await hanging.promise;
+    },
+  });
+  queue.add('hangs');
+  queue.add('next');
+  await clock.advance(10 * 60_000 - 1);
+  t.deepEqual(reasons, []);
+  t.like(queue.report(), {waiting: 1, longestWaitMs: 599_999, working: [{key: 'hangs', stuck: false}]});
+  await clock.advance(1);
+  t.like(reasons, [{code: 'BACKEND_ERROR'}]);
+  t.deepEqual(started, ['hangs']);
+  await clock.advance(30_000);
+  t.deepEqual(stuck, ['hangs']);
+  t.deepEqual(started, ['hangs', 'next']);
+  t.like(queue.report(), {waiting: 0, working: [{key: 'hangs', forMs: 630_000, stuck: true}]});
+  // Nobody works on it twice at the same time.
+  queue.add('hangs');
+  await clock.advance(1000);
+  t.deepEqual(started, ['hangs', 'next']);
+  await queue.idle();
+  hanging.resolve();
+  await clock.advance(0);
+  t.deepEqual(started, ['hangs', 'next', 'hangs']);
+  await queue.close();
+});
+
+test('the report tells since when keys wait and when others come back', async (t) => {
+  const {clock, queue, finish} = setup();
+  queue.add('busy');
+  queue.add('a');
+  queue.addAfter('later', 5000);
+  queue.addAfter('soon', 3000);
+  await clock.advance(1000);
+  queue.add('a', {first: true});
+  const dueMs = (ms: number) => clock.now() + ms - 1000;
+  t.deepEqual(queue.report(), {
+    waiting: 1,
+    longestWaitMs: 1000,
+    working: [{key: 'busy', forMs: 1000, stuck: false}],
+    delayed: [
+      {key: 'soon', dueMs: dueMs(3000)},
+      {key: 'later', dueMs: dueMs(5000)},
+    ],
+  });
+  await finish('busy');
+  await finish('a');
+  t.like(queue.report(), {waiting: 0, longestWaitMs: 0, working: []});
+});

@@ -36,9 +36,11 @@ test('history and explain tell the way of a commit, also after a restart and of 
   const items = journalSchema.parse(
     JSON.parse((await world.run('history', 'feature/x', '--json')).stdout),
   ).items;
-  const applied = items.find((event) => event.kind === 'worked' && event.revision === good);
+  // On a busy machine a further pass over the same commit may have been overtaken by the next one.
+  const applied = items.find(
+    (event) => event.kind === 'worked' && event.revision === good && event.outcome === 'applied',
+  );
   if (applied?.kind !== 'worked') return t.fail('the first commit is not in the history');
-  t.is(applied.outcome, 'applied');
   t.true(applied.verified);
   t.true((applied.active_ms ?? -1) >= 0);
   t.deepEqual(applied.read, {crontabs: 1, jobs: 1, scripts: 1});

@@ -24,7 +24,14 @@ import {
 } from '../container-table.ts';
 import {linkControlSocket} from '../control-socket.ts';
 import {requireGlibc} from '../glibc.ts';
-import {inside, maxReadyLineBytes, parseReadyLine, type ReadyRuntime} from '../inside.ts';
+import {
+  commandInside,
+  inside,
+  maxReadyLineBytes,
+  parseReadyLine,
+  placesInside,
+  type ReadyRuntime,
+} from '../inside.ts';
 import {parseJson} from '../parse-json.ts';
 import type {
   Container,
@@ -34,9 +41,10 @@ import type {
   Reach,
   ResourceLimits,
   Snapshot,
+  StartOptions,
 } from '../provider.ts';
 import {checkSnapshotName, findSnapshot, readSnapshots, saveSnapshot} from '../snapshots.ts';
-import type {Incus, IncusFacts, Instance, InstanceSpec, Outcome, Settings} from './incus.ts';
+import type {Incus, IncusFacts, Instance, InstanceSpec, Outcome, Settings, VolumePlace} from './incus.ts';
 import {type IncusRecord, incusRecordSchema} from './incus-record.ts';
 import {
   cleaning,
@@ -53,8 +61,9 @@ import {
   snapshotInstances,
   snapshotOf,
 } from './instance-config.ts';
-
 import {chooseAddress, type NetworkAddress, ownGateway} from './network-address.ts';
+import {fillRuntimeVolume, runtimeVolume, volumeDevice} from './runtime-volume.ts';
+import {carrySocket, type SocketCarrier} from './socket-carrier.ts';
 
 export interface IncusProviderOptions extends TableOptions {
   readonly incus: Incus;
@@ -72,6 +81,8 @@ export interface IncusProviderOptions extends TableOptions {
   readonly profiles?: readonly string[];
   /** `own` for one that only containers of this state directory have, `none`, or the name of one of the server's. */
   readonly network: string;
+  /** Member of a cluster that new containers go to, or `@` and a group; the server chooses unless given. */
+  readonly target?: string | undefined;
   /** How long a runtime may take until it is ready. */
   readonly startTimeoutMs?: number;
   /** After this the server is asked for its events again when they ended. */
@@ -90,6 +101,8 @@ const readyLookMs = 10;
 const endLookMs = 30;
 const settleMs = 100;
 const wordsKept = 2_000;
+/** Between what a runtime takes for the end of its lease and what we do. */
+const fenceMarginMs = 30_000;
 const defaultWatchIntervalMs = 2_000;
 const intervalsOfSweep = 5;
 
@@ -116,6 +129,11 @@ class IncusProvider implements ContainerProvider {
   readonly #table: ContainerTable<IncusRecord>;
   /** Addresses are chosen one after another. */
   readonly #network = createSerialLock();
+  /** Volumes are filled one after another. */
+  readonly #volumes = createSerialLock();
+  readonly #carriers = new Map<string, SocketCarrier>();
+  /** Containers that were removed; what is left of them on a member that was away goes when it is back. */
+  readonly #wasKnown = new Set<string>();
   readonly #closed = new AbortController();
   /** Which containers the server ran when it was last asked, by our id. */
   readonly #running = new Set<string>();
@@ -163,6 +181,7 @@ class IncusProvider implements ContainerProvider {
           provider: 'incus',
           instance: instanceName(record),
           from: request.from ?? null,
+          away: null,
           address: null,
           runtime: null,
         };
@@ -180,19 +199,19 @@ class IncusProvider implements ContainerProvider {
     }
   }
 
-  async start(
-    id: string,
-    {signal, makeData = false}: {signal?: AbortSignal; makeData?: boolean} = {},
-  ): Promise<Container> {
+  async start(id: string, options: StartOptions = {}): Promise<Container> {
+    const {signal, makeData = false} = options;
     return await this.#table.change(id, async (entry) => {
       signal?.throwIfAborted();
       const found = await this.#find(entry);
       this.#note(entry, found?.running ?? false);
+      if (found?.isAway) await this.#goElsewhere(entry, found, options);
+      else if (entry.record.away !== null) await this.#table.save(entry, {away: null});
       if (!this.#isUp(entry)) {
         if (found === null && makeData) await this.#makeAgain(entry);
-        else await this.#requireData(entry, found, makeData);
+        else if (!found?.isAway) await this.#requireData(entry, found, makeData);
         await this.#start(entry, signal);
-      }
+      } else if (found !== null) await this.#reach(entry, found);
       return this.#view(entry);
     });
   }
@@ -206,6 +225,7 @@ class IncusProvider implements ContainerProvider {
       if (record.wanted === 'stopped' && record.runtime === null && found?.running !== true) return;
       this.#options.log.info('stopping container', {id, name: record.name, reason, grace_ms: graceMs});
       await this.#table.saveEnd(entry, {wanted: 'stopped'});
+      this.#leaveSocket(id);
       if (found?.running && graceMs > 0) {
         const waiting = new AbortController();
         entry.waiting = waiting;
@@ -223,18 +243,25 @@ class IncusProvider implements ContainerProvider {
   async remove(id: string): Promise<void> {
     await this.#table.remove(id, async (entry) => {
       await this.#table.saveEnd(entry, {wanted: 'stopped'});
-      if ((await this.#find(entry)) !== null) await this.#discard(entry.record.instance);
+      this.#leaveSocket(id);
+      this.#wasKnown.add(id);
+      const found = await this.#find(entry);
+      // On a member that is away it is looked for again when that is back.
+      if (found !== null && !found.isAway) await this.#discard(found.name);
     });
     this.#running.delete(id);
     this.#changedAt.delete(id);
-    if (this.#table.entries().length === 0) await this.#removeNetwork();
+    if (this.#table.entries().length > 0) return;
+    await this.#removeNetwork();
+    await this.#tidy();
   }
 
   async limit(id: string, {cpus, memoryBytes}: ResourceLimits): Promise<Container> {
     return await this.#table.change(id, async (entry) => {
       await this.#table.save(entry, {limits: {cpus, memory_bytes: memoryBytes}});
       const found = await this.#find(entry);
-      if (found !== null) await this.#configure(found.name, limitsConfig({cpus, memoryBytes}));
+      if (found !== null && !found.isAway)
+        await this.#configure(found.name, limitsConfig({cpus, memoryBytes}));
       return this.#view(entry);
     });
   }
@@ -291,6 +318,7 @@ class IncusProvider implements ContainerProvider {
 
   async close(): Promise<void> {
     this.#closed.abort();
+    for (const id of [...this.#carriers.keys()]) this.#leaveSocket(id);
     await this.#table.close();
   }
 
@@ -322,7 +350,7 @@ class IncusProvider implements ContainerProvider {
   }
 
   #spec(source: InstanceSpec['source'], config: Settings): InstanceSpec {
-    const {pool, profiles = []} = this.#options;
+    const {pool, profiles = [], target} = this.#options;
     // A copy would have the sockets of what it is copied from.
     const none = {type: 'none'};
     const devices = {
@@ -331,7 +359,7 @@ class IncusProvider implements ContainerProvider {
       [runDevice]: none,
       [runtimeDevice]: none,
     };
-    return {source, profiles, config, devices};
+    return {source, profiles, config, devices, target};
   }
 
   async #start(entry: IncusEntry, signal: AbortSignal | undefined): Promise<void> {
@@ -353,7 +381,10 @@ class IncusProvider implements ContainerProvider {
       given.throwIfAborted();
       await this.#settle(() => this.#incus.start(entry.record.instance));
       const ready = await this.#firstReady(entry, given);
-      await linkControlSocket(entry.record.name, entry.paths);
+      const instance = await this.#incus.findInstance(entry.record.instance);
+      if (instance === null) throw missing(entry.record);
+      if (this.#isMounted(instance)) await linkControlSocket(entry.record.name, entry.paths);
+      else await this.#reach(entry, instance);
       await this.#table.save(entry, {
         runtime: {kit_url: ready.kitUrl, runtime_version: ready.runtimeVersion},
       });
@@ -383,8 +414,11 @@ class IncusProvider implements ContainerProvider {
     const {cpus, memory_bytes: memoryBytes} = record.limits;
     const network = this.#networkName();
     const address = await this.#addressOf(entry, network);
-    const mount = (source: string, path: string) => ({type: 'disk', source, path});
-    await lchown(paths.run, rootOutside(instance, parseJson), -1);
+    const isMounted = this.#isMounted(instance);
+    if (isMounted) await lchown(paths.run, rootOutside(instance, parseJson), -1);
+    const runtime = isMounted
+      ? {type: 'disk', source: directory, path: inside.runtimeDirectory}
+      : volumeDevice(await this.#runtimeOn(instance.member));
     await this.#settle(() =>
       this.#incus.configure(record.instance, {
         config: {
@@ -394,11 +428,106 @@ class IncusProvider implements ContainerProvider {
         },
         devices: {
           eth0: address === null ? {type: 'none'} : networkDevice(network, address),
-          [runtimeDevice]: {...mount(directory, inside.runtimeDirectory), readonly: 'true'},
-          [runDevice]: mount(paths.run, inside.run),
+          [runtimeDevice]: {...runtime, readonly: 'true'},
+          [runDevice]: isMounted ? {type: 'disk', source: paths.run, path: inside.run} : {type: 'none'},
         },
       }),
     );
+  }
+
+  /** True where files of this machine can be an instance's: it runs here, and we may give them to its root. */
+  #isMounted({member}: Instance): boolean {
+    return member === this.#facts.member && process.getuid?.() === 0;
+  }
+
+  /** Makes the container's socket lead to the instance, wherever that is. */
+  async #reach(entry: IncusEntry, instance: Instance): Promise<void> {
+    const {runtimeCommand: command, runtimeDirectory: directory, log} = this.#options;
+    const {id} = entry.record;
+    if (this.#isMounted(instance) || this.#carriers.get(id)?.instance === instance.name) return;
+    this.#leaveSocket(id);
+    const carrier = await carrySocket(this.#incus, {
+      path: entry.paths.controlSocket,
+      instance: instance.name,
+      command: [...commandInside({command, directory}), 'connect', placesInside.runtimeSocket],
+      log,
+    });
+    this.#carriers.set(id, carrier);
+  }
+
+  #leaveSocket(id: string): void {
+    this.#carriers.get(id)?.close();
+    this.#carriers.delete(id);
+  }
+
+  /** The volume with the runtime on a member, filled where that is still to be done. */
+  async #runtimeOn(member: string | null): Promise<VolumePlace> {
+    const {owner, pool, runtimeDirectory, image} = this.#options;
+    const place = {owner, pool, runtimeDirectory, member};
+    const name = `bt-carrier-${randomBytes(8).toString('hex')}`;
+    this.#making.add(name);
+    try {
+      await this.#volumes(() =>
+        fillRuntimeVolume({
+          ...place,
+          incus: this.#incus,
+          carrier: {
+            name,
+            spec: {
+              ...this.#spec({image}, snapshotConfig(owner, name)),
+              target: member ?? undefined,
+            },
+            start: () => this.#settle(() => this.#incus.start(name)),
+            remove: () => this.#discard(name),
+          },
+        }),
+      );
+    } finally {
+      this.#making.delete(name);
+    }
+    return runtimeVolume(place);
+  }
+
+  /**
+   * For a container of a member that is away. Once nothing of it runs there any more, its lease being over, it is
+   * made anew on another; before that, and for a container without a lease, this throws PROVIDER_UNAVAILABLE.
+   */
+  async #goElsewhere(
+    entry: IncusEntry,
+    {name, member}: Instance,
+    {makeData = false, rebuildAfterMs = null}: StartOptions,
+  ): Promise<void> {
+    const {clock, log} = this.#options;
+    const {record} = entry;
+    // Nobody renews its lease from now on, not over a connection of before either.
+    this.#leaveSocket(record.id);
+    const away = record.away ?? {since: this.#table.timestamp(), lease_ms: rebuildAfterMs};
+    if (record.away === null) await this.#table.save(entry, {away});
+    const {since, lease_ms: leaseMs} = away;
+    const where = `The member ${member} of the Incus cluster, which has ${name}, does not answer since ${since}.`;
+    if (!makeData || rebuildAfterMs === null || leaseMs === null) {
+      throw new AppError(
+        'PROVIDER_UNAVAILABLE',
+        `${where} It may still run there, so nothing is made elsewhere: bring the member back.`,
+      );
+    }
+    // Its runtime has the lease of then, whatever the configuration says by now.
+    const dueMs = Date.parse(since) + Math.max(rebuildAfterMs, leaseMs) + fenceMarginMs;
+    if (clock.now() < dueMs) {
+      const at = new Date(dueMs).toISOString();
+      throw new AppError(
+        'PROVIDER_UNAVAILABLE',
+        `${where} It is made anew on another at ${at}, when its lease is over and no job of it runs there; unless the member is back before.`,
+      );
+    }
+    log.warn('a container of a member that is away is made anew', {id: record.id, member, since});
+    const instance = `bt-${record.name}-${randomBytes(4).toString('hex')}`;
+    this.#making.add(instance);
+    try {
+      await this.#makeAgain(entry, instance);
+    } finally {
+      this.#making.delete(instance);
+    }
   }
 
   /** Null for none at all. */
@@ -415,6 +544,12 @@ class IncusProvider implements ContainerProvider {
     if (network === null) {
       if (record.address !== null) await this.#table.save(entry, {address: null});
       return null;
+    }
+    if (this.#options.network === 'own' && this.#facts.member !== null) {
+      throw new AppError(
+        'CONFIG_INVALID',
+        'incus.network is own, which makes a bridge on one server, and this is a cluster. Name a network of the cluster in `incus.network` of branchtab.yaml, or none.',
+      );
     }
     if (this.#options.network === 'own')
       await this.#incus.ensureNetwork(network, {[ownerKey]: owner, 'ipv4.address': ownGateway(owner)});
@@ -473,8 +608,12 @@ class IncusProvider implements ContainerProvider {
 
   /** True also where the server's processes cannot be seen from here. */
   async #holdsProcess(instance: string, pidInside: number): Promise<boolean> {
-    const first = readProcess(await this.#incus.firstProcess(instance));
-    if (first === null) return (await this.#incus.findInstance(instance))?.running ?? false;
+    const found = await this.#incus.findInstance(instance);
+    if (found?.running !== true) return false;
+    // On another machine a number of there is none of here.
+    const isHere = found.member === this.#facts.member;
+    const first = isHere ? readProcess(await this.#incus.firstProcess(instance)) : null;
+    if (first === null) return true;
     return withDescendants(await listProcesses(), [first]).some(
       ({pid}) => namespacePids(pid).at(-1) === pidInside,
     );
@@ -488,23 +627,30 @@ class IncusProvider implements ContainerProvider {
   }
 
   /** For an instance that is gone with all its files: a new one of the same snapshot, or of the image. */
-  async #makeAgain(entry: IncusEntry): Promise<void> {
-    const {record} = entry;
-    const snapshots = await this.#table.listSnapshots();
-    const from = snapshots.find(({name}) => name === record.from)?.name;
+  async #makeAgain(entry: IncusEntry, instance = entry.record.instance): Promise<void> {
+    const record = {...entry.record, instance};
+    const from = await this.#copyable(record.from);
     this.#options.log.warn('an instance is gone and is made anew', {id: record.id, name: record.name, from});
     await this.#make(record, {
       name: record.name,
       labels: record.labels,
       ...(from === undefined ? {} : {from}),
     });
-    await this.#table.save(entry, {address: null});
+    await this.#table.save(entry, {instance, address: null, away: null, runtime: null});
+  }
+
+  /** The name of the snapshot, unless it is gone or on a member that is away. */
+  async #copyable(snapshot: string | null): Promise<string | undefined> {
+    const stored = (await readSnapshots(this.#table.snapshots)).find(({name}) => name === snapshot);
+    if (stored === undefined || stored.instances === null) return undefined;
+    const instance = await this.#incus.findInstance(snapshotInstances(stored.instances).empty);
+    return instance === null || instance.isAway ? undefined : stored.name;
   }
 
   /** The instance of this one. Throws NAME_TAKEN where one of that name is not ours. */
   async #find({record}: IncusEntry): Promise<Instance | null> {
     const found = await this.#incus.findInstance(record.instance);
-    if (found === null) return null;
+    if (found === null || found.isAway) return found;
     if (found.config[ownerKey] === this.#options.owner && containerIdOf(found) === record.id) return found;
     throw new AppError(
       'NAME_TAKEN',
@@ -559,10 +705,12 @@ class IncusProvider implements ContainerProvider {
   async #copyForSnapshot(entry: IncusEntry, instances: string): Promise<void> {
     const {data, empty} = snapshotInstances(instances);
     const config = snapshotConfig(this.#options.owner, instances);
-    const copy = (name: string, copyOf: string) =>
-      this.#incus.createInstance(name, this.#spec({copyOf}, config));
     const found = await this.#find(entry);
     if (found === null) throw missing(entry.record);
+    // Where its blocks are, they are shared.
+    const target = found.member ?? undefined;
+    const copy = (name: string, copyOf: string) =>
+      this.#incus.createInstance(name, {...this.#spec({copyOf}, config), target});
     await this.#whileFrozen(entry, found, () => copy(data, found.name));
     await copy(empty, data);
     await Promise.all([this.#clean(data, [cleaning.run]), this.#clean(empty, [cleaning.run, cleaning.data])]);
@@ -596,17 +744,34 @@ class IncusProvider implements ContainerProvider {
     }
   }
 
-  /** Asks the server what runs. */
-  async #observe(): Promise<void> {
+  /** Asks the server what runs. True where something does that should not. */
+  async #observe(): Promise<boolean> {
     this.#step += 1;
     const asked = this.#step;
     const listed = await this.#incus.listInstances(ownerKey, this.#options.owner);
-    const running = new Set(listed.filter((each) => each.running).map(containerIdOf));
-    for (const {record} of this.#table.entries()) {
-      if ((this.#changedAt.get(record.id) ?? 0) > asked) continue;
-      if (running.has(record.id)) this.#running.add(record.id);
-      else this.#running.delete(record.id);
+    const byName = new Map(listed.map((each) => [each.name, each]));
+    for (const entry of this.#table.entries()) {
+      const {record} = entry;
+      if ((this.#changedAt.get(record.id) ?? 0) > asked || entry.starting !== null) continue;
+      const instance = byName.get(record.instance);
+      if (instance?.isAway) this.#leaveSocket(record.id);
+      if (instance?.running !== true) this.#running.delete(record.id);
+      else {
+        this.#running.add(record.id);
+        if (this.#isUp(entry)) await this.#reach(entry, instance);
+      }
     }
+    return listed.some((each) => this.#isStray(each));
+  }
+
+  /** An instance of a container that is gone, is made anew elsewhere, or was stopped while its member was away. */
+  #isStray(instance: Instance): boolean {
+    const id = containerIdOf(instance);
+    if (id === null || instance.isAway || this.#making.has(instance.name)) return false;
+    const entry = this.#table.find(id);
+    if (entry === null) return this.#wasKnown.has(id);
+    if (entry.record.instance !== instance.name) return true;
+    return instance.running && isOver(entry);
   }
 
   #note({record}: IncusEntry, running: boolean): void {
@@ -654,8 +819,9 @@ class IncusProvider implements ContainerProvider {
   }
 
   async #look(): Promise<void> {
-    await this.#observe();
+    const hasStrays = await this.#observe();
     this.#table.reportEnds((entry) => this.#isUp(entry));
+    if (hasStrays) await this.#tidy();
   }
 
   /** Removes instances that are ours and belong to no container and no snapshot any more. */
@@ -667,16 +833,37 @@ class IncusProvider implements ContainerProvider {
         const snapshot = snapshotOf(instance);
         if (this.#making.has(instance.name) || (snapshot !== null && this.#making.has(snapshot))) continue;
         if (snapshot !== null && needed.has(snapshot)) continue;
+        if (instance.isAway) continue;
         const id = containerIdOf(instance);
+        const entry = id === null ? null : this.#table.find(id);
+        if (entry !== null && entry.record.instance === instance.name) {
+          if (instance.running && isOver(entry)) {
+            await entry.turn(async () => {
+              if (isOver(entry)) await this.#end(entry);
+            });
+          }
+          continue;
+        }
         // A directory whose record cannot be read may still be mended by a person.
-        if (id !== null && (await kindOf(join(this.#table.directory, id))) !== null) continue;
+        const isMendable = id !== null && (await kindOf(join(this.#table.directory, id))) !== null;
+        if (entry === null && isMendable) continue;
         this.#options.log.info('removing an instance that belongs to nothing', {instance: instance.name});
         await this.#discard(instance.name);
       }
+      await this.#removeVolumes();
     } catch (error) {
       // The work that was asked for is done; what is left is looked for again at the next one.
       this.#leave('what is no longer needed', error);
     }
+  }
+
+  /** Those of earlier runtimes, and all of them when nobody is left; the server keeps what is in use. */
+  async #removeVolumes(): Promise<void> {
+    const {owner, pool, runtimeDirectory} = this.#options;
+    const {name: present} = runtimeVolume({owner, pool, runtimeDirectory, member: null});
+    const isLast = this.#table.entries().length === 0;
+    for (const volume of await this.#incus.listVolumes(pool, ownerKey, owner))
+      if (isLast || volume.name !== present) await this.#incus.removeVolume(volume);
   }
 
   #leave(what: string | null, error: unknown): void {
@@ -709,6 +896,11 @@ class IncusProvider implements ContainerProvider {
     const wanted = {cpus: limits.cpus !== null, memory: limits.memory_bytes !== null};
     return this.#facts.unenforced.filter((limit) => wanted[limit]);
   }
+}
+
+/** True where nothing of a container should run, and nobody is about to end it. */
+function isOver({record, starting, waiting}: IncusEntry): boolean {
+  return record.wanted === 'stopped' && starting === null && waiting === null;
 }
 
 /** Containers of a network do not reach each other. */

@@ -10,6 +10,10 @@ export const incusRecordSchema = containerRecordSchema.extend({
     .nullable()
     .default(null)
     .meta({description: 'Name of the snapshot it was made from; null for the image.'}),
+  away: z.object({since: z.string(), lease_ms: z.number().nullable()}).nullable().default(null).meta({
+    description:
+      'Since when the member of the cluster that has it does not answer, and the lease its runtime had then.',
+  }),
   address: z
     .object({address: z.string(), prefix_length: z.number(), gateway: z.string(), network: z.string()})
     .nullable()

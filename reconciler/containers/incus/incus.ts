@@ -1,3 +1,4 @@
+import type {WebsocketStream, WebsocketStreamEvents} from '../../../runtime/platform/websocket-stream.ts';
 import type {ResourceLimits} from '../provider.ts';
 
 /**
@@ -25,6 +26,12 @@ export interface Incus {
   unfreeze(name: string): Promise<Outcome>;
   /** Does nothing where there is none. */
   remove(name: string): Promise<Outcome>;
+  /** Runs a command whose standard input and output are the stream's. */
+  openCommand(
+    name: string,
+    command: readonly string[],
+    events: WebsocketStreamEvents,
+  ): Promise<WebsocketStream>;
   /** Exit code; null where nothing runs there that could be asked. */
   execute(name: string, command: readonly string[]): Promise<number | null>;
   /** Of its first process, as the server's machine sees it; 0 while it does not run. */
@@ -33,9 +40,24 @@ export interface Incus {
   console(name: string): Promise<string>;
 
   pathKind(name: string, path: string): Promise<'directory' | 'file' | 'other' | null>;
-  writeFile(name: string, path: string, text: string): Promise<void>;
+  writeFile(
+    name: string,
+    path: string,
+    content: string | Uint8Array,
+    options?: {mode: string},
+  ): Promise<void>;
   /** Its parent must be there; it may be there itself. */
   makeDirectory(name: string, path: string): Promise<void>;
+
+  /** A volume on the member of a cluster; on the only server without. */
+  findVolume(volume: VolumePlace): Promise<Settings | null>;
+  createVolume(volume: VolumePlace, config: Settings): Promise<void>;
+  /** Merges into its configuration. */
+  configureVolume(volume: VolumePlace, config: Settings): Promise<void>;
+  /** Volumes whose configuration has `key` with `value`. */
+  listVolumes(pool: string, key: string, value: string): Promise<VolumePlace[]>;
+  /** Leaves alone what an instance uses. */
+  removeVolume(volume: VolumePlace): Promise<void>;
 
   /** Makes a bridge with NAT where there is none of this name. */
   ensureNetwork(name: string, config: Settings): Promise<void>;
@@ -53,6 +75,8 @@ export type Outcome = 'done' | 'busy';
 export interface IncusFacts {
   readonly kind: 'incus' | 'lxd';
   readonly version: string;
+  /** Name of the member that we talk to; null where the server is no cluster. */
+  readonly member: string | null;
   /** Limits that the server has no means for. */
   readonly unenforced: readonly (keyof ResourceLimitNames)[];
 }
@@ -69,7 +93,15 @@ export interface InstanceChange {
   readonly devices?: Readonly<Record<string, Settings>>;
 }
 
+export interface VolumePlace {
+  readonly pool: string;
+  readonly name: string;
+  readonly member: string | null;
+}
+
 export interface InstanceSpec {
+  /** Member of a cluster, or `@` and a group of members; the server chooses where there is none. */
+  readonly target?: string | undefined;
   readonly source: {readonly image: string} | {readonly copyOf: string};
   readonly profiles: readonly string[];
   readonly config: Settings;
@@ -87,5 +119,8 @@ export interface Instance {
   readonly name: string;
   readonly config: Settings;
   readonly running: boolean;
-  readonly frozen: boolean;
+  /** Member of the cluster that has it; null where the server is none. */
+  readonly member: string | null;
+  /** True where that member does not answer: nobody knows what runs there, and its configuration is not told. */
+  readonly isAway: boolean;
 }

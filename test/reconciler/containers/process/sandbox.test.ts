@@ -129,6 +129,7 @@ test('a sandbox works for a user without rights too', async (t) => {
   const source = join(root, 'source');
   for (const part of [
     'api/engine-client.ts',
+    'api/incus-client.ts',
     'reconciler/containers',
     'runtime/platform',
     'schemas',
