@@ -7,6 +7,7 @@ import type {
   Outcome,
   VolumePlace,
 } from '../reconciler/containers/incus/incus.ts';
+import type {Clock} from '../runtime/platform/clock.ts';
 import type {OpenWebsocket, WebsocketStream} from '../runtime/platform/websocket-stream.ts';
 import {AppError} from '../schemas/errors.ts';
 
@@ -15,6 +16,9 @@ const requestTimeoutMs = 60_000;
 const makingTimeoutMs = 15 * 60_000;
 /** What a server says of all its instances; more is not believed. */
 const maxAnswerBytes = 64 * 1024 * 1024;
+
+const fileAttempts = 8;
+const filePauseMs = 100;
 
 const settingsSchema = z
   .record(z.string(), z.string())
@@ -70,13 +74,14 @@ export interface IncusClientOptions {
   readonly at: IncusAddress;
   readonly project?: string | undefined;
   readonly openWebsocket: OpenWebsocket;
+  readonly clock: Pick<Clock, 'sleep'>;
 }
 
 /**
  * Speaks the REST API that Incus and LXD have in common. Of the differences between the two nothing is seen outside of
  * this file.
  */
-export function createIncusClient({at, project, openWebsocket}: IncusClientOptions): Incus {
+export function createIncusClient({at, project, openWebsocket, clock}: IncusClientOptions): Incus {
   const address = `unix://${at.socketPath}`;
 
   const target = (path: string, query: Query = {}) => {
@@ -156,6 +161,15 @@ export function createIncusClient({at, project, openWebsocket}: IncusClientOptio
 
   const act = (name: string, action: string, isDone: RegExp) =>
     change('PUT', `${instancePath(name)}/state`, {body: {action, force: true, timeout: -1}, isDone});
+
+  /** A server under load sometimes does not get the helper up in time that reaches files of an instance. */
+  const patiently = async <T>(work: () => Promise<T>, isUnready: (result: T) => boolean): Promise<T> => {
+    for (let attempt = 1; ; attempt += 1) {
+      const result = await work();
+      if (attempt === fileAttempts || !isUnready(result)) return result;
+      await clock.sleep(attempt * filePauseMs);
+    }
+  };
 
   const listAll = async (): Promise<Instance[]> => {
     const all = await found('/1.0/instances', z.array(instanceSchema), {query: {recursion: '1'}});
@@ -290,7 +304,10 @@ export function createIncusClient({at, project, openWebsocket}: IncusClientOptio
     },
 
     async pathKind(name, path) {
-      const response = await ask('HEAD', `${instancePath(name)}/files`, {query: {path}});
+      const response = await patiently(
+        () => ask('HEAD', `${instancePath(name)}/files`, {query: {path}}),
+        ({status}) => status === 500,
+      );
       if (response.status === 404) return null;
       if (!response.ok) throw failure(`HEAD ${path} in ${name}`, `status ${response.status}`);
       const type = response.headers.get('X-LXD-type') ?? response.headers.get('X-Incus-type');
@@ -381,7 +398,10 @@ export function createIncusClient({at, project, openWebsocket}: IncusClientOptio
         [`X-Incus-${key}`, value],
       ]),
     );
-    const answer = await call('POST', `${instancePath(name)}/files`, {query: {path}, content, headers});
+    const answer = await patiently(
+      () => call('POST', `${instancePath(name)}/files`, {query: {path}, content, headers}),
+      ({error_code}) => error_code === 500,
+    );
     if (answer.type === 'error') throw failure(`writing ${path} in ${name}`, answer.error ?? '');
   }
 }

@@ -1,3 +1,4 @@
+import {changedBench} from './changed.ts';
 import {cloneBench} from './clone.ts';
 import {cronBench} from './cron.ts';
 import {densityBench} from './density.ts';
@@ -18,6 +19,7 @@ const benches = [
   pushBench,
   webhookBench,
   resyncBench,
+  changedBench,
   idleBench,
   cronBench,
   latenessBench,

@@ -59,8 +59,9 @@ export const pushBench: Bench = {
       progress(`pushing to ${wideNames.length} branches of ${wideFiles} files, round ${round}`);
       for (const branch of wideNames) wide.push(await pushTo(branch, round, wideChanges));
     }
-    progress(`pushing ${names.length} branches at once`);
-    const burstMs = await pushAll(push, controller, names);
+    const all = [...names, ...wideNames];
+    progress(`pushing ${all.length} branches at once`);
+    const burstMs = await pushAll(push, controller, all);
     const narrowTimes = narrow.map(durationOf);
     const wideTimes = wide.map(durationOf);
     const fetchMs = await gatewayGetMs(controller);
@@ -77,8 +78,17 @@ export const pushBench: Bench = {
           unit: 'ms',
           peer: {label: 'one GET over the gateway', value: fetchMs},
         },
-        {label: `${names.length} branches in one push: until the last is active`, value: burstMs, unit: 'ms'},
-        {label: '`up` until 100 branches are ready', value: allReadyMs, unit: 'ms'},
+        {
+          label: `${all.length} branches in one push: until the last is active`,
+          value: burstMs,
+          unit: 'ms',
+          limit: 10_000,
+        },
+        {
+          label: `\`up\` until ${narrowBranches + wideBranches} branches are ready`,
+          value: allReadyMs,
+          unit: 'ms',
+        },
       ],
       values: {
         p50_ms: percentile(narrowTimes, 0.5),

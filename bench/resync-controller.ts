@@ -42,6 +42,7 @@ const controller = createController({
       forks: null,
       forgePath: null,
       ownership: null,
+      policy: {drift: 'revert', undoWindowMs: day, intervalMs: day, driftIntervalMs: day},
       paths: null,
     },
   ],
@@ -70,12 +71,9 @@ const controller = createController({
   previewRun: 'all',
   limits: {previewsPerRepository: 10_000, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
   room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
-  policy: {undoWindowMs: day, drift: 'revert', leaseMs: null},
+  leaseMs: null,
   timeZone: 'UTC',
   concurrency: 8,
-  pollIntervalMs: day,
-  fetchIntervalMs: day,
-  driftIntervalMs: day,
   stopGraceMs: 0,
 });
 await controller.start();

@@ -62,12 +62,33 @@ function numberWords(key: string, value: number): string {
 function repositoryChanges(before: Configured, after: Configured): string[] {
   const namesOf = ({repositories}: Configured) => new Set(repositories.map(({source}) => source.repository));
   const [from, to] = [namesOf(before), namesOf(after)];
+  const [ownBefore, ownAfter] = [before, after].map(
+    ({config, repositories}) =>
+      new Map(repositories.map((repository) => [repository.source.repository, ownWords(config, repository)])),
+  );
   return [
+    ...[...(ownAfter ?? [])].flatMap(([name, words]) => {
+      const former = ownBefore?.get(name) ?? words;
+      return former === words ? [] : [`${name}: ${words}.`];
+    }),
     ...[...to.difference(from)].map((name) => `${name} is watched from now on.`),
     ...[...from.difference(to)].map(
       (name) => `${name} is not watched any more; its containers are left as they are.`,
     ),
   ];
+}
+
+/** What a repository has otherwise than the top of the configuration; that is told by its keys. */
+function ownWords(config: Config, {source, policy}: WatchedRepository): string {
+  const interval = source.kind === 'local' ? config.poll_interval : config.fetch_interval;
+  const own = [
+    policy.undoWindowMs === config.undo_window ? '' : `undo window ${printDuration(policy.undoWindowMs)}`,
+    policy.intervalMs === interval ? '' : `looked at every ${printDuration(policy.intervalMs)}`,
+    policy.driftIntervalMs === config.drift_interval
+      ? ''
+      : `its containers every ${printDuration(policy.driftIntervalMs)}`,
+  ].filter((words) => words !== '');
+  return own.length === 0 ? 'as the others' : own.join(', ');
 }
 
 function branchChanges(
@@ -98,7 +119,7 @@ function branchChanges(
 /** What the configuration says of a branch, in words by topic; values of secrets are not part of it. */
 function meaning(
   config: Config,
-  {includes, environments}: WatchedRepository,
+  {includes, environments, policy}: WatchedRepository,
   branch: Pick<Branch, 'branch' | 'live'>,
 ): Record<string, string> {
   const served = branch.live || includes(branch.branch);
@@ -117,7 +138,7 @@ function meaning(
         ? 'not suspended by the configuration'
         : `suspended until ${suspension.until} by ${suspension.owner} (${suspension.reason})`,
     run: `runs ${previewRunOf(environments, branch, config.previews.run)} of its crontab`,
-    drift: `changes by hand: ${driftOf(environments, branch, config.drift)}`,
+    drift: `changes by hand: ${driftOf(environments, branch, policy.drift)}`,
     keep: isKept(environments, branch) ? 'kept when it is merged' : 'goes when it is merged',
     idle: `idle: paused after ${idleWords(pauseAfterMs)}, removed after ${idleWords(removeAfterMs)}`,
     limits: `limits ${enforced ? 'enforced' : 'only told'}: ${JSON.stringify(limits)}`,

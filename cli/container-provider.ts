@@ -75,7 +75,7 @@ async function incusOptions(config: Config, context: ProviderContext) {
   const socketPath = await findIncusSocket(socket, context.environment);
   return {
     ...tableOptions(config, context),
-    incus: createIncusClient({at: {socketPath}, project, openWebsocket}),
+    incus: createIncusClient({at: {socketPath}, project, openWebsocket, clock: systemClock}),
     owner: await readOrCreateOwner(context.stateDirectory),
     ...settings,
   };

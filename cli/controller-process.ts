@@ -299,12 +299,9 @@ async function startLocked({
     readSecret: (source) => readSecret(source, environment),
     previewRun: config.previews.run,
     settings: containerSettings,
-    policy: {undoWindowMs: config.undo_window, drift: config.drift, leaseMs: config.previews.lease || null},
+    leaseMs: config.previews.lease || null,
     timeZone: config.timezone,
     concurrency: config.concurrency,
-    pollIntervalMs: config.poll_interval,
-    fetchIntervalMs: config.fetch_interval,
-    driftIntervalMs: config.drift_interval,
     stopGraceMs: config.stop_grace,
   });
   const standalone = createStandaloneContainers({
@@ -568,6 +565,7 @@ async function openSources(
         withRef: config.owner_ref,
         processOf: processWords,
       }),
+      policy: policyOf(config, repository, source),
     });
   }
   return opened;
@@ -619,6 +617,22 @@ async function processWords(stateDirectory: string): Promise<string | null> {
   const owner = await stateOwner(stateDirectory);
   if (owner === null || (await exclusiveLockHolder(lockPath(stateDirectory))) === null) return null;
   return `pid ${owner.pid}${owner.url === null ? '' : ` at ${owner.url}`}`;
+}
+
+function policyOf(
+  config: Config,
+  repository: RepositoryConfig,
+  {kind}: Pick<Source, 'kind'>,
+): WatchedRepository['policy'] {
+  return {
+    drift: repository.drift ?? config.drift,
+    undoWindowMs: repository.undo_window ?? config.undo_window,
+    driftIntervalMs: repository.drift_interval ?? config.drift_interval,
+    intervalMs:
+      kind === 'local'
+        ? (repository.poll_interval ?? config.poll_interval)
+        : (repository.fetch_interval ?? config.fetch_interval),
+  };
 }
 
 async function openSource(

@@ -175,8 +175,8 @@ export function createBranchWork(
     checkScript: options.checkScript,
     scriptImports: options.scriptImports,
     policy: {
-      ...options.policy,
-      drift: record.keep === null ? driftOf(watch.environments, record, options.policy.drift) : 'report',
+      undoWindowMs: watch.policy.undoWindowMs,
+      drift: record.keep === null ? driftOf(watch.environments, record, watch.policy.drift) : 'report',
       suspended: suspension !== null,
       leaseMs: previews.leaseMsOf(record),
     },

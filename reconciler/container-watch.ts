@@ -4,6 +4,7 @@ import {type Container, labelNames} from './containers/provider.ts';
 import type {ControllerContext} from './controller-context.ts';
 import {jitter, retryDelayMs, withCrash} from './outcome.ts';
 import {hasDrifted} from './plan.ts';
+import type {WatchedRepository} from './repository-watch.ts';
 
 /** Between the end of a runtime's connection and the end of its process. */
 const exitSettleMs = 100;
@@ -100,12 +101,18 @@ export function createContainerWatch({
   };
 
   /** Often enough that no lease runs out between two looks. */
-  const sweepIntervalMs = Math.min(options.driftIntervalMs, (options.policy.leaseMs ?? Infinity) / 4);
+  const longestIntervalMs = (options.leaseMs ?? Infinity) / 4;
 
   const sweep = async (): Promise<void> => {
+    await Promise.all(options.repositories.map(sweepOf));
+  };
+
+  const sweepOf = async ({source: {repository}, policy}: WatchedRepository): Promise<void> => {
     while (!shutdown.aborted) {
-      const keys = table.running().map(({record}) => record.key);
-      const intervalMs = jitter(sweepIntervalMs, options.random());
+      const keys = table
+        .running()
+        .flatMap(({record}) => (record.repository === repository ? record.key : []));
+      const intervalMs = jitter(Math.min(policy.driftIntervalMs, longestIntervalMs), options.random());
       if (keys.length === 0) await clock.sleep(intervalMs, {signal: shutdown});
       for (const key of keys) {
         await clock.sleep(intervalMs / keys.length, {signal: shutdown});

@@ -13,7 +13,6 @@ import type {Container, ContainerProvider} from './containers/provider.ts';
 import type {EnvironmentRule} from './environments.ts';
 import type {FirstContacts} from './first-contact.ts';
 import type {Journal} from './journal.ts';
-import type {PlanPolicy} from './plan.ts';
 import type {PreviewRun} from './preview-holds.ts';
 import type {PreviewUpkeep} from './preview-upkeep.ts';
 import type {BranchQueue} from './queue.ts';
@@ -41,7 +40,8 @@ export interface ControllerOptions {
   readonly random: () => number;
   /** Address of the controller's own API, without a final slash. */
   readonly baseUrl: () => string;
-  readonly policy: Omit<PlanPolicy, 'suspended'>;
+  /** Of previews; null where their containers need none. */
+  readonly leaseMs: number | null;
   readonly settings: ContainerSettings;
   /** What previews run that no environment says otherwise of. */
   readonly previewRun: PreviewRun;
@@ -52,9 +52,6 @@ export interface ControllerOptions {
   readonly readSecret: (source: SecretSource) => Promise<string>;
   readonly timeZone: string;
   readonly concurrency: number;
-  readonly pollIntervalMs: number;
-  readonly fetchIntervalMs: number;
-  readonly driftIntervalMs: number;
   readonly stopGraceMs: number;
 }
 

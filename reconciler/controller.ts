@@ -90,7 +90,7 @@ export function createController(options: ControllerOptions): Controller {
 
   const rulesOf = ({repository}: BranchRecord) => watches.get(repository)?.environments ?? [];
   const previews = createPreviewUpkeep({
-    leaseMs: options.policy.leaseMs,
+    leaseMs: options.leaseMs,
     rulesOf,
     isBlind: ({repository}) => watches.get(repository)?.status().error !== null,
     client: options.client,
@@ -192,7 +192,6 @@ export function createController(options: ControllerOptions): Controller {
         clock,
         log,
         random: options.random,
-        intervalMs: repository.source.kind === 'local' ? options.pollIntervalMs : options.fetchIntervalMs,
         signal: shutdown.signal,
         async onFound(found) {
           const name = repository.source.repository;

@@ -29,6 +29,17 @@ export interface WatchedRepository {
   readonly forgePath: string | null;
   /** Null where nobody else could have it. */
   readonly ownership: Ownership | null;
+  readonly policy: RepositoryPolicy;
+}
+
+/** What the operator wants of a repository, beside what `environments` say of its branches. */
+export interface RepositoryPolicy {
+  readonly drift: 'revert' | 'report';
+  readonly undoWindowMs: number;
+  /** Between two listings, beside file events and webhooks. */
+  readonly intervalMs: number;
+  /** Between two looks at a container. */
+  readonly driftIntervalMs: number;
 }
 
 /** One repository as the status shows it. */
@@ -38,6 +49,7 @@ export interface RepositoryStatus {
   readonly live: string | null;
   readonly branches: number;
   readonly served: number;
+  readonly interval_ms: number;
   readonly listed_at: string | null;
   readonly error: {code: string; message: string} | null;
   /** Set while the breaker holds back deletions. */
@@ -64,6 +76,7 @@ const skippedReason = 'pushed to be skipped';
 export interface RepositoryWatch {
   readonly source: Source;
   readonly environments: readonly EnvironmentRule[];
+  readonly policy: RepositoryPolicy;
   /** One pass: no request, process or read for an unchanged branch. Passes do not overlap; a call during one asks for another. */
   pass(cause?: {kind: PassCause['kind']; id?: string | null}): Promise<void>;
   /** Starts passes by file events and by interval. */
@@ -83,12 +96,11 @@ export interface RepositoryWatch {
 }
 
 export function openRepositoryWatch({
-  repository: {source, includes, paths, live: configuredLive, environments, forks},
+  repository: {source, includes, paths, live: configuredLive, environments, forks, policy},
   records: known,
   clock,
   log,
   random,
-  intervalMs,
   signal,
   onChanged,
   onFound = async () => {},
@@ -99,7 +111,6 @@ export function openRepositoryWatch({
   clock: Clock;
   log: Log;
   random: () => number;
-  intervalMs: number;
   signal: AbortSignal;
   /** The record is new or holds news: its branch must be reconciled. */
   onChanged: (record: BranchRecord, causes: readonly PassCause[]) => void;
@@ -138,6 +149,7 @@ export function openRepositoryWatch({
     live,
     branches: 0,
     served: records.size,
+    interval_ms: policy.intervalMs,
     listed_at: null,
     error: null,
     held_deletions: null,
@@ -454,7 +466,7 @@ export function openRepositoryWatch({
 
   const poll = async (): Promise<void> => {
     while (!signal.aborted) {
-      await clock.sleep(jitter(intervalMs, random()), {signal});
+      await clock.sleep(jitter(policy.intervalMs, random()), {signal});
       await pass({kind: 'interval'});
     }
   };
@@ -462,6 +474,7 @@ export function openRepositoryWatch({
   return {
     source,
     environments,
+    policy,
     pass,
     run() {
       stopWatching = source.watch(() => void pass({kind: 'repository_event'}));

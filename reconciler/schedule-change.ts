@@ -2,7 +2,7 @@ import {jobWarnings} from '../schemas/crontab/job-warnings.ts';
 import {ruleOf} from '../schemas/crontab.ts';
 import {type NamedJob, namedJobs} from '../schemas/named-jobs.ts';
 import {matchesDay, nextRun} from '../schemas/schedule/next-run.ts';
-import {hoursOf, minutesOf, type Schedule} from '../schemas/schedule/parse.ts';
+import {hoursOf, minutesOf, type Schedule, writtenOut} from '../schemas/schedule/parse.ts';
 import type {PlannedJob, ScheduleChange} from '../schemas/schedule-change.ts';
 import {type BranchPolicy, tightened} from './branch-settings.ts';
 import {type FilesOfTree, fileWarnings} from './command-files.ts';
@@ -136,7 +136,7 @@ function differences(
   namesChanged: (command: string) => boolean,
 ): Difference[] {
   const same: Record<Difference, boolean> = {
-    schedule: then.job.schedule.text === now.job.schedule.text,
+    schedule: writtenOut(then.job.schedule) === writtenOut(now.job.schedule),
     command: then.job.commandText === now.job.commandText,
     variables: isEqual(then.job.environment, now.job.environment),
     options: isEqual(then.job.options, now.job.options),

@@ -206,6 +206,14 @@ const repositorySchema = z
     }),
     branches: branchGlobs.optional().meta({description: 'Globs of the branches to serve; `!` excludes.'}),
     environments: environments.meta({description: 'For this repository alone; they win over the others.'}),
+    drift: z
+      .enum(['revert', 'report'])
+      .optional()
+      .meta({description: 'For its branches; environments win over it.'}),
+    drift_interval: durationSchema.optional(),
+    undo_window: durationSchema.optional(),
+    poll_interval: durationSchema.optional().meta({description: 'Of a local repository.'}),
+    fetch_interval: durationSchema.optional().meta({description: 'Of a remote repository.'}),
     forge_url: z
       .string()
       .refine(

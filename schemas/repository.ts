@@ -8,6 +8,9 @@ export const repositoryStatusSchema = z
     live: z.string().nullable(),
     branches: z.int(),
     served: z.int(),
+    interval_ms: z
+      .number()
+      .meta({description: 'Between two listings, beside file events and webhooks; spread by a fifth.'}),
     listed_at: z.string().nullable(),
     error: z.object({code: z.string(), message: z.string()}).nullable(),
     held_deletions: z

@@ -1,3 +1,4 @@
+import {writtenOut} from '../../schemas/schedule/parse.ts';
 import type {Entry} from './entry.ts';
 
 export interface EntryName {
@@ -39,6 +40,7 @@ function createPrinter(): (entry: Entry) => string {
     const {line: _line, environment, commandText: _commandText, managed: _managed, ...rest} = job;
     const variables = printed.get(environment) ?? JSON.stringify(environment);
     printed.set(environment, variables);
-    return JSON.stringify([rest, expiresAtMs, runAtMs, variables]);
+    const schedule = {...job.schedule, text: writtenOut(job.schedule)};
+    return JSON.stringify([{...rest, schedule}, expiresAtMs, runAtMs, variables]);
   };
 }

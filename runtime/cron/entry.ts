@@ -1,7 +1,8 @@
 import {createHash} from 'node:crypto';
 import {derivedName} from '../../schemas/crontab/command.ts';
 import {parseTimestamp} from '../../schemas/crontab/managed.ts';
-import {type Crontab, type CrontabJob, ruleOf} from '../../schemas/crontab.ts';
+import type {Crontab, CrontabJob} from '../../schemas/crontab.ts';
+import {writtenOut} from '../../schemas/schedule/parse.ts';
 
 /** A job of a user's crontab with the identity that its history hangs on. */
 export interface Entry {
@@ -22,7 +23,7 @@ const namespace = Buffer.from('0f1c5a1e3b7d4c6a9e2f8d7b6a5c4e3d', 'hex');
 
 /**
  * The entries of a parsed crontab in file order. A managed entry has its own id. A raw line is known by its given
- * name; without one by its rule with all white space normalised and by how many equal rules stand above it, so that
+ * name; without one by its rule with all white space normalised, macros written out, and by how many equal rules stand above it, so that
  * neither variables, options nor position change who it is. `jitterSeed` tells containers apart.
  */
 export function entriesOf(user: string, {jobs}: Crontab, jitterSeed: string): Entry[] {
@@ -48,9 +49,7 @@ export function entriesOf(user: string, {jobs}: Crontab, jitterSeed: string): En
     }
     if (job.givenName !== null)
       return entry(uuidV5(`${user}\nname\n${job.givenName}`), job.givenName, null, null);
-    const rule = ruleOf(job)
-      .replace(/[ \t]+/g, ' ')
-      .trim();
+    const rule = `${writtenOut(job.schedule)} ${job.commandText}`.replace(/[ \t]+/g, ' ').trim();
     const occurrence = occurrences.get(rule) ?? 0;
     occurrences.set(rule, occurrence + 1);
     return entry(uuidV5(`${user}\nrule\n${rule}\n${occurrence}`), derivedName(job.command), null, null);

@@ -14,7 +14,7 @@ import {
   stagingPrefix,
   type Write,
 } from './change-set.ts';
-import {type KeptFile, type Stamps, setLocalAside} from './local-changes.ts';
+import type {KeptFile, Stamps} from './local-changes.ts';
 
 export interface StagedWrite {
   readonly path: string;
@@ -138,6 +138,8 @@ async function setAside(
   {stamps, kept}: Local,
   next: string | null,
 ): Promise<void> {
+  // Only for a runtime that gets a commit: one that waits would keep it for nothing.
+  const {setLocalAside} = await import('./local-changes.ts');
   const aside = await setLocalAside(root, path, {stamps, next});
   if (aside !== null) kept.push(aside);
 }

@@ -6,7 +6,7 @@ import {readTextIfPresent, writeFileDurably} from '../platform/durable-file.ts';
 import {existsSync, mkdir} from '../platform/files.ts';
 import {createSerialLock} from '../platform/serial-lock.ts';
 import {type Change, type ChangeSetHeader, checkTogether, maxLineBytes, parseHeader} from './change-set.ts';
-import {type KeptFile, type Stamps, stampOf} from './local-changes.ts';
+import type {KeptFile, Stamps} from './local-changes.ts';
 import {type Local, place, removeFile, removeStaging, stage} from './tree-files.ts';
 
 const mostKept = 100;
@@ -108,6 +108,7 @@ export async function openWorkspace({
     {stamps}: WorkspaceRecord,
     {paths, written}: {paths: readonly string[]; written: readonly string[]},
   ): Promise<Record<string, string>> {
+    const {stampOf} = await import('./local-changes.ts');
     const fresh = new Map<string, string>();
     for (const path of written) {
       const stamp = await stampOf(directory, path);

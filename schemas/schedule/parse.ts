@@ -153,6 +153,11 @@ function isBlank(text: string, at: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
+/** The text of a schedule with a macro written out: `@hourly` and `0 * * * *` say the same. */
+export function writtenOut({text}: Schedule): string {
+  return Object.hasOwn(macros, text) ? (macros[text] ?? text) : text;
+}
+
 function parseMacro({text, start}: Word): ScheduleResult {
   if (text === '@reboot') return {ok: true, schedule: rebootSchedule};
   const fiveFields = Object.hasOwn(macros, text) ? macros[text] : undefined;

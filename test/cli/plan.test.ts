@@ -184,13 +184,20 @@ test('where both sides have changes it is the plan of what merging makes', async
 });
 
 test('a plan of what is merged is empty', async (t) => {
-  const {git, json} = await setup(t, {'.hoody/crontab': '5 5 * * * /srv/jobs/billing.sh\n@daily true\n'});
+  const {git, json} = await setup(t, {
+    '.hoody/crontab':
+      '5 5 * * * /srv/jobs/billing.sh\n@daily true\n0 * * * * curl -fsS http://hoody-exec/healthz\n',
+  });
+  t.deepEqual(
+    (await json()).same.map(({name}) => name),
+    ['curl'],
+  );
   t.not((await json()).added.length, 0);
   await git.git('update-ref', 'refs/heads/main', 'refs/heads/feature');
   const {added, changed, removed, scripts, same} = await json();
   t.deepEqual([added, changed, removed], [[], [], []]);
   t.deepEqual(scripts, {added: [], changed: [], removed: []});
-  t.is(same.length, 2);
+  t.is(same.length, 3);
 });
 
 test('files are looked for where the command will look for them', async (t) => {

@@ -78,12 +78,9 @@ export async function createControllerAppWorld(
     previewRun: 'all',
     limits: {previewsPerRepository: 10_000, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
     room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
-    policy: {undoWindowMs: 0, drift: 'revert', leaseMs: null},
+    leaseMs: null,
     timeZone: 'UTC',
     concurrency: 1,
-    pollIntervalMs: 60_000,
-    fetchIntervalMs: 60_000,
-    driftIntervalMs: 60_000,
     stopGraceMs: 0,
   });
   await controller.start();

@@ -33,7 +33,19 @@ export async function fuzz<T>(
     ...(seed === undefined ? {} : {seed: Number(seed)}),
     ...(path === undefined ? {} : {path}),
   };
-  const details = await inTurn(async () => fc.check(property, options));
+  // When the time is over, the run that goes on is not waited for, and would report to a test that has ended.
+  const run = property.run.bind(property);
+  let last: unknown = null;
+  property.run = (value: T) => {
+    const running = run(value);
+    last = running;
+    return running;
+  };
+  const details = await inTurn(async () => {
+    const found = await fc.check(property, options);
+    await last;
+    return found;
+  });
   if (seconds > 0) t.log(`${details.numRuns} runs, seed ${details.seed}`);
   const reason = details.errorInstance instanceof Error ? `\n${details.errorInstance.message}` : '';
   if (details.failed) t.fail(`${fc.defaultReportMessage(details)}${reason}`);

@@ -5,6 +5,7 @@ import {join} from 'node:path';
 import {createIncusClient} from '../../api/incus-client.ts';
 import type {Incus} from '../../reconciler/containers/incus/incus.ts';
 import {programPath} from '../../reconciler/containers/inside.ts';
+import {systemClock} from '../../runtime/platform/clock.ts';
 import {openWebsocket} from '../../runtime/platform/websocket-stream.ts';
 import {glibcRoot, unmountBelow} from './container-engine.ts';
 import {askIncus, endDaemon, importImage, removeInstances, startDaemon} from './incus-daemon.ts';
@@ -54,7 +55,7 @@ async function tryCluster(): Promise<TestCluster | {reason: string}> {
       const directory = join(root, name, 'lxd');
       await mkdir(directory, {recursive: true});
       const socketPath = join(directory, 'unix.socket');
-      const incus = createIncusClient({at: {socketPath}, openWebsocket});
+      const incus = createIncusClient({at: {socketPath}, openWebsocket, clock: systemClock});
       return {
         name,
         directory,

@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {createIncusClient} from '../../api/incus-client.ts';
 import type {Incus} from '../../reconciler/containers/incus/incus.ts';
 import {programPath} from '../../reconciler/containers/inside.ts';
+import {systemClock} from '../../runtime/platform/clock.ts';
 import {openWebsocket} from '../../runtime/platform/websocket-stream.ts';
 import {glibcRoot, muslRoot, unmountBelow} from './container-engine.ts';
 
@@ -59,7 +60,7 @@ async function tryIncus(): Promise<TestIncus | {reason: string}> {
   // Containers have an ordinary user's rights on the way to their files.
   await chmod(root, 0o711);
   const socketPath = join(directory, 'unix.socket');
-  const incus = createIncusClient({at: {socketPath}, openWebsocket});
+  const incus = createIncusClient({at: {socketPath}, openWebsocket, clock: systemClock});
   let daemon: ChildProcess | null = null;
   const start = async () => {
     daemon = await startDaemon(directory, incus);

@@ -239,6 +239,7 @@ export async function createReconcilerWorld(
           forgePath: null,
           forks: null,
           ownership: null,
+          policy: {drift: 'revert', undoWindowMs, intervalMs: 10_000, driftIntervalMs: 20_000},
         },
       ],
       provider,
@@ -266,12 +267,9 @@ export async function createReconcilerWorld(
       limits: {previewsPerRepository: 10, minFreeDiskPercent: 0, minFreeMemoryPercent: 0},
       room: async () => ({freeDiskPercent: 100, freeMemoryPercent: 100}),
       readSecret: async () => '',
-      policy: {undoWindowMs, drift: 'revert', leaseMs: 10 * minuteMs},
+      leaseMs: 10 * minuteMs,
       timeZone: 'UTC',
       concurrency: 2,
-      pollIntervalMs: 10_000,
-      fetchIntervalMs: 10_000,
-      driftIntervalMs: 20_000,
       stopGraceMs: 1000,
     });
     return {

@@ -21,7 +21,10 @@ const {engine, incus} = options;
 const provider = await (engine !== undefined
   ? createDockerProvider({...shared, engine: createEngineClient({socketPath: engine})})
   : incus !== undefined
-    ? createIncusProvider({...shared, incus: createIncusClient({at: {socketPath: incus}, openWebsocket})})
+    ? createIncusProvider({
+        ...shared,
+        incus: createIncusClient({at: {socketPath: incus}, openWebsocket, clock: systemClock}),
+      })
     : createProcessProvider(shared));
 if (verb === 'start') {
   const {id} = await provider.create({name, labels: {}});

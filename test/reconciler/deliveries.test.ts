@@ -38,12 +38,12 @@ async function remoteWorld(t: Teardown) {
       forks: null,
       forgePath: null,
       ownership: null,
+      policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 3_600_000, driftIntervalMs: 3_600_000},
     },
     records: [],
     clock: systemClock,
     log: silentLog,
     random: () => 0.5,
-    intervalMs: 3_600_000,
     signal: stop.signal,
     onChanged: (record) => records.set(record.branch, record),
   });

@@ -59,12 +59,12 @@ async function setup(
       forks: null,
       forgePath: null,
       ownership: null,
+      policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 3_600_000, driftIntervalMs: 3_600_000},
     },
     records: [],
     clock,
     log: silentLog,
     random: () => 0.5,
-    intervalMs: 3_600_000,
     signal: stop.signal,
     onChanged: (record) => records.set(record.branch, record),
   });

@@ -51,12 +51,12 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
         forks: null,
         forgePath: null,
         ownership: null,
+        policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 60_000, driftIntervalMs: 60_000},
       },
       records: [...records.values()],
       clock,
       log: silentLog,
       random: () => 0.5,
-      intervalMs: 60_000,
       signal: stop.signal,
       onChanged: () => {},
     });

@@ -41,12 +41,12 @@ async function monorepo(
         environments: [],
         forks: null,
         ownership: null,
+        policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 60_000, driftIntervalMs: 60_000},
       },
       records: [...records.values()],
       clock,
       log: silentLog,
       random: () => 0.5,
-      intervalMs: 60_000,
       signal: stop.signal,
       onChanged: (record) => records.set(branchName(record), record),
     });

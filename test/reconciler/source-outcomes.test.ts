@@ -48,12 +48,12 @@ async function watched(t: ExecutionContext, kind: 'local' | 'remote', previews: 
       environments: [],
       forks: null,
       ownership: null,
+      policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 60_000, driftIntervalMs: 60_000},
     },
     records: [],
     clock,
     log: silentLog,
     random: () => 0.5,
-    intervalMs: 60_000,
     signal: stop.signal,
     onChanged: (record) => records.set(record.branch, record),
   });

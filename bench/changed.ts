@@ -1,0 +1,57 @@
+import {join} from 'node:path';
+import {createControllerWorld, isTrue} from '../test/helpers/controller-world.ts';
+import {createPushWorld, importBranches} from '../test/helpers/git-world.ts';
+import {residentBytesOf} from '../test/helpers/host-facts.ts';
+import {type Bench, histogram, histogramLine, percentile} from './result.ts';
+import {writeRecords} from './resync.ts';
+import {untilShown} from './until.ts';
+
+const branches = 10_000;
+const rounds = 60;
+
+export const changedBench: Bench = {
+  name: 'changed',
+  summary: 'a push to one branch among 10,000 that are known, until its container shows it',
+  async run({progress, teardown}) {
+    const push = await createPushWorld({teardown});
+    progress(`making ${branches} branches`);
+    const names = Array.from({length: branches}, (_, index) => `team-${index % 100}/branch-${index}`);
+    await importBranches(push.origin, names, (branch) => ({'.hoody/crontab': `0 3 * * * echo ${branch}\n`}));
+    const world = await createControllerWorld({teardown});
+    await writeRecords(push.origin, join(world.stateDirectory, 'branches'), {waiting: true});
+    await push.push('main', {'.hoody/crontab': crontabOf(0)});
+    const controller = await world.up('--repo', push.origin.path, '--yes');
+    const main = await controller.until('main', (branch) => isTrue(branch, 'Ready'));
+    const known = (await controller.client.branches()).length;
+    if (known !== branches + 1) throw new Error(`${known} branches are known, not ${branches + 1}`);
+
+    progress(`pushing ${rounds} times`);
+    const url = `${main.container?.urls.cron}/users/root/crontab`;
+    const times: number[] = [];
+    for (let round = 1; round <= rounds; round += 1) {
+      const text = crontabOf(round);
+      const commit = await push.push('main', {'.hoody/crontab': text});
+      const pushedMs = performance.timeOrigin + performance.now();
+      times.push(Math.max(0, (await untilShown(url, text, pushedMs)) - pushedMs));
+      // Not by events: each would ask for all branches, which is not what is measured.
+      while ((await controller.client.branch('main')).observed_revision !== commit) await Bun.sleep(20);
+    }
+    const memory = (await residentBytesOf(controller.pid)) / 1024 / 1024;
+    const p50 = percentile(times, 0.5);
+    const p99 = percentile(times, 0.99);
+    return {
+      name: 'changed',
+      figures: [
+        {label: 'one changed among 10,000: p50', value: p50, unit: 'ms', limit: 300},
+        {label: 'one changed among 10,000: p99', value: p99, unit: 'ms'},
+        {label: 'resident memory of the controller', value: memory, unit: 'MB', limit: 250},
+      ],
+      values: {p50_ms: p50, p99_ms: p99, pushes: times.length, histogram: histogram(times), rss_mb: memory},
+      notes: [`one changed among 10,000, ${times.length} pushes: ${histogramLine(times)}`],
+    };
+  },
+};
+
+function crontabOf(round: number): string {
+  return `0 3 1 1 * echo ${round}\n`;
+}
