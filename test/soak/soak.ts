@@ -205,6 +205,8 @@ class Soak {
     for (const name of [...this.#commits.keys()]) {
       if (name === 'main') continue;
       await this.#repository.deleteBranch(name);
+      // So many in a row look like a mistake, and would be held.
+      await this.#controller.client.reconcileAll({confirmDeletions: true});
       await this.#controller.untilForgotten(name);
       this.#commits.delete(name);
     }
