@@ -26,6 +26,8 @@ export interface StateDirectoryWorld {
   run(...words: string[]): Promise<CommandResult>;
   /** Processes that carry a container of this state directory in their environment. */
   processes(): Promise<number[]>;
+  /** The same in their order, once none has come or gone between two looks: some live for a moment only. */
+  settledProcesses(): Promise<number[]>;
 }
 
 export interface RunningController {
@@ -79,6 +81,14 @@ export async function createControllerWorld(
     stateDirectory: state,
     run: (...words) => runCommand([...words, '--state', state], environment, directory),
     processes: () => processesOf(state),
+    async settledProcesses() {
+      for (let former: number[] = []; ; ) {
+        const present = (await processesOf(state)).toSorted((a, b) => a - b);
+        if (present.length > 0 && Bun.deepEquals(present, former)) return present;
+        former = present;
+        await Bun.sleep(100);
+      }
+    },
     async up(...flags) {
       const words = ['up', '--json', '--state', state, '--listen', '127.0.0.1:0', ...flags];
       const child = spawn(process.execPath, [cli, ...words], {

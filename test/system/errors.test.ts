@@ -72,7 +72,7 @@ test('a port in use is named, with what to do, and the containers are left alone
   const controller = await world.up('--repo', repository.path);
   await controller.until('main', (branch) => isTrue(branch, 'Ready'));
   await controller.stop();
-  const before = (await world.processes()).sort();
+  const before = await world.settledProcesses();
   const {code, stderr} = await world.run(
     'up',
     '--json',
@@ -84,7 +84,7 @@ test('a port in use is named, with what to do, and the containers are left alone
   t.is(code, 1);
   t.is(JSON.parse(stderr).code, 'ADDRESS_IN_USE');
   t.regex(JSON.parse(stderr).message, new RegExp(`127\\.0\\.0\\.1:${port} .*--listen`));
-  t.deepEqual((await world.processes()).sort(), before);
+  t.deepEqual(await world.settledProcesses(), before);
 });
 
 test('a state directory in use is refused with pid and address, and nothing in it changes', async (t) => {

@@ -20,11 +20,11 @@ async function running(t: Parameters<typeof createControllerWorld>[0]) {
 
 test('one Ctrl-C says how many schedules keep running, and they do', async (t) => {
   const {world, up} = await running(t);
-  const before = (await world.processes()).sort();
+  const before = await world.settledProcesses();
   up.signal('SIGINT');
   await up.untilError(/2 schedule\(s\) keep running.*Ctrl-C again.*branchtab down/s);
   t.is(await up.exited, 0);
-  t.deepEqual((await world.processes()).sort(), before);
+  t.deepEqual(await world.settledProcesses(), before);
   t.true(before.length >= 2);
 });
 
@@ -50,10 +50,10 @@ test('a second Ctrl-C stops the schedules', async (t) => {
 
 test('SIGTERM ends the controller at once and leaves the schedules running', async (t) => {
   const {world, up} = await running(t);
-  const before = (await world.processes()).sort();
+  const before = await world.settledProcesses();
   up.signal('SIGTERM');
   t.is(await up.exited, 0);
   t.is(up.stderr(), '');
-  t.deepEqual((await world.processes()).sort(), before);
+  t.deepEqual(await world.settledProcesses(), before);
   t.is((await world.run('status')).code, 3);
 });
