@@ -17,11 +17,23 @@ const variableValue = z
   .union([z.string(), z.number(), z.boolean()])
   .transform(String)
   .pipe(
-    z.string().max(32_768).refine(isQuotable, 'A value may not hold NUL, nor all of the quotes \', " and `.'),
+    z
+      .string()
+      .max(32_768)
+      .refine(
+        (value) => quoted(value) !== null,
+        'A value may not hold NUL, nor all of the quotes \', " and `, nor end with a backslash where it has blanks, quotes or "#".',
+      ),
   );
 
-function isQuotable(value: string): boolean {
-  return !value.includes('\0') && ["'", '`', '"'].some((quote) => !value.includes(quote));
+/** As it stands in a `.env` file, whose readers take a backslash before the last quote for a part of the value. */
+function quoted(value: string): string | null {
+  if (value.includes('\0')) return null;
+  const quote = ["'", '`'].find((each) => !value.includes(each) && !value.endsWith('\\'));
+  if (quote !== undefined) return `${quote}${value}${quote}`;
+  // Between these `\n` would be a line end.
+  if (!/["\\]/.test(value)) return `"${value}"`;
+  return /^[^\s'"`#]+$/.test(value) ? value : null;
 }
 
 const scriptEntrySchema = z
@@ -80,9 +92,6 @@ export function parseManifest(text: string, file: string): ParsedYaml<Manifest> 
 /** The variables as a `.env` file that gives them back exactly. */
 export function environmentFileText(variables: Readonly<Record<string, string>>): string {
   return Object.entries(variables)
-    .map(([name, value]) => {
-      const quote = ["'", '`', '"'].find((candidate) => !value.includes(candidate)) ?? '"';
-      return `${name}=${quote}${value}${quote}\n`;
-    })
+    .map(([name, value]) => `${name}=${quoted(value)}\n`)
     .join('');
 }
