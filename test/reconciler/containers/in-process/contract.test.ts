@@ -15,7 +15,11 @@ const startStub: StartInside = async (record, paths, {signal}) => {
   const setting = (name: string) => join(paths.data, name);
   await writeFile(setting('boot-mark'), record.boot_mark);
   if (existsSync(setting('stub-mode')))
-    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    await new Promise((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+      // It may have been given up before anybody listened.
+      if (signal.aborted) reject(signal.reason);
+    });
   const answer = async (request: Request): Promise<Response> => {
     const {pathname} = new URL(request.url);
     if (pathname === '/health') return new Response('ok');
