@@ -27,10 +27,13 @@ export interface Forks {
   admitted(): ReadonlyMap<number, string>;
   /** Notes it; only what `read` finds at the forge afterwards admits. */
   labelled(news: ForkLabelled): Promise<void>;
+  /** The labels that are noted now, for `read` when the forge has been asked. */
+  noted(): ReadonlyMap<number, string>;
   /**
-   * Pull requests as the forge shows them now; of others nothing is said. True where others are admitted than before.
+   * Pull requests as the forge shows them now; of others nothing is said. What was noted only while it was asked is
+   * left for the next time. True where others are admitted than before.
    */
-  read(pulls: readonly PullRequest[]): Promise<boolean>;
+  read(pulls: readonly PullRequest[], noted?: ReadonlyMap<number, string>): Promise<boolean>;
 }
 
 const commitSchema = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
@@ -85,7 +88,8 @@ export async function openForks({
       labelled.set(number, commit);
       await save();
     },
-    async read(pulls) {
+    noted: () => new Map(labelled),
+    async read(pulls, noted = labelled) {
       const before = JSON.stringify([[...admitted], [...labelled]]);
       const admittedBefore = JSON.stringify([...admitted]);
       for (const pull of pulls) {
@@ -95,7 +99,8 @@ export async function openForks({
         if (commit === null) admitted.delete(number);
         else if (admitted.has(number) || admitted.size < policy.most) admitted.set(number, commit);
         else log.warn('a pull request of a fork is not served: there are too many', {number});
-        if (pull.state === 'closed' || !pull.labels.includes(policy.label)) labelled.delete(number);
+        const isGone = pull.state === 'closed' || !pull.labels.includes(policy.label);
+        if (isGone && noted.get(number) === labelled.get(number)) labelled.delete(number);
       }
       if (JSON.stringify([[...admitted], [...labelled]]) !== before) await save();
       return JSON.stringify([...admitted]) !== admittedBefore;

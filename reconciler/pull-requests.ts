@@ -41,7 +41,7 @@ export function createPullRequests({
   records: () => Iterable<BranchRecord>;
   isKept: (branch: BranchRecord) => boolean;
   /** Null where those of forks are not served. */
-  forks: Pick<Forks, 'admitted' | 'read'> | null;
+  forks: Pick<Forks, 'admitted' | 'noted' | 'read'> | null;
   /** Those that an answer held, whatever they are to us. */
   onRead: (pulls: readonly PullRequest[]) => void;
   /** A preview has ended, or goes on after all, or another commit of a fork is served. */
@@ -65,17 +65,21 @@ export function createPullRequests({
   };
 
   /** Those that are on no page of the last ones are asked for by number: they may have been closed long ago. */
-  const readForks = async (page: readonly PullRequest[]): Promise<boolean> => {
+  const readForks = async (
+    page: readonly PullRequest[],
+    noted: ReadonlyMap<number, string>,
+  ): Promise<boolean> => {
     if (forks === null) return false;
     const read = [...page];
     if (page.length >= wholePage)
       for (const number of forks.admitted().keys())
         if (!page.some((pull) => pull.number === number))
           read.push(await forge.pullRequest(forgePath, number, {signal}));
-    return forks.read(read);
+    return forks.read(read, noted);
   };
 
   const lookOnce = async (): Promise<void> => {
+    const noted = forks?.noted() ?? new Map<number, string>();
     const page = await forge.pullRequests(forgePath, {signal});
     keep(page);
     const previews = [...records()].filter((record) => !record.live && !isKept(record));
@@ -89,7 +93,7 @@ export function createPullRequests({
         asked.add(branch);
       }
     }
-    let hasChanged = await readForks(page);
+    let hasChanged = await readForks(page, noted);
     for (const record of previews) {
       const closed = endOf(record, [...known.values()]);
       if (

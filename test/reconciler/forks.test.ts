@@ -49,6 +49,15 @@ test('the labelled commit is admitted, and no later one until it is labelled ane
   t.deepEqual([...forks.admitted()], [[7, second]]);
 });
 
+test('a label that is put on while the forge is asked is kept for the next look', async (t) => {
+  const {forks} = await setup(t);
+  const noted = forks.noted();
+  await forks.labelled(label(first));
+  t.false(await forks.read([pull({labels: []})], noted));
+  t.true(await forks.read([pull()], forks.noted()));
+  t.deepEqual([...forks.admitted()], [[7, first]]);
+});
+
 test('a push between the label and the look is not what was labelled', async (t) => {
   const {forks} = await setup(t);
   await forks.labelled(label(first));
