@@ -29,7 +29,7 @@ async function killAfter(
 }
 
 test('kill -9 of the controller in the middle of create, change, revert and delete converges to the same state', async (t) => {
-  t.timeout(480_000);
+  t.timeout(240_000);
   const world = await createControllerWorld(t);
   const repository = await createPushWorld(t);
   await repository.push('main', {'README.md': 'no schedule here\n'});

@@ -22,6 +22,12 @@ export const uplinks: readonly Uplink[] = [
   {program: 'pasta', nameServer: '169.254.1.1'},
 ];
 
+/**
+ * Each program shuts itself off by unmounting all it need not see. As root that would reach the mounts of the host
+ * below shared ones, such as the network namespaces of `ip netns` and of engines (slirp4netns 1.2.0, tried).
+ */
+const ownMounts = process.getuid?.() === 0 ? ['unshare', '--mount', '--propagation', 'slave', '--'] : [];
+
 const timeoutMs = 10_000;
 const maxLineBytes = 4_096;
 
@@ -46,14 +52,17 @@ export async function joinUplink(
 ): Promise<ProcessIdentity | null> {
   if (program === 'pasta') {
     // It goes into the background when it is connected.
-    const result = await probeCommand(['pasta', ...pastaArguments(pid, nameServer)], {timeoutMs, env});
+    const result = await probeCommand([...ownMounts, 'pasta', ...pastaArguments(pid, nameServer)], {
+      timeoutMs,
+      env,
+    });
     if (!result.works) throw unusable(program, result.reason);
     return null;
   }
   const started = await spawnDetached({
     command: [
       // Its ready descriptor is our pipe; what it says otherwise on stdout is of no use.
-      ...['/bin/sh', '-c', 'exec "$@" 3>&1 >/dev/null', 'sh', 'slirp4netns', '--ready-fd=3'],
+      ...['/bin/sh', '-c', 'exec "$@" 3>&1 >/dev/null', 'sh', ...ownMounts, 'slirp4netns', '--ready-fd=3'],
       ...['--configure', '--mtu=65520', '--disable-host-loopback', '--enable-sandbox', '--enable-seccomp'],
       ...[String(pid), 'tap0'],
     ],

@@ -1,5 +1,5 @@
 import {once} from 'node:events';
-import {readFile} from 'node:fs/promises';
+import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {networkInterfaces} from 'node:os';
 import {join} from 'node:path';
@@ -124,6 +124,31 @@ for (const uplink of uplinks) {
       return t.regex(connected.reason, /is not installed/);
     }
     return t.like(connected, {sandbox: {uplink}});
+  });
+}
+
+for (const uplink of uplinks) {
+  test(`${uplink.program} leaves the network namespaces that others keep below /run as they are`, async (t) => {
+    if (process.getuid?.() !== 0 || Bun.which(uplink.program) === null)
+      return t.pass('others can take no mount away, or there is no such program');
+    const found = await findSandbox('/nowhere');
+    if ('reason' in found) return t.fail(found.reason);
+    // As `ip netns add` and engines keep theirs: a mount below one that is shared.
+    const directory = await mkdtemp('/run/bt-netns-');
+    const kept = join(directory, 'kept');
+    await writeFile(kept, '');
+    const mount = (...words: string[]) => t.is(Bun.spawnSync(['mount', ...words]).exitCode, 0);
+    t.teardown(async () => {
+      for (const path of [kept, directory]) Bun.spawnSync(['umount', '-l', path]);
+      await rm(directory, {recursive: true});
+    });
+    mount('--bind', directory, directory);
+    mount('--make-shared', directory);
+    mount('--bind', '/proc/self/ns/net', kept);
+    const isKept = async () => (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${kept} `);
+    t.true(await isKept());
+    t.false('reason' in (await findNetwork(found.sandbox, systemClock, [uplink])));
+    return t.true(await isKept());
   });
 }
 
