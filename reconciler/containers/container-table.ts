@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto';
-import {basename, join} from 'node:path';
+import {join, relative} from 'node:path';
 import type * as z from 'zod';
 import type {Clock} from '../../runtime/platform/clock.ts';
 import {
@@ -325,7 +325,7 @@ export class ContainerTable<Kept extends ContainerRecord> {
       frozen: false,
     });
     const making = join(this.directory, `.making-${id}`);
-    const made = (path: string) => join(making, basename(path));
+    const made = (path: string) => join(making, relative(paths.directory, path));
     try {
       await makeDirectory(making, {mode: 0o755});
       if (this.#keepsFiles) await this.#makeFiles(made, paths, from === undefined ? null : {from, withData});

@@ -196,6 +196,17 @@ test('processes stand still while a snapshot is made, so that two files agree', 
   await until(async () => (await readFile(join(workspace, 'z'), 'utf8')) !== before);
 });
 
+test('a clone knows which tree its workspace holds, so that only what differs is sent to it', async (t) => {
+  const world = await processWorld(t, 'plain');
+  const {id} = await world.provider.create({name: 'main-1', labels: {}});
+  const record = (each: string) =>
+    join(world.stateDirectory, 'containers', each, 'runtime', 'workspace.json');
+  await writeFile(record(id), '{"tree": "abc"}');
+  await world.provider.snapshot(id, 'main');
+  const clone = await world.provider.create({name: 'clone', labels: {}, from: 'main'});
+  t.is(await readFile(record(clone.id), 'utf8'), '{"tree": "abc"}');
+});
+
 test('a long state path puts sockets into a private short directory, which goes with the container', async (t) => {
   const root = await mkdtemp(join(tmpdir(), 'bt-'));
   t.teardown(() => rm(root, {recursive: true, force: true}));
