@@ -244,6 +244,7 @@ export async function createReconcilerWorld(
       ],
       provider,
       records: livedRecords,
+      forge: null,
       contacts,
       journal: livedPort(openJournal({directory: join(stateDirectory, 'journal'), ...shared}), life),
       archive: livedPort(openRunArchive({directory: join(stateDirectory, 'runs'), ...shared}), life),
