@@ -9,7 +9,7 @@ import {
   stopAsked,
   type TableOptions,
 } from '../../reconciler/containers/container-table.ts';
-import type {Container, ContainerProvider} from '../../reconciler/containers/provider.ts';
+import type {Container, ContainerProvider, StartOptions} from '../../reconciler/containers/provider.ts';
 import {saveSnapshot} from '../../reconciler/containers/snapshots.ts';
 import {reachSchema} from '../../schemas/branch.ts';
 
@@ -114,7 +114,10 @@ function createProvider(
     };
   };
 
-  const startInside = async (entry: InProcessEntry, signal: AbortSignal | undefined): Promise<void> => {
+  const startInside = async (
+    entry: InProcessEntry,
+    {signal, paused = false}: StartOptions,
+  ): Promise<void> => {
     await dying.get(entry.record.id);
     await table.prepareSockets(entry);
     const starting = new AbortController();
@@ -124,7 +127,7 @@ function createProvider(
       await table.save(entry, {
         wanted: 'running',
         control_socket: entry.paths.controlSocket,
-        boot_mark: nextBootMark(entry.record, 'thishost'),
+        boot_mark: nextBootMark(entry.record, {bootId: 'thishost', paused}),
       });
       const inside = await start(entry.record, entry.paths, {signal: AbortSignal.any(signals)});
       running.set(entry.record.id, inside);
@@ -143,12 +146,13 @@ function createProvider(
     gaps: reachSchema.options,
     list: async () => table.entries().map(view),
     create: async (request) => view(await table.create(request, (record) => record)),
-    start: (id, {signal, makeData = false} = {}) =>
+    start: (id, options = {}) =>
       table.change(id, async (entry) => {
+        const {signal, makeData = false} = options;
         signal?.throwIfAborted();
         if (!isUp(entry)) {
           await requireData(entry, makeData);
-          await startInside(entry, signal);
+          await startInside(entry, options);
         }
         return view(entry);
       }),

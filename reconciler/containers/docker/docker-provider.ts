@@ -40,6 +40,7 @@ import type {
   Reach,
   ResourceLimits,
   Snapshot,
+  StartOptions,
 } from '../provider.ts';
 import {labelNames} from '../provider.ts';
 import {findSnapshot, readSnapshots, saveSnapshot} from '../snapshots.ts';
@@ -141,17 +142,15 @@ class DockerProvider implements ContainerProvider {
     return this.#view(entry);
   }
 
-  async start(
-    id: string,
-    {signal, makeData = false}: {signal?: AbortSignal; makeData?: boolean} = {},
-  ): Promise<Container> {
+  async start(id: string, options: StartOptions = {}): Promise<Container> {
+    const {signal, makeData = false} = options;
     return await this.#table.change(id, async (entry) => {
       signal?.throwIfAborted();
       const found = await this.#find(entry);
       this.#note(entry, found?.running ?? false);
       if (!this.#isUp(entry)) {
         await requireData(entry, makeData);
-        await this.#start(entry, signal);
+        await this.#start(entry, options);
       }
       return this.#view(entry);
     });
@@ -262,7 +261,7 @@ class DockerProvider implements ContainerProvider {
     return {...record, provider: 'docker', image, made_limits: null, runtime: null};
   }
 
-  async #start(entry: DockerEntry, signal: AbortSignal | undefined): Promise<void> {
+  async #start(entry: DockerEntry, {signal, paused = false}: StartOptions): Promise<void> {
     const {log, runtimeDirectory} = this.#options;
     await this.#end(entry);
     await this.#table.prepareSockets(entry);
@@ -275,7 +274,7 @@ class DockerProvider implements ContainerProvider {
         wanted: 'running',
         runtime: null,
         control_socket: entry.paths.controlSocket,
-        boot_mark: nextBootMark(entry.record, this.#bootId),
+        boot_mark: nextBootMark(entry.record, {bootId: this.#bootId, paused}),
       });
       // A container of the engine keeps the arguments it was made with, so that this one comes in a file.
       await writeFileDurably(join(entry.paths.run, 'boot'), entry.record.boot_mark);

@@ -210,7 +210,7 @@ class IncusProvider implements ContainerProvider {
       if (!this.#isUp(entry)) {
         if (found === null && makeData) await this.#makeAgain(entry);
         else if (!found?.isAway) await this.#requireData(entry, found, makeData);
-        await this.#start(entry, signal);
+        await this.#start(entry, options);
       } else if (found !== null) await this.#reach(entry, found);
       return this.#view(entry);
     });
@@ -362,7 +362,7 @@ class IncusProvider implements ContainerProvider {
     return {source, profiles, config, devices, target};
   }
 
-  async #start(entry: IncusEntry, signal: AbortSignal | undefined): Promise<void> {
+  async #start(entry: IncusEntry, {signal, paused = false}: StartOptions): Promise<void> {
     const {log} = this.#options;
     await this.#end(entry);
     await this.#table.prepareSockets(entry);
@@ -375,7 +375,7 @@ class IncusProvider implements ContainerProvider {
         wanted: 'running',
         runtime: null,
         control_socket: entry.paths.controlSocket,
-        boot_mark: nextBootMark(entry.record, this.#bootId),
+        boot_mark: nextBootMark(entry.record, {bootId: this.#bootId, paused}),
       });
       await this.#prepare(entry);
       given.throwIfAborted();

@@ -24,6 +24,7 @@ import type {
   Reach,
   ResourceLimits,
   Snapshot,
+  StartOptions,
 } from '../provider.ts';
 import {saveSnapshot} from '../snapshots.ts';
 import {
@@ -144,15 +145,13 @@ class ProcessProvider implements ContainerProvider {
     return this.#view(entry);
   }
 
-  async start(
-    id: string,
-    {signal, makeData = false}: {signal?: AbortSignal; makeData?: boolean} = {},
-  ): Promise<Container> {
+  async start(id: string, options: StartOptions = {}): Promise<Container> {
+    const {signal, makeData = false} = options;
     return await this.#table.change(id, async (entry) => {
       signal?.throwIfAborted();
       if (!this.#isUp(entry)) {
         await requireData(entry, makeData);
-        await this.#start(entry, signal);
+        await this.#start(entry, options);
       }
       return this.#view(entry);
     });
@@ -264,7 +263,7 @@ class ProcessProvider implements ContainerProvider {
     };
   }
 
-  async #start(entry: ProcessEntry, signal: AbortSignal | undefined): Promise<void> {
+  async #start(entry: ProcessEntry, {signal, paused = false}: StartOptions): Promise<void> {
     const {clock, log, startTimeoutMs = 10_000} = this.#options;
     const {record, paths} = entry;
     if (!isQuiet(record)) await this.#endAll(entry);
@@ -283,7 +282,7 @@ class ProcessProvider implements ContainerProvider {
         // A sandbox has its pid namespace, which nothing leaves.
         cgroup: this.#sandbox === null ? await this.#ownCgroup(record.id, groups) : null,
         limit_groups: groups,
-        boot_mark: nextBootMark(record, this.#bootId),
+        boot_mark: nextBootMark(record, {bootId: this.#bootId, paused}),
       });
       const started = await startRuntime({
         record: entry.record,
