@@ -9,7 +9,7 @@ import {openEntryMirror} from '../../reconciler/entry-mirror.ts';
 import {openFirstContacts} from '../../reconciler/first-contact.ts';
 import {openJournal} from '../../reconciler/journal.ts';
 import {openRecordStore} from '../../reconciler/record-store.ts';
-import {openRunArchive} from '../../reconciler/run-archive.ts';
+import {openRunArchive, type RunArchive} from '../../reconciler/run-archive.ts';
 import type {RuntimeClient} from '../../reconciler/runtime-client.ts';
 import {openLocalSource} from '../../reconciler/sources/git-local.ts';
 import type {Source} from '../../reconciler/sources/source.ts';
@@ -217,7 +217,20 @@ export async function createReconcilerWorld(
       log,
     });
     const provider = livedPort(watchOver(rawProvider), life);
-    const client = (container: Container) => livedPort(rawClient(container), life);
+    const spent = new WeakMap<RuntimeClient, RuntimeClient>();
+    const client = (container: Container) => {
+      const raw = rawClient(container);
+      const lived = livedPort(raw, life);
+      spent.set(lived, raw);
+      return lived;
+    };
+    const rawArchive = openRunArchive({directory: join(stateDirectory, 'runs'), clock: controllerClock});
+    // A call inside of a call would wait for ever when life ends, and the outer one with it.
+    const archive: RunArchive = {
+      ...rawArchive,
+      keep: (record, given, users, options) =>
+        rawArchive.keep(record, spent.get(given) ?? given, users, options),
+    };
     const records = await openRecordStore({directory: join(stateDirectory, 'branches'), log});
     const livedRecords = livedPort(records, life);
     const shared = {clock: controllerClock, log};
@@ -244,9 +257,10 @@ export async function createReconcilerWorld(
       ],
       provider,
       records: livedRecords,
+      forge: null,
       contacts,
       journal: livedPort(openJournal({directory: join(stateDirectory, 'journal'), ...shared}), life),
-      archive: livedPort(openRunArchive({directory: join(stateDirectory, 'runs'), ...shared}), life),
+      archive: livedPort(archive, life),
       data: createBranchData({
         ...shared,
         backups: livedPort(openBackupStore({directory: join(stateDirectory, 'backups')}), life),
