@@ -1,8 +1,8 @@
 import {createHash, randomBytes} from 'node:crypto';
 import test from 'ava';
 import fc from 'fast-check';
-import {createPump, type Pump} from '../../../runtime/pipe/pump.ts';
 import {type Duct, openDuct} from '../../../runtime/platform/byte-duct.ts';
+import {createPump, type Pump} from '../../../runtime/platform/byte-pump.ts';
 import {type Exchange, serveExchanges} from '../../../runtime/platform/http-exchange.ts';
 import {fuzz} from '../../helpers/fuzz.ts';
 import type {Teardown} from '../../helpers/git-world.ts';
