@@ -8,11 +8,13 @@ const here = import.meta.dirname;
 
 /** A server that pairs a PUT with GETs of the same path. */
 export interface PipeServer {
-  readonly name: 'branchtab' | 'piping-server' | 'relay in C';
+  readonly name: 'branchtab' | 'gateway' | 'piping-server' | 'relay in C';
   readonly port: number;
   readonly pid: number;
   /** Stands before the paths of pipes. */
   readonly prefix: string;
+  /** Host that requests name. */
+  readonly host: string;
 }
 
 export interface Programs {
@@ -67,8 +69,8 @@ export async function startBranchtab({
   );
   const {pid} = child;
   return {
-    own: {name: 'branchtab', port: Number(pipe), pid, prefix: ''},
-    relayed: {name: 'branchtab', port: Number(common), pid, prefix: '/api/v1/pipe'},
+    own: {name: 'branchtab', port: Number(pipe), pid, prefix: '', host: 'localhost'},
+    relayed: {name: 'branchtab', port: Number(common), pid, prefix: '/api/v1/pipe', host: 'localhost'},
   };
 }
 
@@ -96,7 +98,7 @@ export async function startPipingServer({teardown}: Pick<BenchOptions, 'teardown
       ({ok}) => ok,
       () => false,
     );
-    if (isUp) return {name: 'piping-server', port, pid: child.pid, prefix: ''};
+    if (isUp) return {name: 'piping-server', port, pid: child.pid, prefix: '', host: 'localhost'};
     await Bun.sleep(50);
   }
   throw new Error('piping-server did not start');
@@ -125,6 +127,7 @@ async function startRelayProgram(cmd: string[]): Promise<Relay> {
     port: Number(port),
     pid: child.pid,
     prefix: '',
+    host: 'localhost',
     stop: () => child.kill('SIGKILL'),
   };
 }
