@@ -3,6 +3,7 @@ import {cloneBench} from './clone.ts';
 import {cronBench} from './cron.ts';
 import {densityBench} from './density.ts';
 import {execBench} from './exec.ts';
+import {gatewayBench} from './gateway.ts';
 import {idleBench} from './idle.ts';
 import {latenessBench} from './lateness.ts';
 import {pipeBench} from './pipe.ts';
@@ -25,6 +26,7 @@ const benches = [
   latenessBench,
   execBench,
   pipeBench,
+  gatewayBench,
   cloneBench,
   densityBench,
 ];

@@ -367,11 +367,6 @@ export const errorCatalogue = {
     meaning: 'The Host header names a host this listener does not serve.',
   },
   NOT_IMPLEMENTED: {status: 501, retryable: false, meaning: 'This part of the API does not exist here.'},
-  HTTP_VERSION_TOO_OLD: {
-    status: 505,
-    retryable: false,
-    meaning: 'HTTP/1.0 cannot say that an answer broke off.',
-  },
   SHUTTING_DOWN: {status: 503, retryable: true, meaning: 'The service is stopping.'},
   INTERNAL_ERROR: {status: 500, retryable: false, meaning: 'A bug; the log has the stack.'},
 } as const satisfies Record<string, ErrorEntry>;

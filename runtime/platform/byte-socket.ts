@@ -1,5 +1,6 @@
 import {chmod, rm} from 'node:fs/promises';
 import type {Socket, TCPSocketListener, UnixSocketListener} from 'bun';
+import type {Certificate} from './certificate.ts';
 import {isErrno} from './durable-file.ts';
 import type {ListenAddress} from './listen-address.ts';
 import {listenProblem} from './listen-problem.ts';
@@ -13,8 +14,10 @@ export interface ByteSocket {
   readonly localAddress: string;
   readonly localPort: number;
   readonly pendingBytes: number;
-  /** Only for what is done with it at once; negative when it is closed. */
+  /** Only for what is done with it at once; negative when it is closed, and where what it carries is encrypted. */
   readonly descriptor: number;
+  /** What the kernel takes of one write when nothing waits, about. */
+  readonly mostBytesAtOnce: number;
   /** What the kernel does not take at once is kept; false where something is kept. */
   write(bytes: Uint8Array): boolean;
   pause(): void;
@@ -38,7 +41,7 @@ export interface ByteSocketEvents {
 }
 
 export interface ByteServer {
-  /** `http://host:port` with the port that was bound, or `unix:<path>`. */
+  /** `http://host:port`, or `https://`, with the port that was bound, or `unix:<path>`. */
   readonly url: string;
   /** Takes no more connections; those that are open go on. */
   stopListening(): void;
@@ -53,9 +56,14 @@ export interface ByteServer {
 export async function serveByteSockets(
   address: ListenAddress,
   accept: (socket: ByteSocket) => ByteSocketEvents,
-  {fallbackPort = false, isUnpaced = false}: {fallbackPort?: boolean; isUnpaced?: boolean} = {},
+  {
+    fallbackPort = false,
+    isUnpaced = false,
+    certificate,
+  }: {fallbackPort?: boolean; isUnpaced?: boolean; certificate?: Certificate | undefined} = {},
 ): Promise<ByteServer> {
-  const socket = handlersFor(accept);
+  const tls = certificate === undefined ? null : {cert: certificate.certificate, key: certificate.key};
+  const socket = handlersFor(accept, {isUnix: address.kind === 'unix', isEncrypted: tls !== null});
   if (address.kind === 'unix') {
     await rm(address.path, {force: true});
     const listener = listen(address, () => Bun.listen({unix: address.path, allowHalfOpen: true, socket}));
@@ -64,13 +72,16 @@ export async function serveByteSockets(
   }
   const {host} = address;
   const bind = (port: number): TCPSocketListener<Connection> & {readonly fd?: number} =>
-    listen({...address, port}, () => Bun.listen({hostname: host, port, allowHalfOpen: true, socket}));
+    listen({...address, port}, () =>
+      Bun.listen({hostname: host, port, allowHalfOpen: true, socket, ...(tls === null ? {} : {tls})}),
+    );
   const listener = fallbackPort ? bindOr(bind, address.port) : bind(address.port);
   if (isUnpaced && listener.fd !== undefined && isLoopback(host)) {
     const {sendUnpaced} = await import('./unpaced-listener.ts');
     sendUnpaced(listener.fd);
   }
-  return serverOf(listener, `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`);
+  const scheme = tls === null ? 'http' : 'https';
+  return serverOf(listener, `${scheme}://${host.includes(':') ? `[${host}]` : host}:${listener.port}`);
 }
 
 /** Connects with a unix socket. Rejects where nobody listens there. */
@@ -78,13 +89,19 @@ export async function connectBytes(
   socketPath: string,
   accept: (socket: ByteSocket) => ByteSocketEvents,
 ): Promise<void> {
-  await Bun.connect<Connection>({unix: socketPath, allowHalfOpen: true, socket: handlersFor(accept)});
+  const socket = handlersFor(accept, {isUnix: true, isEncrypted: false});
+  await Bun.connect<Connection>({unix: socketPath, allowHalfOpen: true, socket});
 }
 
-function handlersFor(accept: (socket: ByteSocket) => ByteSocketEvents) {
+interface Carrier {
+  readonly isUnix: boolean;
+  readonly isEncrypted: boolean;
+}
+
+function handlersFor(accept: (socket: ByteSocket) => ByteSocketEvents, carrier: Carrier) {
   return {
     open(raw: RawSocket) {
-      raw.data = new Connection(raw, accept);
+      raw.data = new Connection(raw, accept, carrier);
     },
     data: (raw: Socket<Connection>, bytes: Buffer) => raw.data.events.data(bytes),
     drain: (raw: Socket<Connection>) => raw.data.flush(),
@@ -125,14 +142,16 @@ type RawSocket = Socket<Connection> & {readonly fd: number};
 class Connection implements ByteSocket {
   readonly events: ByteSocketEvents;
   readonly #raw: RawSocket;
+  readonly #carrier: Carrier;
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
   #finishing = false;
   #paused = false;
   #closed = false;
 
-  constructor(raw: RawSocket, accept: (socket: ByteSocket) => ByteSocketEvents) {
+  constructor(raw: RawSocket, accept: (socket: ByteSocket) => ByteSocketEvents, carrier: Carrier) {
     this.#raw = raw;
+    this.#carrier = carrier;
     // Without it the kernel never tells of a peer that vanished while nothing is read from it.
     raw.setKeepAlive(true, keepAliveMs);
     this.events = accept(this);
@@ -159,7 +178,11 @@ class Connection implements ByteSocket {
   }
 
   get descriptor(): number {
-    return this.#closed ? -1 : this.#raw.fd;
+    return this.#closed || this.#carrier.isEncrypted ? -1 : this.#raw.fd;
+  }
+
+  get mostBytesAtOnce(): number {
+    return this.#carrier.isUnix ? mostBytesOnUnix : Number.POSITIVE_INFINITY;
   }
 
   write(bytes: Uint8Array): boolean {
@@ -248,6 +271,8 @@ class Connection implements ByteSocket {
 }
 
 const keepAliveMs = 15_000;
+/** The kernel lets 208 KB wait on a unix socket, with what it needs for itself. */
+const mostBytesOnUnix = 128 * 1024;
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host);

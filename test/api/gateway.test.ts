@@ -2,13 +2,11 @@ import {randomBytes} from 'node:crypto';
 import {once} from 'node:events';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {createServer, type IncomingMessage, request, type ServerResponse} from 'node:http';
-import type {AddressInfo} from 'node:net';
 import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {createGateway} from '../../api/gateway.ts';
-import {silentLog} from '../../runtime/platform/log.ts';
+import {serveGateway} from '../helpers/gateway-world.ts';
 
 const id = '0123456789abcdef01234567';
 
@@ -22,33 +20,20 @@ async function setup(
   const container = createServer(handle);
   container.listen(socketPath);
   await once(container, 'listening');
-  const gateway = createGateway({
+  const url = await serveGateway(t, {
     socketOf: (container) =>
       container === id || container === 'main-1f0c9a3e'
         ? socketPath
         : container === 'f'.repeat(24)
           ? join(directory, 'nobody.sock')
           : null,
-    kitHosts: {domains: ['localhost', 'hoody.com'], aliases: new Map()},
-    isOwnAuthorization: (header) => header === 'Bearer own',
-    userOf: (header) => (header === 'Bearer of-ann' ? 'ann' : null),
-    ownCookie: 'branchtab_session',
-    log: silentLog,
   });
-  const front = createServer((incoming, outgoing) => {
-    if (!gateway.intercept(incoming, outgoing)) outgoing.writeHead(418).end();
-  });
-  front.listen(0, '127.0.0.1');
-  await once(front, 'listening');
   t.teardown(async () => {
-    front.closeAllConnections();
     container.closeAllConnections();
-    front.close();
     container.close();
     await rm(directory, {recursive: true, force: true});
   });
-  const {port} = front.address() as AddressInfo;
-  return {port, url: `http://127.0.0.1:${port}`};
+  return {port: Number(new URL(url).port), url};
 }
 
 const echo = (incoming: IncomingMessage, outgoing: ServerResponse) => {

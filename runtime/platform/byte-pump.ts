@@ -1,6 +1,6 @@
-import type {Duct} from '../platform/byte-duct.ts';
-import {type ByteSink, type ByteSource, Frame, type SourceShortcut} from '../platform/byte-flow.ts';
-import {nextTurn} from '../platform/clock.ts';
+import type {Duct} from './byte-duct.ts';
+import {type ByteSink, type ByteSource, Frame, type SinkShortcut, type SourceShortcut} from './byte-flow.ts';
+import {nextTurn} from './clock.ts';
 
 /** Moves bytes from one source to any number of sinks in lockstep, and keeps none of them. */
 export interface Pump {
@@ -74,7 +74,7 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
   }
 
   /** Past this process, where there is a way. */
-  function way(): {through: Duct; from: SourceShortcut; to: number[]} | null {
+  function way(): {through: Duct; from: SourceShortcut; to: SinkShortcut[]} | null {
     const from = source.shortcut?.() ?? null;
     const through = from === null ? null : duct();
     if (from === null || through === null) return null;
@@ -109,10 +109,15 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
     const all = [...sinks];
     let moved: number;
     try {
-      moved = through.move(from.descriptor, to, from.mostBytes, (index, left) => {
-        const sink = all[index];
-        if (sink !== undefined) toSink(sink, new Frame(left));
-      });
+      moved = through.move(
+        from.descriptor,
+        to.map(({descriptor}) => descriptor),
+        to.reduce((least, {mostBytes}) => Math.min(least, mostBytes), from.mostBytes),
+        (index, left) => {
+          const sink = all[index];
+          if (sink !== undefined) toSink(sink, new Frame(left));
+        },
+      );
     } catch {
       // What it had taken is lost; nobody may take the rest for the whole.
       cut();
