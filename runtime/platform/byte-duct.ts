@@ -18,8 +18,11 @@ export interface Duct {
   ): number;
 }
 
-/** Null where this system has no such way. What it opens stays open as long as the process. */
-export function openDuct(helping: Omit<MoveHelperOptions, 'pipeBytes'>): Duct | null {
+/**
+ * Null where this system has no such way. What it opens stays open as long as the process. With `helping` another
+ * thread takes part where much goes to many.
+ */
+export function openDuct(helping: Omit<MoveHelperOptions, 'pipeBytes'> | null = null): Duct | null {
   if (process.platform !== 'linux') return null;
   const kernel = openKernelPipes();
   const [one, other] = [kernel.open(mostMovedBytes), kernel.open(mostMovedBytes)];
@@ -30,14 +33,14 @@ export function openDuct(helping: Omit<MoveHelperOptions, 'pipeBytes'>): Duct | 
   }
   // One holds what came while it goes to each socket; the other, with the same pages once more, what goes to one of them.
   const [whole, copy] = one.bytes <= other.bytes ? [one, other] : [other, one];
-  const helper = createMoveHelper({...helping, pipeBytes: whole.bytes});
+  const helper = helping && createMoveHelper({...helping, pipeBytes: whole.bytes});
   /** False while something is in the pipes: what one transfer left there would go to another. */
   let isEmpty = true;
 
   const passCopy: Passing = (from, socket, count) => kernel.passCopy(from, copy, socket, count);
 
   function passCopies(sockets: readonly number[], count: number): number[] {
-    const shared = helper.forMove(sockets.length, count);
+    const shared = helper?.forMove(sockets.length, count) ?? null;
     return shared === null
       ? sockets.map((socket) => passCopy(whole.readEnd, socket, count))
       : shared.run(whole.readEnd, sockets, count, passCopy);
