@@ -15,6 +15,8 @@ export interface Duct {
     mostBytes: number,
     leave: (index: number, bytes: Uint8Array) => void,
   ): number;
+  /** Lets more wait in a unix socket, where the kernel allows it. */
+  widen(descriptor: number): void;
 }
 
 /** What one move takes at most: larger ones gain nothing, and others wait as long as one takes. */
@@ -23,6 +25,10 @@ const mostMovedBytes = 1024 * 1024;
 /** Of `fcntl`: F_SETPIPE_SZ and F_GETPIPE_SZ. */
 const setPipeSize = 1031;
 const getPipeSize = 1032;
+/** Of `setsockopt`: SOL_SOCKET, SO_SNDBUF, and SO_SNDBUFFORCE, which only the machine's root may use. */
+const socketLevel = 1;
+const sendBuffer = 7;
+const sendBufferForced = 32;
 /** SPLICE_F_MOVE and SPLICE_F_NONBLOCK. */
 const splicing = 1 | 2;
 /** O_CLOEXEC, which `node:fs` does not name. */
@@ -37,11 +43,12 @@ interface KernelPipe {
 /** Null where this system has no such way. What it opens stays open as long as the process. */
 export function openDuct(): Duct | null {
   if (process.platform !== 'linux') return null;
-  const {splice, tee, pipe2, fcntl} = dlopen('libc.so.6', {
+  const {splice, tee, pipe2, fcntl, setsockopt} = dlopen('libc.so.6', {
     splice: {args: ['i32', 'ptr', 'i32', 'ptr', 'u64', 'u32'], returns: 'i32'},
     tee: {args: ['i32', 'i32', 'u64', 'u32'], returns: 'i32'},
     pipe2: {args: ['ptr', 'i32'], returns: 'i32'},
     fcntl: {args: ['i32', 'i32', 'i32'], returns: 'i32'},
+    setsockopt: {args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32'},
   }).symbols;
 
   function openPipe(): KernelPipe | null {
@@ -91,6 +98,11 @@ export function openDuct(): Duct | null {
   }
 
   return {
+    widen(descriptor) {
+      const wanted = new Int32Array([mostMovedBytes]);
+      for (const option of [sendBufferForced, sendBuffer])
+        if (setsockopt(descriptor, socketLevel, option, ptr(wanted), wanted.byteLength) === 0) return;
+    },
     move(from, to, mostBytes, leave) {
       const last = to.at(-1);
       if (!isEmpty || last === undefined) return 0;
