@@ -1,4 +1,4 @@
-import {readdir, readFile, stat} from 'node:fs/promises';
+import {readdir, readFile, readlink, stat} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
 
@@ -17,6 +17,35 @@ export async function residentBytesOf(pid: number): Promise<number> {
 export async function mountsNaming(directory: string): Promise<number> {
   const mounts = await readFile('/proc/self/mountinfo', 'utf8');
   return mounts.split('\n').filter((line) => line.includes(directory)).length;
+}
+
+/** Unix sockets of this host, bound or connected, whose path has this text. */
+export async function socketsNaming(text: string): Promise<number> {
+  const sockets = await readFile('/proc/net/unix', 'utf8');
+  return sockets.split('\n').filter((line) => line.includes(text)).length;
+}
+
+/** Network namespaces of these processes that are not ours. */
+export async function ownNetworksOf(pids: readonly number[]): Promise<Set<string>> {
+  const ours = await readlink('/proc/self/ns/net');
+  const networks = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/ns/net`).catch(() => ours)));
+  return new Set(networks.filter((network) => network !== ours));
+}
+
+/** Of these namespaces, those that a process still has or that a mount keeps. */
+export async function networksInUse(networks: ReadonlySet<string>): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const used = await ownNetworksOf(pids);
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8');
+  return [...networks].filter((network) => used.has(network) || mounts.includes(network));
+}
+
+/** Control groups that have one of these texts in their path. */
+export async function controlGroupsNaming(texts: readonly string[]): Promise<string[]> {
+  const groups = await readdir('/sys/fs/cgroup', {recursive: true, withFileTypes: true}).catch(() => []);
+  return groups
+    .filter((entry) => entry.isDirectory() && texts.some((text) => entry.name.includes(text)))
+    .map(({parentPath, name}) => join(parentPath, name));
 }
 
 /** Files below a directory and their bytes; what disappears while we look is left out. */
