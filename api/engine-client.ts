@@ -10,11 +10,11 @@ import type {
 } from '../reconciler/containers/docker/engine.ts';
 import type {ResourceLimits} from '../reconciler/containers/provider.ts';
 import {AppError} from '../schemas/errors.ts';
+import {readJson, readText} from './answer-body.ts';
 
 const requestTimeoutMs = 60_000;
 const pullTimeoutMs = 15 * 60_000;
-/** What an engine says of all its containers; more is not believed. */
-const maxAnswerBytes = 64 * 1024 * 1024;
+const answerer = {who: 'The container engine', code: 'PROVIDER_UNAVAILABLE'} as const;
 /** Of docker/docker API 1.41, which Podman 4 and Docker 20.10 speak; both take later ones too. */
 const cpuPeriodUs = 100_000;
 /** To Docker 0 means "as it was", so that "no bound" needs a number. A multiple of the page size. */
@@ -160,7 +160,7 @@ export function createEngineClient({socketPath}: {socketPath: string}): Engine {
       const query: Query = [['fromImage', name], ...(tag === null ? [] : [['tag', tag] as const])];
       const response = await required('POST', '/images/create', {query, timeoutMs: pullTimeoutMs});
       // The status is sent before the work is done; how it ended stands in the last line.
-      const failed = /"error"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(await readText(response));
+      const failed = /"error"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(await readText(response, answerer));
       if (failed !== null) throw new AppError('PROVIDER_UNAVAILABLE', `${failed[1]}`);
     },
     async listImages(label) {
@@ -420,29 +420,8 @@ function splitReference(reference: string): [name: string, tag: string | null] {
   return colon === -1 ? [reference, 'latest'] : [reference.slice(0, colon), reference.slice(colon + 1)];
 }
 
-async function readText(response: Response): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const piece of response.body ?? []) {
-    bytes += piece.length;
-    if (bytes > maxAnswerBytes)
-      throw new AppError(
-        'PROVIDER_UNAVAILABLE',
-        `The container engine answered more than ${maxAnswerBytes} bytes.`,
-      );
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString('utf8');
-}
-
 async function read<T>(response: Response, schema: z.ZodType<T>): Promise<T> {
-  const text = await readText(response);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new AppError('PROVIDER_UNAVAILABLE', 'What the container engine answered is not JSON.', {cause});
-  }
+  const value = await readJson(response, answerer);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new AppError(
@@ -453,7 +432,7 @@ async function read<T>(response: Response, schema: z.ZodType<T>): Promise<T> {
 
 /** What the engine says of a failure. */
 async function words(response: Response): Promise<string> {
-  const text = await readText(response);
+  const text = await readText(response, answerer);
   try {
     return messageSchema.parse(JSON.parse(text)).message;
   } catch {

@@ -10,12 +10,12 @@ import type {
 import type {Clock} from '../runtime/platform/clock.ts';
 import type {OpenWebsocket, WebsocketStream} from '../runtime/platform/websocket-stream.ts';
 import {AppError} from '../schemas/errors.ts';
+import {readJson, readText} from './answer-body.ts';
 
 const requestTimeoutMs = 60_000;
 /** Making an instance may mean to unpack an image or to copy every file. */
 const makingTimeoutMs = 15 * 60_000;
-/** What a server says of all its instances; more is not believed. */
-const maxAnswerBytes = 64 * 1024 * 1024;
+const answerer = {who: 'The Incus server', code: 'PROVIDER_UNAVAILABLE'} as const;
 
 const fileAttempts = 8;
 const filePauseMs = 100;
@@ -118,7 +118,7 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
   /** The server's answer, errors included. */
   const call = async (method: string, path: string, options: AskOptions = {}): Promise<Answer> => {
     const response = await ask(method, path, options);
-    const result = answerSchema.safeParse(await readJson(response));
+    const result = answerSchema.safeParse(await readJson(response, answerer));
     if (result.success) return result.data;
     throw failure(`${method} ${path}`, `something else than the API does: ${z.prettifyError(result.error)}`);
   };
@@ -299,7 +299,7 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     },
     async console(name) {
       const response = await ask('GET', `${instancePath(name)}/console`);
-      const text = await readText(response);
+      const text = await readText(response, answerer);
       return response.ok ? text.replaceAll('\r\n', '\n') : '';
     },
 
@@ -462,30 +462,6 @@ function creation(name: string, {source, profiles, config, devices}: InstanceSpe
     config,
     devices,
   };
-}
-
-async function readText(response: Response): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const piece of response.body ?? []) {
-    bytes += piece.length;
-    if (bytes > maxAnswerBytes)
-      throw new AppError(
-        'PROVIDER_UNAVAILABLE',
-        `The Incus server answered more than ${maxAnswerBytes} bytes.`,
-      );
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString('utf8');
-}
-
-async function readJson(response: Response): Promise<unknown> {
-  const text = await readText(response);
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new AppError('PROVIDER_UNAVAILABLE', 'What the Incus server answered is not JSON.', {cause});
-  }
 }
 
 /** Ends with the connection; throws where there never was one. */

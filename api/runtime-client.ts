@@ -7,13 +7,13 @@ import {type ControlState, controlEventSchema, controlStateSchema} from '../sche
 import {seedResultSchema} from '../schemas/data-archive.ts';
 import {AppError, type ErrorCode, errorCatalogue} from '../schemas/errors.ts';
 import {runListSchema} from '../schemas/run.ts';
+import {readBytes, readText} from './answer-body.ts';
 import {readServerSentEvents} from './server-sent-events.ts';
 
 const requestTimeoutMs = 60_000;
 /** Packages are installed before the switch. */
 const deployTimeoutMs = 10 * 60_000;
-/** A runtime is not trusted to keep its answers small. */
-const maxAnswerBytes = 64 * 1024 * 1024;
+const answerer = {who: 'The runtime', code: 'CONTAINER_UNAVAILABLE'} as const;
 
 /** Speaks to one runtime over its control socket. */
 export function createRuntimeClient({socketPath}: {socketPath: string}): RuntimeClient {
@@ -35,7 +35,7 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
       signal.throwIfAborted();
       throw unavailable(cause);
     }
-    if (!response.ok) throw answeredError(response.status, await readText(response));
+    if (!response.ok) throw answeredError(response.status, await textOf(response));
     return response;
   };
   const sendJson = (method: string, path: string, value: unknown, {signal}: RequestOptions) =>
@@ -45,7 +45,7 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
       headers: {'Content-Type': 'application/json'},
     });
   const state = async (response: Response): Promise<ControlState> =>
-    parse(controlStateSchema, await readText(response));
+    parse(controlStateSchema, await textOf(response));
 
   return {
     state: async ({signal}) => state(await send('GET', '/api/v1/control', {signal: limited(signal)})),
@@ -61,7 +61,7 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
     async crontab(user, {signal}) {
       const path = `/api/v1/cron/users/${encodeURIComponent(user)}/crontab`;
       const response = await send('GET', path, {signal: limited(signal), headers: {Accept: 'text/plain'}});
-      return {text: await readText(response), etag: response.headers.get('etag') ?? ''};
+      return {text: await textOf(response), etag: response.headers.get('etag') ?? ''};
     },
     async putWholeCrontab(user, text, {signal, ifMatch}) {
       const path = `/api/v1/cron/users/${encodeURIComponent(user)}/crontab`;
@@ -70,7 +70,7 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
         Prefer: 'return=minimal',
         'If-Match': ifMatch,
       };
-      await readText(await send('PUT', path, {signal: limited(signal), body: text, headers}));
+      await textOf(await send('PUT', path, {signal: limited(signal), body: text, headers}));
     },
     async packData({signal}) {
       const {body} = await send('GET', '/api/v1/control/data', {signal});
@@ -86,7 +86,7 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
         body: JSON.stringify(request),
         headers: {'Content-Type': 'application/json'},
       });
-      return parse(seedResultSchema, await readText(response));
+      return parse(seedResultSchema, await textOf(response));
     },
     async deploy(deployment, options) {
       await send('PUT', '/api/v1/exec/deployments', {
@@ -97,12 +97,13 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
     },
     async deployedScripts({signal}) {
       const response = await send('GET', '/api/v1/exec/deployments/current', {signal: limited(signal)});
-      return parse(deployedSchema, await readText(response)).files;
+      return parse(deployedSchema, await textOf(response)).files;
     },
     async readDeployedScript(path, {signal}) {
       const query = new URLSearchParams({path});
       return readBytes(
         await send('GET', `/api/v1/exec/deployments/current/file?${query}`, {signal: limited(signal)}),
+        answerer,
       );
     },
     async putCrontab(user, text, {signal, ifMatch}) {
@@ -119,7 +120,7 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
           },
         },
       );
-      await readText(response);
+      await textOf(response);
       const tag = response.headers.get('x-raw-etag');
       if (tag === null)
         throw new AppError('CONTAINER_UNAVAILABLE', 'The runtime answered a crontab without its tag');
@@ -134,7 +135,7 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
     },
     async runs(user, query, {signal}) {
       const path = `/api/v1/cron/users/${encodeURIComponent(user)}/runs?${new URLSearchParams(query)}`;
-      return parse(runListSchema, await readText(await send('GET', path, {signal: limited(signal)})));
+      return parse(runListSchema, await textOf(await send('GET', path, {signal: limited(signal)})));
     },
     async openShell(request, {signal}) {
       const {body} = await send('POST', '/api/v1/control/shells', {
@@ -224,20 +225,8 @@ function limited(signal: AbortSignal): AbortSignal {
   return AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]);
 }
 
-async function readText(response: Response): Promise<string> {
-  return (await readBytes(response)).toString();
-}
-
-async function readBytes(response: Response): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    if (size > maxAnswerBytes)
-      throw new AppError('CONTAINER_UNAVAILABLE', 'The runtime answered more than 64 MiB');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+function textOf(response: Response): Promise<string> {
+  return readText(response, answerer);
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string): T {

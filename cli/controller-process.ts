@@ -278,9 +278,11 @@ async function startLocked({
   });
   const checkScript = branchScriptCheck(rememberScriptIssues(inspector.check, rememberedScripts));
   const scriptImports: ScriptImports = (script) => inspector.ask('imports', script);
+  const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
   const controller = createController({
     repositories: sources,
     provider,
+    forge: gitHub,
     records,
     contacts,
     journal: openJournal({directory: join(stateDirectory, 'journal'), clock, log}),
@@ -338,7 +340,6 @@ async function startLocked({
     },
   });
   const ended = new AbortController();
-  const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
   const reports =
     gitHub === null || config.github === undefined
       ? null

@@ -464,7 +464,14 @@ function createProgram(
 }
 
 /** Words that start a runtime or what it starts itself; all are the same program in the single file. */
-const runtimeWords = new Set(['runtime', 'script-host', 'script-inspector', 'storage-sqlite', 'connect']);
+const runtimeWords = new Set([
+  'runtime',
+  'script-host',
+  'script-inspector',
+  'storage-sqlite',
+  'move-helper',
+  'connect',
+]);
 
 async function main(argv: readonly string[]): Promise<void> {
   const terminal = createTerminal({

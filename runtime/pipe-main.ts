@@ -75,7 +75,7 @@ function lazyDuct(log: Log): () => Duct | null {
       isWanted = true;
       import('./platform/byte-duct.ts')
         .then(({openDuct}) => {
-          duct = openDuct();
+          duct = openDuct({program: Bun.main});
         })
         .catch((error: unknown) => log.warn('all bytes of pipes are copied', {error}));
     }

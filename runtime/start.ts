@@ -1,6 +1,8 @@
+import {isSingleFile} from './platform/child-process.ts';
+
 /**
  * The program that a container runs. The runtime starts it again for its helpers: script hosts, the parser,
- * the reader of databases; each of them loads its own part only. A controller on another machine starts it to reach
+ * the reader of databases, and the thread that moves bytes; each of them loads its own part only. A controller on another machine starts it to reach
  * the runtime's socket.
  */
 export async function startProgram([word, ...args]: readonly string[]): Promise<void> {
@@ -13,6 +15,9 @@ export async function startProgram([word, ...args]: readonly string[]): Promise<
   } else if (word === 'storage-sqlite') {
     const {sqliteMain} = await import('./storage/sqlite-process.ts');
     sqliteMain();
+  } else if (word === 'move-helper') {
+    const {moveHelperMain} = await import('./platform/move-helper.ts');
+    moveHelperMain();
   } else if (word === 'connect') {
     const {relayStandardStreams} = await import('./platform/relay-standard-streams.ts');
     await relayStandardStreams(args[0] ?? '');
@@ -23,4 +28,6 @@ export async function startProgram([word, ...args]: readonly string[]): Promise<
   }
 }
 
-if (import.meta.main) void startProgram(process.argv.slice(2));
+// The thread's module is no main module but in the single file, whose own main module comes here too.
+const isThread = !Bun.isMainThread && Bun.main === import.meta.path && !isSingleFile(Bun.main);
+if (import.meta.main || isThread) void startProgram(process.argv.slice(2));

@@ -20,6 +20,7 @@ export interface PipeServer {
 export interface Programs {
   readonly load: string;
   readonly relay: string;
+  readonly pairs: string;
   readonly setup: string;
   readonly parallel: string;
 }
@@ -37,6 +38,7 @@ export async function compilePrograms({teardown}: Pick<BenchOptions, 'teardown'>
   return {
     load: compile('load'),
     relay: compile('relay'),
+    pairs: compile('pairs'),
     setup: compile('setup'),
     parallel: compile('parallel'),
   };
@@ -102,13 +104,23 @@ export async function startPipingServer({teardown}: Pick<BenchOptions, 'teardown
   throw new Error('piping-server did not start');
 }
 
+/** A server in C; `stop` ends it. */
+export interface Relay extends PipeServer {
+  stop(): void;
+}
+
 /** Serves transfers of `bytes` to `n` receivers and nothing else. */
-export async function startRelay(
-  {relay}: Programs,
-  n: number,
-  bytes: number,
-): Promise<PipeServer & {stop(): void}> {
-  const child = Bun.spawn({cmd: [relay, String(n), String(bytes)], stdin: 'ignore', stdout: 'pipe'});
+export async function startRelay({relay}: Programs, n: number, bytes: number): Promise<Relay> {
+  return await startRelayProgram([relay, String(n), String(bytes)]);
+}
+
+/** Serves the transfers of `parallel` and nothing else. */
+export async function startPairs({pairs}: Programs): Promise<Relay> {
+  return await startRelayProgram([pairs]);
+}
+
+async function startRelayProgram(cmd: string[]): Promise<Relay> {
+  const child = Bun.spawn({cmd, stdin: 'ignore', stdout: 'pipe'});
   const [, port] = await readUntil(child.stdout, /^(\d+)\n/);
   return {
     name: 'relay in C',

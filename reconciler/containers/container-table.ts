@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto';
-import {basename, join} from 'node:path';
+import {join, relative} from 'node:path';
 import type * as z from 'zod';
 import type {Clock} from '../../runtime/platform/clock.ts';
 import {
@@ -14,6 +14,7 @@ import type {Log} from '../../runtime/platform/log.ts';
 import {ensurePrivateDirectory} from '../../runtime/platform/private-directory.ts';
 import {createSerialLock} from '../../runtime/platform/serial-lock.ts';
 import {removeTree} from '../../runtime/platform/tree-removal.ts';
+import {pausedBoot} from '../../schemas/control.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {type ContainerPaths, containerPaths} from './container-paths.ts';
 import {type ContainerRecord, containerRecordSchema, readRecord, writeRecord} from './container-record.ts';
@@ -90,14 +91,18 @@ export class ContainerTable<Kept extends ContainerRecord> {
     this.socketRoot = join(options.socketRoot ?? '/tmp', `branchtab-${process.getuid?.() ?? 0}`);
   }
 
-  /** Reads the table; `mend` finishes what a crash left half done in a container. */
-  async open(mend: (entry: Entry<Kept>) => Promise<void>): Promise<void> {
+  /** Reads the table; `thaw` lets those processes go on that a crash left stopped for a snapshot. */
+  async open(thaw: (entry: Entry<Kept>) => Promise<void>): Promise<void> {
     const names = await listNames(this.directory);
     for (let start = 0; start < names.length; start += readsAtOnce) {
       await Promise.all(names.slice(start, start + readsAtOnce).map((name) => this.#read(name)));
     }
     for (const entry of this.#entries.values()) {
-      if (entry.record.frozen) await entry.turn(() => mend(entry));
+      if (!entry.record.frozen) continue;
+      await entry.turn(async () => {
+        await thaw(entry);
+        await this.save(entry, {frozen: false});
+      });
     }
     await recoverSnapshots(this.snapshots);
     const unfinished = (directory: string, all: readonly string[]) =>
@@ -158,14 +163,14 @@ export class ContainerTable<Kept extends ContainerRecord> {
   }
 
   /** Durable first, then in memory. */
-  async save(entry: Entry<Kept>, change: Partial<Kept>): Promise<void> {
+  async save(entry: Entry<Kept>, change: Partial<Kept> | Partial<ContainerRecord>): Promise<void> {
     const record = {...entry.record, ...change};
     await writeRecord(entry.paths.directory, record);
     entry.record = record;
   }
 
   /** What ends must end on a full disk too. Whoever reads the old record finds nothing running and decides anew. */
-  async saveEnd(entry: Entry<Kept>, change: Partial<Kept>): Promise<void> {
+  async saveEnd(entry: Entry<Kept>, change: Partial<Kept> | Partial<ContainerRecord>): Promise<void> {
     try {
       await this.save(entry, change);
     } catch (error) {
@@ -178,11 +183,28 @@ export class ContainerTable<Kept extends ContainerRecord> {
   }
 
   /** Merges labels; null removes one. */
-  labelsWith(entry: Entry<Kept>, labels: Readonly<Record<string, string | null>>): Record<string, string> {
+  async label(entry: Entry<Kept>, labels: Readonly<Record<string, string | null>>): Promise<void> {
     const merged = Object.entries({...entry.record.labels, ...labels}).filter(
       (pair): pair is [string, string] => pair[1] !== null,
     );
-    return Object.fromEntries(merged);
+    await this.save(entry, {labels: Object.fromEntries(merged)});
+  }
+
+  /** Runs `work` while no process of the container does; they go on afterwards in any case. */
+  async whileFrozen(
+    entry: Entry<Kept>,
+    {freeze, thaw}: {readonly freeze: () => Promise<void>; readonly thaw: () => Promise<void>},
+    work: () => Promise<void>,
+  ): Promise<void> {
+    // On record, so that a crash in between is mended when the table is opened.
+    await this.save(entry, {frozen: true});
+    try {
+      await freeze();
+      await work();
+    } finally {
+      await thaw();
+      await this.save(entry, {frozen: false});
+    }
   }
 
   /** Sockets of a start: a new directory each time, since jobs can write there and what they left is not to be trusted. */
@@ -304,7 +326,7 @@ export class ContainerTable<Kept extends ContainerRecord> {
       frozen: false,
     });
     const making = join(this.directory, `.making-${id}`);
-    const made = (path: string) => join(making, basename(path));
+    const made = (path: string) => join(making, relative(paths.directory, path));
     try {
       await makeDirectory(making, {mode: 0o755});
       if (this.#keepsFiles) await this.#makeFiles(made, paths, from === undefined ? null : {from, withData});
@@ -391,11 +413,17 @@ export function dataLost({name}: ContainerRecord, path: string): AppError {
   );
 }
 
-/** The same mark tells a runtime that it was down for a moment only: jobs of @reboot do not run again. */
-export function nextBootMark({wanted, boot_mark}: ContainerRecord, bootId: string): string {
+/**
+ * The same mark tells a runtime that it was down for a moment only: jobs of @reboot do not run again. After a paused
+ * start the next one has another.
+ */
+export function nextBootMark(
+  {wanted, boot_mark}: ContainerRecord,
+  {bootId, paused}: {bootId: string; paused: boolean},
+): string {
   const host = bootId.slice(0, 8);
-  if (wanted === 'running' && boot_mark.startsWith(host)) return boot_mark;
-  return `${host}-${randomBytes(8).toString('hex')}`;
+  if (!paused && wanted === 'running' && boot_mark.startsWith(host)) return boot_mark;
+  return `${paused ? pausedBoot : ''}${host}-${randomBytes(8).toString('hex')}`;
 }
 
 export function stopAsked({record}: Entry<ContainerRecord>): AppError {

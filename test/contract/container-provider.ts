@@ -461,6 +461,40 @@ export function registerContainerProviderContract({
     },
   );
 
+  testOfProcesses(title('a snapshot of files that jobs change is of one moment'), async (t) => {
+    const {provider, directories} = await setup(t);
+    const container = await started(provider);
+    const {workspace} = directories(container.id);
+    // The second file is never older than the first and at most one step behind it; names sort far apart.
+    await overSocket(
+      container,
+      '/spawn',
+      'cd ../srv; i=0; while :; do i=$((i+1)); echo $i >a; echo $i >z; sleep 0.001; done',
+    );
+    for (let index = 0; index < 300; index += 1)
+      await writeFile(`${workspace}/m${index}`, 'x'.repeat(10_000));
+    await until(async () => existsSync(`${workspace}/z`));
+    await provider.snapshot(container.id, 'main');
+    const clone = await provider.create({name: 'clone', labels: {}, from: 'main'});
+    const read = async (name: string) =>
+      Number(await readFile(`${directories(clone.id).workspace}/${name}`, 'utf8'));
+    const [first, last] = [await read('a'), await read('z')];
+    // A file may be empty for the instant between being opened and being written.
+    t.true(first === 0 || last === 0 || first - last === 0 || first - last === 1, `${first} ${last}`);
+    const before = await readFile(`${workspace}/z`, 'utf8');
+    await until(async () => (await readFile(`${workspace}/z`, 'utf8')) !== before);
+  });
+
+  testOfProcesses(title('a paused start says so to the runtime, the next one no more'), async (t) => {
+    const {provider} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    const boot = (container: Container) =>
+      overSocket(container, '/run', "tr '\\0' ' ' </proc/$PPID/cmdline; cat /run/branchtab/boot 2>/dev/null");
+    t.regex(await boot(await provider.start(id, {paused: true})), /paused-[0-9a-f]{8}-/);
+    await provider.stop(id, noGrace);
+    t.notRegex(await boot(await provider.start(id)), /paused-/);
+  });
+
   testOfProcesses(title('the environment of a runtime holds nothing of its controller'), async (t) => {
     const {provider} = await setup(t);
     const container = await started(provider);
@@ -476,7 +510,7 @@ export function registerContainerProviderContract({
   });
 }
 
-async function started(provider: ContainerProvider, name = 'main-1'): Promise<Container> {
+export async function started(provider: ContainerProvider, name = 'main-1'): Promise<Container> {
   const {id} = await provider.create({name, labels: {}});
   return await provider.start(id);
 }

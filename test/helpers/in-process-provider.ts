@@ -1,16 +1,16 @@
+import type {ContainerLife} from '../../reconciler/containers/container-life.ts';
 import type {ContainerPaths} from '../../reconciler/containers/container-paths.ts';
 import {type ContainerRecord, containerRecordSchema} from '../../reconciler/containers/container-record.ts';
 import {
   ContainerTable,
   type Entry,
-  nextBootMark,
   prepareState,
   requireData,
-  stopAsked,
   type TableOptions,
 } from '../../reconciler/containers/container-table.ts';
-import type {Container, ContainerProvider} from '../../reconciler/containers/provider.ts';
+import type {ContainerProvider} from '../../reconciler/containers/provider.ts';
 import {saveSnapshot} from '../../reconciler/containers/snapshots.ts';
+import {createTableProvider} from '../../reconciler/containers/table-provider.ts';
 import {reachSchema} from '../../schemas/branch.ts';
 
 /** What serves one container, in this process. */
@@ -64,8 +64,9 @@ export function createInProcessHost(start: StartInside): InProcessHost {
         {...options, stateDirectory},
         {provider: 'process', schema: containerRecordSchema},
       );
-      await table.open(async (entry) => table.save(entry, {frozen: false}));
-      return createProvider(table, {running, watching, dying, start, kill});
+      await table.open(async () => {});
+      const life = createLife(table, {running, watching, dying, start, kill});
+      return createTableProvider({table, life, bootId: 'thishost', log: options.log});
     },
     async close() {
       for (const id of [...running.keys()]) await kill(id);
@@ -73,10 +74,8 @@ export function createInProcessHost(start: StartInside): InProcessHost {
   };
 }
 
-type InProcessEntry = Entry<ContainerRecord>;
-
 /** Passes the part of the contract suite that is not about processes. */
-function createProvider(
+function createLife(
   table: ContainerTable<ContainerRecord>,
   {
     running,
@@ -92,117 +91,58 @@ function createProvider(
     start: StartInside;
     kill: (id: string) => Promise<boolean>;
   },
-): ContainerProvider {
-  const isUp = ({record}: InProcessEntry) => running.has(record.id);
+): ContainerLife<ContainerRecord> {
+  const isUp = ({record}: Entry<ContainerRecord>) => running.has(record.id);
   const look = () => table.reportEnds(isUp);
-
-  const view = (entry: InProcessEntry): Container => {
-    const {record} = entry;
-    const inside = running.get(record.id);
-    const stopped = record.wanted === 'stopped' || entry.starting !== null;
-    return {
-      id: record.id,
-      name: record.name,
-      labels: record.labels,
-      createdAt: record.created_at,
-      state: inside !== undefined ? 'running' : stopped ? 'stopped' : 'failed',
-      controlSocket: record.control_socket,
-      kitUrl: inside?.kitUrl ?? null,
-      runtimeVersion: inside?.runtimeVersion ?? null,
-      limits: {cpus: record.limits.cpus, memoryBytes: record.limits.memory_bytes},
-      unenforced: inside === undefined ? [] : ['cpus', 'memory'],
-    };
-  };
-
-  const startInside = async (entry: InProcessEntry, signal: AbortSignal | undefined): Promise<void> => {
-    await dying.get(entry.record.id);
-    await table.prepareSockets(entry);
-    const starting = new AbortController();
-    entry.starting = starting;
-    const signals = signal === undefined ? [starting.signal] : [starting.signal, signal];
-    try {
-      await table.save(entry, {
-        wanted: 'running',
-        control_socket: entry.paths.controlSocket,
-        boot_mark: nextBootMark(entry.record, 'thishost'),
-      });
-      const inside = await start(entry.record, entry.paths, {signal: AbortSignal.any(signals)});
-      running.set(entry.record.id, inside);
-      entry.endReported = false;
-    } catch (error) {
-      entry.endReported = true;
-      throw error;
-    } finally {
-      entry.starting = null;
-    }
-  };
-
+  const end = async ({record}: Entry<ContainerRecord>) => void (await kill(record.id));
+  const nothing = async () => {};
   return {
     name: 'process',
     level: 'plain',
     gaps: reachSchema.options,
-    list: async () => table.entries().map(view),
-    create: async (request) => view(await table.create(request, (record) => record)),
-    start: (id, {signal, makeData = false} = {}) =>
-      table.change(id, async (entry) => {
-        signal?.throwIfAborted();
-        if (!isUp(entry)) {
-          await requireData(entry, makeData);
-          await startInside(entry, signal);
-        }
-        return view(entry);
-      }),
-    async stop(id, {graceMs}) {
-      const entry = table.known(id);
-      entry.starting?.abort(stopAsked(entry));
-      await entry.turn(async () => {
-        await table.saveEnd(entry, {wanted: 'stopped'});
-        const inside = running.get(id);
-        if (inside !== undefined && graceMs > 0) {
-          const waiting = new AbortController();
-          entry.waiting = waiting;
-          await inside.stop({graceMs, signal: waiting.signal});
-          entry.waiting = null;
-          running.delete(id);
-        }
-        await kill(id);
-      });
+    nothingRuns: {},
+    create: (request) => table.create(request, (record) => record),
+    look: nothing,
+    lookAt: async (entry) => isUp(entry),
+    async arrive(entry, {makeData = false}) {
+      await dying.get(entry.record.id);
+      if (isUp(entry)) return true;
+      await requireData(entry, makeData);
+      return false;
     },
-    remove: (id) =>
-      table.remove(id, async (entry) => {
-        await table.saveEnd(entry, {wanted: 'stopped'});
-        await kill(id);
-      }),
-    limit: (id, {cpus, memoryBytes}) =>
-      table.change(id, async (entry) => {
-        await table.save(entry, {limits: {cpus, memory_bytes: memoryBytes}});
-        return view(entry);
-      }),
-    label: (id, labels) =>
-      table.change(id, async (entry) => {
-        await table.save(entry, {labels: table.labelsWith(entry, labels)});
-        return view(entry);
-      }),
-    snapshot: (id, name) =>
-      table.change(id, async (entry) => {
-        const snapshot = {name, containerId: id, createdAt: table.timestamp()};
-        await saveSnapshot(table.snapshots, {...snapshot, image: null, instances: null}, entry.paths);
-        return snapshot;
-      }),
-    listSnapshots: () => table.listSnapshots(),
-    removeSnapshot: (name) => table.removeSnapshot(name),
-    watch(onEvent) {
-      const unsubscribe = table.watch(onEvent);
+    isUp,
+    prepare: async () => ({}),
+    async run({record, paths}, {signal}) {
+      running.set(record.id, await start(record, paths, {signal}));
+      return {};
+    },
+    async stop(entry, {graceMs, signal}) {
+      const {id} = entry.record;
+      const inside = running.get(id);
+      if (inside !== undefined && graceMs > 0) {
+        await inside.stop({graceMs, signal});
+        running.delete(id);
+      }
+      await end(entry);
+    },
+    end,
+    discard: end,
+    limit: nothing,
+    save: (entry, snapshot) =>
+      saveSnapshot(table.snapshots, {...snapshot, image: null, instances: null}, entry.paths),
+    removed: nothing,
+    tidy: nothing,
+    runtimeOf({id}) {
+      const inside = running.get(id);
+      return inside === undefined ? null : {kit_url: inside.kitUrl, runtime_version: inside.runtimeVersion};
+    },
+    lacks: () => ['cpus', 'memory'],
+    startedAt: () => undefined,
+    watch(signal) {
       watching.add(look);
+      signal.addEventListener('abort', () => watching.delete(look));
       look();
-      return () => {
-        unsubscribe();
-        if (!table.isWatched) watching.delete(look);
-      };
     },
-    async close() {
-      watching.delete(look);
-      await table.close();
-    },
+    close() {},
   };
 }

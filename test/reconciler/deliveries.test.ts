@@ -1,14 +1,13 @@
 import {appendFile} from 'node:fs/promises';
 import test from 'ava';
-import type {BranchRecord} from '../../reconciler/branch-record.ts';
 import {openDeliveryLog} from '../../reconciler/delivery-log.ts';
-import {openRepositoryWatch} from '../../reconciler/repository-watch.ts';
 import {openRemoteSource} from '../../reconciler/sources/git-remote.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {serveOverHttp} from '../helpers/git-http.ts';
 import type {Teardown} from '../helpers/git-world.ts';
 import {createPushWorld} from '../helpers/git-world.ts';
+import {createWatchWorld} from '../helpers/watch-world.ts';
 import {createWebhookWorld} from '../helpers/webhook-world.ts';
 
 const repository = {html_url: 'https://github.com/acme/shop'};
@@ -26,31 +25,7 @@ async function remoteWorld(t: Teardown) {
     clock: systemClock,
     log: silentLog,
   });
-  const stop = new AbortController();
-  const records = new Map<string, BranchRecord>();
-  const watch = openRepositoryWatch({
-    repository: {
-      source,
-      includes: () => true,
-      paths: null,
-      live: 'main',
-      environments: [],
-      forks: null,
-      forgePath: null,
-      ownership: null,
-      policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 3_600_000, driftIntervalMs: 3_600_000},
-    },
-    records: [],
-    clock: systemClock,
-    log: silentLog,
-    random: () => 0.5,
-    signal: stop.signal,
-    onChanged: (record) => records.set(record.branch, record),
-  });
-  t.teardown(async () => {
-    stop.abort();
-    await watch.close();
-  });
+  const {watch, records} = createWatchWorld(t, {source, clock: systemClock, intervalMs: 3_600_000});
   const hooks = await createWebhookWorld(t, {
     repositories: [{repository: source.repository, forgePath: 'github.com/acme/shop', servesForks: false}],
     look: () => watch.pass(),

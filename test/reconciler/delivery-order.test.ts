@@ -1,16 +1,15 @@
 import {equal} from 'node:assert/strict';
 import test, {type ExecutionContext} from 'ava';
 import fc from 'fast-check';
-import type {BranchRecord} from '../../reconciler/branch-record.ts';
 import {createPullRequests} from '../../reconciler/pull-requests.ts';
-import {openRepositoryWatch} from '../../reconciler/repository-watch.ts';
 import {openLocalSource} from '../../reconciler/sources/git-local.ts';
-import {createGitHubForge} from '../../reconciler/sources/github/github-forge.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {FakeClock} from '../helpers/fake-clock.ts';
 import {createGitWorld, type Teardown} from '../helpers/git-world.ts';
 import {createGitHubStandIn} from '../helpers/github-stand-in.ts';
+import {openStandInForge} from '../helpers/stand-in-forge.ts';
+import {createWatchWorld} from '../helpers/watch-world.ts';
 import {createWebhookWorld} from '../helpers/webhook-world.ts';
 
 const repository = {html_url: 'https://github.com/acme/shop'};
@@ -44,41 +43,16 @@ async function setup(
   const {environment} = git;
   const source = await openLocalSource({path: git.path, environment, clock: systemClock, log: silentLog});
   const clock = new FakeClock();
-  const stop = new AbortController();
-  const records = new Map<string, BranchRecord>();
-  const watch = openRepositoryWatch({
-    repository: {
-      source: {
-        ...source,
-        list: async (options) => ({...(await source.list(options)), listedAtMs: clock.now()}),
-      },
-      includes: () => true,
-      paths: null,
-      live: 'main',
-      environments: [],
-      forks: null,
-      forgePath: null,
-      ownership: null,
-      policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 3_600_000, driftIntervalMs: 3_600_000},
+  const {watch, records, signal} = createWatchWorld(t, {
+    source: {
+      ...source,
+      list: async (options) => ({...(await source.list(options)), listedAtMs: clock.now()}),
     },
-    records: [],
     clock,
-    log: silentLog,
-    random: () => 0.5,
-    signal: stop.signal,
-    onChanged: (record) => records.set(record.branch, record),
+    intervalMs: 3_600_000,
   });
   const pulls = createPullRequests({
-    forge: createGitHubForge({
-      host: 'github.com',
-      apiUrl: gitHub.apiUrl,
-      credentials: async () => ({kind: 'token', token: gitHub.token}),
-      writesChecks: false,
-      writeIntervalMs: 0,
-      version: '0.0.0',
-      clock: systemClock,
-      log: silentLog,
-    }),
+    forge: openStandInForge(gitHub),
     repository: git.path,
     forgePath: 'github.com/acme/shop',
     records: () => records.values(),
@@ -90,17 +64,13 @@ async function setup(
     log: silentLog,
     random: () => 0.5,
     intervalMs: 3_600_000,
-    signal: stop.signal,
+    signal,
   });
   const hooks = await createWebhookWorld(t, {
     repositories: [{repository: git.path, forgePath: 'github.com/acme/shop', servesForks: false}],
     look: () => watch.pass(),
     commitOf: (_repository, branch) => watch.commitOf(branch),
     onPullRequest: () => void pulls.look(),
-  });
-  t.teardown(async () => {
-    stop.abort();
-    await watch.close();
   });
   await watch.pass();
   return {git, files, clock, watch, pulls, hooks, records};

@@ -1,26 +1,17 @@
 import test, {type ExecutionContext} from 'ava';
 import {newBranchRecord} from '../../reconciler/branch-record.ts';
 import {createPullRequests} from '../../reconciler/pull-requests.ts';
-import {createGitHubForge} from '../../reconciler/sources/github/github-forge.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {createGitHubStandIn, type StandInPull} from '../helpers/github-stand-in.ts';
+import {openStandInForge} from '../helpers/stand-in-forge.ts';
 
 const commit = 'a'.repeat(40);
 const other = 'b'.repeat(40);
 
 async function setup(t: ExecutionContext) {
   const gitHub = await createGitHubStandIn(t);
-  const forge = createGitHubForge({
-    host: 'github.com',
-    apiUrl: gitHub.apiUrl,
-    credentials: async () => ({kind: 'token', token: gitHub.token}),
-    writesChecks: false,
-    writeIntervalMs: 0,
-    version: '0.0.0',
-    clock: systemClock,
-    log: silentLog,
-  });
+  const forge = openStandInForge(gitHub);
   const records = ['main', 'feature/x', 'staging'].map((branch) => ({
     ...newBranchRecord({repository: '/srv/shop', path: '.', branch, live: branch === 'main'}),
     revision: commit,

@@ -1,10 +1,9 @@
 import test, {type ExecutionContext} from 'ava';
 import {type BranchRecord, newBranchRecord} from '../../reconciler/branch-record.ts';
 import {wordMs} from '../../reconciler/deletion.ts';
-import {openRepositoryWatch} from '../../reconciler/repository-watch.ts';
 import type {Source} from '../../reconciler/sources/source.ts';
-import {silentLog} from '../../runtime/platform/log.ts';
 import {FakeClock} from '../helpers/fake-clock.ts';
+import {createWatchWorld} from '../helpers/watch-world.ts';
 
 /** A watch over a listing that the test sets; nothing else of the source is asked in these cases. */
 function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind'] = 'remote') {
@@ -34,33 +33,12 @@ function setup(t: ExecutionContext, names: readonly string[], kind: Source['kind
     branchesEqualIn: async () => new Set(),
     close: async () => {},
   };
-  const stop = new AbortController();
   const records = new Map<string, BranchRecord>();
   for (const branch of names) {
     const record = newBranchRecord({repository: '/srv/repo', path: '.', branch, live: branch === 'main'});
     records.set(branch, {...record, revision: 'a'.repeat(40)});
   }
-  const open = () =>
-    openRepositoryWatch({
-      repository: {
-        source,
-        includes: () => true,
-        paths: null,
-        live: 'main',
-        environments: [],
-        forks: null,
-        forgePath: null,
-        ownership: null,
-        policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 60_000, driftIntervalMs: 60_000},
-      },
-      records: [...records.values()],
-      clock,
-      log: silentLog,
-      random: () => 0.5,
-      signal: stop.signal,
-      onChanged: () => {},
-    });
-  t.teardown(() => stop.abort());
+  const open = () => createWatchWorld(t, {source, clock, records}).watch;
   return {watch: open(), open, clock, listed, record: (name: string) => records.get(name)};
 }
 

@@ -1,11 +1,11 @@
 import test, {type ExecutionContext} from 'ava';
 import type {BranchRecord} from '../../reconciler/branch-record.ts';
-import {openRepositoryWatch} from '../../reconciler/repository-watch.ts';
 import {openLocalSource} from '../../reconciler/sources/git-local.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {branchName} from '../../schemas/branch-name.ts';
 import {FakeClock} from '../helpers/fake-clock.ts';
 import {createGitWorld, type WorldFiles} from '../helpers/git-world.ts';
+import {createWatchWorld} from '../helpers/watch-world.ts';
 
 const crontab = (service: string) => ({[`services/${service}/.hoody/crontab`]: `# of ${service}\n`});
 const signal = AbortSignal.timeout(100_000);
@@ -28,32 +28,10 @@ async function monorepo(
   const clock = new FakeClock();
   const {path, environment} = world;
   const source = await openLocalSource({path, environment, clock, log: silentLog});
+  t.teardown(() => source.close());
   const records = new Map<string, BranchRecord>();
-  const stop = new AbortController();
   const open = (globs: readonly string[] | null) =>
-    openRepositoryWatch({
-      repository: {
-        source,
-        includes: () => true,
-        forgePath: null,
-        paths: globs,
-        live: null,
-        environments: [],
-        forks: null,
-        ownership: null,
-        policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 60_000, driftIntervalMs: 60_000},
-      },
-      records: [...records.values()],
-      clock,
-      log: silentLog,
-      random: () => 0.5,
-      signal: stop.signal,
-      onChanged: (record) => records.set(branchName(record), record),
-    });
-  t.teardown(async () => {
-    stop.abort();
-    await source.close();
-  });
+    createWatchWorld(t, {source, clock, live: null, paths: globs, records}).watch;
   let watch = open(paths);
   await watch.pass();
   return {

@@ -2,8 +2,6 @@ import {rename} from 'node:fs/promises';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {readFileChanges} from '../../reconciler/apply.ts';
-import type {BranchRecord} from '../../reconciler/branch-record.ts';
-import {openRepositoryWatch} from '../../reconciler/repository-watch.ts';
 import {type LocalSource, openLocalSource} from '../../reconciler/sources/git-local.ts';
 import {openRemoteSource} from '../../reconciler/sources/git-remote.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
@@ -11,6 +9,7 @@ import {AppError} from '../../schemas/errors.ts';
 import {readCommitted} from '../helpers/branch-files-world.ts';
 import {FakeClock} from '../helpers/fake-clock.ts';
 import {createGitWorld, type GitWorld} from '../helpers/git-world.ts';
+import {createWatchWorld} from '../helpers/watch-world.ts';
 
 const signal = AbortSignal.timeout(100_000);
 const crontab = {'.hoody/crontab': '0 3 * * * true\n'};
@@ -36,31 +35,7 @@ async function watched(t: ExecutionContext, kind: 'local' | 'remote', previews: 
           mirrorDirectory: join(world.directory, 'mirror'),
           ...options,
         });
-  const records = new Map<string, BranchRecord>();
-  const stop = new AbortController();
-  const watch = openRepositoryWatch({
-    repository: {
-      source,
-      forgePath: null,
-      includes: () => true,
-      paths: null,
-      live: null,
-      environments: [],
-      forks: null,
-      ownership: null,
-      policy: {drift: 'revert', undoWindowMs: 0, intervalMs: 60_000, driftIntervalMs: 60_000},
-    },
-    records: [],
-    clock,
-    log: silentLog,
-    random: () => 0.5,
-    signal: stop.signal,
-    onChanged: (record) => records.set(record.branch, record),
-  });
-  t.teardown(async () => {
-    stop.abort();
-    await watch.close();
-  });
+  const {watch, records} = createWatchWorld(t, {source, clock, live: null});
   await watch.pass();
   return {
     world,

@@ -24,44 +24,52 @@ async function nextOf(events: AsyncIterable<ControlEvent>, type: ControlEvent['t
 async function setup(t: ExecutionContext, policy: string) {
   const world = await createControllerWorld(t);
   const config = join(world.stateDirectory, '..', 'branchtab.yaml');
-  await writeFile(config, policy);
+  const write = (text: string) => writeFile(config, text);
+  await write(policy);
   const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
   const up = () => world.up('--repo', repository.path, '--config', config);
-  return {world, repository, up};
+  return {world, repository, up, write};
 }
 
 test('S33: a preview that nobody pushes is paused, then removed, and a push brings it back with its files', async (t) => {
   t.timeout(180_000);
-  const {world, repository, up} = await setup(
-    t,
-    `drift_interval: 300ms
+  const policy = (pauseAfter: string, removeAfter: string) => `drift_interval: 300ms
 environments:
-  - {branches: 'p*', idle: {pause_after: 6s, remove_after: 12s}}
+  - {branches: 'p*', idle: {pause_after: ${pauseAfter}, remove_after: ${removeAfter}}}
   - {branches: p-staging, keep: true}
-`,
-  );
+`;
+  const never = policy('12h', '24h');
+  const {world, repository, up, write} = await setup(t, never);
   const controller = await up();
+  const now = async (text: string) => {
+    await write(text);
+    t.is((await controller.reload()).problem, null);
+  };
   const staging = await repository.commit('p-staging', noted);
   await controller.until('p-staging', active(staging));
   const first = await controller.until('p', active(await repository.commit('p', noted)));
   const called = async () => (await fetch(`${first.container?.urls.exec}/note`)).json();
   t.false(await called());
 
+  await now(policy('1s', '24h'));
   const paused = await controller.until('p', because('idle'));
   t.is(paused.container?.state, 'paused');
   t.is(paused.next_run, null);
   const status = await world.run('status');
   t.is(status.code, 0, status.stdout);
   t.regex(status.stdout, /Nobody has pushed it for long: its schedule is paused, and its container goes at/);
+  await now(never);
   const second = await controller.until(
     'p',
     active(await repository.commit('p', {'.hoody/crontab': '0 4 1 1 * true\n'})),
   );
   t.is(second.container?.state, 'running');
 
+  await now(policy('1s', '2s'));
   const removed = await controller.until('p', because('idle_removed'));
   t.is(removed.container?.state, 'stopped');
   t.is((await world.run('status')).code, 0);
+  await now(never);
   const third = await controller.until(
     'p',
     active(await repository.commit('p', {'.hoody/crontab': '0 5 1 1 * true\n'})),
@@ -69,6 +77,7 @@ environments:
   t.is(third.container?.id, first.container?.id);
   t.true(await called());
 
+  await now(policy('10s', '24h'));
   await controller.until('p', because('idle'));
   const released = await world.run('release', 'p');
   t.is(released.code, 0, released.stderr);

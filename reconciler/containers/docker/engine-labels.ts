@@ -28,6 +28,8 @@ export function engineLabels(owner: string) {
   };
 }
 
+export type EngineLabels = ReturnType<typeof engineLabels>;
+
 /** An image takes over the labels of the container it is made from: a container that a person makes of it is not ours. */
 export function imageLabels(owner: string): Labels {
   return {[imageOwnerLabel]: owner, [ownerLabel]: '', [idLabel]: '', [specLabel]: ''};

@@ -16,6 +16,10 @@ export const ownerKey = 'user.branchtab.owner';
 const idKey = 'user.branchtab.id';
 const snapshotKey = 'user.branchtab.snapshot';
 
+/** Names of devices of an instance. */
+export const runDevice = 'branchtab-run';
+export const runtimeDevice = 'branchtab-runtime';
+
 /** Our id of a container; null for a snapshot. */
 export function containerIdOf({config}: Instance): string | null {
   return config[idKey] || null;

@@ -23,6 +23,7 @@ import {
   runtimeArguments,
   runtimeEnvironment,
 } from '../inside.ts';
+import {foreignProcess, noReadyLine} from '../ready-runtime.ts';
 import {containerProcesses} from './container-processes.ts';
 import {isInNamespace, openGate} from './network.ts';
 import type {ProcessRecord} from './process-record.ts';
@@ -71,12 +72,8 @@ export async function startRuntime(start: RuntimeStart): Promise<StartedRuntime>
       roots: identified(started.pid),
     });
     const runtime = roots.find((row) => namespacePids(row.pid).at(-1) === ready.pid && isInside(start, row));
-    if (runtime === undefined) {
-      throw new AppError(
-        'PROVIDER_UNAVAILABLE',
-        `The runtime of ${record.name} says it is process ${ready.pid}, which is none of its container. ${await lastWords(paths, logStart)}`,
-      );
-    }
+    if (runtime === undefined)
+      throw foreignProcess(ready.pid, {name: record.name, said: await lastWords(paths, logStart)});
     await linkControlSocket(record.name, paths);
     return {runtime, roots, kitUrl: ready.kitUrl, runtimeVersion: ready.runtimeVersion, uplink};
   } finally {
@@ -151,14 +148,9 @@ async function firstReady(
 ): Promise<ReadyRuntime> {
   const {record, paths, timeoutMs} = start;
   const line = await nextLine(start, started);
-  const problem =
-    line === undefined ? `said nothing within ${timeoutMs / 1000} s` : 'ended before it was ready';
   const ready = line ? parseReadyLine(line) : null;
   if (ready !== null) return ready;
-  throw new AppError(
-    'PROVIDER_UNAVAILABLE',
-    `The runtime of ${record.name} ${line ? 'wrote something else than its ready line' : problem}. ${await lastWords(paths, logStart)}`,
-  );
+  throw noReadyLine(line, {name: record.name, said: await lastWords(paths, logStart), timeoutMs});
 }
 
 /** Undefined when nothing was said in time; null when it ended. Throws the signal's reason. */

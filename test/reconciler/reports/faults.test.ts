@@ -7,10 +7,10 @@ import fc from 'fast-check';
 import {openOutbox} from '../../../reconciler/reports/outbox.ts';
 import {digestOf, type Report, targetOf} from '../../../reconciler/reports/report.ts';
 import {createSender} from '../../../reconciler/reports/sender.ts';
-import {createGitHubForge} from '../../../reconciler/sources/github/github-forge.ts';
 import {type Clock, systemClock} from '../../../runtime/platform/clock.ts';
 import {silentLog} from '../../../runtime/platform/log.ts';
 import {createGitHubStandIn, type Fault} from '../../helpers/github-stand-in.ts';
+import {openStandInForge} from '../../helpers/stand-in-forge.ts';
 
 const repository = 'github.com/acme/shop';
 const commits = ['a', 'b'].map((digit) => digit.repeat(40));
@@ -74,16 +74,7 @@ test('whatever GitHub answers, in the end it has what was wanted last, and once'
   await fc.assert(
     fc.asyncProperty(wishes, faults, async (wanted, broken) => {
       gitHub.reset();
-      const forge = createGitHubForge({
-        host: 'github.com',
-        apiUrl: gitHub.apiUrl,
-        credentials: async () => ({kind: 'token', token: gitHub.token}),
-        writesChecks: false,
-        writeIntervalMs: 0,
-        version: '0.0.0',
-        clock: systemClock,
-        log: silentLog,
-      });
+      const forge = openStandInForge(gitHub);
       run += 1;
       const path = join(directory, `${run}.jsonl`);
       const outbox = await openOutbox({path, log: silentLog, nowMs: 0});

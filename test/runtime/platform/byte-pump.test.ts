@@ -1,4 +1,5 @@
 import {createHash, randomBytes} from 'node:crypto';
+import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import fc from 'fast-check';
 import {type Duct, openDuct} from '../../../runtime/platform/byte-duct.ts';
@@ -8,7 +9,9 @@ import {fuzz} from '../../helpers/fuzz.ts';
 import type {Teardown} from '../../helpers/git-world.ts';
 import {RawClient} from '../../helpers/pipe-world.ts';
 
-const duct = openDuct();
+const program = fileURLToPath(new URL('../../../runtime/start.ts', import.meta.url));
+const duct = openDuct({program});
+const helpedDuct = openDuct({program, fromBytes: 0});
 const onLinux = duct === null ? test.skip : test;
 
 /** One sender's connection and those of its receivers, with a pump between them that counts what passes it by. */
@@ -176,35 +179,39 @@ test('where bytes are lost on the way the transfer breaks off', async (t) => {
   }
 });
 
-onLinux('whatever the sizes and whoever pauses, bytes stay whole and in order', async (t) => {
-  const stall = fc.record({receiver: fc.nat(2), atBytes: fc.nat(6_000_000), ms: fc.nat(15)});
-  const pieces = fc.array(fc.integer({min: 1, max: 3_000_000}), {minLength: 1, maxLength: 5});
-  await fuzz(
-    t,
-    fc.asyncProperty(pieces, fc.array(stall, {maxLength: 4}), async (sizes, stalls) => {
-      const content = randomBytes(sizes.reduce((sum, size) => sum + size, 0));
-      const {counts, sender, receivers, over} = await startPump(t, {n: 3, bytes: content.length});
-      const stalling = stalls.map(async ({receiver, atBytes, ms}) => {
-        const client = receivers[receiver];
-        await client?.untilBytes(Math.min(atBytes, content.length));
-        client?.pause();
-        await Bun.sleep(ms);
-        client?.resume();
-      });
-      let at = 0;
-      for (const size of sizes) {
-        sender.write(content.subarray(at, at + size));
-        at += size;
-        await Bun.sleep(1);
-      }
-      t.is(await over, 'delivered');
-      await Promise.all(stalling);
-      for (const receiver of receivers) {
-        await receiver.untilClosed();
-        t.true(bodyOf(receiver).equals(content));
-      }
-      t.is(counts.seen + counts.unseen, content.length);
-    }),
-    {runs: 15},
-  );
-});
+for (const {n, through, who} of [
+  {n: 3, through: duct, who: 'one thread'},
+  {n: 7, through: helpedDuct, who: 'two threads'},
+])
+  onLinux(`by ${who}: whatever the sizes and whoever pauses, bytes stay whole and in order`, async (t) => {
+    const stall = fc.record({receiver: fc.nat(n - 1), atBytes: fc.nat(6_000_000), ms: fc.nat(15)});
+    const pieces = fc.array(fc.integer({min: 1, max: 3_000_000}), {minLength: 1, maxLength: 5});
+    await fuzz(
+      t,
+      fc.asyncProperty(pieces, fc.array(stall, {maxLength: 4}), async (sizes, stalls) => {
+        const content = randomBytes(sizes.reduce((sum, size) => sum + size, 0));
+        const {counts, sender, receivers, over} = await startPump(t, {n, through, bytes: content.length});
+        const stalling = stalls.map(async ({receiver, atBytes, ms}) => {
+          const client = receivers[receiver];
+          await client?.untilBytes(Math.min(atBytes, content.length));
+          client?.pause();
+          await Bun.sleep(ms);
+          client?.resume();
+        });
+        let at = 0;
+        for (const size of sizes) {
+          sender.write(content.subarray(at, at + size));
+          at += size;
+          await Bun.sleep(1);
+        }
+        t.is(await over, 'delivered');
+        await Promise.all(stalling);
+        for (const receiver of receivers) {
+          await receiver.untilClosed();
+          t.true(bodyOf(receiver).equals(content));
+        }
+        t.is(counts.seen + counts.unseen, content.length);
+      }),
+      {runs: 15},
+    );
+  });

@@ -1,19 +1,9 @@
-import test from 'ava';
-import {registerContainerProviderContract} from '../../../contract/container-provider.ts';
+import {registerEngineProviderContract} from '../../../contract/engine-provider.ts';
 import {startTestIncus} from '../../../helpers/incus-daemon.ts';
-import {incusWorld} from '../../../helpers/incus-provider-world.ts';
+import {incusContract} from '../../../helpers/incus-provider-world.ts';
 
-const lxd = await startTestIncus();
-
-registerContainerProviderContract({
+registerEngineProviderContract({
   name: 'incus on LXD',
-  skipReason: 'reason' in lxd ? lxd.reason : null,
-  setup: async (t) => {
-    if ('reason' in lxd) throw new Error(lxd.reason);
-    return incusWorld(t, lxd);
-  },
-});
-
-test.after.always('the server ends', async () => {
-  if (!('reason' in lxd)) await lxd.close();
+  server: await startTestIncus(),
+  ...incusContract,
 });

@@ -4,7 +4,8 @@ import {join} from 'node:path';
 import anyTest, {type TestFn} from 'ava';
 import {overSocket} from '../../../contract/container-provider.ts';
 import {levelSkipReason} from '../../../helpers/level-available.ts';
-import {installStub, processWorld} from '../../../helpers/process-provider-world.ts';
+import {processWorld} from '../../../helpers/process-provider-world.ts';
+import {installStub} from '../../../helpers/provider-world.ts';
 
 const test = ((await levelSkipReason('sandbox')) === null ? anyTest : anyTest.skip) as TestFn;
 

@@ -1,10 +1,8 @@
 import test, {type ExecutionContext} from 'ava';
-import {createGitHubForge} from '../../../../reconciler/sources/github/github-forge.ts';
 import type {GitHubCredentials} from '../../../../reconciler/sources/github/octokit.ts';
-import {systemClock} from '../../../../runtime/platform/clock.ts';
-import {silentLog} from '../../../../runtime/platform/log.ts';
 import {AppError} from '../../../../schemas/errors.ts';
 import {createGitHubStandIn, type Fault} from '../../../helpers/github-stand-in.ts';
+import {openStandInForge} from '../../../helpers/stand-in-forge.ts';
 
 const shop = 'github.com/acme/shop';
 const commit = 'a'.repeat(40);
@@ -19,15 +17,9 @@ async function setup(
     as === 'token'
       ? {kind: 'token', token: gitHub.token}
       : {kind: 'app', appId: gitHub.app.id, privateKey: gitHub.app.privateKey, installationId: null};
-  const forge = createGitHubForge({
-    host: 'github.com',
-    apiUrl: gitHub.apiUrl,
+  const forge = openStandInForge(gitHub, {
     credentials: async () => credentials,
     writesChecks: as === 'app',
-    writeIntervalMs: 0,
-    version: '0.0.0',
-    clock: systemClock,
-    log: silentLog,
   });
   return {gitHub, forge};
 }

@@ -1,0 +1,62 @@
+import type {Log} from '../../../runtime/platform/log.ts';
+import type {Entry} from '../container-table.ts';
+import {linkControlSocket} from '../control-socket.ts';
+import {commandInside, placesInside, type RuntimeProgram} from '../inside.ts';
+import type {Incus, Instance} from './incus.ts';
+import type {IncusRecord} from './incus-record.ts';
+import {carrySocket, type SocketCarrier} from './socket-carrier.ts';
+
+export interface ControlSocketsOptions {
+  readonly incus: Incus;
+  /** Of the cluster, that we talk to; null where the server is none. */
+  readonly member: string | null;
+  readonly program: RuntimeProgram;
+  readonly log: Log;
+}
+
+/** How the control sockets of containers are reached, wherever these run. */
+export class ControlSockets {
+  readonly #options: ControlSocketsOptions;
+  readonly #carriers = new Map<string, SocketCarrier>();
+
+  constructor(options: ControlSocketsOptions) {
+    this.#options = options;
+  }
+
+  /** True where files of this machine can be an instance's: it runs here, and we may give them to its root. */
+  isMounted({member}: Instance): boolean {
+    return member === this.#options.member && process.getuid?.() === 0;
+  }
+
+  /** Makes the container's socket lead to its runtime, which was started just now. */
+  async open({record, paths}: Entry<IncusRecord>, instance: Instance): Promise<void> {
+    if (this.isMounted(instance)) await linkControlSocket(record.name, paths);
+    else await this.carry({record, paths}, instance);
+  }
+
+  /** Makes the socket of a container whose files are not of this machine lead there, unless it does already. */
+  async carry(
+    {record: {id}, paths}: Pick<Entry<IncusRecord>, 'record' | 'paths'>,
+    instance: Instance,
+  ): Promise<void> {
+    const {incus, program, log} = this.#options;
+    if (this.isMounted(instance) || this.#carriers.get(id)?.instance === instance.name) return;
+    this.leave(id);
+    const carrier = await carrySocket(incus, {
+      path: paths.controlSocket,
+      instance: instance.name,
+      command: [...commandInside(program), 'connect', placesInside.runtimeSocket],
+      log,
+    });
+    this.#carriers.set(id, carrier);
+  }
+
+  leave(id: string): void {
+    this.#carriers.get(id)?.close();
+    this.#carriers.delete(id);
+  }
+
+  close(): void {
+    for (const id of [...this.#carriers.keys()]) this.leave(id);
+  }
+}
