@@ -1,4 +1,4 @@
-import {mkdtemp, readdir, readFile, rm} from 'node:fs/promises';
+import {mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {installOwnRuntime} from '../cli/own-runtime.ts';
@@ -64,8 +64,13 @@ async function idleAndPushed(count: number, {progress, teardown}: BenchOptions):
   const names = Array.from({length: count}, (_, index) => `branch-${index}`);
   await importBranches(git, names, () => files('first'));
   const world = await createControllerWorld({teardown});
+  const configuration = join(world.stateDirectory, '../branchtab.yaml');
+  await writeFile(
+    configuration,
+    JSON.stringify({limits: {previews_per_repository: count, min_free_disk_percent: 0}}),
+  );
   const startMs = performance.now();
-  const controller = await world.up('--repo', git.path, '--yes');
+  const controller = await world.up('--config', configuration, '--repo', git.path, '--yes');
   progress(`starting ${count} containers`);
   for (const name of names)
     await controller.until(

@@ -76,6 +76,7 @@ async function comeAndGo(
   };
 
   const round = async (count: number) => {
+    const ofMain = new Set(await world.processes());
     const names = Array.from({length: count}, (_, index) => `many/${index}`);
     await importBranches(repository, names, (name) => ({
       '.hoody/crontab': '0 1 * * * true\n',
@@ -95,8 +96,8 @@ async function comeAndGo(
       const {container} = await controller.until(name, active(commit));
       t.is(await (await fetch(`${container?.urls.exec}/name`)).text(), 'pushed');
     }
-    const pids = await world.processes();
-    t.true(pids.length > count);
+    const pids = (await world.processes()).filter((pid) => !ofMain.has(pid));
+    t.true(pids.length >= count);
     const keepers = await keepersOfNetworks(pids);
     await repository.gitWithInput(
       names.map((name) => `delete refs/heads/${name}\n`).join(''),
@@ -134,7 +135,7 @@ async function comeAndGo(
   const descriptorsBefore = await descriptorsOf(controller.pid);
   const {ids, keepers} = await round(many);
   t.deepEqual(await facts(), before);
-  t.deepEqual(await presentKeepers(keepers), []);
+  t.deepEqual(await leftOf(keepers), []);
   t.deepEqual(await controlGroupsNaming(ids), []);
   const descriptors = await descriptorsOf(controller.pid);
   t.true(descriptors <= descriptorsBefore + 3, `${descriptors} descriptors after ${descriptorsBefore}`);
@@ -146,4 +147,14 @@ async function comeAndGo(
     const grownBytes = diskAfter[place].bytes - diskBefore[place].bytes;
     t.true(grownBytes <= mostGrowthBytes, `${place} grew by ${grownBytes} bytes`);
   }
+}
+
+/** The kernel and the engine take a moment over the last of a namespace; longer than that is for ever. */
+async function leftOf(keepers: readonly string[]): Promise<string[]> {
+  let left = await presentKeepers(keepers);
+  for (let looks = 0; left.length > 0 && looks < 60; looks += 1) {
+    await Bun.sleep(500);
+    left = await presentKeepers(keepers);
+  }
+  return left;
 }
