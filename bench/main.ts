@@ -1,7 +1,7 @@
 import {changedBench} from './changed.ts';
 import {cloneBench} from './clone.ts';
 import {cronBench} from './cron.ts';
-import {densityBench} from './density.ts';
+import {crowdBench, densityBench} from './density.ts';
 import {execBench} from './exec.ts';
 import {gatewayBench} from './gateway.ts';
 import {idleBench} from './idle.ts';
@@ -29,6 +29,7 @@ const benches = [
   gatewayBench,
   cloneBench,
   densityBench,
+  crowdBench,
 ];
 
 const usage = `Usage: npm run bench [-- --only NAME] [-- --json]

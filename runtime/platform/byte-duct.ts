@@ -16,6 +16,8 @@ export interface Duct {
     mostBytes: number,
     leave: (index: number, bytes: Uint8Array) => void,
   ): number;
+  /** Lets more wait in a unix socket, where the kernel allows it. */
+  widen(descriptor: number): void;
 }
 
 /**
@@ -47,6 +49,7 @@ export function openDuct(helping: Omit<MoveHelperOptions, 'pipeBytes'> | null = 
   }
 
   return {
+    widen: (descriptor) => kernel.widen(descriptor, mostMovedBytes),
     move(from, to, mostBytes, leave) {
       const last = to.at(-1);
       if (!isEmpty || last === undefined) return 0;

@@ -75,6 +75,6 @@ export interface ByteSink {
 
 export interface SinkShortcut {
   readonly descriptor: number;
-  /** It takes no more at once. */
-  readonly mostBytes: number;
+  /** In a unix socket the kernel lets a fixed number of bytes wait. */
+  readonly isUnix: boolean;
 }

@@ -46,6 +46,7 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
   let movements = 0;
   let isFast = false;
   let isBypassing = false;
+  const widened = new Set<number>();
 
   function goOn(): void {
     if (behind.size > 0) return;
@@ -101,18 +102,28 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
     }
   }
 
+  /** What a unix socket does not take at once would be read, copied and kept. */
+  function widen(through: Duct, to: readonly SinkShortcut[]): void {
+    for (const {descriptor, isUnix} of to) {
+      if (!isUnix || widened.has(descriptor)) continue;
+      widened.add(descriptor);
+      through.widen(descriptor);
+    }
+  }
+
   /** False where everything has to be read, or where nothing waits to be. */
   function moveUnseen(): boolean {
     const found = way();
     if (found === null) return false;
     const {through, from, to} = found;
+    widen(through, to);
     const all = [...sinks];
     let moved: number;
     try {
       moved = through.move(
         from.descriptor,
         to.map(({descriptor}) => descriptor),
-        to.reduce((least, {mostBytes}) => Math.min(least, mostBytes), from.mostBytes),
+        from.mostBytes,
         (index, left) => {
           const sink = all[index];
           if (sink !== undefined) toSink(sink, new Frame(left));

@@ -16,8 +16,7 @@ export interface ByteSocket {
   readonly pendingBytes: number;
   /** Only for what is done with it at once; negative when it is closed, and where what it carries is encrypted. */
   readonly descriptor: number;
-  /** What the kernel takes of one write when nothing waits, about. */
-  readonly mostBytesAtOnce: number;
+  readonly isUnix: boolean;
   /** What the kernel does not take at once is kept; false where something is kept. */
   write(bytes: Uint8Array): boolean;
   pause(): void;
@@ -181,8 +180,8 @@ class Connection implements ByteSocket {
     return this.#closed || this.#carrier.isEncrypted ? -1 : this.#raw.fd;
   }
 
-  get mostBytesAtOnce(): number {
-    return this.#carrier.isUnix ? mostBytesOnUnix : Number.POSITIVE_INFINITY;
+  get isUnix(): boolean {
+    return this.#carrier.isUnix;
   }
 
   write(bytes: Uint8Array): boolean {
@@ -271,8 +270,6 @@ class Connection implements ByteSocket {
 }
 
 const keepAliveMs = 15_000;
-/** The kernel lets 208 KB wait on a unix socket, with what it needs for itself. */
-const mostBytesOnUnix = 128 * 1024;
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host);

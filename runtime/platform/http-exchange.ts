@@ -554,8 +554,8 @@ function framingOf(head: RequestHead, isBodyless: boolean, lengthBytes: number |
 }
 
 /** Null while something waits to be written before. */
-export function shortcutTo({descriptor, pendingBytes, mostBytesAtOnce}: ByteSocket): SinkShortcut | null {
-  return pendingBytes === 0 && descriptor >= 0 ? {descriptor, mostBytes: mostBytesAtOnce} : null;
+export function shortcutTo({descriptor, pendingBytes, isUnix}: ByteSocket): SinkShortcut | null {
+  return pendingBytes === 0 && descriptor >= 0 ? {descriptor, isUnix} : null;
 }
 
 export const lastChunk = Buffer.from('0\r\n\r\n', 'latin1');
