@@ -27,6 +27,7 @@ export type Result =
       readonly state:
         | 'orphaned'
         | 'paused'
+        | 'held'
         | 'trashed'
         | 'restored'
         | 'live_without_hoody'
@@ -69,7 +70,8 @@ export function missingResult(
     };
   }
   if (record.restored) return {kind: 'missing', state: 'restored', until: null};
-  if (record.trashed_at === null) return {kind: 'missing', state: 'paused', until: null};
+  if (record.trashed_at === null)
+    return {kind: 'missing', state: record.missing?.held === true ? 'held' : 'paused', until: null};
   const until = new Date(Date.parse(record.trashed_at) + undoWindowMs).toISOString();
   return {kind: 'missing', state: trashStates[desired.reason] ?? 'trashed', until};
 }
@@ -235,6 +237,11 @@ const missingWords: Record<
   paused: () => ({
     reason: 'branch_missing',
     message: 'The branch is not in the newest listing. Its schedule is paused until that is certain.',
+  }),
+  held: () => ({
+    reason: 'branch_missing',
+    message:
+      'The branch is gone together with most others. Its schedule is paused, and it is kept until: branchtab reconcile --confirm-deletions',
   }),
   trashed: (until) => ({
     reason: 'trashed',

@@ -10,6 +10,10 @@ import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
 import {printable, type Terminal} from '../terminal.ts';
 
+/** Events of a branch among which the one that put a line in force is looked for. */
+const lookedThrough = 200;
+/** Between what two processes of one host note of the same moment. */
+const clockSlackMs = 1000;
 const minuteMs = 60_000;
 
 export interface JobFlags extends ConnectionFlags {
@@ -67,33 +71,58 @@ export async function whyJob(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const client = await connect(flags, environment);
-  const present = await presentBranch(client, branch);
-  if (present === null) return whyArchived({branch, job, at: instantOf(flags.at)}, flags, client, terminal);
-  const {branch: asked, url} = present;
+  const asked = await knownBranch(client, branch);
+  const url = cronUrlOf(asked);
+  if (asked === null || url === null)
+    return whyArchived({branch, asked, job, at: instantOf(flags.at)}, flags, client, terminal);
   const why = await createCronClient({url, user: flags.user}).why(job, instantOf(flags.at));
+  const commit = await commitOfLine(client, asked, why.in_force_since);
   if (flags.json) {
-    terminal.out(`${JSON.stringify({branch: asked, why})}\n`);
+    terminal.out(`${JSON.stringify({branch: asked, why, commit})}\n`);
     return exitCodes.ok;
   }
-  const ready = asked.conditions.find(({type}) => type === 'Ready');
   const {paint} = terminal;
   const lines = [
     paint.bold(`${printable(asked.branch)} ${printable(why.entry_name ?? why.entry_id)} at ${why.at}`),
     printable(why.explanation),
     ...(why.in_force_since === null
       ? []
-      : [`The line was in force from ${why.in_force_since} until ${why.in_force_until ?? 'now'}.`]),
+      : [
+          `The line was in force from ${why.in_force_since} until ${why.in_force_until ?? 'now'}${commit === null ? '' : `, put there for commit ${commit.slice(0, 8)}`}.`,
+        ]),
     ...why.runs.map(runLine),
     ...(why.next_due === null ? [] : [`Next due: ${why.next_due}`]),
-    ...(ready === undefined ? [] : [`The branch now: ${printable(ready.message)}`]),
+    ...nowLine(asked),
   ];
   terminal.out(`${lines.join('\n')}\n`);
   return exitCodes.ok;
 }
 
+function nowLine({conditions}: Branch): string[] {
+  const ready = conditions.find(({type}) => type === 'Ready');
+  return ready === undefined ? [] : [`The branch now: ${printable(ready.message)}`];
+}
+
+/** For which commit the controller put the crontab that came into force then; null where it is not known, or a person did. */
+async function commitOfLine(
+  client: ControllerClient,
+  {key}: Branch,
+  since: string | null,
+): Promise<string | null> {
+  if (since === null) return null;
+  const sinceMs = Date.parse(since);
+  const events = await client.history(key, {limit: String(lookedThrough)});
+  const pass = events.find((event) => {
+    if (event.kind !== 'worked' || !event.steps.some(({kind}) => kind === 'put_crontab')) return false;
+    const endMs = Date.parse(event.at);
+    return endMs - event.duration_ms - clockSlackMs <= sinceMs && sinceMs <= endMs + clockSlackMs;
+  });
+  return pass?.kind === 'worked' ? pass.revision : null;
+}
+
 /** What is known of a minute of a branch whose container is gone: the records that were kept of it. */
 async function whyArchived(
-  {branch, job, at}: {branch: string; job: string; at: string},
+  {branch, asked, job, at}: {branch: string; asked: Branch | null; job: string; at: string},
   flags: JobFlags,
   client: ControllerClient,
   terminal: Terminal,
@@ -110,33 +139,34 @@ async function whyArchived(
     limit: '50',
   });
   if (flags.json) {
-    terminal.out(`${JSON.stringify({branch: null, why: null, runs: items})}\n`);
+    terminal.out(`${JSON.stringify({branch: asked, why: null, runs: items})}\n`);
     return exitCodes.ok;
   }
   const lines = [
     terminal.paint.bold(`${printable(branch)} ${printable(job)} at ${since}`),
-    'The container of the branch is gone; this is from the records that were kept.',
+    `The branch ${asked?.container == null ? 'has no container' : 'is in the trash'}; this is from the records that were kept.`,
     ...items.map((run) => `${runLine(run)}, ${run.duration_ms ?? 0} ms`),
     ...(items.length === 0 ? ['No run of that minute is on record.'] : []),
+    ...(asked === null ? [] : nowLine(asked)),
   ];
   terminal.out(`${lines.join('\n')}\n`);
   return exitCodes.ok;
 }
 
-/** Null where the branch is gone, or its container. */
-async function presentBranch(
-  client: ControllerClient,
-  name: string,
-): Promise<{branch: Branch; url: string} | null> {
+/** Null where it is gone. */
+async function knownBranch(client: ControllerClient, name: string): Promise<Branch | null> {
   try {
-    const branch = await client.branch(name);
-    const {container} = branch;
-    const isThere = container !== null && container.state !== 'stopped';
-    return isThere ? {branch, url: container.urls.cron} : null;
+    return await client.branch(name);
   } catch (error) {
     if (error instanceof AppError && error.code === 'BRANCH_NOT_FOUND') return null;
     throw error;
   }
+}
+
+/** Null where its container is gone, or in the trash. */
+function cronUrlOf(branch: Branch | null): string | null {
+  const container = branch?.container ?? null;
+  return container === null || container.state === 'stopped' ? null : container.urls.cron;
 }
 
 function runLine(run: Pick<Run, 'status' | 'reason' | 'revision' | 'exit_code' | 'signal'>): string {

@@ -6,8 +6,8 @@ import {AppError} from '../../schemas/errors.ts';
 export interface Git {
   /**
    * One command, run to its end. A non-zero exit code is a result, not an error. Throws AppError
-   * REPOSITORY_UNREADABLE when git cannot be started, is ended by a signal or writes more than
-   * `maxOutputBytes`; throws the signal's reason when it aborts (the child is ended first).
+   * REPOSITORY_UNREADABLE when git cannot be started, is ended by a signal, writes more than `maxOutputBytes` or has not
+   * ended after two minutes; throws the signal's reason when it aborts (the child is ended first).
    */
   run(args: readonly string[], options: {signal: AbortSignal; maxOutputBytes?: number}): Promise<GitResult>;
   /** A command that stays: text goes in by `write`, bytes come out through `onOutput`. */
@@ -39,8 +39,19 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 const defaultMaxOutputBytes = 256 * 1024 * 1024;
 const keptStderrBytes = 16 * 1024;
+/** Plumbing on a repository of this machine is over in seconds. Whoever waits for it looks at nothing else meanwhile. */
+const longestRunMs = 2 * 60_000;
+/** By then a child that was killed is gone; where nobody says so, it is not waited for. */
+const killedWithinMs = 5000;
 
-export function createGit({environment}: {environment: Readonly<Record<string, string>>}): Git {
+export function createGit({
+  environment,
+  timeoutMs = longestRunMs,
+}: {
+  environment: Readonly<Record<string, string>>;
+  /** For one command that is run to its end. */
+  timeoutMs?: number;
+}): Git {
   let started = 0;
 
   function launch(args: readonly string[]): Child {
@@ -51,7 +62,7 @@ export function createGit({environment}: {environment: Readonly<Record<string, s
 
   return {
     started: () => started,
-    run: (args, options) => runToEnd(() => launch(args), options),
+    run: (args, options) => runToEnd(() => launch(args), {...options, timeoutMs}),
     start(args, events) {
       const child = launch(args);
       const stderr = keepEnd(child.stderr);
@@ -74,7 +85,11 @@ export function createGit({environment}: {environment: Readonly<Record<string, s
 
 function runToEnd(
   launch: () => Child,
-  {signal, maxOutputBytes = defaultMaxOutputBytes}: {signal: AbortSignal; maxOutputBytes?: number},
+  {
+    signal,
+    timeoutMs,
+    maxOutputBytes = defaultMaxOutputBytes,
+  }: {signal: AbortSignal; timeoutMs: number; maxOutputBytes?: number},
 ): Promise<GitResult> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
@@ -91,9 +106,16 @@ function runToEnd(
       // What the child itself started would keep the pipes open, and us waiting.
       child.stdout.destroy();
       child.stderr.destroy();
+      setTimeout(() => reject(failure), killedWithinMs).unref();
     };
     const onAbort = () => fail(signal.reason);
     signal.addEventListener('abort', onAbort, {once: true});
+    const late = setTimeout(() => fail(tookTooLong(timeoutMs)), timeoutMs);
+    late.unref();
+    const settled = () => {
+      clearTimeout(late);
+      signal.removeEventListener('abort', onAbort);
+    };
 
     const stderr = keepEnd(child.stderr);
     child.stdin.on('error', () => {});
@@ -104,11 +126,11 @@ function runToEnd(
       else chunks.push(chunk);
     });
     child.on('error', (error) => {
-      signal.removeEventListener('abort', onAbort);
+      settled();
       reject(startFailure(error));
     });
     child.on('close', (code, endSignal) => {
-      signal.removeEventListener('abort', onAbort);
+      settled();
       if (failure !== null) reject(failure);
       else if (code === null)
         reject(new AppError('REPOSITORY_UNREADABLE', `git ${ending(code, endSignal)}.`));
@@ -129,6 +151,13 @@ function tooMuchOutput(maxOutputBytes: number): AppError {
   return new AppError(
     'REPOSITORY_UNREADABLE',
     `git wrote more than ${maxOutputBytes} bytes; the output was dropped.`,
+  );
+}
+
+function tookTooLong(timeoutMs: number): AppError {
+  return new AppError(
+    'REPOSITORY_UNREADABLE',
+    `git had not ended after ${timeoutMs / 1000} s and was given up; is the disk of the repository slow or away?`,
   );
 }
 

@@ -48,17 +48,36 @@ test('pause survives a push, and why tells of it', async (t) => {
   const {world, repository, controller} = await setup(t);
   const paused = await world.run('pause', 'main', 'greet', '--for', '2h', '--reason', 'incident 12');
   t.regex(paused.stdout, /^greet is paused until 20/);
-  await controller.until(
-    'main',
-    active(
-      await repository.commit('main', {'.hoody/crontab': crontab.replace('echo "hello', 'echo "good day')}),
-    ),
-  );
+  const commit = await repository.commit('main', {
+    '.hoody/crontab': crontab.replace('echo "hello', 'echo "good day'),
+  });
+  await controller.until('main', active(commit));
   t.is((await world.run('pause', 'main', 'greet', '--for', 'soon')).code, 2);
   const why = await world.run('why', 'main', 'greet', '--at', '2026-01-01T03:00:00Z');
   t.is(why.code, 0, why.stderr);
   t.regex(why.stdout, /^main greet at 2026-01-01T03:00:00\.000Z\n/);
   t.regex(why.stdout, /The branch now: Commit [0-9a-f]{8} is active\./);
   t.is((await world.run('why', 'main', 'greet', '--at', '03:00')).code, 0);
+  // Another commit that leaves the crontab as it is has put no line there.
+  await controller.until('main', active(await repository.commit('main', {'notes.txt': 'more\n'})));
+  const now = await world.run('why', 'main', 'greet');
+  t.regex(
+    now.stdout,
+    new RegExp(`The line was in force from \\S+ until now, put there for commit ${commit.slice(0, 8)}\\.`),
+  );
   t.regex((await world.run('resume', 'main', 'greet')).stdout, /runs again/);
+});
+
+test('why tells of a branch that has no container what is in its way', async (t) => {
+  const {world, repository, controller} = await setup(t);
+  await repository.commit('wrong', {'.hoody/crontab': '61 * * * * true\n'});
+  await controller.until('wrong', ({conditions}) =>
+    conditions.some(({type, status}) => type === 'Stalled' && status === 'True'),
+  );
+  const why = await world.run('why', 'wrong', 'true');
+  t.is(why.code, 0, why.stderr);
+  t.regex(
+    why.stdout,
+    /The branch has no container; .*\nNo run of that minute is on record\.\nThe branch now: .*61/,
+  );
 });

@@ -9,6 +9,7 @@
 import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
+import {waveMs} from '../../reconciler/deletion.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import type {Branch} from '../../schemas/branch.ts';
 import {active, createControllerWorld, isTrue, type RunningController} from '../helpers/controller-world.ts';
@@ -67,6 +68,7 @@ class Soak {
   readonly #commits = new Map<string, string>();
   #made = 0;
   readonly counts = new Map<string, number>();
+  #deletedAtMs: number[] = [];
 
   constructor(options: {
     random: () => number;
@@ -126,11 +128,14 @@ class Soak {
 
   async #delete(): Promise<void> {
     const names = [...this.#commits.keys()].filter((name) => name !== 'main');
-    // Few enough at a time for the breaker.
     const name = names[Math.floor(this.#random() * names.length)];
     if (name === undefined) return;
     await this.#repository.deleteBranch(name);
     this.#commits.delete(name);
+    const nowMs = systemClock.now();
+    this.#deletedAtMs = [...this.#deletedAtMs.filter((atMs) => nowMs - atMs < 2 * waveMs), nowMs];
+    // A machine that is quick deletes so many in a row that the breaker takes them for a mistake.
+    if (this.#deletedAtMs.length > 3) await this.#controller.client.reconcileAll({confirmDeletions: true});
     await this.#controller.untilForgotten(name);
   }
 

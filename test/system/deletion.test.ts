@@ -60,6 +60,12 @@ test('restore brings a container back paused while git lacks the branch', async 
   t.is(restored.code, 0, restored.stderr);
   const paused = await controller.until('feature/x', (branch) => branch.container?.state === 'paused');
   t.is(await (await fetch(`${paused.container?.urls.exec}/note`)).text(), 'written once');
+  const told = await controller.until(
+    'p1',
+    ({conditions}) =>
+      conditions.find(({type}) => type === 'Ready')?.message.includes('confirm-deletions') === true,
+  );
+  t.true(because('branch_missing')(told));
   t.is((await world.run('reconcile')).code, 5);
   t.is((await controller.until('feature/x', because('restored_without_branch'))).container?.state, 'paused');
 
@@ -223,6 +229,7 @@ for (const {undo, gone} of [
       runs.filter(({entry_name, started_at}) => entry_name === 'boot' && started_at !== null).length,
       ours.filter(({entry_name}) => entry_name === 'boot').length,
     );
-    t.regex((await world.run('why', 'feature/x', 'report')).stdout, /succeeded/);
+    const at = runs.find(({entry_name}) => entry_name === 'report')?.scheduled_at ?? '';
+    t.regex((await world.run('why', 'feature/x', 'report', '--at', at)).stdout, /succeeded/);
   });
 }

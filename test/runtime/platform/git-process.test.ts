@@ -71,3 +71,13 @@ test('children are counted', async (t) => {
   t.is(await promise, 'exited with code 0');
   t.is(git.started(), 2);
 });
+
+test('a git that does not end is given up, and nobody waits for it any longer', async (t) => {
+  const git = createGit({environment, timeoutMs: 300});
+  const error = await t.throwsAsync(git.run(['-c', 'alias.hang=!exec sleep 1000', 'hang'], {signal}), {
+    instanceOf: AppError,
+  });
+  t.is(error.code, 'REPOSITORY_UNREADABLE');
+  t.regex(error.message, /had not ended after 0\.3 s/);
+  t.is((await createGit({environment}).run(['version'], {signal})).exitCode, 0);
+});
