@@ -96,7 +96,7 @@ class IncusLife implements ContainerLife<IncusRecord> {
     this.#instances = instances;
     this.#snapshots = new InstanceSnapshots({incus, owner, table, instances});
     this.#network = new ContainerNetwork({incus, owner, network, isCluster: facts.member !== null, table});
-    this.#sockets = new ControlSockets({incus, member: facts.member, program: {command, directory}, log});
+    this.#sockets = new ControlSockets({incus, facts, program: {command, directory}, log});
     this.#leftovers = new Leftovers({...options, table, instances, end: (entry) => this.end(entry)});
   }
 
@@ -167,12 +167,18 @@ class IncusLife implements ContainerLife<IncusRecord> {
 
   async run(entry: IncusEntry, {signal}: {signal: AbortSignal}): Promise<Partial<IncusRecord>> {
     const {clock, startTimeoutMs: timeoutMs = defaultStartTimeoutMs} = this.#options;
-    const {member} = this.#facts;
     await this.#equip(entry);
     signal.throwIfAborted();
     const {record} = entry;
     await this.#instances.settle(() => this.#incus.start(record.instance));
-    const ready = await firstReady({incus: this.#incus, record, member, clock, timeoutMs, signal});
+    const ready = await firstReady({
+      incus: this.#incus,
+      facts: this.#facts,
+      record,
+      clock,
+      timeoutMs,
+      signal,
+    });
     await this.#sockets.open(entry, await this.#present(record));
     this.#sightings.note(record.id, true);
     return {runtime: {kit_url: ready.kitUrl, runtime_version: ready.runtimeVersion}};

@@ -3,15 +3,14 @@ import type {Clock} from '../../../runtime/platform/clock.ts';
 import {maxReadyLineBytes, parseReadyLine, type ReadyRuntime} from '../inside.ts';
 import {holdsProcess} from '../inside-process.ts';
 import {foreignProcess, noReadyLine} from '../ready-runtime.ts';
-import type {Incus} from './incus.ts';
+import {type Incus, type IncusFacts, isHere} from './incus.ts';
 import type {IncusRecord} from './incus-record.ts';
 import {endedMark} from './instance-config.ts';
 
 export interface RuntimeStart {
   readonly incus: Incus;
   readonly record: IncusRecord;
-  /** Of the cluster, that we talk to; null where the server is none. */
-  readonly member: string | null;
+  readonly facts: IncusFacts;
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -46,11 +45,11 @@ export async function firstReady(start: RuntimeStart): Promise<ReadyRuntime> {
 }
 
 /** True also where the server's processes cannot be seen from here. */
-async function isInside({incus, record, member}: RuntimeStart, pid: number): Promise<boolean> {
+async function isInside({incus, record, facts}: RuntimeStart, pid: number): Promise<boolean> {
   const found = await incus.findInstance(record.instance);
   if (found?.running !== true) return false;
   // On another machine a number of there is none of here.
-  if (found.member !== member) return true;
+  if (!isHere(found, facts)) return true;
   return (await holdsProcess(await incus.firstProcess(record.instance), pid)) ?? true;
 }
 
