@@ -154,9 +154,13 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     const id = /^\/1\.0\/operations\/([0-9a-f-]+)/.exec(answer.operation ?? '')?.[1];
     if (id === undefined) throw failure(`${method} ${path}`, `an operation without an id`);
     const {timeoutMs = requestTimeoutMs} = options;
-    const done = await found(`/1.0/operations/${id}/wait`, operationSchema, {timeoutMs});
-    if (done === null) throw failure(`${method} ${path}`, 'the operation is not known any more');
-    return {error: done.err, code: 0, metadata: done.metadata ?? {}};
+    const waiting = await call('GET', `/1.0/operations/${id}/wait`, {timeoutMs});
+    if (waiting.error_code === 404) throw failure(`${method} ${path}`, 'the operation is not known any more');
+    // LXD answers with the operation that failed, Incus with its error.
+    if (waiting.type === 'error') return {error: waiting.error ?? '', code: 0, metadata: {}};
+    const done = operationSchema.safeParse(waiting.metadata);
+    if (!done.success) throw failure(`${method} ${path}`, z.prettifyError(done.error));
+    return {error: done.data.err, code: 0, metadata: done.data.metadata ?? {}};
   };
 
   const change = async (

@@ -171,7 +171,7 @@ class IncusLife implements ContainerLife<IncusRecord> {
     signal.throwIfAborted();
     const {record} = entry;
     await this.#instances.settle(() => this.#incus.start(record.instance));
-    const ready = await firstReady({
+    const {ready, instance} = await firstReady({
       incus: this.#incus,
       facts: this.#facts,
       record,
@@ -179,7 +179,7 @@ class IncusLife implements ContainerLife<IncusRecord> {
       timeoutMs,
       signal,
     });
-    await this.#sockets.open(entry, await this.#present(record));
+    await this.#sockets.open(entry, instance);
     this.#sightings.note(record.id, true);
     return {runtime: {kit_url: ready.kitUrl, runtime_version: ready.runtimeVersion}};
   }
@@ -330,6 +330,8 @@ class IncusLife implements ContainerLife<IncusRecord> {
     {makeData = false}: StartOptions,
   ): Promise<void> {
     if (found === null) throw instanceGone(record);
+    // One that was never started has no data to lose, and to look into an instance that stands still takes long.
+    if (record.boot_mark === '') return;
     if ((await this.#incus.pathKind(record.instance, inside.data)) === 'directory') return;
     if (!makeData) throw dataLost(record, `${inside.data} in ${record.instance}`);
     await this.#incus.makeDirectory(record.instance, inside.data);
