@@ -12,6 +12,8 @@ export interface SystemdMachine {
   copyIn(from: string, to: string): Promise<void>;
 }
 
+/** Each by itself: what follows one of these letters would be taken for a file. */
+const namespaces = ['-m', '-p', '-i', '-u', '-C', '-n'];
 const packages = 'systemd,systemd-sysv,dbus,git,bubblewrap,ca-certificates,curl,iproute2';
 
 /** Why this host cannot run one; null where it can. Of Linux, as root. */
@@ -31,7 +33,7 @@ export async function startSystemdMachine(t: Teardown): Promise<SystemdMachine> 
   await writeFile(start, startScript(root));
   const groups = await controlGroup(directory);
   t.teardown(groups.remove);
-  const command = `echo 0 > ${groups.path}/cgroup.procs; exec unshare -mpfiuCn --kill-child bash ${start}`;
+  const command = `echo 0 > ${groups.path}/cgroup.procs; exec unshare ${namespaces.join(' ')} --fork --kill-child bash ${start}`;
   const machine = spawn('bash', ['-c', command], {stdio: 'ignore'});
   const ended = once(machine, 'exit');
   t.teardown(async () => {
@@ -40,7 +42,7 @@ export async function startSystemdMachine(t: Teardown): Promise<SystemdMachine> 
   });
   const inside = async (words: readonly string[]) => {
     const [init] = (await Bun.file(`/proc/${machine.pid}/task/${machine.pid}/children`).text()).split(' ');
-    return run('nsenter', ['-t', init ?? '', '-mpiuCn', '--', ...words]);
+    return run('nsenter', ['-t', init ?? '', ...namespaces, '--', ...words]);
   };
   // It is not there at once, and says so with an error.
   for (let tries = 0; ; tries += 1) {
