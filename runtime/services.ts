@@ -128,7 +128,12 @@ export async function openServices(
     },
     shells() {
       shells ??= import('./control/shells.ts').then(({createShells}) =>
-        createShells({home: flags.home, clock, variables: () => environment().variables}),
+        createShells({
+          home: flags.home,
+          clock,
+          variables: () => environment().variables,
+          accountOf: async (user) => (await cron.findUser(user)).account,
+        }),
       );
       return shells;
     },

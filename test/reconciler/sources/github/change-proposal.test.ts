@@ -1,11 +1,9 @@
 import test, {type ExecutionContext} from 'ava';
 import type {ChangeProposal} from '../../../../reconciler/forge.ts';
-import {createGitHubForge} from '../../../../reconciler/sources/github/github-forge.ts';
-import {systemClock} from '../../../../runtime/platform/clock.ts';
-import {silentLog} from '../../../../runtime/platform/log.ts';
 import {AppError} from '../../../../schemas/errors.ts';
 import {createGitWorld} from '../../../helpers/git-world.ts';
 import {createGitHubStandIn} from '../../../helpers/github-stand-in.ts';
+import {openStandInForge} from '../../../helpers/stand-in-forge.ts';
 
 const shop = 'github.com/acme/shop';
 const branch = 'branchtab/promote-main-0123abcd';
@@ -22,16 +20,7 @@ async function setup(t: ExecutionContext) {
     '.hoody/exec/gone.ts': 'return 2;\n',
     'README.md': 'shop\n',
   });
-  const forge = createGitHubForge({
-    host: 'github.com',
-    apiUrl: gitHub.apiUrl,
-    credentials: async () => ({kind: 'token', token: gitHub.token}),
-    writesChecks: false,
-    writeIntervalMs: 0,
-    version: '0.0.0',
-    clock: systemClock,
-    log: silentLog,
-  });
+  const forge = openStandInForge(gitHub);
   const proposal: ChangeProposal = {
     branch,
     base: 'main',
