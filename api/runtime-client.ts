@@ -1,5 +1,6 @@
-import {request} from 'node:http';
+import {type IncomingMessage, request} from 'node:http';
 import {Readable} from 'node:stream';
+import {text} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
 import * as z from 'zod';
 import type {RequestOptions, RuntimeClient, WorkspaceChanges} from '../reconciler/runtime-client.ts';
@@ -154,8 +155,8 @@ export function createRuntimeClient({socketPath}: {socketPath: string}): Runtime
       await sendJson('PUT', `/api/v1/control/shells/${encodeURIComponent(id)}/size`, size, options);
     },
     async *events({signal}) {
-      const response = await send('GET', '/api/v1/control/events', {signal});
-      for await (const {data} of readServerSentEvents(response)) yield parse(controlEventSchema, data);
+      const body = await openEvents(socketPath, {signal});
+      for await (const {data} of readServerSentEvents({body})) yield parse(controlEventSchema, data);
     },
   };
 }
@@ -167,6 +168,24 @@ const deployedSchema = z.object({
 interface SendOptions extends RequestOptions {
   readonly body?: string | Uint8Array;
   readonly headers?: Record<string, string>;
+}
+
+/** These stay open, one for each container, and `fetch` lets all that come after its first 256 requests wait. */
+async function openEvents(socketPath: string, {signal}: RequestOptions): Promise<IncomingMessage> {
+  const outgoing = request({socketPath, path: '/api/v1/control/events', agent: false, signal});
+  const answered = Promise.withResolvers<IncomingMessage>();
+  outgoing.on('response', answered.resolve);
+  outgoing.on('error', answered.reject);
+  outgoing.end();
+  let answer: IncomingMessage;
+  try {
+    answer = await answered.promise;
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw unavailable(cause);
+  }
+  if (answer.statusCode === 200) return answer;
+  throw answeredError(answer.statusCode ?? 0, await text(answer));
 }
 
 /** `fetch` would gather a generated body; `node:http` sends it as the runtime reads it. */

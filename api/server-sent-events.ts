@@ -1,11 +1,13 @@
 /** The events of a `text/event-stream` answer, comments left out. Ends with the body. */
-export async function* readServerSentEvents(
-  response: Response,
-): AsyncIterable<{event: string; data: string}> {
-  if (response.body === null) return;
+export async function* readServerSentEvents({
+  body,
+}: {
+  readonly body: AsyncIterable<Uint8Array> | null;
+}): AsyncIterable<{event: string; data: string}> {
+  if (body === null) return;
   const decoder = new TextDecoder();
   let text = '';
-  for await (const chunk of response.body) {
+  for await (const chunk of body) {
     text += decoder.decode(chunk, {stream: true});
     for (let end = text.indexOf('\n\n'); end !== -1; end = text.indexOf('\n\n')) {
       const lines = text.slice(0, end).split('\n');

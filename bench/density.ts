@@ -15,6 +15,7 @@ import {createGitWorld, importBranches} from '../test/helpers/git-world.ts';
 import {levelSkipReason} from '../test/helpers/level-available.ts';
 import {cpuSeconds, memoryMegabytes} from './process-usage.ts';
 import {type Bench, type BenchOptions, type Figure, percentile} from './result.ts';
+import {untilActive} from './until.ts';
 
 const containers = 60;
 const crowd = 300;
@@ -72,11 +73,7 @@ async function idleAndPushed(count: number, {progress, teardown}: BenchOptions):
   const startMs = performance.now();
   const controller = await world.up('--config', configuration, '--repo', git.path, '--yes');
   progress(`starting ${count} containers`);
-  for (const name of names)
-    await controller.until(
-      name,
-      (branch) => branch.container?.state === 'running' && branch.observed_revision !== null,
-    );
+  await untilActive(controller, count);
   const readyMs = performance.now() - startMs;
   progress(`waiting ${settleMs / 1000} s`);
   await Bun.sleep(settleMs);

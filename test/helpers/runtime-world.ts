@@ -13,6 +13,7 @@ export interface RuntimeWorld {
   readonly pid: number;
   /** `http://127.0.0.1:port` of its own listener. */
   readonly kitUrl: string;
+  readonly controlSocket: string;
   /** One request over the control socket. A `body` that ends early is sent as it is. */
   control(method: string, path: string, body?: string | Uint8Array): Promise<{status: number; text: string}>;
 }
@@ -64,6 +65,7 @@ export async function createRuntimeWorld(t: Teardown): Promise<RuntimeWorld> {
     root,
     pid,
     kitUrl,
+    controlSocket: socketPath,
     async control(method, path, body = '') {
       const outgoing = request({
         socketPath,

@@ -76,6 +76,8 @@ test('each step of the release workflow does what it says', async (t) => {
           env: {
             PATH: `${tools}:${process.env.PATH}`,
             HOME: directory,
+            // Where Debian puts the libraries of the other machine, for the emulator.
+            QEMU_LD_PREFIX: '/usr/aarch64-linux-gnu',
             CI: 'true',
             GITHUB_ACTIONS: 'true',
             GITHUB_REF: `refs/tags/${tag}`,

@@ -1,8 +1,7 @@
-import {execFile} from 'node:child_process';
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {promisify} from 'node:util';
 import test from 'ava';
+import {certificateOf} from '../helpers/certificate.ts';
 import {active, createControllerWorld, isTrue} from '../helpers/controller-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 
@@ -10,11 +9,7 @@ test('S43 S79 S99: aliases, branches and their readable names are hosts, over HT
   const world = await createControllerWorld(t);
   const repository = await createGitWorld(t, {fixture: 'simple'});
   const directory = join(world.stateDirectory, '..');
-  const [certificate, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
-  await promisify(execFile)('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
-    ...['-subj', '/CN=*.hoody.example', '-keyout', key, '-out', certificate],
-  ]);
+  const {certificate, key} = await certificateOf(t, '*.hoody.example');
   const config = join(directory, 'branchtab.yaml');
   await writeFile(
     config,

@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {ContainerItem} from '../../schemas/container-api.ts';
 import type {Run} from '../../schemas/run.ts';
+import {certificateOf} from '../helpers/certificate.ts';
 import {commandLine} from '../helpers/command-line.ts';
 import {
   type ControllerWorld,
@@ -22,12 +23,15 @@ interface Served {
 }
 
 /** A controller of the domain that the documents write, with its branches ready. */
-async function served(t: ExecutionContext): Promise<Served> {
+async function served(
+  t: ExecutionContext,
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<Served> {
   t.timeout(120_000);
   const world = await createControllerWorld(t);
   const repository = await createPushWorld(t, {fixture: 'simple'});
   const config = join(repository.origin.directory, 'branchtab.yaml');
-  await writeFile(config, 'domain: hoody.com\n');
+  await writeFile(config, JSON.stringify({domain: 'hoody.com', ...settings}));
   const up = () => world.up('--repo', repository.origin.path, '--config', config);
   const controller = await up();
   await controller.until('main', (branch) => isTrue(branch, 'Ready'));
@@ -88,7 +92,8 @@ const putCrontab = (controller: RunningController, id: string, body: string) =>
   });
 
 test('S23 S26 S27 S28 S41: the deploy script of the document makes a container for the branch and puts its crontab there', async (t) => {
-  const {world, repository, controller} = await served(t);
+  const certificate = await certificateOf(t, '*.hoody.com');
+  const {world, repository, controller} = await served(t, {tls: {listen: '127.0.0.1:0', ...certificate}});
   const main = await controller.client.branch('main');
   const mainFiles = join(world.stateDirectory, 'containers', hexOf(main.container?.id ?? ''));
   await writeFile(join(mainFiles, 'data/events.db'), 'of the jobs of main');
@@ -98,13 +103,15 @@ test('S23 S26 S27 S28 S41: the deploy script of the document makes a container f
   await mkdir(bin);
   await writeFile(join(bin, 'hoody'), `#!/bin/sh\nexec ${commandLine.join(' ')} "$@"\n`);
   await chmod(join(bin, 'hoody'), 0o755);
-  await writeFile(join(bin, '.curlrc'), `connect-to = "::${new URL(controller.url).host}"\n`);
-  const document = await readFile('fixtures/deploy/deploy.sh', 'utf8');
-  // The controller speaks plain HTTP; whoever wants TLS puts a proxy before it.
-  await writeFile(join(bin, 'deploy.sh'), document.replaceAll('https://', 'http://'));
+  // What the names of the domain lead to, and whom to believe, is set up; the script is the document's.
+  const {tls_url: secure} = JSON.parse(await readFile(join(world.stateDirectory, 'controller.json'), 'utf8'));
+  await writeFile(
+    join(bin, '.curlrc'),
+    `connect-to = "::${new URL(secure).host}"\ncacert = "${certificate.certificate}"\n`,
+  );
   await repository.clone.git('checkout', '--quiet', 'feature/billing-v2');
   const child = Bun.spawn({
-    cmd: ['sh', '-eu', join(bin, 'deploy.sh')],
+    cmd: ['sh', '-eu', join(process.cwd(), 'fixtures/deploy/deploy.sh')],
     cwd: repository.clone.path,
     env: {
       PATH: `${bin}:${process.env.PATH}`,
