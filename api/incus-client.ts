@@ -5,19 +5,27 @@ import type {
   Instance,
   InstanceSpec,
   Outcome,
+  Settings,
   VolumePlace,
 } from '../reconciler/containers/incus/incus.ts';
+import type {SecureServer} from '../runtime/platform/byte-socket.ts';
 import type {Clock} from '../runtime/platform/clock.ts';
-import type {OpenWebsocket, WebsocketStream} from '../runtime/platform/websocket-stream.ts';
+import type {
+  OpenWebsocket,
+  WebsocketPlace,
+  WebsocketStream,
+  WebsocketStreamEvents,
+} from '../runtime/platform/websocket-stream.ts';
 import {AppError} from '../schemas/errors.ts';
 import {readJson, readText} from './answer-body.ts';
+import {fetchTls, isPinned, type ServerTrust, type TrustProblem, trustProblem} from './server-trust.ts';
 
 const requestTimeoutMs = 60_000;
 /** Making an instance may mean to unpack an image or to copy every file. */
 const makingTimeoutMs = 15 * 60_000;
 const answerer = {who: 'The Incus server', code: 'PROVIDER_UNAVAILABLE'} as const;
 
-const fileAttempts = 8;
+const filePatienceMs = 30_000;
 const filePauseMs = 100;
 
 const settingsSchema = z
@@ -66,15 +74,19 @@ const answerSchema = z.object({
 type Answer = z.infer<typeof answerSchema>;
 
 /** How a server is reached: by the socket of this machine, or over the network with certificates. */
-export interface IncusAddress {
-  readonly socketPath: string;
-}
+export type IncusAddress =
+  | {readonly socketPath: string}
+  | {
+      /** `https://host:port` */
+      readonly url: string;
+      readonly trust: ServerTrust;
+    };
 
 export interface IncusClientOptions {
   readonly at: IncusAddress;
   readonly project?: string | undefined;
   readonly openWebsocket: OpenWebsocket;
-  readonly clock: Pick<Clock, 'sleep'>;
+  readonly clock: Clock;
 }
 
 /**
@@ -82,7 +94,11 @@ export interface IncusClientOptions {
  * this file.
  */
 export function createIncusClient({at, project, openWebsocket, clock}: IncusClientOptions): Incus {
-  const address = `unix://${at.socketPath}`;
+  const isLocal = 'socketPath' in at;
+  const address = isLocal ? `unix://${at.socketPath}` : at.url;
+  const base = isLocal ? 'http://incus' : at.url;
+  const connection = isLocal ? {unix: at.socketPath} : {tls: fetchTls(at.trust)};
+  const place: WebsocketPlace = isLocal ? at : {server: secureServer(at)};
 
   const target = (path: string, query: Query = {}) => {
     const all = {...(project === undefined ? {} : {project}), ...query};
@@ -93,8 +109,8 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     const {query, body, content, headers = {}, signal, timeoutMs = requestTimeoutMs} = options;
     const sent = content ?? (body === undefined ? undefined : JSON.stringify(body));
     try {
-      return await fetch(`http://incus${target(path, query)}`, {
-        unix: at.socketPath,
+      return await fetch(`${base}${target(path, query)}`, {
+        ...connection,
         method,
         // A server that was started again answers no connection of before.
         keepalive: false,
@@ -104,11 +120,7 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
       });
     } catch (cause) {
       signal?.throwIfAborted();
-      throw new AppError(
-        'PROVIDER_UNAVAILABLE',
-        `The Incus server at ${address} does not answer: ${cause instanceof Error ? cause.message : String(cause)}. Start it, or name another one in \`incus\` of branchtab.yaml.`,
-        {cause},
-      );
+      throw unreachable(address, cause);
     }
   };
 
@@ -142,9 +154,13 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     const id = /^\/1\.0\/operations\/([0-9a-f-]+)/.exec(answer.operation ?? '')?.[1];
     if (id === undefined) throw failure(`${method} ${path}`, `an operation without an id`);
     const {timeoutMs = requestTimeoutMs} = options;
-    const done = await found(`/1.0/operations/${id}/wait`, operationSchema, {timeoutMs});
-    if (done === null) throw failure(`${method} ${path}`, 'the operation is not known any more');
-    return {error: done.err, code: 0, metadata: done.metadata ?? {}};
+    const waiting = await call('GET', `/1.0/operations/${id}/wait`, {timeoutMs});
+    if (waiting.error_code === 404) throw failure(`${method} ${path}`, 'the operation is not known any more');
+    // LXD answers with the operation that failed, Incus with its error.
+    if (waiting.type === 'error') return {error: waiting.error ?? '', code: 0, metadata: {}};
+    const done = operationSchema.safeParse(waiting.metadata);
+    if (!done.success) throw failure(`${method} ${path}`, z.prettifyError(done.error));
+    return {error: done.data.err, code: 0, metadata: done.data.metadata ?? {}};
   };
 
   const change = async (
@@ -164,10 +180,11 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
 
   /** A server under load sometimes does not get the helper up in time that reaches files of an instance. */
   const patiently = async <T>(work: () => Promise<T>, isUnready: (result: T) => boolean): Promise<T> => {
-    for (let attempt = 1; ; attempt += 1) {
+    const untilMs = clock.now() + filePatienceMs;
+    for (;;) {
       const result = await work();
-      if (attempt === fileAttempts || !isUnready(result)) return result;
-      await clock.sleep(attempt * filePauseMs);
+      if (!isUnready(result) || clock.now() > untilMs) return result;
+      await clock.sleep(filePauseMs);
     }
   };
 
@@ -176,17 +193,31 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     return (all ?? []).map(read);
   };
 
+  let kind: IncusFacts['kind'] | null = null;
+  /** Some keys of the configuration have names of their own in Incus. */
+  const spelt = async (config: Settings): Promise<Settings> => {
+    kind ??= (await readFacts()).kind;
+    if (kind === 'lxd') return config;
+    return Object.fromEntries(
+      Object.entries(config).map(([key, value]) => [namesInIncus[key] ?? key, value]),
+    );
+  };
+
   const readFacts = async (): Promise<IncusFacts> => {
     const server = await found('/1.0', serverSchema);
     if (server === null) throw failure('GET /1.0', 'there is no API 1.0');
     if (server.auth !== 'trusted')
-      throw failure('GET /1.0', 'it does not trust us. Add the certificate to its trust store');
+      throw new AppError(
+        'PROVIDER_UNAVAILABLE',
+        `The Incus server at ${address} does not trust ${isLocal ? 'this user' : 'incus.client_certificate'}. ${isLocal ? 'Let its group have the socket, or run as root.' : 'Add it there: `incus config trust add-certificate` of Incus, `lxc config trust add` of LXD.'}`,
+      );
     const warnings = await found('/1.0/warnings', z.array(warningSchema), {query: {recursion: '1'}});
     const lacks = (what: RegExp) => warnings?.some(({type}) => what.test(type)) ?? false;
     return {
       kind: server.environment.server === 'incus' ? 'incus' : 'lxd',
       version: server.environment.server_version,
       member: server.environment.server_clustered ? server.environment.server_name : null,
+      isLocal,
       unenforced: [
         ...(lacks(/CGroup CPU controller/i) ? ['cpus' as const] : []),
         ...(lacks(/CGroup memory controller/i) ? ['memory' as const] : []),
@@ -201,16 +232,20 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     async createInstance(name, spec) {
       const original =
         'copyOf' in spec.source ? await found(instancePath(spec.source.copyOf), originalSchema) : null;
+      const config = await spelt(spec.config);
       const {error} = await operate('POST', '/1.0/instances', {
         // A copy to another member does not ask the original for it.
-        body: {...creation(name, spec), ...original},
+        body: {...creation(name, {...spec, config}), ...original},
         timeoutMs: makingTimeoutMs,
         ...(spec.target === undefined ? {} : {query: {target: spec.target}}),
       });
       if (error === '') return;
       if (/already exists/i.test(error))
         throw new AppError('NAME_TAKEN', `The Incus server has an instance ${name} already.`);
-      if ('image' in spec.source && /image.*not found|not found.*image|^not found$/i.test(error)) {
+      if (
+        'image' in spec.source &&
+        /image.*not found|not found.*image|^not found$|image not provided/i.test(error)
+      ) {
         throw new AppError(
           'IMAGE_UNUSABLE',
           `The Incus server at ${address} has no image ${spec.source.image}. Import or copy one there, such as \`incus image copy images:debian/12 local: --alias ${spec.source.image}\`, or name another one in \`incus.image\` of branchtab.yaml.`,
@@ -232,7 +267,9 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     async listInstances(key, value) {
       return (await listAll()).filter(({config}) => config[key] === value);
     },
-    configure: (name, body) => change('PATCH', instancePath(name), {body}),
+    async configure(name, {config = {}, devices = {}}) {
+      return change('PATCH', instancePath(name), {body: {config: await spelt(config), devices}});
+    },
     start: (name) => act(name, 'start', /already running/i),
     stop: (name) => act(name, 'stop', /already stopped|not running|not found/i),
     freeze: (name) => act(name, 'freeze', /already frozen|not running/i),
@@ -255,7 +292,7 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
       const open = (descriptor: string, on: typeof events) =>
         openWebsocket(
           {
-            socketPath: at.socketPath,
+            ...place,
             path: target(`/1.0/operations/${id}/websocket`, {secret: metadata.fds[descriptor] ?? ''}),
           },
           on,
@@ -263,12 +300,17 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
       const nothing = () => {};
       const deaf = {data: nothing, drained: nothing, ended: nothing, closed: nothing};
       const all: WebsocketStream[] = [];
+      let isOver = false;
       const closeAll = () => {
+        isOver = true;
         for (const each of all) each.close();
       };
-      const opened = async (stream: Promise<WebsocketStream>) => {
-        all.push(await stream);
-        return await stream;
+      const opened = async (opening: Promise<WebsocketStream>) => {
+        const stream = await opening;
+        all.push(stream);
+        // Another of them could not be opened.
+        if (isOver) stream.close();
+        return stream;
       };
       const over = () => {
         closeAll();
@@ -376,10 +418,12 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     },
 
     changes: ({signal}) =>
-      readEvents(`ws+unix://${at.socketPath}:${target('/1.0/events', {type: 'lifecycle'})}`, {
-        signal,
-        address,
-      }),
+      readEvents(
+        (events) => openWebsocket({...place, path: target('/1.0/events', {type: 'lifecycle'})}, events),
+        {
+          signal,
+        },
+      ),
   };
 
   async function put(
@@ -399,7 +443,14 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
       ]),
     );
     const answer = await patiently(
-      () => call('POST', `${instancePath(name)}/files`, {query: {path}, content, headers}),
+      () =>
+        call('POST', `${instancePath(name)}/files`, {
+          query: {path},
+          content,
+          headers,
+          // The runtime has a hundred megabytes, and the way to the server may be long.
+          timeoutMs: makingTimeoutMs,
+        }),
       ({error_code}) => error_code === 500,
     );
     if (answer.type === 'error') throw failure(`writing ${path} in ${name}`, answer.error ?? '');
@@ -424,6 +475,8 @@ interface Operated {
   readonly code: number;
   readonly metadata: Readonly<Record<string, unknown>>;
 }
+
+const namesInIncus: Readonly<Record<string, string>> = {'security.devlxd': 'security.guestapi'};
 
 const isBusy = /\bbusy\b|instance is running|currently (?:starting|stopping)/i;
 
@@ -464,44 +517,78 @@ function creation(name: string, {source, profiles, config, devices}: InstanceSpe
   };
 }
 
+function secureServer({url, trust}: {readonly url: string; readonly trust: ServerTrust}): SecureServer {
+  const {hostname, port} = new URL(url);
+  return {
+    ...trust,
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port || '443'),
+    judge(problem, fingerprint256) {
+      if (problem === null) return null;
+      const isName = trustProblem(problem) === 'other_name';
+      return isName && isPinned(trust, fingerprint256) ? null : unreachable(url, problem);
+    },
+  };
+}
+
+const trustWords: Readonly<Record<TrustProblem, string>> = {
+  unknown:
+    'its certificate is neither in `incus.server_certificate` nor signed by one that is. Compare its fingerprint with that of the server (`lxc info | grep fingerprint` there), and put the certificate into that file only if they are the same',
+  expired: 'its certificate has expired. Renew it there, and in `incus.server_certificate`',
+  not_yet_valid: 'its certificate is not valid yet. Look at the clocks of both machines',
+  other_name:
+    'its certificate is for other names than that of `incus.url`. Use one of these, or name the certificate itself in `incus.server_certificate`',
+};
+
+function unreachable(address: string, cause: unknown): AppError {
+  const problem = trustProblem(cause);
+  const said = cause instanceof Error ? cause.message : String(cause);
+  return new AppError(
+    'PROVIDER_UNAVAILABLE',
+    problem === null
+      ? `The Incus server at ${address} does not answer: ${said}. Start it, or name another one in \`incus\` of branchtab.yaml.`
+      : `The Incus server at ${address} is not trusted: ${trustWords[problem]}.`,
+    {cause},
+  );
+}
+
 /** Ends with the connection; throws where there never was one. */
 async function* readEvents(
-  url: string,
-  {signal, address}: {signal: AbortSignal; address: string},
+  open: (events: WebsocketStreamEvents) => Promise<WebsocketStream>,
+  {signal}: {signal: AbortSignal},
 ): AsyncGenerator<void> {
   signal.throwIfAborted();
-  const socket = new WebSocket(url);
-  let isOpen = false;
-  let pending = 0;
+  let isOver = false;
+  // Whoever begins to listen has missed what was before.
+  let pending = 1;
   let wake = () => {};
-  socket.onopen = () => {
-    isOpen = true;
-    // Whoever begins to listen has missed what was before.
-    pending += 1;
+  const over = () => {
+    isOver = true;
     wake();
   };
-  socket.onmessage = () => {
-    pending += 1;
-    wake();
-  };
-  socket.onclose = () => wake();
-  const abort = () => socket.close();
-  signal.addEventListener('abort', abort);
+  const stream = await open({
+    data() {
+      pending += 1;
+      wake();
+    },
+    drained() {},
+    ended: over,
+    closed: over,
+  });
+  signal.addEventListener('abort', over);
   try {
-    for (;;) {
+    while (!isOver && !signal.aborted) {
       if (pending > 0) {
         pending = 0;
         yield;
-      } else if (socket.readyState === WebSocket.CLOSED || signal.aborted) break;
-      else
+      } else {
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
+      }
     }
   } finally {
-    signal.removeEventListener('abort', abort);
-    socket.close();
+    signal.removeEventListener('abort', over);
+    stream.close();
   }
-  if (!isOpen && !signal.aborted)
-    throw new AppError('PROVIDER_UNAVAILABLE', `The Incus server at ${address} tells no events.`);
 }

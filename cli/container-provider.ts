@@ -12,7 +12,7 @@ import {openWebsocket} from '../runtime/platform/websocket-stream.ts';
 import type {Config} from '../schemas/config.ts';
 import {AppError} from '../schemas/errors.ts';
 import {findEngineSocket} from './engine-socket.ts';
-import {findIncusSocket} from './incus-socket.ts';
+import {findIncusServer} from './incus-server.ts';
 import {installOwnRuntime} from './own-runtime.ts';
 import {readOrCreateOwner} from './repository-owner.ts';
 import type {Environment} from './settings.ts';
@@ -71,13 +71,17 @@ async function dockerOptions(config: Config, context: ProviderContext) {
 }
 
 async function incusOptions(config: Config, context: ProviderContext) {
-  const {socket, project, ...settings} = config.incus;
-  const socketPath = await findIncusSocket(socket, context.environment);
+  const {project, image, pool, profiles, network, target} = config.incus;
+  const at = await findIncusServer(config.incus, context.environment, systemClock.now());
   return {
     ...tableOptions(config, context),
-    incus: createIncusClient({at: {socketPath}, project, openWebsocket, clock: systemClock}),
+    incus: createIncusClient({at, project, openWebsocket, clock: systemClock}),
     owner: await readOrCreateOwner(context.stateDirectory),
-    ...settings,
+    image,
+    pool,
+    profiles,
+    network,
+    target,
   };
 }
 

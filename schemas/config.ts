@@ -362,6 +362,29 @@ export const configSchema = z
               'Socket of the server on this host. Without it that of INCUS_SOCKET, or the usual one of Incus or LXD.',
             examples: ['/var/lib/incus/unix.socket'],
           }),
+        url: z
+          .string()
+          .regex(
+            /^https:\/\/(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/,
+            'write https://host:8443, without a path',
+          )
+          .optional()
+          .meta({
+            description: 'Address of a server on another machine, in place of a socket.',
+            examples: ['https://incus.example.org:8443'],
+          }),
+        client_certificate: z.string().min(1).optional().meta({
+          description: 'Path of a PEM file with the certificate that the server at `url` trusts.',
+        }),
+        client_key: z
+          .string()
+          .min(1)
+          .optional()
+          .meta({description: 'Path of a PEM file with its private key, that nobody else may read.'}),
+        server_certificate: z.string().min(1).optional().meta({
+          description:
+            "Path of a PEM file with the certificate of the server at `url`, or of whoever signed it; those of this host's authorities unless given.",
+        }),
         project: serverWord
           .optional()
           .meta({description: 'Project of the server; its default unless given.'}),
@@ -391,6 +414,18 @@ export const configSchema = z
           description:
             '`own`: a bridge that only these containers have. `none`: nothing but themselves. Else the name of one of the server that gives out IPv4 addresses.',
         }),
+      })
+      .superRefine((incus, context) => {
+        const wrong = (path: string, message: string) =>
+          context.addIssue({code: 'custom', path: [path], message});
+        const ours = ['client_certificate', 'client_key'] as const;
+        if (incus.url !== undefined && incus.socket !== undefined)
+          wrong('socket', 'a server has a socket or a url, not both');
+        for (const name of [...ours, 'server_certificate'] as const)
+          if (incus.url === undefined && incus[name] !== undefined) wrong(name, 'it needs `url`');
+        for (const name of ours)
+          if (incus.url !== undefined && incus[name] === undefined)
+            wrong(name, 'a server at a url knows us by a certificate and its key');
       })
       .prefault({})
       .meta({description: 'Of the provider incus.'}),

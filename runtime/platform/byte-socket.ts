@@ -92,6 +92,85 @@ export async function connectBytes(
   await Bun.connect<Connection>({unix: socketPath, allowHalfOpen: true, socket});
 }
 
+/** A server that is known by its certificate, and asks for ours. */
+export interface SecureServer {
+  readonly host: string;
+  readonly port: number;
+  /** PEM. */
+  readonly certificate: string;
+  readonly key: string;
+  /** Who may have signed the server's certificate, as PEM; those of this host where it is undefined. */
+  readonly authority: string | undefined;
+  /** Null where the server is the wanted one. `problem` is what the engine holds against its certificate. */
+  readonly judge: (problem: Error | null, fingerprint256: string) => Error | null;
+}
+
+/** Connects with a server over TLS; nothing is sent before it is judged. Rejects where nobody answers, or with the judgement. */
+export async function connectSecureBytes(
+  server: SecureServer,
+  accept: (socket: ByteSocket) => ByteSocketEvents,
+): Promise<void> {
+  const {host: hostname, port, certificate: cert, key, authority: ca, judge} = server;
+  const judged = Promise.withResolvers<void>();
+  judged.promise.catch(() => {
+    // Nobody waits for it where there is no connection.
+  });
+  const {open, ...handlers} = handlersFor(accept, {isUnix: false, isEncrypted: true});
+  const refused = new Error('the connection was closed before the server had said who it is');
+  await Bun.connect<Connection | undefined>({
+    hostname,
+    port,
+    // It is judged below, since a certificate that is known as such may be for other names.
+    tls: {cert, key, ...(ca === undefined ? {} : {ca}), rejectUnauthorized: false},
+    socket: {
+      open: (raw) => raw.timeout(handshakeSeconds),
+      timeout(raw) {
+        judged.reject(new Error(`it did not say who it is within ${handshakeSeconds} s`));
+        raw.terminate();
+      },
+      handshake(raw, _isGood, problem) {
+        raw.timeout(0);
+        const error = judge(problem, fingerprintOf(raw.getPeerCertificate()));
+        if (error === null) {
+          open(raw as RawSocket);
+          judged.resolve();
+          return;
+        }
+        judged.reject(error);
+        raw.end();
+      },
+      data(raw, bytes) {
+        if (isOpen(raw)) handlers.data(raw, bytes);
+      },
+      drain(raw) {
+        if (isOpen(raw)) handlers.drain(raw);
+      },
+      end(raw) {
+        if (isOpen(raw)) handlers.end(raw);
+        else raw.end();
+      },
+      close(raw) {
+        judged.reject(refused);
+        if (isOpen(raw)) handlers.close(raw);
+      },
+      error(raw, error) {
+        judged.reject(error);
+        if (isOpen(raw)) handlers.error(raw);
+      },
+    },
+  });
+  await judged.promise;
+}
+
+function isOpen(raw: Socket<Connection | undefined>): raw is Socket<Connection> {
+  return raw.data !== undefined;
+}
+
+function fingerprintOf(certificate: unknown): string {
+  const {fingerprint256} = (certificate ?? {}) as {readonly fingerprint256?: unknown};
+  return typeof fingerprint256 === 'string' ? fingerprint256 : '';
+}
+
 interface Carrier {
   readonly isUnix: boolean;
   readonly isEncrypted: boolean;
@@ -270,6 +349,7 @@ class Connection implements ByteSocket {
 }
 
 const keepAliveMs = 15_000;
+const handshakeSeconds = 30;
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host);

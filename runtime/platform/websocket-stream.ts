@@ -1,6 +1,12 @@
 import {randomBytes} from 'node:crypto';
 import {AppError} from '../../schemas/errors.ts';
-import {type ByteSocket, connectBytes} from './byte-socket.ts';
+import {
+  type ByteSocket,
+  type ByteSocketEvents,
+  connectBytes,
+  connectSecureBytes,
+  type SecureServer,
+} from './byte-socket.ts';
 
 /** Bytes both ways over a websocket of ours, each only as fast as the other side takes them. */
 export interface WebsocketStream {
@@ -21,8 +27,11 @@ export interface WebsocketStreamEvents {
   closed(): void;
 }
 
+/** Where a websocket is: a unix socket, or a server with a certificate. */
+export type WebsocketPlace = {readonly socketPath: string} | {readonly server: SecureServer};
+
 export type OpenWebsocket = (
-  target: {readonly socketPath: string; readonly path: string},
+  target: WebsocketPlace & {readonly path: string},
   events: WebsocketStreamEvents,
 ) => Promise<WebsocketStream>;
 
@@ -31,13 +40,14 @@ const maxHeadBytes = 16_384;
 const maxFrameBytes = 16 * 1024 * 1024;
 const opcodes = {text: 1, binary: 2, close: 8, ping: 9, pong: 10} as const;
 
-/** Opens a websocket on a unix socket. Throws PROVIDER_UNAVAILABLE where the server there refuses. */
-export const openWebsocket: OpenWebsocket = async ({socketPath, path}, events) => {
+/** Opens a websocket. Throws PROVIDER_UNAVAILABLE where the server refuses, and what its certificate was refused for. */
+export const openWebsocket: OpenWebsocket = async ({path, ...place}, events) => {
   const open = Promise.withResolvers<WebsocketStream>();
+  const where = 'server' in place ? `${place.server.host}:${place.server.port}` : place.socketPath;
   const refuse = (words: string) =>
-    open.reject(new AppError('PROVIDER_UNAVAILABLE', `No websocket at ${socketPath}: ${words}`));
+    open.reject(new AppError('PROVIDER_UNAVAILABLE', `No websocket at ${where}: ${words}`));
   try {
-    await connectBytes(socketPath, (socket) => {
+    await connect(place, (socket) => {
       const reader = new FrameReader(socket, events);
       let head = Buffer.alloc(0);
       let isOpen = false;
@@ -64,7 +74,9 @@ export const openWebsocket: OpenWebsocket = async ({socketPath, path}, events) =
           open.resolve(streamOn(socket));
           reader.read(head.subarray(end + 4));
         },
-        drained: () => events.drained(),
+        drained() {
+          if (isOpen) events.drained();
+        },
         ended: () => socket.close(),
         closed() {
           refuse('it was closed');
@@ -73,10 +85,17 @@ export const openWebsocket: OpenWebsocket = async ({socketPath, path}, events) =
       };
     });
   } catch (cause) {
+    if (cause instanceof AppError) throw cause;
     refuse(cause instanceof Error ? cause.message : String(cause));
   }
   return await open.promise;
 };
+
+function connect(place: WebsocketPlace, accept: (socket: ByteSocket) => ByteSocketEvents): Promise<void> {
+  return 'server' in place
+    ? connectSecureBytes(place.server, accept)
+    : connectBytes(place.socketPath, accept);
+}
 
 function streamOn(socket: ByteSocket): WebsocketStream {
   return {

@@ -2,7 +2,8 @@ import {join} from 'node:path';
 import test from 'ava';
 import {branchListSchema, branchSchema} from '../../schemas/branch.ts';
 import {runListSchema, runSchema} from '../../schemas/run.ts';
-import {checkout, commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {commandLine} from '../helpers/command-line.ts';
+import {checkout, createCommandWorld} from '../helpers/command-world.ts';
 import {active, createControllerWorld, isTrue} from '../helpers/controller-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 

@@ -2,7 +2,8 @@ import {createHash, randomBytes} from 'node:crypto';
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {commandLine} from '../helpers/command-line.ts';
+import {createCommandWorld} from '../helpers/command-world.ts';
 import {createPipeWorld, RawClient, untilStatus} from '../helpers/pipe-world.ts';
 
 async function setup(t: ExecutionContext) {

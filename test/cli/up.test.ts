@@ -1,6 +1,7 @@
 import {join} from 'node:path';
 import test from 'ava';
-import {commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {commandLine} from '../helpers/command-line.ts';
+import {createCommandWorld} from '../helpers/command-world.ts';
 import {createGitWorld, type Teardown} from '../helpers/git-world.ts';
 
 const escapeCharacter = String.fromCharCode(27);

@@ -5,7 +5,8 @@ import {join} from 'node:path';
 import {promisify} from 'node:util';
 import test from 'ava';
 import packageJson from '../../package.json' with {type: 'json'};
-import {checkout, commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {commandLine, sourceCommandLine} from '../helpers/command-line.ts';
+import {checkout, createCommandWorld} from '../helpers/command-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 
 const commands = [
@@ -68,9 +69,12 @@ test('--version prints the version alone', async (t) => {
 
 test('version says which program this is: the commit of the checkout, and no checksum of a source tree', async (t) => {
   const world = await createCommandWorld(t);
-  const {code, stdout} = await world.run(['version', '--json']);
-  t.is(code, 0);
-  const facts = JSON.parse(stdout);
+  const inCheckout = async (...words: string[]) => {
+    const command = world.start([...sourceCommandLine, 'version', ...words]);
+    t.is(await command.exited, 0);
+    return command.stdout();
+  };
+  const facts = JSON.parse(await inCheckout('--json'));
   const isCheckout = existsSync(join(checkout, '.git'));
   t.deepEqual(
     {...facts, commit: isCheckout ? facts.commit.replace(/-changed$/, '') : facts.commit},
@@ -82,7 +86,7 @@ test('version says which program this is: the commit of the checkout, and no che
       platform: `${process.platform}-${process.arch}`,
     },
   );
-  t.regex((await world.run(['version'])).stdout, /^branchtab \S+\ncommit {4}\S+\nchecksum {2}none: .*\nbun /);
+  t.regex(await inCheckout(), /^branchtab \S+\ncommit {4}\S+\nchecksum {2}none: .*\nbun /);
 });
 
 test('the units and images of deploy/ call up with options that it has', async (t) => {

@@ -7,7 +7,6 @@ import {type CommandResult, runCommand} from './controller-world.ts';
 import type {Teardown} from './git-world.ts';
 
 export const checkout = join(import.meta.dirname, '../..');
-export const commandLine = [process.execPath, join(checkout, 'cli/main.ts')] as const;
 
 /** A directory and an environment for commands, with nothing of the person who runs the tests in it. */
 export interface CommandWorld {

@@ -8,9 +8,8 @@ import {type ControllerClient, createControllerClient} from '../../api/controlle
 import type {Branch} from '../../schemas/branch.ts';
 import {AppError} from '../../schemas/errors.ts';
 import type {Run} from '../../schemas/run.ts';
+import {commandLine} from './command-line.ts';
 import type {Teardown} from './git-world.ts';
-
-const cli = join(import.meta.dirname, '../../cli/main.ts');
 
 /** A state directory with a real `branchtab up` on it, as a person would start it. */
 export interface ControllerWorld extends StateDirectoryWorld {
@@ -91,7 +90,7 @@ export async function createControllerWorld(
     },
     async up(...flags) {
       const words = ['up', '--json', '--state', state, '--listen', '127.0.0.1:0', ...flags];
-      const child = spawn(process.execPath, [cli, ...words], {
+      const child = spawn(commandLine[0], words, {
         env: environment,
         cwd: directory,
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -124,7 +123,7 @@ export async function runCommand(
   environment: Readonly<Record<string, string>>,
   cwd: string,
 ): Promise<CommandResult> {
-  const child = spawn(process.execPath, [cli, ...words], {
+  const child = spawn(commandLine[0], words, {
     env: environment,
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],

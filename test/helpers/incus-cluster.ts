@@ -2,7 +2,7 @@ import type {ChildProcess} from 'node:child_process';
 import {chmod, mkdir, mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {createIncusClient} from '../../api/incus-client.ts';
+import {createIncusClient, type IncusAddress} from '../../api/incus-client.ts';
 import type {Incus} from '../../reconciler/containers/incus/incus.ts';
 import {programPath} from '../../reconciler/containers/inside.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
@@ -15,6 +15,7 @@ export interface TestCluster {
   /** Of the first member, which is asked for everything. */
   readonly incus: Incus;
   readonly socketPath: string;
+  readonly at: IncusAddress;
   readonly image: string;
   readonly pool: string;
   readonly members: readonly ['one', 'two'];
@@ -116,6 +117,7 @@ async function tryCluster(): Promise<TestCluster | {reason: string}> {
   return {
     incus: one.incus,
     socketPath: one.socketPath,
+    at: {socketPath: one.socketPath},
     image: 'glibc',
     pool: 'default',
     members,

@@ -3,7 +3,7 @@ import {existsSync, openSync} from 'node:fs';
 import {chmod, mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {createIncusClient} from '../../api/incus-client.ts';
+import {createIncusClient, type IncusAddress} from '../../api/incus-client.ts';
 import type {Incus} from '../../reconciler/containers/incus/incus.ts';
 import {programPath} from '../../reconciler/containers/inside.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
@@ -13,6 +13,7 @@ import {glibcRoot, muslRoot, unmountBelow} from './container-engine.ts';
 /** A server with a storage pool and two small images, which shares nothing with other servers of this host. */
 export interface TestIncus {
   readonly socketPath: string;
+  readonly at: IncusAddress;
   readonly incus: Incus;
   readonly pool: string;
   /** `btrfs` where this host can mount one, else `dir`. */
@@ -31,31 +32,42 @@ export interface TestIncus {
   close(): Promise<void>;
 }
 
+/** Two programs of one origin, with the same interface. */
+export type IncusKind = 'lxd' | 'incus';
+
+const programs = {
+  lxd: {program: 'lxd', directory: 'LXD_DIR'},
+  incus: {program: 'incusd', directory: 'INCUS_DIR'},
+} as const;
+
+/** Debian has the daemon of Incus where nobody looks for programs. */
+const daemonPath = `${programPath}:/usr/libexec/incus`;
+
 const pool = 'default';
 const startTimeoutMs = 60_000;
 
 /**
- * The reason why this host cannot run LXD, which is also printed; the server otherwise. Throws instead of giving a
- * reason when REQUIRE_PROVIDERS (names with commas between) holds `lxd`.
+ * The reason why this host cannot run such a server, which is also printed; the server otherwise. Throws instead of
+ * giving a reason when REQUIRE_PROVIDERS (names with commas between) holds it.
  */
-export async function startTestIncus(): Promise<TestIncus | {reason: string}> {
-  const started = await tryIncus().catch((error: unknown) => ({
+export async function startTestIncus(kind: IncusKind = 'lxd'): Promise<TestIncus | {reason: string}> {
+  const started = await tryIncus(kind).catch((error: unknown) => ({
     reason: error instanceof Error ? error.message : String(error),
   }));
   if (!('reason' in started)) return started;
-  if ((process.env.REQUIRE_PROVIDERS ?? '').split(',').includes('lxd'))
-    throw new Error(`provider lxd is required and does not work: ${started.reason}`);
-  console.log(`SKIP provider=lxd reason=${started.reason}`);
+  if ((process.env.REQUIRE_PROVIDERS ?? '').split(',').includes(kind))
+    throw new Error(`provider ${kind} is required and does not work: ${started.reason}`);
+  console.log(`SKIP provider=${kind} reason=${started.reason}`);
   return started;
 }
 
-async function tryIncus(): Promise<TestIncus | {reason: string}> {
-  if (process.getuid?.() !== 0) return {reason: 'only root can run a daemon of LXD'};
-  for (const needed of ['lxd', 'busybox', 'nsenter', 'ip']) {
-    if (Bun.which(needed) === null) return {reason: `there is no ${needed}`};
+async function tryIncus(kind: IncusKind): Promise<TestIncus | {reason: string}> {
+  if (process.getuid?.() !== 0) return {reason: `only root can run a daemon of ${kind}`};
+  for (const needed of [programs[kind].program, 'busybox', 'nsenter', 'ip']) {
+    if (Bun.which(needed, {PATH: daemonPath}) === null) return {reason: `there is no ${needed}`};
   }
   const root = await mkdtemp(join(tmpdir(), 'bti-'));
-  const directory = join(root, 'lxd');
+  const directory = join(root, kind);
   await mkdir(directory);
   // Containers have an ordinary user's rights on the way to their files.
   await chmod(root, 0o711);
@@ -63,7 +75,7 @@ async function tryIncus(): Promise<TestIncus | {reason: string}> {
   const incus = createIncusClient({at: {socketPath}, openWebsocket, clock: systemClock});
   let daemon: ChildProcess | null = null;
   const start = async () => {
-    daemon = await startDaemon(directory, incus);
+    daemon = await startDaemon(directory, incus, kind);
   };
   const end = async (signal: NodeJS.Signals) => {
     const ending = daemon;
@@ -85,6 +97,7 @@ async function tryIncus(): Promise<TestIncus | {reason: string}> {
     await proveInstance(incus);
     return {
       socketPath,
+      at: {socketPath},
       incus,
       pool,
       driver,
@@ -96,7 +109,8 @@ async function tryIncus(): Promise<TestIncus | {reason: string}> {
       close,
     };
   } catch (error) {
-    const log = existsSync(join(root, 'lxd.log')) ? await readFile(join(root, 'lxd.log'), 'utf8') : '';
+    const path = join(root, 'daemon.log');
+    const log = existsSync(path) ? await readFile(path, 'utf8') : '';
     await close().catch(() => {
       // What could not be started need not end in order.
     });
@@ -105,12 +119,17 @@ async function tryIncus(): Promise<TestIncus | {reason: string}> {
 }
 
 /** Of `directory`, which becomes the server's own; its log stands beside. */
-export async function startDaemon(directory: string, incus: Incus): Promise<ChildProcess> {
+export async function startDaemon(
+  directory: string,
+  incus: Incus,
+  kind: IncusKind = 'lxd',
+): Promise<ChildProcess> {
   const above = join(directory, '..');
-  const daemon = spawn('lxd', ['--group', 'root'], {
+  const {program, directory: variable} = programs[kind];
+  const daemon = spawn(Bun.which(program, {PATH: daemonPath}) ?? program, ['--group', 'root'], {
     // Programs of npm packages can have the names of those that the daemon looks for.
-    env: {LXD_DIR: directory, PATH: programPath, HOME: above},
-    stdio: ['ignore', 'ignore', openSync(join(above, 'lxd.log'), 'a')],
+    env: {[variable]: directory, PATH: daemonPath, HOME: above},
+    stdio: ['ignore', 'ignore', openSync(join(above, 'daemon.log'), 'a')],
     cwd: above,
   });
   await untilAnswering(incus, daemon);
@@ -134,7 +153,7 @@ export async function removeInstances(socketPath: string, incus: Incus): Promise
 async function untilAnswering(incus: Incus, daemon: ChildProcess): Promise<void> {
   const untilMs = Date.now() + startTimeoutMs;
   for (;;) {
-    if (daemon.exitCode !== null) throw new Error(`lxd ended with ${daemon.exitCode}`);
+    if (daemon.exitCode !== null) throw new Error(`the daemon ended with ${daemon.exitCode}`);
     try {
       await incus.facts();
       return;

@@ -14,19 +14,13 @@ export type IncusWorld = OptionsWorld<IncusProviderOptions> & EngineWorld;
 /** A state directory of its own on a server. */
 export async function incusWorld(
   t: ExecutionContext,
-  {
-    incus,
-    socketPath,
-    image,
-    pool,
-    rootOf,
-  }: Pick<TestIncus, 'incus' | 'socketPath' | 'image' | 'pool' | 'rootOf'>,
+  {incus, at, image, pool, rootOf}: Pick<TestIncus, 'incus' | 'at' | 'image' | 'pool' | 'rootOf'>,
   change: Partial<IncusProviderOptions> = {},
 ): Promise<IncusWorld> {
   const world = await createProviderWorld<IncusProviderOptions>(t, {
     create: createIncusProvider,
     own: {incus, owner: someOwner(), image, pool, network: 'none', ...change},
-    reach: {incus: socketPath},
+    reach: {incus: at},
     directories: (id) => {
       const all = readdirSync(join(rootOf('any'), '../..'));
       const instance = all.find((name) => name.endsWith(`-${id.slice(0, 8)}`)) ?? 'gone';

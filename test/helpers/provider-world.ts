@@ -73,7 +73,7 @@ export async function createProviderWorld<Options extends ProviderOptions>(
         workspace: join(stateDirectory, 'containers', id, 'srv'),
       })),
     outside,
-    runs: (text) => someCommandLineHolds(text),
+    runs: async (text) => (await processesWith(text)).length > 0,
   };
 }
 
@@ -111,11 +111,13 @@ async function startAndKill(options: ProviderOptions, name: string): Promise<voi
   await controller.exited;
 }
 
-async function someCommandLineHolds(text: string): Promise<boolean> {
+/** Numbers of the processes that carry `text` in their command line. */
+export async function processesWith(text: string): Promise<number[]> {
+  const found: number[] = [];
   for (const pid of await readdir('/proc')) {
     if (!/^[0-9]+$/.test(pid)) continue;
     const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (line.replaceAll('\0', ' ').includes(text)) return true;
+    if (line.replaceAll('\0', ' ').includes(text)) found.push(Number(pid));
   }
-  return false;
+  return found;
 }

@@ -1,6 +1,6 @@
 /**
  * A controller in small, for tests that kill one or need one of another user. Its provider's options come as JSON
- * in PROVIDER_OPTIONS; with `engine`, the path of its socket, it is the docker provider, with `incus` the incus one.
+ * in PROVIDER_OPTIONS; with `engine`, the path of its socket, it is the docker provider, with `incus`, an address, the incus one.
  *
  *   start <name>   makes and starts a container, prints it as JSON and waits to be killed
  *   remove         removes every container
@@ -23,7 +23,7 @@ const provider = await (engine !== undefined
   : incus !== undefined
     ? createIncusProvider({
         ...shared,
-        incus: createIncusClient({at: {socketPath: incus}, openWebsocket, clock: systemClock}),
+        incus: createIncusClient({at: incus, openWebsocket, clock: systemClock}),
       })
     : createProcessProvider(shared));
 if (verb === 'start') {

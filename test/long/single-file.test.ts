@@ -7,7 +7,8 @@ import {join} from 'node:path';
 import test from 'ava';
 import packageJson from '../../package.json' with {type: 'json'};
 import type {Branch} from '../../schemas/branch.ts';
-import {checkout, commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {sourceCommandLine} from '../helpers/command-line.ts';
+import {checkout, createCommandWorld} from '../helpers/command-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 
 let directory: string;
@@ -34,7 +35,9 @@ test('the single file prints version and help as the source tree does', async (t
   for (const words of [['--help'], ['up', '--help'], ['runtime', '--help']]) {
     const help = world.start([program, ...words]);
     t.is(await help.exited, 0);
-    t.is(help.stdout(), (await world.run(words)).stdout);
+    const ofSource = world.start([...sourceCommandLine, ...words]);
+    t.is(await ofSource.exited, 0);
+    t.is(help.stdout(), ofSource.stdout());
   }
 });
 
@@ -42,13 +45,13 @@ test('the single file says its commit and its checksum', async (t) => {
   const world = await createCommandWorld(t);
   const command = world.start([program, 'version', '--json']);
   t.is(await command.exited, 0);
-  const source = world.start([...commandLine, 'version', '--json']);
-  t.is(await source.exited, 0);
+  const ofSource = world.start([...sourceCommandLine, 'version', '--json']);
+  t.is(await ofSource.exited, 0);
   const checksum = createHash('sha256')
     .update(await readFile(program))
     .digest('hex');
   t.deepEqual(JSON.parse(command.stdout()), {
-    ...JSON.parse(source.stdout()),
+    ...JSON.parse(ofSource.stdout()),
     checksum: `sha256:${checksum}`,
   });
 });

@@ -4,7 +4,8 @@ import {chmod, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {commandLine} from '../helpers/command-line.ts';
+import {createCommandWorld} from '../helpers/command-world.ts';
 import {active, createControllerWorld, isTrue} from '../helpers/controller-world.ts';
 import {createGitWorld, type GitWorld} from '../helpers/git-world.ts';
 

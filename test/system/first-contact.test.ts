@@ -1,7 +1,8 @@
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
-import {commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {commandLine} from '../helpers/command-line.ts';
+import {createCommandWorld} from '../helpers/command-world.ts';
 import {active, createControllerWorld} from '../helpers/controller-world.ts';
 import {createGitWorld, importBranches, type Teardown} from '../helpers/git-world.ts';
 

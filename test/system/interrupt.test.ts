@@ -1,5 +1,6 @@
 import test from 'ava';
-import {commandLine, createCommandWorld} from '../helpers/command-world.ts';
+import {commandLine} from '../helpers/command-line.ts';
+import {createCommandWorld} from '../helpers/command-world.ts';
 import {createControllerWorld} from '../helpers/controller-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 

@@ -3,7 +3,7 @@ import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {commandLine} from '../helpers/command-world.ts';
+import {commandLine} from '../helpers/command-line.ts';
 import {active, createControllerWorld, runCommand} from '../helpers/controller-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 
@@ -15,11 +15,10 @@ async function setup(t: ExecutionContext) {
   const commit = await repository.commit('main', {'.hoody/crontab': '0 3 1 1 * true\n'});
   const controller = await world.up('--repo', repository.path, '--config', config);
   await controller.until('main', active(commit));
-  const command = [...commandLine, 'shell', 'main', '--state', world.stateDirectory];
+  const shell = ['shell', 'main', '--state', world.stateDirectory];
   const env = {PATH: process.env.PATH ?? '', HOME: world.stateDirectory, TERM: 'xterm-256color'};
-  const run = (...words: string[]) =>
-    runCommand([...command.slice(2), '--', ...words], env, world.stateDirectory);
-  return {world, command, env, run};
+  const run = (...words: string[]) => runCommand([...shell, '--', ...words], env, world.stateDirectory);
+  return {world, command: [...commandLine, ...shell], env, run};
 }
 
 test('a program runs with the environment of the branch, and its output and exit code come back', async (t) => {
@@ -145,17 +144,7 @@ asRoot('a shell of a user is as the jobs of that user are', async (t) => {
   const env = {PATH: process.env.PATH ?? '', HOME: world.stateDirectory, TERM: 'xterm'};
   const as = (user: string, ...words: string[]) =>
     runCommand(
-      [
-        ...commandLine.slice(2),
-        'shell',
-        'main',
-        '--user',
-        user,
-        '--state',
-        world.stateDirectory,
-        '--',
-        ...words,
-      ],
+      ['shell', 'main', '--user', user, '--state', world.stateDirectory, '--', ...words],
       env,
       world.stateDirectory,
     );

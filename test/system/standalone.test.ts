@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {ContainerItem} from '../../schemas/container-api.ts';
 import type {Run} from '../../schemas/run.ts';
-import {commandLine} from '../helpers/command-world.ts';
+import {commandLine} from '../helpers/command-line.ts';
 import {
   type ControllerWorld,
   createControllerWorld,

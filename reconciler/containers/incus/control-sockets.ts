@@ -2,14 +2,13 @@ import type {Log} from '../../../runtime/platform/log.ts';
 import type {Entry} from '../container-table.ts';
 import {linkControlSocket} from '../control-socket.ts';
 import {commandInside, placesInside, type RuntimeProgram} from '../inside.ts';
-import type {Incus, Instance} from './incus.ts';
+import {type Incus, type IncusFacts, type Instance, isHere} from './incus.ts';
 import type {IncusRecord} from './incus-record.ts';
 import {carrySocket, type SocketCarrier} from './socket-carrier.ts';
 
 export interface ControlSocketsOptions {
   readonly incus: Incus;
-  /** Of the cluster, that we talk to; null where the server is none. */
-  readonly member: string | null;
+  readonly facts: IncusFacts;
   readonly program: RuntimeProgram;
   readonly log: Log;
 }
@@ -24,8 +23,8 @@ export class ControlSockets {
   }
 
   /** True where files of this machine can be an instance's: it runs here, and we may give them to its root. */
-  isMounted({member}: Instance): boolean {
-    return member === this.#options.member && process.getuid?.() === 0;
+  isMounted(instance: Instance): boolean {
+    return isHere(instance, this.#options.facts) && process.getuid?.() === 0;
   }
 
   /** Makes the container's socket lead to its runtime, which was started just now. */

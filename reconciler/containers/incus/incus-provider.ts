@@ -96,7 +96,7 @@ class IncusLife implements ContainerLife<IncusRecord> {
     this.#instances = instances;
     this.#snapshots = new InstanceSnapshots({incus, owner, table, instances});
     this.#network = new ContainerNetwork({incus, owner, network, isCluster: facts.member !== null, table});
-    this.#sockets = new ControlSockets({incus, member: facts.member, program: {command, directory}, log});
+    this.#sockets = new ControlSockets({incus, facts, program: {command, directory}, log});
     this.#leftovers = new Leftovers({...options, table, instances, end: (entry) => this.end(entry)});
   }
 
@@ -167,13 +167,19 @@ class IncusLife implements ContainerLife<IncusRecord> {
 
   async run(entry: IncusEntry, {signal}: {signal: AbortSignal}): Promise<Partial<IncusRecord>> {
     const {clock, startTimeoutMs: timeoutMs = defaultStartTimeoutMs} = this.#options;
-    const {member} = this.#facts;
     await this.#equip(entry);
     signal.throwIfAborted();
     const {record} = entry;
     await this.#instances.settle(() => this.#incus.start(record.instance));
-    const ready = await firstReady({incus: this.#incus, record, member, clock, timeoutMs, signal});
-    await this.#sockets.open(entry, await this.#present(record));
+    const {ready, instance} = await firstReady({
+      incus: this.#incus,
+      facts: this.#facts,
+      record,
+      clock,
+      timeoutMs,
+      signal,
+    });
+    await this.#sockets.open(entry, instance);
     this.#sightings.note(record.id, true);
     return {runtime: {kit_url: ready.kitUrl, runtime_version: ready.runtimeVersion}};
   }
@@ -324,6 +330,8 @@ class IncusLife implements ContainerLife<IncusRecord> {
     {makeData = false}: StartOptions,
   ): Promise<void> {
     if (found === null) throw instanceGone(record);
+    // One that was never started has no data to lose, and to look into an instance that stands still takes long.
+    if (record.boot_mark === '') return;
     if ((await this.#incus.pathKind(record.instance, inside.data)) === 'directory') return;
     if (!makeData) throw dataLost(record, `${inside.data} in ${record.instance}`);
     await this.#incus.makeDirectory(record.instance, inside.data);

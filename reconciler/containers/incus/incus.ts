@@ -77,6 +77,8 @@ export interface IncusFacts {
   readonly version: string;
   /** Name of the member that we talk to; null where the server is no cluster. */
   readonly member: string | null;
+  /** True where the server runs on this machine, as one that is reached by a socket here does. */
+  readonly isLocal: boolean;
   /** Limits that the server has no means for. */
   readonly unenforced: readonly (keyof ResourceLimitNames)[];
 }
@@ -123,4 +125,9 @@ export interface Instance {
   readonly member: string | null;
   /** True where that member does not answer: nobody knows what runs there, and its configuration is not told. */
   readonly isAway: boolean;
+}
+
+/** True where the instance runs on this machine. */
+export function isHere({member}: Instance, facts: IncusFacts): boolean {
+  return facts.isLocal && member === facts.member;
 }

@@ -3,15 +3,14 @@ import type {Clock} from '../../../runtime/platform/clock.ts';
 import {maxReadyLineBytes, parseReadyLine, type ReadyRuntime} from '../inside.ts';
 import {holdsProcess} from '../inside-process.ts';
 import {foreignProcess, noReadyLine} from '../ready-runtime.ts';
-import type {Incus} from './incus.ts';
+import {type Incus, type IncusFacts, type Instance, isHere} from './incus.ts';
 import type {IncusRecord} from './incus-record.ts';
 import {endedMark} from './instance-config.ts';
 
 export interface RuntimeStart {
   readonly incus: Incus;
   readonly record: IncusRecord;
-  /** Of the cluster, that we talk to; null where the server is none. */
-  readonly member: string | null;
+  readonly facts: IncusFacts;
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -24,7 +23,9 @@ const wordsKept = 2_000;
  * Reads the console of an instance that was started until its runtime is ready. Throws PROVIDER_UNAVAILABLE with what it
  * wrote, or the signal's reason.
  */
-export async function firstReady(start: RuntimeStart): Promise<ReadyRuntime> {
+export async function firstReady(
+  start: RuntimeStart,
+): Promise<{readonly ready: ReadyRuntime; readonly instance: Instance}> {
   const {incus, record, clock, timeoutMs, signal} = start;
   const untilMs = clock.now() + timeoutMs;
   let written = '';
@@ -36,7 +37,8 @@ export async function firstReady(start: RuntimeStart): Promise<ReadyRuntime> {
     const about = {name: record.name, said: saidOf(written)};
     const ready = readyOf(written);
     if (ready !== null) {
-      if (await isInside(start, ready.pid)) return ready;
+      const instance = await incus.findInstance(record.instance);
+      if (instance !== null && (await isInside(start, instance, ready.pid))) return {ready, instance};
       throw foreignProcess(ready.pid, about);
     }
     if (written.includes(endedMark)) throw noReadyLine(null, {...about, timeoutMs});
@@ -46,12 +48,11 @@ export async function firstReady(start: RuntimeStart): Promise<ReadyRuntime> {
 }
 
 /** True also where the server's processes cannot be seen from here. */
-async function isInside({incus, record, member}: RuntimeStart, pid: number): Promise<boolean> {
-  const found = await incus.findInstance(record.instance);
-  if (found?.running !== true) return false;
+async function isInside({incus, facts}: RuntimeStart, instance: Instance, pid: number): Promise<boolean> {
+  if (!instance.running) return false;
   // On another machine a number of there is none of here.
-  if (found.member !== member) return true;
-  return (await holdsProcess(await incus.firstProcess(record.instance), pid)) ?? true;
+  if (!isHere(instance, facts)) return true;
+  return (await holdsProcess(await incus.firstProcess(instance.name), pid)) ?? true;
 }
 
 function readyOf(written: string): ReadyRuntime | null {

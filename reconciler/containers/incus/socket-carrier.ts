@@ -35,7 +35,10 @@ export async function carrySocket(
         data(bytes) {
           if (!near.write(bytes)) stream.pause();
         },
-        drained: () => near.resume(),
+        drained() {
+          // Of what the connection itself had to say; until there is somebody to pass them on to no bytes are taken.
+          if (far !== null) near.resume();
+        },
         ended: () => near.finish(),
         closed() {
           if (near.pendingBytes > 0) near.finish();

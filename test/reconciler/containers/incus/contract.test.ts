@@ -4,6 +4,6 @@ import {incusContract} from '../../../helpers/incus-provider-world.ts';
 
 registerEngineProviderContract({
   name: 'incus on LXD',
-  server: await startTestIncus(),
+  server: await startTestIncus('lxd'),
   ...incusContract,
 });
