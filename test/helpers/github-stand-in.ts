@@ -76,6 +76,11 @@ export interface GitHubStandIn {
   until(wanted: (request: StandInRequest) => boolean): Promise<StandInRequest>;
 }
 
+interface Answer {
+  readonly status: number;
+  readonly data: unknown;
+}
+
 export interface Route {
   readonly method: string;
   readonly path: string;
@@ -83,7 +88,7 @@ export interface Route {
     values: Record<string, string>,
     body: Record<string, unknown>,
     query: URLSearchParams,
-  ) => {status: number; data: unknown};
+  ) => Answer | Promise<Answer>;
 }
 
 export async function createGitHubStandIn(
@@ -398,6 +403,8 @@ export async function createGitHubStandIn(
       outgoing.writeHead(status, {
         'Content-Type': 'application/json; charset=utf-8',
         'Content-Length': String(json.length),
+        // On a slow machine a connection that is kept open ends by its own time, in the middle of the next request.
+        Connection: 'close',
         ...limits(),
         ...headers,
       });
@@ -444,7 +451,7 @@ export async function createGitHubStandIn(
       send(422, {message: asked});
       return;
     }
-    const {status, data} = route.answer(values, body, url.searchParams);
+    const {status, data} = await route.answer(values, body, url.searchParams);
     const problem = status === 404 ? null : description.problemOf(route, {status}, data);
     if (problem !== null) problems.push(problem);
     if (kind === 'lost' || kind === 'held') {
@@ -462,7 +469,7 @@ export async function createGitHubStandIn(
     const etag = `W/"${createHash('sha256').update(json).digest('hex')}"`;
     if (method === 'GET' && incoming.headers['if-none-match'] === etag) {
       standIn.limit.remaining += 1;
-      outgoing.writeHead(304, {ETag: etag, ...limits()});
+      outgoing.writeHead(304, {ETag: etag, Connection: 'close', ...limits()});
       done(304);
       outgoing.end();
       return;
