@@ -105,7 +105,7 @@ export function controlRoutes(control: ControlPort, {clock}: {clock: Clock}): Ho
   app.post('/shells', async (c) => {
     const {shellRequestSchema} = await import('../schemas/shell.ts');
     const request = shellRequestSchema.parse(await readJsonBody(c.req.raw, maxBodyBytes));
-    return new Response((await control.shells()).open(request), {headers: shellHeaders});
+    return new Response(await (await control.shells()).open(request), {headers: shellHeaders});
   });
 
   app.post('/shells/:id/input', async (c) => {

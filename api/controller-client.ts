@@ -22,7 +22,13 @@ import {
 } from '../schemas/container-api.ts';
 import {type Delivery, deliveryListSchema, deliverySchema} from '../schemas/delivery.ts';
 import {type EnvironmentList, environmentListSchema} from '../schemas/environment.ts';
-import {type KeepRequest, type Promotion, promotionSchema} from '../schemas/hand-change.ts';
+import {
+  type KeepRequest,
+  type Promotion,
+  type PromotionPull,
+  promotionPullSchema,
+  promotionSchema,
+} from '../schemas/hand-change.ts';
 import {type Explanation, explanationSchema, type JournalEvent, journalSchema} from '../schemas/journal.ts';
 import {type QueueStatus, queueStatusSchema} from '../schemas/queue.ts';
 import {type RepositoryStatus, repositoryListSchema} from '../schemas/repository.ts';
@@ -50,6 +56,7 @@ export interface ControllerClient {
   keep(keyOrName: string, request: KeepRequest): Promise<Branch>;
   endKeep(keyOrName: string): Promise<Branch>;
   promotion(keyOrName: string): Promise<Promotion>;
+  promote(keyOrName: string): Promise<PromotionPull>;
   suspend(keyOrName: string, request: SuspendRequest): Promise<Branch>;
   resume(keyOrName: string): Promise<Branch>;
   adopt(): Promise<{adopted: number}>;
@@ -132,6 +139,8 @@ export function createControllerClient({url, token}: {url: string; token: string
     keep: (keyOrName, body) => call(branchSchema, 'PUT', `${branchPath(keyOrName)}/keep`, {body}),
     endKeep: (keyOrName) => call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/keep`),
     promotion: (keyOrName) => call(promotionSchema, 'GET', `${branchPath(keyOrName)}/promotion`),
+    promote: (keyOrName) =>
+      call(promotionPullSchema, 'POST', `${branchPath(keyOrName)}/promotion`, {timeoutMs}),
     suspend: (keyOrName, body) => call(branchSchema, 'PUT', `${branchPath(keyOrName)}/suspension`, {body}),
     resume: (keyOrName) => call(branchSchema, 'DELETE', `${branchPath(keyOrName)}/suspension`),
     adopt: () => call(z.object({adopted: z.int()}), 'POST', '/api/v1/adopt'),

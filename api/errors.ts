@@ -6,13 +6,19 @@ import {AppError, isStorageFull} from '../schemas/errors.ts';
 
 /** The one mapping from what was thrown to what goes out. Unknown errors are bugs: 500, logged with their stack. */
 export function errorResponse(error: unknown, log: Log): Response {
-  const known = asAppError(error);
-  if (known.status >= 500) log.error('request failed', {error, code: known.code});
+  const known = loggedError(error, log);
   const {retryAfterSeconds} = known;
   return Response.json(known.toBody(), {
     status: known.status,
     ...(retryAfterSeconds === null ? {} : {headers: {'Retry-After': String(retryAfterSeconds)}}),
   });
+}
+
+/** What may be said of an error to others; the log has all of one that is ours. */
+export function loggedError(error: unknown, log: Log): AppError {
+  const known = asAppError(error);
+  if (known.status >= 500) log.error('request failed', {error, code: known.code});
+  return known;
 }
 
 /** For `app.onError`. */

@@ -1,13 +1,14 @@
-import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {Relayed} from '../runtime/platform/exchange-relay.ts';
+import type {Exchange} from '../runtime/platform/http-exchange.ts';
 import type {Log} from '../runtime/platform/log.ts';
-import type {UpgradeSocket} from '../runtime/platform/upgrade-socket.ts';
+import type {RequestHead} from '../runtime/platform/request-head.ts';
+import type {AnswerHead} from '../runtime/platform/response-head.ts';
 import {KIT_HEADER, type Kit, USER_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {hopByHopHeaders} from '../schemas/hop-by-hop.ts';
+import type {RefuseExchange} from './exchange-refusal.ts';
 import {type KitHosts, kitAddress} from './kit-address.ts';
 import {corsFields, preflightFields} from './pipe-cors.ts';
-import {refuseOldReceiver} from './pipe-old-receiver.ts';
-import {headerPairs, relay, relayUpgrade} from './stream-relay.ts';
 
 export interface GatewayOptions {
   /** Socket of the container with this id or name; null when there is none or it is in the trash. */
@@ -19,14 +20,21 @@ export interface GatewayOptions {
   readonly userOf: (header: string) => string | null;
   /** Cookies of the controller; containers never see them. */
   readonly ownCookie: string;
+  /** Passes an exchange to the socket of a container, and its answer back. */
+  readonly relay: (relayed: Relayed) => void;
+  /** The same for one whose client asks for a websocket. */
+  readonly relayWebsocket: (relayed: Relayed) => void;
+  readonly asksForWebsocket: (head: RequestHead) => boolean;
+  readonly refuse: RefuseExchange;
   readonly log: Log;
 }
 
 export interface Gateway {
-  /** Handles the addresses of kits, by host or below `/c/`, and answers true; false leaves the request to others. */
-  intercept(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
-  /** Connects a websocket with a script of a container; whatever else asks for one is refused. */
-  upgrade(incoming: IncomingMessage, socket: UpgradeSocket): void;
+  /**
+   * Handles the addresses of kits, by host or below `/c/`, and answers true; false leaves the exchange to others. A
+   * websocket is taken by scripts alone: whatever else asks for one is refused.
+   */
+  intercept(exchange: Exchange): boolean;
 }
 
 /** Pages of a container run without the controller's origin: they can neither read its API nor its cookies. */
@@ -39,28 +47,20 @@ const sandboxPolicy = 'sandbox allow-scripts allow-forms allow-popups allow-down
  */
 export function createGateway(options: GatewayOptions): Gateway {
   return {
-    intercept(incoming, outgoing) {
+    intercept(exchange) {
+      const {head} = exchange;
       try {
-        if (answersPreflight(incoming, outgoing, options)) return true;
-        const destination = destinationOf(incoming, options);
+        if (answersPreflight(exchange, options)) return true;
+        const isWebsocket = options.asksForWebsocket(head);
+        const destination = destinationOf(head, options);
+        if (isWebsocket && destination?.kit !== 'exec') throw noWebsocketHere();
         if (destination === null) return false;
-        if (destination.kit === 'pipe') refuseOldReceiver(incoming, destination.path);
-        forward({incoming, outgoing, ...destination}, options);
+        forward({exchange, isWebsocket, ...destination}, options);
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
-        refuse(outgoing, error, pipeHeaders(incoming, options));
+        options.refuse(exchange.respond, error, pipeFields(head, options));
       }
       return true;
-    },
-    upgrade(incoming, socket) {
-      try {
-        const destination = destinationOf(incoming, options);
-        if (destination?.kit !== 'exec') throw noWebsocketHere();
-        forwardUpgrade({incoming, socket, ...destination}, options);
-      } catch (error) {
-        if (!(error instanceof AppError)) throw error;
-        socket.refuse(error);
-      }
     },
   };
 }
@@ -75,40 +75,30 @@ interface Destination {
   readonly prefix: string;
 }
 
-/** A page that uses a pipe is to see why we refuse it. Names and values. */
-function pipeHeaders(incoming: IncomingMessage, {kitHosts}: GatewayOptions): Record<string, string> {
-  const {host = '', origin} = incoming.headers;
-  const address = kitAddress({host, target: incoming.url ?? '/'}, kitHosts);
-  if (address?.kit !== 'pipe') return {};
-  return Object.fromEntries(corsFields(new Map(origin === undefined ? [] : [['origin', origin]])));
+/** A page that uses a pipe is to see why we refuse it. Names and values in turn. */
+function pipeFields({target, fields}: RequestHead, {kitHosts}: GatewayOptions): string[] {
+  const address = kitAddress({host: fields.get('host') ?? '', target}, kitHosts);
+  return address?.kit === 'pipe' ? corsFields(fields).flat() : [];
 }
 
 /** Browsers send no token with the question whether they may send one, so it is answered for every pipe alike. */
-function answersPreflight(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  options: GatewayOptions,
-): boolean {
-  const {method, headers} = incoming;
-  if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return false;
-  const cors = pipeHeaders(incoming, options);
-  if (Object.keys(cors).length === 0) return false;
-  const asked = headers['access-control-request-private-network'];
-  const fields = new Map(
-    typeof asked === 'string' ? [['access-control-request-private-network', asked]] : [],
-  );
-  outgoing.writeHead(204, {...cors, ...Object.fromEntries(preflightFields(fields))}).end();
+function answersPreflight({head, respond}: Exchange, options: GatewayOptions): boolean {
+  const {method, fields} = head;
+  if (method !== 'OPTIONS' || !fields.has('access-control-request-method')) return false;
+  const cors = pipeFields(head, options);
+  if (cors.length === 0) return false;
+  const answer = [...cors, ...preflightFields(fields).flat()];
+  respond({status: 204, fields: answer, lengthBytes: 0, keepsConnection: true}).end();
   return true;
 }
 
 /** Null for what is no address of a kit. Throws for one that leads nowhere, or that is not for everybody. */
-function destinationOf(incoming: IncomingMessage, options: GatewayOptions): Destination | null {
-  const target = incoming.url ?? '/';
-  const address = kitAddress({host: incoming.headers.host ?? '', target}, options.kitHosts);
+function destinationOf({target, fields}: RequestHead, options: GatewayOptions): Destination | null {
+  const address = kitAddress({host: fields.get('host') ?? '', target}, options.kitHosts);
   if (address === null && !target.startsWith('/c/')) return null;
   if (address === null || !address.path.startsWith('/')) throw noSuchAddress();
   const {container, path, kit, byHost} = address;
-  const authorization = incoming.headers.authorization ?? '';
+  const authorization = fields.get('authorization') ?? '';
   const user = options.userOf(authorization);
   if (user !== null && kit !== 'cron') throw onlyCron(user);
   if (address.guessable && user === null && !options.isOwnAuthorization(authorization)) throw tokenNeeded();
@@ -159,79 +149,47 @@ function containerUnavailable(): AppError {
   );
 }
 
-interface Exchange extends Destination {
-  readonly incoming: IncomingMessage;
-  readonly outgoing: ServerResponse;
-}
-
-function forward(
-  {incoming, outgoing, socketPath, path, kit, user, prefix}: Exchange,
-  options: GatewayOptions,
-): void {
-  relay({
-    incoming,
-    outgoing,
-    socketPath,
-    path,
-    headers: [
-      ...requestHeaders(incoming, {kit, user}, options),
-      ...(prefix === '' ? [] : ['X-Forwarded-Prefix', prefix]),
-    ],
-    responseHeaders,
-    answersEarly: kit === 'pipe',
-    onUnreachable(error) {
-      options.log.warn('a container did not answer', {error});
-      refuse(outgoing, containerUnavailable(), {
-        'Retry-After': '1',
-        ...(kit === 'pipe' ? pipeHeaders(incoming, options) : {}),
-      });
-    },
-  });
-}
-
-interface Upgrade extends Destination {
-  readonly incoming: IncomingMessage;
-  readonly socket: UpgradeSocket;
+interface Forwarded extends Destination {
+  readonly exchange: Exchange;
+  readonly isWebsocket: boolean;
 }
 
 /**
- * Pages of a container have no origin of their own here, so every origin may connect: that the address is known is
- * what lets somebody in, and no cookie of ours goes along.
+ * Of websockets: pages of a container have no origin of their own here, so every origin may connect. That the address
+ * is known is what lets somebody in, and no cookie of ours goes along.
  */
-function forwardUpgrade(
-  {incoming, socket, socketPath, path, kit, user}: Upgrade,
+function forward(
+  {exchange, isWebsocket, socketPath, path, kit, user, prefix}: Forwarded,
   options: GatewayOptions,
 ): void {
-  relayUpgrade({
-    socket,
+  const relay = isWebsocket ? options.relayWebsocket : options.relay;
+  relay({
+    exchange,
     socketPath,
-    path,
-    headers: requestHeaders(incoming, {kit, user}, options),
-    responseHeaders,
+    target: path,
+    fields: [
+      ...questionFields(exchange, {kit, user}, options),
+      ...(prefix === '' ? [] : ['X-Forwarded-Prefix', prefix]),
+    ],
+    answerFields,
     onUnreachable(error) {
       options.log.warn('a container did not answer', {error});
-      socket.refuse(containerUnavailable());
+      options.refuse(exchange.respond, containerUnavailable(), [
+        ...['Retry-After', '1'],
+        ...pipeFields(exchange.head, options),
+      ]);
     },
   });
 }
 
-function refuse(outgoing: ServerResponse, error: AppError, headers: Record<string, string> = {}): void {
-  outgoing.writeHead(error.status, {
-    'Content-Type': 'application/json',
-    'X-Content-Type-Options': 'nosniff',
-    ...headers,
-  });
-  outgoing.end(JSON.stringify(error.toBody()));
-}
-
-function requestHeaders(
-  incoming: IncomingMessage,
+function questionFields(
+  {head, peer}: Exchange,
   {kit, user}: Pick<Destination, 'kit' | 'user'>,
   {isOwnAuthorization, userOf, ownCookie}: GatewayOptions,
 ): string[] {
-  const passed = headerPairs(incoming.rawHeaders).flatMap(([name, value]) => {
+  const passed = pairsOf(head.pairs).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
-    if (hopByHopHeaders.has(lower) || lower === 'content-length') return [];
+    if (hopByHopHeaders.has(lower) || lower === 'content-length' || lower === 'expect') return [];
     if (lower === KIT_HEADER || lower === USER_HEADER || lower.startsWith('x-forwarded-')) return [];
     if (lower === 'authorization' && (isOwnAuthorization(value) || userOf(value) !== null)) return [];
     if (lower === 'cookie') {
@@ -246,14 +204,28 @@ function requestHeaders(
     kit,
     ...(user === null ? [] : [USER_HEADER, user]),
     'X-Forwarded-For',
-    incoming.socket.remoteAddress ?? '',
+    peer.ip,
   ];
 }
 
-function responseHeaders(answer: IncomingMessage): string[] {
-  const kept = headerPairs(answer.rawHeaders).filter(([name]) => {
+/** Not passed on besides: the first two are said anew, and the others would speak for the controller. */
+const ownAnswerFields: ReadonlySet<string> = new Set([
+  'content-length',
+  'date',
+  'set-cookie',
+  'content-security-policy',
+]);
+
+function answerFields({pairs}: AnswerHead): string[] {
+  const kept = pairsOf(pairs).filter(([name]) => {
     const lower = name.toLowerCase();
-    return !hopByHopHeaders.has(lower) && lower !== 'set-cookie' && lower !== 'content-security-policy';
+    return !hopByHopHeaders.has(lower) && !ownAnswerFields.has(lower);
   });
   return [...kept.flat(), 'Content-Security-Policy', sandboxPolicy];
+}
+
+function pairsOf(inTurn: readonly string[]): [name: string, value: string][] {
+  const pairs: [string, string][] = [];
+  for (let at = 0; at + 1 < inTurn.length; at += 2) pairs.push([inTurn[at] ?? '', inTurn[at + 1] ?? '']);
+  return pairs;
 }

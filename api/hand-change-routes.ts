@@ -1,7 +1,7 @@
 import {createRoute, OpenAPIHono} from '@hono/zod-openapi';
 import type {HandChanges} from '../reconciler/hand-changes.ts';
 import {branchSchema} from '../schemas/branch.ts';
-import {keepRequestSchema, promotionSchema} from '../schemas/hand-change.ts';
+import {keepRequestSchema, promotionPullSchema, promotionSchema} from '../schemas/hand-change.ts';
 import {errors, json, keyParameter, refuseInvalid} from './controller-openapi.ts';
 import {jsonRequest} from './json-request.ts';
 
@@ -46,6 +46,18 @@ export function handChangeRoutes(changes: HandChanges): OpenAPIHono {
       },
     }),
     async (c) => c.json(await changes.promotion(c.req.valid('param').key), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/v1/branches/{key}/promotion',
+      request: {params: keyParameter},
+      responses: {
+        200: json(promotionPullSchema, 'The open pull request; the same one where it was asked for before.'),
+        ...errors(401, 404, 409, 502, 503),
+      },
+    }),
+    async (c) => c.json(await changes.promote(c.req.valid('param').key), 200),
   );
   return app;
 }

@@ -2,16 +2,17 @@ import type {ScriptCall} from '../runtime/exec/calls.ts';
 import type {AnswerSink} from '../runtime/exec/invoke.ts';
 import type {ExecService} from '../runtime/exec/service.ts';
 import type {WebsocketClient} from '../runtime/exec/websocket-calls.ts';
-import type {Frame} from '../runtime/platform/byte-flow.ts';
 import type {Exchange, ExchangeHandler} from '../runtime/platform/http-exchange.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {Peer} from '../runtime/platform/peer-process.ts';
 import type {RequestHead} from '../runtime/platform/request-head.ts';
 import {KIT_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
-import {asAppError, errorResponse} from './errors.ts';
+import {loggedError} from './errors.ts';
+import type {RefuseExchange} from './exchange-refusal.ts';
 import {misdirection, refuseForeign} from './host-guard.ts';
 import {type Selection, selectKit} from './kit-selection.ts';
+import {originForm} from './origin-form.ts';
 import type {RuntimeApp} from './runtime-app.ts';
 
 export interface KitFrontOptions {
@@ -30,7 +31,7 @@ export interface KitFrontOptions {
   readonly asksForWebsocket: (head: RequestHead) => boolean;
   readonly sinkOf: (exchange: Exchange) => AnswerSink;
   readonly websocketOf: (exchange: Exchange) => WebsocketClient;
-  readonly frameOf: (bytes: Uint8Array) => Frame;
+  readonly refuse: RefuseExchange;
   readonly answerByFetch: (
     exchange: Exchange,
     target: string,
@@ -99,7 +100,7 @@ export function createKitFront(options: KitFrontOptions): ExchangeHandler {
     } else {
       options
         .answerByFetch(exchange, target, (web) => app.fetch(web, target))
-        .catch((error: unknown) => refuse(exchange.respond, error));
+        .catch((error: unknown) => options.refuse(exchange.respond, loggedError(error, log)));
     }
   }
 
@@ -122,30 +123,14 @@ export function createKitFront(options: KitFrontOptions): ExchangeHandler {
     };
   }
 
-  function refuse(respond: Exchange['respond'], error: unknown): void {
-    const {status, headers} = errorResponse(error, log);
-    const body = Buffer.from(JSON.stringify(asAppError(error).toBody()));
-    const fields = [...headers].flat();
-    respond({status, fields, lengthBytes: body.length}).end(options.frameOf(body));
-  }
-
   return {
     handle(exchange) {
       try {
         route(exchange);
       } catch (error) {
-        refuse(exchange.respond, error);
+        options.refuse(exchange.respond, loggedError(error, log));
       }
     },
-    refuse: (error, respond) => refuse(respond, error),
+    refuse: (error, respond) => options.refuse(respond, loggedError(error, log)),
   };
-}
-
-/** A proxy's client sends the whole address; whose it is stands in Host all the same. */
-function originForm(target: string): string {
-  if (target.startsWith('/')) return target;
-  const origin = /^https?:\/\/[^/?#]*/i.exec(target)?.[0];
-  if (origin === undefined) throw new AppError('MALFORMED_REQUEST', 'The target of the request is no path.');
-  const rest = target.slice(origin.length);
-  return rest.startsWith('/') ? rest : `/${rest}`;
 }

@@ -1,8 +1,9 @@
 import {changedBench} from './changed.ts';
 import {cloneBench} from './clone.ts';
 import {cronBench} from './cron.ts';
-import {densityBench} from './density.ts';
+import {crowdBench, densityBench} from './density.ts';
 import {execBench} from './exec.ts';
+import {gatewayBench} from './gateway.ts';
 import {idleBench} from './idle.ts';
 import {latenessBench} from './lateness.ts';
 import {pipeBench} from './pipe.ts';
@@ -25,8 +26,10 @@ const benches = [
   latenessBench,
   execBench,
   pipeBench,
+  gatewayBench,
   cloneBench,
   densityBench,
+  crowdBench,
 ];
 
 const usage = `Usage: npm run bench [-- --only NAME] [-- --json]

@@ -5,8 +5,13 @@ export interface Figure {
   readonly unit: 'ms' | 'µs' | 'MB' | 'MB/s' | '%' | 'processes' | 'jobs';
   /** What the product promises: the value should stay below it. */
   readonly limit?: number;
-  /** The same work done by something else in the same run. The value should be at most `most` of the peer's. */
-  readonly peer?: {readonly label: string; readonly value: number; readonly most?: number};
+  /** The same work done by something else in the same run. The value should be at most `most` of the peer's, or at least `least`. */
+  readonly peer?: {
+    readonly label: string;
+    readonly value: number;
+    readonly most?: number;
+    readonly least?: number;
+  };
 }
 
 /** What one bench measured. `values` is what `--json` prints beside the name. */
@@ -64,9 +69,15 @@ function figureRow(name: string, {label, value, unit, limit, peer}: Figure): str
       measured,
       `${peer.label} ${amount(peer.value, unit)}`,
       ratio(value / peer.value),
-      peer.most === undefined ? '' : value <= peer.most * peer.value ? 'within' : 'OVER',
+      peerVerdict(value / peer.value, peer),
     ];
   return [name, label, measured, '', '', ''];
+}
+
+function peerVerdict(share: number, {most, least}: NonNullable<Figure['peer']>): string {
+  if (most !== undefined && share > most) return 'OVER';
+  if (least !== undefined && share < least) return 'BELOW';
+  return most === undefined && least === undefined ? '' : 'within';
 }
 
 function amount(value: number, unit: Figure['unit']): string {

@@ -49,6 +49,7 @@ const controller = createController({
   provider: null,
   data: null,
   records,
+  forge: null,
   contacts: openFirstContacts({
     directory: `${recordsDirectory}-repositories`,
     records,

@@ -45,9 +45,13 @@ export function addAccountCommands(
       .command('promote')
       .description('print the patch for the branch by which git says what runs: crontabs and scripts')
       .argument('<branch>', 'name or key'),
-  ).action(async (branch, flags) =>
-    finish(await (await import('./commands/hand-changes.ts')).promote(branch, flags, environment, terminal)),
-  );
+  )
+    .option('--pull-request', 'open a pull request on GitHub in its place, or bring the open one up to date')
+    .action(async (branch, flags) =>
+      finish(
+        await (await import('./commands/hand-changes.ts')).promote(branch, flags, environment, terminal),
+      ),
+    );
   client(
     program
       .command('explain')

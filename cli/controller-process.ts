@@ -3,7 +3,9 @@ import {mkdir} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {createAuth, sessionCookie} from '../api/auth.ts';
 import {createControllerApp} from '../api/controller-app.ts';
+import {createControllerFront} from '../api/controller-front.ts';
 import {createControllerGuard} from '../api/controller-guard.ts';
+import {createExchangeRefusal} from '../api/exchange-refusal.ts';
 import {createGateway} from '../api/gateway.ts';
 import {createRuntimeClient} from '../api/runtime-client.ts';
 import {webhookRoutes} from '../api/webhooks.ts';
@@ -34,10 +36,14 @@ import {createStandaloneContainers} from '../reconciler/standalone-containers.ts
 import {openUserTokens} from '../reconciler/user-tokens.ts';
 import {createScriptInspector} from '../runtime/exec/script-inspector.ts';
 import {isSmtpUrl} from '../runtime/flags.ts';
+import {openDuct} from '../runtime/platform/byte-duct.ts';
+import {Frame} from '../runtime/platform/byte-flow.ts';
 import {serveWithCertificate} from '../runtime/platform/certificate.ts';
 import {ownCommand} from '../runtime/platform/child-process.ts';
 import {type Clock, systemClock} from '../runtime/platform/clock.ts';
 import {readTextIfPresent, writeFileDurably} from '../runtime/platform/durable-file.ts';
+import {answerByFetch} from '../runtime/platform/exchange-fetch.ts';
+import {relayExchange, relayWebsocket} from '../runtime/platform/exchange-relay.ts';
 import {
   type ExclusiveLock,
   exclusiveLockHolder,
@@ -45,9 +51,12 @@ import {
 } from '../runtime/platform/exclusive-lock.ts';
 import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
-import {type HttpServer, type ServeOptions, serveHttp} from '../runtime/platform/http-server.ts';
+import {type ExchangeHandler, serveExchanges} from '../runtime/platform/http-exchange.ts';
+import type {HttpServer} from '../runtime/platform/http-server.ts';
+import {lazily} from '../runtime/platform/lazily.ts';
 import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import {asksForWebsocket} from '../runtime/platform/request-head.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {Config, CredentialsConfig, RepositoryConfig} from '../schemas/config.ts';
 import type {ContainerSettings} from '../schemas/control.ts';
@@ -269,9 +278,11 @@ async function startLocked({
   });
   const checkScript = branchScriptCheck(rememberScriptIssues(inspector.check, rememberedScripts));
   const scriptImports: ScriptImports = (script) => inspector.ask('imports', script);
+  const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
   const controller = createController({
     repositories: sources,
     provider,
+    forge: gitHub,
     records,
     contacts,
     journal: openJournal({directory: join(stateDirectory, 'journal'), clock, log}),
@@ -329,7 +340,6 @@ async function startLocked({
     },
   });
   const ended = new AbortController();
-  const gitHub = config.github === undefined ? null : openGitHub(config.github, {environment, clock, log});
   const reports =
     gitHub === null || config.github === undefined
       ? null
@@ -414,31 +424,35 @@ async function startLocked({
     domains: ['localhost', ...(config.domain === undefined ? [] : [config.domain])],
     aliases: new Map(Object.entries(config.aliases)),
   };
-  const gateway = createGateway({
-    socketOf: (name) => containerNamed(name, {controller, standalone})?.controlSocket ?? null,
-    kitHosts,
-    isOwnAuthorization: (header) => auth.acceptsAuthorization(header),
-    userOf: (header) => auth.userOf(header),
-    ownCookie: sessionCookie,
+  const refuse = createExchangeRefusal((bytes) => new Frame(bytes));
+  const duct = lazily(openDuct);
+  const front = createControllerFront({
+    refusal: createControllerGuard({
+      allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname],
+      kitHosts,
+    }),
+    gateway: createGateway({
+      socketOf: (name) => containerNamed(name, {controller, standalone})?.controlSocket ?? null,
+      kitHosts,
+      isOwnAuthorization: (header) => auth.acceptsAuthorization(header),
+      userOf: (header) => auth.userOf(header),
+      ownCookie: sessionCookie,
+      relay: (relayed) => relayExchange(relayed, duct),
+      relayWebsocket,
+      asksForWebsocket,
+      refuse,
+      log,
+    }),
+    app: async (request) => app.fetch(request),
+    answerByFetch,
+    refuse,
     log,
   });
-  const guard = createControllerGuard({
-    allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname],
-    kitHosts,
-  });
-  const handlers: ServeOptions = {
-    intercept: (incoming, outgoing) =>
-      guard.intercept(incoming, outgoing) || gateway.intercept(incoming, outgoing),
-    upgrade(incoming, socket) {
-      if (!guard.upgrade(incoming, socket)) gateway.upgrade(incoming, socket);
-    },
-  };
-  const answer = async (request: Request) => app.fetch(request);
-  const server: HttpServer = await serveHttp(address, answer, handlers);
+  const server: HttpServer = await serveExchanges(address, front, {isUnpaced: true});
   const secure =
     config.tls === undefined
       ? null
-      : await serveSecurely(config.tls, {answer, handlers, clock, log}).catch(async (error: unknown) => {
+      : await serveSecurely(config.tls, {front, clock, log}).catch(async (error: unknown) => {
           await server.close({graceMs: 0});
           throw error;
         });
@@ -497,19 +511,14 @@ async function startLocked({
 /** Throws CONFIG_INVALID, ADDRESS_IN_USE. */
 async function serveSecurely(
   tls: NonNullable<Config['tls']>,
-  {
-    answer,
-    handlers,
-    clock,
-    log,
-  }: {answer: (request: Request) => Promise<Response>; handlers: ServeOptions; clock: Clock; log: Log},
+  {front, clock, log}: {front: ExchangeHandler; clock: Clock; log: Log},
 ): Promise<HttpServer> {
   const address = parseListenAddress(tls.listen);
   if (address.kind !== 'tcp') throw new AppError('CONFIG_INVALID', 'tls.listen is host:port.');
   return await serveWithCertificate({
     files: tls,
     serve: (certificate, port) =>
-      serveHttp({...address, port: port ?? address.port}, answer, {...handlers, certificate}),
+      serveExchanges({...address, port: port ?? address.port}, front, {certificate}),
     clock,
     log,
   });

@@ -280,9 +280,11 @@ function createProgram(
       )
       .argument('<branch>', 'name or key')
       .argument('[command...]', 'after --: program and arguments instead of a shell'),
-  ).action(async (branch, command, flags) =>
-    finish(await (await import('./commands/shell.ts')).shell(branch, command, flags, environment, process)),
-  );
+  )
+    .option('--user <name>', 'as the jobs in the crontab of this user run', 'root')
+    .action(async (branch, command, flags) =>
+      finish(await (await import('./commands/shell.ts')).shell(branch, command, flags, environment, process)),
+    );
 
   addAccountCommands(program, {client, environment, terminal, finish});
 

@@ -1,4 +1,5 @@
 import type {Clock} from '../runtime/platform/clock.ts';
+import type {Log} from '../runtime/platform/log.ts';
 import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {BranchData, DataPolicy, RunningBranch} from './branch-data.ts';
@@ -24,6 +25,7 @@ export interface ApplyContext {
   readonly source: Source;
   readonly archive: RunArchive;
   readonly clock: Clock;
+  readonly log: Log;
   readonly timeZone: string;
   readonly stopGraceMs: number;
   readonly maxBlobBytes: number;
@@ -213,11 +215,32 @@ async function pendingLabels(
 
 /** Ends what runs, with its reason in the run's record, and keeps the records beyond the container. */
 async function endJobs(reason: string, step: Step, context: ApplyContext): Promise<void> {
-  const {record, container, runtime} = step.observation;
-  if (container === null || runtime === null) return;
+  const {signal, observation} = step;
+  const {record, container, runtime} = observation;
+  // What is in the trash was asked when it came there.
+  if (container === null || record.trashed_at !== null) return;
   const client = context.client(container);
-  await client.stopJobs({graceMs: context.stopGraceMs, reason}, {signal: step.signal});
-  await context.archive.keep(record, client, Object.keys(runtime.crontabs), {signal: step.signal});
+  if (runtime !== null) await client.stopJobs({graceMs: context.stopGraceMs, reason}, {signal});
+  else if (!(await wakeForRecords(container, step, context))) return;
+  const {crontabs} = runtime ?? (await client.state({signal}));
+  await context.archive.keep(record, client, Object.keys(crontabs), {signal});
+}
+
+/** Only a runtime reads its records, and this one is dead. A branch does not stay because that cannot be started. */
+async function wakeForRecords({id}: Container, {observation, signal}: Step, {provider, log}: ApplyContext) {
+  try {
+    await provider.start(id, {signal, makeData: true, paused: true});
+    return true;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    const {key, branch} = observation.record;
+    log.warn('the records of its last runs go with a branch: its runtime cannot be started', {
+      key,
+      branch,
+      error,
+    });
+    return false;
+  }
 }
 
 async function syncWorkspace(

@@ -12,6 +12,7 @@ import type {BranchTable} from './branch-table.ts';
 import type {Container, ContainerProvider} from './containers/provider.ts';
 import type {EnvironmentRule} from './environments.ts';
 import type {FirstContacts} from './first-contact.ts';
+import type {Forge} from './forge.ts';
 import type {Journal} from './journal.ts';
 import type {PreviewRun} from './preview-holds.ts';
 import type {PreviewUpkeep} from './preview-upkeep.ts';
@@ -32,6 +33,8 @@ export interface ControllerOptions {
   /** Null where the provider is. */
   readonly data: BranchData | null;
   readonly contacts: FirstContacts;
+  /** Null where none is configured. */
+  readonly forge: Pick<Forge, 'host' | 'propose'> | null;
   readonly client: (container: Container) => RuntimeClient;
   readonly checkScript: ScriptCheck;
   readonly scriptImports: ScriptImports;

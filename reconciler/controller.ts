@@ -228,8 +228,8 @@ export function createController(options: ControllerOptions): Controller {
         clock.now(),
       );
     }
-    // Also what was in order: its container may be gone since.
-    for (const {key, live} of records.all()) queue.add(key, {first: live});
+    // Also what was in order: its container may be gone since. A push does not wait for ten thousand of them.
+    for (const {key, live} of records.all()) queue.add(key, {first: live, last: !live});
     for (const watch of watches.values()) watch.run();
     void data
       ?.run(() => table.running().filter(({record}) => record.live), shutdown.signal)
@@ -300,7 +300,8 @@ export function createController(options: ControllerOptions): Controller {
       for (const [repository, watch] of watches) {
         if (confirmDeletions) watch.confirmDeletions();
         void watch.pass({kind: 'request', id}).then(() => {
-          for (const {key, live} of table.ofRepository(repository)) queue.add(key, {first: live});
+          for (const {key, live} of table.ofRepository(repository))
+            queue.add(key, {first: live, last: !live});
         });
       }
       return id;

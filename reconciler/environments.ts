@@ -174,7 +174,8 @@ export async function resolveBindings(
   return {variables, secrets};
 }
 
-async function readNamed(
+/** Throws SECRET_UNAVAILABLE with the name and the source, never with a value. */
+export async function readNamed(
   name: string,
   source: SecretSource,
   readSecret: (source: SecretSource) => Promise<string>,

@@ -54,6 +54,16 @@ export interface Forge {
     options: {id: number | null; signal: AbortSignal},
   ): Promise<number>;
 
+  /**
+   * Puts changed files on a branch of its own and opens a pull request for it. Where one is open it is that one, with
+   * what the files are now. Throws as the others do, and REVISION_NOT_FOUND where the forge lacks `parent`.
+   */
+  propose(
+    repository: string,
+    proposal: ChangeProposal,
+    options: {signal: AbortSignal},
+  ): Promise<OpenProposal>;
+
   budget(): ForgeBudget;
 }
 
@@ -101,4 +111,33 @@ export interface DeploymentState {
   readonly state: 'in_progress' | 'success' | 'failure' | 'inactive';
   readonly description: string;
   readonly environmentUrl: string | null;
+}
+
+export interface ChangeProposal {
+  /** Moved only while its newest commit carries `marker`: what others put there is left alone. */
+  readonly branch: string;
+  /** Branch that the pull request is for. */
+  readonly base: string;
+  /** Commit that the change is made of. */
+  readonly parent: string;
+  /** At least one. `content` is null where the file goes. */
+  readonly files: readonly {
+    readonly path: string;
+    readonly content: Uint8Array | null;
+    readonly isExecutable: boolean;
+  }[];
+  /** Of the pull request and the commit; one line. */
+  readonly title: string;
+  /** Markdown. */
+  readonly body: string;
+  /** A line of the commit's message. */
+  readonly marker: string;
+}
+
+export interface OpenProposal {
+  readonly number: number;
+  readonly url: string;
+  readonly branch: string;
+  readonly commit: string;
+  readonly outcome: 'opened' | 'updated' | 'unchanged';
 }

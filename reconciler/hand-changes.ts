@@ -1,13 +1,15 @@
+import {createSerialLock} from '../runtime/platform/serial-lock.ts';
 import type {Branch} from '../schemas/branch.ts';
 import {inDirectory} from '../schemas/branch-name.ts';
 import {parseCrontab, rawText} from '../schemas/crontab.ts';
 import {AppError} from '../schemas/errors.ts';
-import type {KeepRequest, Promotion} from '../schemas/hand-change.ts';
+import type {KeepRequest, Promotion, PromotionPull} from '../schemas/hand-change.ts';
 import {repositoryFilesDirectory, scriptsDirectory} from '../schemas/script-settings.ts';
 import {readBranchFiles} from './branch-files.ts';
 import type {BranchRecord} from './branch-record.ts';
 import type {ControllerContext} from './controller-context.ts';
 import type {BranchFiles, ScriptFile} from './observation.ts';
+import {openPromotion} from './promotion.ts';
 import type {RuntimeClient} from './runtime-client.ts';
 
 /** What people change in containers behind git's back: left for a while, or turned into files for git. Errors are AppErrors. */
@@ -18,20 +20,21 @@ export interface HandChanges {
   endKeep(keyOrName: string): Promise<Branch>;
   /** Throws CONTAINER_UNAVAILABLE where nothing runs. */
   promotion(keyOrName: string): Promise<Promotion>;
+  /**
+   * The same as a pull request on the forge. Throws PULL_REQUEST_IMPOSSIBLE, SECRET_EXPOSED, and what a forge throws.
+   */
+  promote(keyOrName: string): Promise<PromotionPull>;
 }
 
 const readTimeoutMs = 30_000;
+/** A forge may want a pause before each write. */
+const proposalTimeoutMs = 5 * 60_000;
 
-export function createHandChanges({
-  options,
-  table,
-  queue,
-  guard,
-  watches,
-  view,
-  shutdown,
-}: ControllerContext): HandChanges {
+export function createHandChanges(context: ControllerContext): HandChanges {
+  const {options, table, queue, guard, watches, view, shutdown} = context;
   const {records, clock} = options;
+  /** Of two calls for one branch the second finds what the first made. */
+  const inTurn = createSerialLock();
 
   const setKeep = async (record: BranchRecord, keep: BranchRecord['keep']): Promise<Branch> => {
     record.keep = keep;
@@ -55,6 +58,27 @@ export function createHandChanges({
     return readBranchFiles(tree, {checkScript, scriptImports, readFile, timeZone});
   };
 
+  const promotionOf = async (record: BranchRecord): Promise<Promotion> => {
+    const {container} = table.observed(record.key);
+    const {branch, revision} = record;
+    if (container?.state !== 'running' || revision === null)
+      throw new AppError(
+        'CONTAINER_UNAVAILABLE',
+        `The container of ${branch} does not run; see: branchtab status`,
+      );
+    const signal = AbortSignal.any([shutdown, AbortSignal.timeout(readTimeoutMs)]);
+    const files = await filesOf(record, revision, signal);
+    const client = options.client(container);
+    const crontabs = await changedCrontabs(files, client, signal);
+    const changed = [...crontabs, ...(await changedScripts(files, client, signal))];
+    // A patch is made from the top of the repository.
+    return {
+      branch,
+      revision,
+      files: changed.map((file) => ({...file, path: inDirectory(record.path, file.path)})),
+    };
+  };
+
   return {
     async keep(keyOrName, {duration_ms, reason}) {
       const record = table.find(keyOrName);
@@ -70,26 +94,14 @@ export function createHandChanges({
         throw new AppError('NOTHING_KEPT', `Changes by hand in ${record.branch} are not kept`);
       return setKeep(record, null);
     },
-    async promotion(keyOrName) {
+    promotion: async (keyOrName) => promotionOf(table.find(keyOrName)),
+    async promote(keyOrName) {
       const record = table.find(keyOrName);
-      const {container} = table.observed(record.key);
-      const {branch, revision} = record;
-      if (container?.state !== 'running' || revision === null)
-        throw new AppError(
-          'CONTAINER_UNAVAILABLE',
-          `The container of ${branch} does not run; see: branchtab status`,
-        );
-      const signal = AbortSignal.any([shutdown, AbortSignal.timeout(readTimeoutMs)]);
-      const files = await filesOf(record, revision, signal);
-      const client = options.client(container);
-      const crontabs = await changedCrontabs(files, client, signal);
-      const changed = [...crontabs, ...(await changedScripts(files, client, signal))];
-      // A patch is made from the top of the repository.
-      return {
-        branch,
-        revision,
-        files: changed.map((file) => ({...file, path: inDirectory(record.path, file.path)})),
-      };
+      await guard.require(record.repository);
+      return inTurn(async () => {
+        const signal = AbortSignal.any([shutdown, AbortSignal.timeout(proposalTimeoutMs)]);
+        return openPromotion(record, await promotionOf(record), {context, signal});
+      });
     },
   };
 }

@@ -1,3 +1,4 @@
+import {branchMissing} from '../schemas/control.ts';
 import type {ControlState} from '../schemas/control-state.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {BranchRecord} from './branch-record.ts';
@@ -22,7 +23,7 @@ export interface DesiredDigests {
 
 /** Why a controller paused a schedule; it releases only what such a one paused. */
 export const pauseReasons = {
-  branchMissing: 'branch_missing',
+  branchMissing,
   restored: 'restored_without_branch',
   restoring: 'restoring_data',
   idle: 'idle',

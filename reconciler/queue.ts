@@ -6,8 +6,8 @@ import {AppError} from '../schemas/errors.ts';
  * added while it is being worked on is worked on once more afterwards.
  */
 export interface BranchQueue {
-  /** `first` goes before everything that waits. */
-  add(key: string, options?: {first?: boolean}): void;
+  /** `first` goes before everything that waits, `last` after everything else: nothing is known to have changed. */
+  add(key: string, options?: {first?: boolean; last?: boolean}): void;
   /** Adds the key after a delay; an earlier `addAfter` of the same key is replaced. */
   addAfter(key: string, delayMs: number): void;
   /** Aborts the signal of the work in hand for this key, if any. */
@@ -73,13 +73,16 @@ export function createQueue({
   /** Since when. */
   const waiting = new Map<string, number>();
   const urgent = new Map<string, number>();
+  const unhurried = new Map<string, number>();
   const working = new Map<string, Work>();
   const again = new Set<string>();
   const delayed = new Map<string, Delay>();
   let waiters: {readonly isOver: () => boolean; readonly resolve: () => void}[] = [];
   let closed = false;
 
-  const isBusy = (key: string) => waiting.has(key) || urgent.has(key) || working.get(key)?.stuck === false;
+  const queues = [urgent, waiting, unhurried] as const;
+  const isBusy = (key: string) => queues.some((queue) => queue.has(key)) || working.get(key)?.stuck === false;
+  const lengthOf = () => queues.reduce((length, {size}) => length + size, 0);
   /** What is stuck holds no place, and nobody waits for it. */
   const taken = () => [...working.values()].filter(({stuck}) => !stuck).length;
 
@@ -96,7 +99,7 @@ export function createQueue({
     });
 
   const next = (): string | undefined => {
-    const [key] = (urgent.size > 0 ? urgent : waiting).keys();
+    const [key] = queues.find(({size}) => size > 0)?.keys() ?? [];
     return key;
   };
 
@@ -119,8 +122,7 @@ export function createQueue({
     while (!closed && taken() < concurrency) {
       const key = next();
       if (key === undefined) break;
-      urgent.delete(key);
-      waiting.delete(key);
+      for (const queue of queues) queue.delete(key);
       const item: Work = {stop: new AbortController(), sinceMs: clock.now(), stuck: false};
       working.set(key, item);
       const over = new AbortController();
@@ -138,15 +140,19 @@ export function createQueue({
   };
 
   return {
-    add(key, {first = false} = {}) {
+    add(key, {first = false, last = false} = {}) {
       if (closed) return;
       delayed.get(key)?.stop.abort();
-      const sinceMs = urgent.get(key) ?? waiting.get(key) ?? clock.now();
       if (working.has(key)) again.add(key);
-      else if (first || urgent.has(key)) {
-        waiting.delete(key);
-        urgent.set(key, sinceMs);
-      } else waiting.set(key, sinceMs);
+      else {
+        const present = queues.find((queue) => queue.has(key));
+        const wanted = first ? urgent : last ? unhurried : waiting;
+        // A place once taken is kept, or changed for a better one.
+        if (present === undefined || queues.indexOf(wanted) < queues.indexOf(present)) {
+          wanted.set(key, present?.get(key) ?? clock.now());
+          present?.delete(key);
+        }
+      }
       pump();
     },
     addAfter(key, delayMs) {
@@ -169,13 +175,13 @@ export function createQueue({
       working.get(key)?.stop.abort(reason);
     },
     get size() {
-      return waiting.size + urgent.size + taken();
+      return lengthOf() + taken();
     },
     settled: (keys) => when(() => !keys.some(isBusy)),
-    idle: () => when(() => waiting.size + urgent.size + taken() === 0),
+    idle: () => when(() => lengthOf() + taken() === 0),
     report() {
       const nowMs = clock.now();
-      const since = [...waiting.values(), ...urgent.values()];
+      const since = queues.flatMap((queue) => [...queue.values()]);
       return {
         waiting: since.length,
         longestWaitMs: since.reduce((longest, sinceMs) => Math.max(longest, nowMs - sinceMs), 0),
@@ -188,8 +194,7 @@ export function createQueue({
     async close() {
       closed = true;
       for (const {stop} of delayed.values()) stop.abort();
-      waiting.clear();
-      urgent.clear();
+      for (const queue of queues) queue.clear();
       again.clear();
       for (const {stop} of working.values()) stop.abort(new Error('the controller stops'));
       await this.idle();

@@ -12,7 +12,8 @@ export const runtimeUsage = `usage: branchtab runtime --data <dir> --listen <hos
   --fallback-port      take another port of the same address when this one may not be bound
   --tz <zone>          IANA time zone of schedules (default: UTC)
   --container <id>     marks every process that is started
-  --boot <id>          @reboot jobs run when this differs from the last start (default: every start)
+  --boot <id>          @reboot jobs run when this differs from the last start (default: every start);
+                       one that begins with paused- lets no job start until the controller says so
   --boot-file <path>   the same, the id being what the file holds
   --user <name>        a further user with a crontab; may be repeated
   --allow-host <name>  a further name to answer to; may be repeated

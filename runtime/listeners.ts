@@ -1,5 +1,6 @@
 import type {ControlPort} from '../api/control-routes.ts';
 import {cronRoutes} from '../api/cron-routes.ts';
+import {createExchangeRefusal} from '../api/exchange-refusal.ts';
 import {createKitFront, type KitFrontOptions} from '../api/kit-front.ts';
 import {createPeerGuard} from '../api/peer-guard.ts';
 import {createRuntimeApp, type Health} from '../api/runtime-app.ts';
@@ -89,6 +90,7 @@ export async function listen(
         return (await import('../api/sqlite-routes.ts')).sqliteRoutes(databases);
       },
     });
+  const refuse = createExchangeRefusal((bytes) => new Frame(bytes));
   const front = (trusted: boolean, refusal: KitFrontOptions['refusal']) =>
     createKitFront({
       exec: services.exec,
@@ -104,7 +106,7 @@ export async function listen(
         ...createClientWebsocket(exchange),
         answer: () => new ExchangeAnswer(exchange, {keepsConnection: false}),
       }),
-      frameOf: (bytes) => new Frame(bytes),
+      refuse,
       answerByFetch,
       log,
     });

@@ -1,10 +1,11 @@
 import {join} from 'node:path';
 import packageJson from '../package.json' with {type: 'json'};
 import {AppError, isStorageFull} from '../schemas/errors.ts';
+import {isNewBoot, readBoot} from './boot.ts';
 import {parseRuntimeFlags, type RuntimeFlags, runtimeUsage} from './flags.ts';
 import {healthOf, listen, type Pipe, preparePipe} from './listeners.ts';
 import {systemClock} from './platform/clock.ts';
-import {readTextIfPresent, writeFileDurably} from './platform/durable-file.ts';
+import {readTextIfPresent} from './platform/durable-file.ts';
 import {type ExclusiveLock, takeExclusiveLock} from './platform/exclusive-lock.ts';
 import {mkdir} from './platform/files.ts';
 import type {HttpServer} from './platform/http-server.ts';
@@ -68,7 +69,8 @@ async function serve(flags: RuntimeFlags): Promise<void> {
       hasKitNames: hasKitNames && flags.controlSocket !== null,
     }),
   );
-  const services = await openServices(flags, {clock, log, variablesOf, noteActivity});
+  const boot = await readBoot(flags);
+  const services = await openServices(flags, {boot, clock, log, variablesOf, noteActivity});
   const health = healthOf(clock);
   const pipe = await preparePipe(flags, {health, onUnused: noteActivity, clock, log});
   const servers = await listen(flags, services, {health, pipe, clock, log});
@@ -76,20 +78,10 @@ async function serve(flags: RuntimeFlags): Promise<void> {
   kitUrl = kits.url.startsWith('http:') ? kits.url : null;
   variablesOf.forget();
   services.cron.setScheduleState(services.control.gate());
-  services.cron.start({reboot: await isNewBoot(flags)});
+  services.cron.start({reboot: await isNewBoot(flags, boot)});
   stopOnSignal(flags, services, {servers, pipe, lock, log});
   releaseMemoryWhenQuiet(services, noteActivity);
   announce(flags, {kitUrl: kits.url, pipeUrl: pipe.url});
-}
-
-/** A restart after a crash has the same id; then `@reboot` lines have had their run. */
-async function isNewBoot({data, boot: given, bootFile}: RuntimeFlags): Promise<boolean> {
-  const boot = bootFile === null ? given : ((await readTextIfPresent(bootFile))?.trim() ?? null);
-  if (boot === null) return true;
-  const path = join(data, 'boot');
-  if ((await readTextIfPresent(path)) === boot) return false;
-  await writeFileDurably(path, boot);
-  return true;
 }
 
 const quietMs = 10_000;

@@ -1,8 +1,9 @@
 import {dirname, join} from 'node:path';
 import type {Hono} from 'hono';
-import type {EnvironmentChange} from '../schemas/control.ts';
+import {branchMissing, type EnvironmentChange} from '../schemas/control.ts';
 import type {SeedRequest, SeedResult} from '../schemas/data-archive.ts';
 import {AppError} from '../schemas/errors.ts';
+import {startsPaused} from './boot.ts';
 import {type Control, openControl} from './control/control.ts';
 import type {Shells} from './control/shells.ts';
 import {type CronService, openCron} from './cron/service.ts';
@@ -43,11 +44,14 @@ interface LazyNotifications {
 export async function openServices(
   flags: RuntimeFlags,
   {
+    boot,
     clock,
     log,
     variablesOf,
     noteActivity,
   }: {
+    /** As of `readBoot`. */
+    boot: string | null;
     clock: Clock;
     log: Log;
     /** The same object for the same variables, until the kits have an address. */
@@ -61,6 +65,8 @@ export async function openServices(
     clock,
     log,
   });
+  if (startsPaused(boot) && control.schedule().state === 'running')
+    await control.setSchedule({state: 'paused', reason: branchMissing});
   const maskOf = rememberLast((secrets: Readonly<Record<string, string>>) =>
     createSecretMask(Object.values(secrets)),
   );
@@ -122,7 +128,12 @@ export async function openServices(
     },
     shells() {
       shells ??= import('./control/shells.ts').then(({createShells}) =>
-        createShells({home: flags.home, clock, variables: () => environment().variables}),
+        createShells({
+          home: flags.home,
+          clock,
+          variables: () => environment().variables,
+          accountOf: async (user) => (await cron.findUser(user)).account,
+        }),
       );
       return shells;
     },

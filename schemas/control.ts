@@ -30,6 +30,10 @@ import {userNamePattern} from './user-name.ts';
  * `running`: due jobs start. In the first two every due minute leaves a record `skipped: held` or `skipped: paused`.
  */
 export const scheduleStateSchema = z.enum(['held', 'running', 'paused']);
+/** Begins the id of a start with which no job runs before the schedule is released again. */
+export const pausedBoot = 'paused-';
+/** Why the schedule of a branch that git has lost is paused, by its controller or by such a start. */
+export const branchMissing = 'branch_missing';
 export type ScheduleState = z.infer<typeof scheduleStateSchema>;
 
 // Schemas of requests are made where one comes: a runtime that waits would keep them for nothing.

@@ -301,6 +301,17 @@ export const errorCatalogue = {
     meaning: 'GitHub does not answer, or not as it should.',
   },
   FORGE_REFUSED: {status: 502, retryable: false, meaning: 'GitHub refuses what was asked of it.'},
+  PULL_REQUEST_IMPOSSIBLE: {
+    status: 409,
+    retryable: false,
+    meaning:
+      'No pull request can be opened for the branch: GitHub is not configured for it, or it is of a fork.',
+  },
+  SECRET_EXPOSED: {
+    status: 409,
+    retryable: false,
+    meaning: 'What would be published holds the value of a secret.',
+  },
   TOKEN_NOT_FOUND: {status: 404, retryable: false, meaning: 'No token with this id exists.'},
   SEED_FAILED: {status: 500, retryable: true, meaning: 'The file that fills a new data directory failed.'},
   NOTHING_TO_RESTORE: {status: 409, retryable: false, meaning: 'There is nothing to bring back.'},
@@ -356,11 +367,6 @@ export const errorCatalogue = {
     meaning: 'The Host header names a host this listener does not serve.',
   },
   NOT_IMPLEMENTED: {status: 501, retryable: false, meaning: 'This part of the API does not exist here.'},
-  HTTP_VERSION_TOO_OLD: {
-    status: 505,
-    retryable: false,
-    meaning: 'HTTP/1.0 cannot say that an answer broke off.',
-  },
   SHUTTING_DOWN: {status: 503, retryable: true, meaning: 'The service is stopping.'},
   INTERNAL_ERROR: {status: 500, retryable: false, meaning: 'A bug; the log has the stack.'},
 } as const satisfies Record<string, ErrorEntry>;

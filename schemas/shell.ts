@@ -24,6 +24,9 @@ export const shellRequestSchema = z
       .nullable()
       .default(null)
       .meta({description: 'TERM of the terminal.'}),
+    user: z.string().max(64).optional().meta({
+      description: 'As whom it runs: as the jobs in the crontab of this user do. `root` unless given.',
+    }),
   })
   .meta({id: 'ShellRequest'});
 export type ShellRequest = z.infer<typeof shellRequestSchema>;

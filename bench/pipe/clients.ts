@@ -1,6 +1,26 @@
 import {createConnection, type Socket} from 'node:net';
 import type {PipeServer, Programs} from './servers.ts';
 
+/** Megabytes received a second, all receivers together. */
+export async function throughput(
+  {load}: Programs,
+  {name, port, prefix, host}: PipeServer,
+  {n, bytes, framing = 'length'}: {n: number; bytes: number; framing?: 'length' | 'chunked'},
+): Promise<number> {
+  const child = Bun.spawn({
+    cmd: [load, String(port), `${prefix}/load`, String(n), String(bytes), framing, host],
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const [text, problem] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  if ((await child.exited) !== 0) throw new Error(`load on ${name}, n=${n}: ${problem}`);
+  return (bytes * n) / 1024 ** 2 / Number(text);
+}
+
 /** Milliseconds from sending the last receiver's request to its first byte of the body. */
 export async function setUpMs({setup}: Programs, server: PipeServer, rounds: number): Promise<number[]> {
   const child = Bun.spawn({

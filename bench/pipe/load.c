@@ -1,5 +1,5 @@
 /*
- * A sender and n receivers that cost as little as clients can: `load <port> <path> <n> <bytes> <length|chunked>`.
+ * A sender and n receivers that cost as little as clients can: `load <port> <path> <n> <bytes> <length|chunked> <host>`.
  * Receivers throw bytes away in the kernel. Prints seconds from the first received byte to the last one's end of all.
  */
 #define _GNU_SOURCE
@@ -40,7 +40,8 @@ static void say(int fd, const char *text, size_t length) {
 #define PIECE (1 << 20)
 
 int main(int argc, char **argv) {
-  if (argc != 6) { fprintf(stderr, "usage: load <port> <path> <n> <bytes> <length|chunked>\n"); return 2; }
+  if (argc != 7) { fprintf(stderr, "usage: load <port> <path> <n> <bytes> <length|chunked> <host>\n"); return 2; }
+  const char *host = argv[6];
   int port = atoi(argv[1]), n = atoi(argv[3]);
   long long total = atoll(argv[4]), left = total;
   int chunked = strcmp(argv[5], "chunked") == 0;
@@ -50,7 +51,7 @@ int main(int argc, char **argv) {
   int *fds = calloc(n + 1, sizeof *fds);
   for (int i = 0; i < n; i++) {
     fds[i] = dial(port);
-    int length = snprintf(head, sizeof head, "GET %s?n=%d HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", argv[2], n);
+    int length = snprintf(head, sizeof head, "GET %s?n=%d HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", argv[2], n, host);
     say(fds[i], head, length);
     fcntl(fds[i], F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
@@ -59,8 +60,8 @@ int main(int argc, char **argv) {
   usleep(300000);
   int sender = fds[n] = dial(port);
   int length = chunked
-    ? snprintf(head, sizeof head, "PUT %s?n=%d HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n", argv[2], n)
-    : snprintf(head, sizeof head, "PUT %s?n=%d HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %lld\r\n\r\n", argv[2], n, total);
+    ? snprintf(head, sizeof head, "PUT %s?n=%d HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n", argv[2], n, host)
+    : snprintf(head, sizeof head, "PUT %s?n=%d HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %lld\r\n\r\n", argv[2], n, host, total);
   say(sender, head, length);
   fcntl(sender, F_SETFL, O_NONBLOCK);
   struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u32 = n};

@@ -8,16 +8,19 @@ const here = import.meta.dirname;
 
 /** A server that pairs a PUT with GETs of the same path. */
 export interface PipeServer {
-  readonly name: 'branchtab' | 'piping-server' | 'relay in C';
+  readonly name: 'branchtab' | 'gateway' | 'piping-server' | 'relay in C';
   readonly port: number;
   readonly pid: number;
   /** Stands before the paths of pipes. */
   readonly prefix: string;
+  /** Host that requests name. */
+  readonly host: string;
 }
 
 export interface Programs {
   readonly load: string;
   readonly relay: string;
+  readonly pairs: string;
   readonly setup: string;
   readonly parallel: string;
 }
@@ -35,6 +38,7 @@ export async function compilePrograms({teardown}: Pick<BenchOptions, 'teardown'>
   return {
     load: compile('load'),
     relay: compile('relay'),
+    pairs: compile('pairs'),
     setup: compile('setup'),
     parallel: compile('parallel'),
   };
@@ -65,8 +69,8 @@ export async function startBranchtab({
   );
   const {pid} = child;
   return {
-    own: {name: 'branchtab', port: Number(pipe), pid, prefix: ''},
-    relayed: {name: 'branchtab', port: Number(common), pid, prefix: '/api/v1/pipe'},
+    own: {name: 'branchtab', port: Number(pipe), pid, prefix: '', host: 'localhost'},
+    relayed: {name: 'branchtab', port: Number(common), pid, prefix: '/api/v1/pipe', host: 'localhost'},
   };
 }
 
@@ -94,25 +98,36 @@ export async function startPipingServer({teardown}: Pick<BenchOptions, 'teardown
       ({ok}) => ok,
       () => false,
     );
-    if (isUp) return {name: 'piping-server', port, pid: child.pid, prefix: ''};
+    if (isUp) return {name: 'piping-server', port, pid: child.pid, prefix: '', host: 'localhost'};
     await Bun.sleep(50);
   }
   throw new Error('piping-server did not start');
 }
 
+/** A server in C; `stop` ends it. */
+export interface Relay extends PipeServer {
+  stop(): void;
+}
+
 /** Serves transfers of `bytes` to `n` receivers and nothing else. */
-export async function startRelay(
-  {relay}: Programs,
-  n: number,
-  bytes: number,
-): Promise<PipeServer & {stop(): void}> {
-  const child = Bun.spawn({cmd: [relay, String(n), String(bytes)], stdin: 'ignore', stdout: 'pipe'});
+export async function startRelay({relay}: Programs, n: number, bytes: number): Promise<Relay> {
+  return await startRelayProgram([relay, String(n), String(bytes)]);
+}
+
+/** Serves the transfers of `parallel` and nothing else. */
+export async function startPairs({pairs}: Programs): Promise<Relay> {
+  return await startRelayProgram([pairs]);
+}
+
+async function startRelayProgram(cmd: string[]): Promise<Relay> {
+  const child = Bun.spawn({cmd, stdin: 'ignore', stdout: 'pipe'});
   const [, port] = await readUntil(child.stdout, /^(\d+)\n/);
   return {
     name: 'relay in C',
     port: Number(port),
     pid: child.pid,
     prefix: '',
+    host: 'localhost',
     stop: () => child.kill('SIGKILL'),
   };
 }

@@ -5,7 +5,7 @@ import {readingEnvironment} from '../../reconciler/sources/git-environment.ts';
 import {createGit} from '../../runtime/platform/git-process.ts';
 import {durationSchema} from '../../schemas/duration.ts';
 import {AppError} from '../../schemas/errors.ts';
-import type {Promotion} from '../../schemas/hand-change.ts';
+import type {Promotion, PromotionPull} from '../../schemas/hand-change.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {type ExitCode, exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
@@ -43,20 +43,32 @@ function durationOf(text: string): number {
   throw new AppError('CONFIG_INVALID', `--for ${text} is no duration; write 30m, 8h or 2d.`);
 }
 
-/** `branchtab promote`: the patch by which git says what runs. */
+/** `branchtab promote`: the patch by which git says what runs, or a pull request with it. */
 export async function promote(
   branch: string,
-  flags: ConnectionFlags & {json?: boolean},
+  flags: ConnectionFlags & {pullRequest?: boolean; json?: boolean},
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const client = await connect(flags, environment);
+  if (flags.pullRequest) {
+    const promoted = await client.promote(branch);
+    terminal.out(flags.json ? `${JSON.stringify(promoted)}\n` : pullRequestLine(promoted));
+    return exitCodes.ok;
+  }
   const promotion = await client.promotion(branch);
   if (flags.json) terminal.out(`${JSON.stringify(promotion)}\n`);
   else if (promotion.files.length === 0)
     terminal.err(`${printable(promotion.branch)} runs what ${promotion.revision.slice(0, 8)} says.\n`);
   else terminal.out(await patchOf(promotion, environment));
   return exitCodes.ok;
+}
+
+function pullRequestLine({branch, revision, pull_request: pull}: PromotionPull): string {
+  const name = printable(branch);
+  if (pull === null) return `${name} runs what ${revision.slice(0, 8)} says; there is nothing to ask for.\n`;
+  const what = {opened: 'opened', updated: 'brought up to date', unchanged: 'is open and up to date'};
+  return `${name}: pull request #${pull.number} ${what[pull.outcome]}: ${printable(pull.url)}\n`;
 }
 
 async function patchOf({files}: Promotion, environment: Environment): Promise<string> {

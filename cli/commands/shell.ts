@@ -1,6 +1,6 @@
 import type {ControllerClient} from '../../api/controller-client.ts';
 import {AppError} from '../../schemas/errors.ts';
-import {maxShellInputBytes, type ShellSize} from '../../schemas/shell.ts';
+import {maxShellInputBytes, type ShellRequest, type ShellSize} from '../../schemas/shell.ts';
 import {type ConnectionFlags, connect} from '../connection.ts';
 import {exitCodes} from '../exit-codes.ts';
 import type {Environment} from '../settings.ts';
@@ -30,7 +30,7 @@ const signalNumbers: Readonly<Record<string, number>> = {
 export async function shell(
   branch: string,
   command: readonly string[],
-  flags: ConnectionFlags,
+  flags: ConnectionFlags & {user?: string},
   environment: Environment,
   streams: ShellStreams,
 ): Promise<number> {
@@ -40,7 +40,8 @@ export async function shell(
   const left = new AbortController();
   const leave = () => left.abort();
   for (const name of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) process.once(name, leave);
-  const request = {
+  const request: ShellRequest = {
+    ...(flags.user === undefined || flags.user === 'root' ? {} : {user: flags.user}),
     command: command.length === 0 ? null : [...command],
     terminal: isTerminal ? sizeOf(stdout) : null,
     term:

@@ -14,6 +14,7 @@ import type {Log} from '../../runtime/platform/log.ts';
 import {ensurePrivateDirectory} from '../../runtime/platform/private-directory.ts';
 import {createSerialLock} from '../../runtime/platform/serial-lock.ts';
 import {removeTree} from '../../runtime/platform/tree-removal.ts';
+import {pausedBoot} from '../../schemas/control.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {type ContainerPaths, containerPaths} from './container-paths.ts';
 import {type ContainerRecord, containerRecordSchema, readRecord, writeRecord} from './container-record.ts';
@@ -412,11 +413,17 @@ export function dataLost({name}: ContainerRecord, path: string): AppError {
   );
 }
 
-/** The same mark tells a runtime that it was down for a moment only: jobs of @reboot do not run again. */
-export function nextBootMark({wanted, boot_mark}: ContainerRecord, bootId: string): string {
+/**
+ * The same mark tells a runtime that it was down for a moment only: jobs of @reboot do not run again. After a paused
+ * start the next one has another.
+ */
+export function nextBootMark(
+  {wanted, boot_mark}: ContainerRecord,
+  {bootId, paused}: {bootId: string; paused: boolean},
+): string {
   const host = bootId.slice(0, 8);
-  if (wanted === 'running' && boot_mark.startsWith(host)) return boot_mark;
-  return `${host}-${randomBytes(8).toString('hex')}`;
+  if (!paused && wanted === 'running' && boot_mark.startsWith(host)) return boot_mark;
+  return `${paused ? pausedBoot : ''}${host}-${randomBytes(8).toString('hex')}`;
 }
 
 export function stopAsked({record}: Entry<ContainerRecord>): AppError {

@@ -55,6 +55,8 @@ export interface ContainerProvider {
 export interface StartOptions {
   readonly signal?: AbortSignal;
   readonly makeData?: boolean;
+  /** No job of it starts before the schedule is released again, those of `@reboot` included. */
+  readonly paused?: boolean;
   /** After so long without a word of it nothing of the container runs any more, wherever it is; null for never. */
   readonly rebuildAfterMs?: number | null;
 }

@@ -68,7 +68,7 @@ export function createTableProvider<Kept extends ContainerRecord>({
   const isQuiet = ({record}: Entry<Kept>): boolean =>
     record.wanted === 'stopped' && life.runtimeOf(record) === null;
 
-  const start = async (entry: Entry<Kept>, signal: AbortSignal | undefined): Promise<void> => {
+  const start = async (entry: Entry<Kept>, {signal, paused = false}: StartOptions): Promise<void> => {
     await table.prepareSockets(entry);
     const starting = new AbortController();
     entry.starting = starting;
@@ -81,7 +81,7 @@ export function createTableProvider<Kept extends ContainerRecord>({
         ...prepared,
         wanted: 'running',
         control_socket: entry.paths.controlSocket,
-        boot_mark: nextBootMark(entry.record, bootId),
+        boot_mark: nextBootMark(entry.record, {bootId, paused}),
       });
       const given = signal === undefined ? starting.signal : AbortSignal.any([starting.signal, signal]);
       await table.save(entry, await life.run(entry, {signal: given}));
@@ -119,7 +119,7 @@ export function createTableProvider<Kept extends ContainerRecord>({
         const mayRun = await life.arrive(entry, options);
         if (!life.isUp(entry)) {
           if (mayRun || !isQuiet(entry)) await life.end(entry);
-          await start(entry, options.signal);
+          await start(entry, options);
         }
         return view(entry);
       }),

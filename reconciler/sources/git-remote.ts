@@ -9,7 +9,7 @@ import {createUnnameableWarning, listRefs} from './branch-list.ts';
 import {type InheritedEnvironment, readingEnvironment} from './git-environment.ts';
 import type {GitSource} from './git-local.ts';
 import {createGitObjects} from './git-objects.ts';
-import {prepareMirror, removeLeftovers} from './mirror.ts';
+import {prepareMirror} from './mirror.ts';
 import {createOwnerRef, type RefStore} from './owner-ref.ts';
 import {defaultBranchOfBare} from './ref-output.ts';
 import {checkAccess, type RemoteAccess} from './remote-access.ts';
@@ -83,12 +83,7 @@ export async function openRemoteSource(options: RemoteSourceOptions): Promise<Gi
     }
     const before = mirrored?.size ?? 0;
     mirrored = null;
-    try {
-      await remote.fetch({signal});
-    } catch (error) {
-      await removeLeftovers(mirrorDirectory);
-      throw error;
-    }
+    await remote.fetch({signal});
     // Listed anew: somebody may have pushed between the question and the fetch.
     const refs = await listRefs(git, {repository, patterns: ['refs/heads'], signal});
     warnOfUnnameable(refs.unnameable);

@@ -1,10 +1,14 @@
 import {fetchingEnvironment, type InheritedEnvironment, remoteName} from './git-environment.ts';
+import {removeLeftovers} from './mirror.ts';
 import {ownerRef} from './owner-ref.ts';
 import {admissionTo, isHttp, type RemoteAccess} from './remote-access.ts';
 import {maskCredentials, type RemoteAddress} from './repository-address.ts';
 import {unreadable} from './unreadable.ts';
 
-/** The commands that speak to the remote. Each is one git process, started inside the mirror's directory. */
+/**
+ * The commands that speak to the remote. Each is one git process, started inside the mirror's directory. One at a time:
+ * one that fails puts the mirror in order.
+ */
 export interface RemoteGit {
   /** Branch name to commit id, as the remote has them now. */
   listBranches(options: {signal: AbortSignal}): Promise<Map<string, string>>;
@@ -93,6 +97,16 @@ export function createRemoteGit({
     }
   }
 
+  /** What a fetch that ends in the middle has brought is of no use to the next one, and would stay for ever. */
+  async function runFetch(action: string, args: readonly string[], options: RunOptions): Promise<void> {
+    try {
+      await run(action, args, options);
+    } catch (error) {
+      await removeLeftovers(mirrorDirectory);
+      throw error;
+    }
+  }
+
   /**
    * A web server that answers any page with 200 counts for git as an old kind of repository without branches.
    * Packets are exchanged only with one that speaks git.
@@ -118,9 +132,8 @@ export function createRemoteGit({
     started: () => started,
     ownerCommit,
     async fetchOwner({signal}) {
-      await run('reading whose it is', ['fetch', ...fetchOptions, '--end-of-options', display, ownerRef], {
-        signal,
-      });
+      const args = ['fetch', ...fetchOptions, '--end-of-options', display, ownerRef];
+      await runFetch('reading whose it is', args, {signal});
     },
     async moveOwner(from, to, {signal}) {
       const options = ['--quiet', '--no-verify', `--force-with-lease=${ownerRef}:${from ?? ''}`];
@@ -147,19 +160,21 @@ export function createRemoteGit({
     async fetch({signal}) {
       const refspec = `+${headsPrefix}*:${headsPrefix}*`;
       const args = ['fetch', '--prune', ...fetchOptions, '--progress', '--end-of-options', remoteName];
-      await run('fetching', [...args, refspec], {signal});
+      await runFetch('fetching', [...args, refspec], {signal});
     },
     async fetchPull(number, {signal}) {
       const ref = `refs/pull/${number}/head`;
       const args = ['fetch', ...fetchOptions, '--progress', '--end-of-options', remoteName, `+${ref}:${ref}`];
-      await run('fetching a pull request', args, {signal});
+      await runFetch('fetching a pull request', args, {signal});
     },
     async fetchBlobs(ids, {signal}) {
       // With what we have the remote would leave out what belongs to it, and that is what we lack.
       const args = ['-c', 'fetch.negotiationAlgorithm=noop', 'fetch', ...fetchOptions, '--progress'];
       for (let next = 0; next < ids.length; next += mostBlobsAtOnce) {
         const some = ids.slice(next, next + mostBlobsAtOnce);
-        await run('fetching missing files', [...args, '--end-of-options', remoteName, ...some], {signal});
+        await runFetch('fetching missing files', [...args, '--end-of-options', remoteName, ...some], {
+          signal,
+        });
       }
     },
   };

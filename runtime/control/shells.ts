@@ -1,12 +1,13 @@
 import {AppError} from '../../schemas/errors.ts';
 import type {ShellEvent, ShellRequest, ShellSize} from '../../schemas/shell.ts';
+import type {Identity} from '../platform/become.ts';
 import type {Clock} from '../platform/clock.ts';
 import {findShell, type InteractiveProcess, startInteractive} from '../platform/interactive-process.ts';
 
 /** Programs that people run in the container. */
 export interface Shells {
-  /** Lines of `ShellEvent`; leaving them ends the program. */
-  open(request: ShellRequest): ReadableStream<Uint8Array>;
+  /** Lines of `ShellEvent`; leaving them ends the program. Throws INVALID_USER, USER_NOT_FOUND, LIMIT_REACHED. */
+  open(request: ShellRequest): Promise<ReadableStream<Uint8Array>>;
   /** Resolves when more may come. Throws SHELL_NOT_FOUND. */
   input(id: string, bytes: Uint8Array, options: {end: boolean}): Promise<void>;
   /** Throws SHELL_NOT_FOUND. */
@@ -22,15 +23,18 @@ const resumeBelowBytes = 1024 * 1024;
 const pieceBytes = 48 * 1024;
 
 /** As whom jobs of the branch's own crontab run. */
-const user = {USER: 'root', LOGNAME: 'root'};
+const ownUser = 'root';
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function createShells({
   home,
   variables,
+  accountOf,
   clock,
 }: {
   home: string;
+  /** As whom jobs in the crontab of a user run, null being the runtime's own user. Throws INVALID_USER, USER_NOT_FOUND. */
+  accountOf: (user: string) => Promise<Identity | null>;
   clock: Clock;
   /** Of the container at this moment, secrets among them. */
   variables: () => Readonly<Record<string, string>>;
@@ -45,7 +49,8 @@ export function createShells({
   };
 
   return {
-    open({command, terminal, term}) {
+    async open({command, terminal, term, user = ownUser}) {
+      const identity = await accountOf(user);
       if (running.size >= mostShells)
         throw new AppError('LIMIT_REACHED', `${mostShells} shells are open in this container; leave one.`);
       const shell = findShell();
@@ -54,7 +59,8 @@ export function createShells({
         ...variables(),
         HOME: home,
         SHELL: shell,
-        ...user,
+        USER: user,
+        LOGNAME: user,
         ...(terminal === null ? {} : {TERM: term ?? 'xterm'}),
       };
       const id = crypto.randomUUID();
@@ -63,6 +69,7 @@ export function createShells({
       return eventStream(clock, (lines) => {
         const process = startInteractive({
           command: [program, ...args],
+          identity,
           directory: home,
           environment,
           terminal,

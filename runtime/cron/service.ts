@@ -53,7 +53,7 @@ import {createRunRecorder} from './run-recorder.ts';
 import {createRunRetention} from './run-retention.ts';
 import {createRunStore, type RunClaim, type RunResult} from './run-store.ts';
 import {createScheduler} from './scheduler.ts';
-import {createCronUsers} from './users.ts';
+import {type CronUser, createCronUsers} from './users.ts';
 import {explain} from './why.ts';
 import {createZones} from './zones.ts';
 
@@ -108,6 +108,8 @@ export interface PutCrontab extends TaggedCrontab {
 export interface CronService {
   getCrontab(user: string): Promise<TaggedCrontab>;
   putCrontab(user: string, text: string, options: PutOptions): Promise<PutCrontab>;
+  /** Throws INVALID_USER or USER_NOT_FOUND. */
+  findUser(name: string): Promise<CronUser>;
   listCrontabs(page: PageRequest): Promise<CrontabList>;
 
   listEntries(user: string, page: PageRequest): Promise<EntryList>;
@@ -325,6 +327,8 @@ export async function openCron(options: CronOptions): Promise<CronService> {
         reportPut({before, after, activeMs, nowMs, zones, mailDelivered: delivery() !== null, log});
       return {...tagged(after), removed_expired: removedExpired, report};
     },
+
+    findUser: users.find,
 
     async listCrontabs({page, limit}) {
       const all = await users.list();

@@ -1,9 +1,9 @@
 import {createHash} from 'node:crypto';
 import type {Duct} from '../platform/byte-duct.ts';
 import type {ByteSink, ByteSource} from '../platform/byte-flow.ts';
+import {createPump, type Pump} from '../platform/byte-pump.ts';
 import type {Clock} from '../platform/clock.ts';
 import type {Metadata, Receiver} from './parties.ts';
-import {createPump, type Pump} from './pump.ts';
 import type {PartyId} from './rendezvous.ts';
 import type {Receipt} from './transfer-log.ts';
 

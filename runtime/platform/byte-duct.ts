@@ -16,10 +16,15 @@ export interface Duct {
     mostBytes: number,
     leave: (index: number, bytes: Uint8Array) => void,
   ): number;
+  /** Lets more wait in a unix socket, where the kernel allows it. */
+  widen(descriptor: number): void;
 }
 
-/** Null where this system has no such way. What it opens stays open as long as the process. */
-export function openDuct(helping: Omit<MoveHelperOptions, 'pipeBytes'>): Duct | null {
+/**
+ * Null where this system has no such way. What it opens stays open as long as the process. With `helping` another
+ * thread takes part where much goes to many.
+ */
+export function openDuct(helping: Omit<MoveHelperOptions, 'pipeBytes'> | null = null): Duct | null {
   if (process.platform !== 'linux') return null;
   const kernel = openKernelPipes();
   const [one, other] = [kernel.open(mostMovedBytes), kernel.open(mostMovedBytes)];
@@ -30,20 +35,21 @@ export function openDuct(helping: Omit<MoveHelperOptions, 'pipeBytes'>): Duct | 
   }
   // One holds what came while it goes to each socket; the other, with the same pages once more, what goes to one of them.
   const [whole, copy] = one.bytes <= other.bytes ? [one, other] : [other, one];
-  const helper = createMoveHelper({...helping, pipeBytes: whole.bytes});
+  const helper = helping && createMoveHelper({...helping, pipeBytes: whole.bytes});
   /** False while something is in the pipes: what one transfer left there would go to another. */
   let isEmpty = true;
 
   const passCopy: Passing = (from, socket, count) => kernel.passCopy(from, copy, socket, count);
 
   function passCopies(sockets: readonly number[], count: number): number[] {
-    const shared = helper.forMove(sockets.length, count);
+    const shared = helper?.forMove(sockets.length, count) ?? null;
     return shared === null
       ? sockets.map((socket) => passCopy(whole.readEnd, socket, count))
       : shared.run(whole.readEnd, sockets, count, passCopy);
   }
 
   return {
+    widen: (descriptor) => kernel.widen(descriptor, mostMovedBytes),
     move(from, to, mostBytes, leave) {
       const last = to.at(-1);
       if (!isEmpty || last === undefined) return 0;

@@ -70,5 +70,11 @@ export interface ByteSink {
   /** Bytes of `write` that wait to be taken. */
   readonly pendingBytes: number;
   /** The socket that may be written to behind its back, with the bytes as they are; null where that would mix them up. */
-  shortcut?(): number | null;
+  shortcut?(): SinkShortcut | null;
+}
+
+export interface SinkShortcut {
+  readonly descriptor: number;
+  /** In a unix socket the kernel lets a fixed number of bytes wait. */
+  readonly isUnix: boolean;
 }

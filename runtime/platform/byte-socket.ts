@@ -1,5 +1,6 @@
 import {chmod, rm} from 'node:fs/promises';
 import type {Socket, TCPSocketListener, UnixSocketListener} from 'bun';
+import type {Certificate} from './certificate.ts';
 import {isErrno} from './durable-file.ts';
 import type {ListenAddress} from './listen-address.ts';
 import {listenProblem} from './listen-problem.ts';
@@ -13,8 +14,9 @@ export interface ByteSocket {
   readonly localAddress: string;
   readonly localPort: number;
   readonly pendingBytes: number;
-  /** Only for what is done with it at once; negative when it is closed. */
+  /** Only for what is done with it at once; negative when it is closed, and where what it carries is encrypted. */
   readonly descriptor: number;
+  readonly isUnix: boolean;
   /** What the kernel does not take at once is kept; false where something is kept. */
   write(bytes: Uint8Array): boolean;
   pause(): void;
@@ -38,7 +40,7 @@ export interface ByteSocketEvents {
 }
 
 export interface ByteServer {
-  /** `http://host:port` with the port that was bound, or `unix:<path>`. */
+  /** `http://host:port`, or `https://`, with the port that was bound, or `unix:<path>`. */
   readonly url: string;
   /** Takes no more connections; those that are open go on. */
   stopListening(): void;
@@ -53,9 +55,14 @@ export interface ByteServer {
 export async function serveByteSockets(
   address: ListenAddress,
   accept: (socket: ByteSocket) => ByteSocketEvents,
-  {fallbackPort = false, isUnpaced = false}: {fallbackPort?: boolean; isUnpaced?: boolean} = {},
+  {
+    fallbackPort = false,
+    isUnpaced = false,
+    certificate,
+  }: {fallbackPort?: boolean; isUnpaced?: boolean; certificate?: Certificate | undefined} = {},
 ): Promise<ByteServer> {
-  const socket = handlersFor(accept);
+  const tls = certificate === undefined ? null : {cert: certificate.certificate, key: certificate.key};
+  const socket = handlersFor(accept, {isUnix: address.kind === 'unix', isEncrypted: tls !== null});
   if (address.kind === 'unix') {
     await rm(address.path, {force: true});
     const listener = listen(address, () => Bun.listen({unix: address.path, allowHalfOpen: true, socket}));
@@ -64,13 +71,16 @@ export async function serveByteSockets(
   }
   const {host} = address;
   const bind = (port: number): TCPSocketListener<Connection> & {readonly fd?: number} =>
-    listen({...address, port}, () => Bun.listen({hostname: host, port, allowHalfOpen: true, socket}));
+    listen({...address, port}, () =>
+      Bun.listen({hostname: host, port, allowHalfOpen: true, socket, ...(tls === null ? {} : {tls})}),
+    );
   const listener = fallbackPort ? bindOr(bind, address.port) : bind(address.port);
   if (isUnpaced && listener.fd !== undefined && isLoopback(host)) {
     const {sendUnpaced} = await import('./unpaced-listener.ts');
     sendUnpaced(listener.fd);
   }
-  return serverOf(listener, `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`);
+  const scheme = tls === null ? 'http' : 'https';
+  return serverOf(listener, `${scheme}://${host.includes(':') ? `[${host}]` : host}:${listener.port}`);
 }
 
 /** Connects with a unix socket. Rejects where nobody listens there. */
@@ -78,7 +88,8 @@ export async function connectBytes(
   socketPath: string,
   accept: (socket: ByteSocket) => ByteSocketEvents,
 ): Promise<void> {
-  await Bun.connect<Connection>({unix: socketPath, allowHalfOpen: true, socket: handlersFor(accept)});
+  const socket = handlersFor(accept, {isUnix: true, isEncrypted: false});
+  await Bun.connect<Connection>({unix: socketPath, allowHalfOpen: true, socket});
 }
 
 /** A server that is known by its certificate, and asks for ours. */
@@ -104,7 +115,7 @@ export async function connectSecureBytes(
   judged.promise.catch(() => {
     // Nobody waits for it where there is no connection.
   });
-  const {open, ...handlers} = handlersFor(accept);
+  const {open, ...handlers} = handlersFor(accept, {isUnix: false, isEncrypted: true});
   const refused = new Error('the connection was closed before the server had said who it is');
   await Bun.connect<Connection | undefined>({
     hostname,
@@ -160,10 +171,15 @@ function fingerprintOf(certificate: unknown): string {
   return typeof fingerprint256 === 'string' ? fingerprint256 : '';
 }
 
-function handlersFor(accept: (socket: ByteSocket) => ByteSocketEvents) {
+interface Carrier {
+  readonly isUnix: boolean;
+  readonly isEncrypted: boolean;
+}
+
+function handlersFor(accept: (socket: ByteSocket) => ByteSocketEvents, carrier: Carrier) {
   return {
     open(raw: RawSocket) {
-      raw.data = new Connection(raw, accept);
+      raw.data = new Connection(raw, accept, carrier);
     },
     data: (raw: Socket<Connection>, bytes: Buffer) => raw.data.events.data(bytes),
     drain: (raw: Socket<Connection>) => raw.data.flush(),
@@ -204,14 +220,16 @@ type RawSocket = Socket<Connection> & {readonly fd: number};
 class Connection implements ByteSocket {
   readonly events: ByteSocketEvents;
   readonly #raw: RawSocket;
+  readonly #carrier: Carrier;
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
   #finishing = false;
   #paused = false;
   #closed = false;
 
-  constructor(raw: RawSocket, accept: (socket: ByteSocket) => ByteSocketEvents) {
+  constructor(raw: RawSocket, accept: (socket: ByteSocket) => ByteSocketEvents, carrier: Carrier) {
     this.#raw = raw;
+    this.#carrier = carrier;
     // Without it the kernel never tells of a peer that vanished while nothing is read from it.
     raw.setKeepAlive(true, keepAliveMs);
     this.events = accept(this);
@@ -238,7 +256,11 @@ class Connection implements ByteSocket {
   }
 
   get descriptor(): number {
-    return this.#closed ? -1 : this.#raw.fd;
+    return this.#closed || this.#carrier.isEncrypted ? -1 : this.#raw.fd;
+  }
+
+  get isUnix(): boolean {
+    return this.#carrier.isUnix;
   }
 
   write(bytes: Uint8Array): boolean {

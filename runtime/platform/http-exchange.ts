@@ -1,11 +1,12 @@
 import {AppError, bodylessStatuses} from '../../schemas/errors.ts';
 import {reasonPhrases} from '../../schemas/reason-phrases.ts';
-import {type ByteSink, type ByteSource, emptySource, type Frame} from './byte-flow.ts';
+import {type ByteSink, type ByteSource, emptySource, type Frame, type SinkShortcut} from './byte-flow.ts';
 import {type ByteServer, type ByteSocket, type ByteSocketEvents, serveByteSockets} from './byte-socket.ts';
+import type {Certificate} from './certificate.ts';
 import type {HttpServer} from './http-server.ts';
 import type {ListenAddress} from './listen-address.ts';
+import {MessageBody} from './message-body.ts';
 import type {Peer} from './peer-process.ts';
-import {RequestBody} from './request-body.ts';
 import {fieldName, maxHeadBytes, notInValue, parseRequestHead, type RequestHead} from './request-head.ts';
 
 export interface ResponseHead {
@@ -49,6 +50,8 @@ export interface ExchangeOptions {
   readonly fallbackPort?: boolean;
   /** On a loopback address: packets go out as they come, whatever the host does for those of its network. */
   readonly isUnpaced?: boolean;
+  /** Serves HTTPS with it. */
+  readonly certificate?: Certificate;
 }
 
 const defaultHeadTimeoutMs = 30_000;
@@ -70,13 +73,13 @@ const maxRepeatedBytes = 1024;
 export async function serveExchanges(
   address: ListenAddress,
   handler: ExchangeHandler,
-  {headTimeoutMs = defaultHeadTimeoutMs, fallbackPort = false, isUnpaced = false}: ExchangeOptions = {},
+  {headTimeoutMs = defaultHeadTimeoutMs, ...listening}: ExchangeOptions = {},
 ): Promise<HttpServer> {
   const connections = new Connections(headTimeoutMs);
   const server = await serveByteSockets(
     address,
     (socket) => new ExchangeConnection(socket, handler, connections),
-    {fallbackPort, isUnpaced},
+    listening,
   );
   return {url: server.url, close: ({graceMs}) => connections.close(server, graceMs)};
 }
@@ -332,7 +335,7 @@ class ExchangeConnection implements ByteSocketEvents {
 
   #open(head: RequestHead, rest: Buffer): void {
     const isSender = head.framing.kind !== 'none';
-    const body = isSender ? new RequestBody(this.socket, head.framing) : noBody;
+    const body = isSender ? new MessageBody(this.socket, head.framing, () => current.goOn()) : noBody;
     const current = this.#begin(head, body);
     if (!isSender) this.#received = rest;
     // Also where nothing is left, since a body of length 0 is complete already.
@@ -413,7 +416,7 @@ const endOfHead = Buffer.from('\r\n\r\n', 'latin1');
 const carriageReturn = 0x0d;
 const lineFeed = 0x0a;
 
-type IncomingBody = Pick<RequestBody, 'isComplete' | 'surplusBytes' | 'feed' | 'discard' | 'cut'> &
+type IncomingBody = Pick<MessageBody, 'isComplete' | 'surplusBytes' | 'feed' | 'discard' | 'cut'> &
   ByteSource;
 
 const noBody: IncomingBody = {
@@ -444,6 +447,7 @@ class CurrentExchange implements Exchange {
   /** No other request is served behind it. */
   isLast = false;
   readonly #connection: ExchangeConnection;
+  #hasGoneOn = false;
   #left = false;
   #leave: () => void = () => {};
 
@@ -473,7 +477,7 @@ class CurrentExchange implements Exchange {
     const {head, body} = this;
     const connection = this.#connection;
     const isBodyless = bodylessStatuses.includes(status);
-    const goOn = head.expectsContinue && status < firstErrorStatus ? continueLine : '';
+    const goOn = status < firstErrorStatus ? this.#continueLine() : '';
     let text = `${goOn}HTTP/${head.isHttp10 ? '1.0' : '1.1'} ${status} ${reasonPhrases[status] ?? ''}\r\nDate: ${connection.date()}\r\n`;
     for (let at = 0; at + 1 < fields.length; at += 2)
       text += fieldLine(fields[at] ?? '', fields[at + 1] ?? '');
@@ -487,6 +491,19 @@ class CurrentExchange implements Exchange {
     connection.sendLater(this.sink);
     return this.sink;
   };
+
+  /** A client that waits with its body is told that it is wanted. */
+  goOn(): void {
+    const line = this.sink === null ? this.#continueLine() : '';
+    if (line !== '') this.#connection.socket.write(Buffer.from(line, 'latin1'));
+  }
+
+  /** Empty after the first time. */
+  #continueLine(): string {
+    if (!this.head.expectsContinue || this.#hasGoneOn) return '';
+    this.#hasGoneOn = true;
+    return continueLine;
+  }
 
   answered(): void {
     this.#connection.answered(this.isLast);
@@ -523,7 +540,8 @@ const usualNames: ReadonlySet<string> = new Set([
   'x-execution-id',
 ]);
 
-function fieldLine(name: string, value: string): string {
+/** Throws TypeError for what is no header. */
+export function fieldLine(name: string, value: string): string {
   if (!(usualNames.has(name) || fieldName.test(name)) || notInValue.test(value))
     throw new TypeError(`${JSON.stringify(name.slice(0, 100))} is no header that can be sent.`);
   return `${name}: ${value}\r\n`;
@@ -535,7 +553,12 @@ function framingOf(head: RequestHead, isBodyless: boolean, lengthBytes: number |
   return head.isHttp10 ? 'until-close' : 'chunked';
 }
 
-const lastChunk = Buffer.from('0\r\n\r\n', 'latin1');
+/** Null while something waits to be written before. */
+export function shortcutTo({descriptor, pendingBytes, isUnix}: ByteSocket): SinkShortcut | null {
+  return pendingBytes === 0 && descriptor >= 0 ? {descriptor, isUnix} : null;
+}
+
+export const lastChunk = Buffer.from('0\r\n\r\n', 'latin1');
 /** A longer piece is not worth copying. */
 const maxJoinedBytes = 16 * 1024;
 
@@ -617,9 +640,8 @@ class ResponseSink implements ByteSink {
     this.#onDrained();
   }
 
-  shortcut(): number | null {
+  shortcut(): SinkShortcut | null {
     const isPlain = this.#framing !== 'chunked' && this.#head === null && !this.isOver;
-    const {descriptor, pendingBytes} = this.#socket;
-    return isPlain && pendingBytes === 0 && descriptor >= 0 ? descriptor : null;
+    return isPlain ? shortcutTo(this.#socket) : null;
   }
 }

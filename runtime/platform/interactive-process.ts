@@ -1,6 +1,7 @@
 import {spawn} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import type {Readable} from 'node:stream';
+import {becoming, type Command, type Identity} from './become.ts';
 
 /** How a program ended. */
 export type InteractiveEnd =
@@ -22,7 +23,9 @@ export interface InteractiveProcess {
 }
 
 interface InteractiveRequest {
-  readonly command: readonly [string, ...string[]];
+  readonly command: Command;
+  /** Null for our own user. */
+  readonly identity: Identity | null;
   readonly directory: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly terminal: {readonly columns: number; readonly rows: number} | null;
@@ -38,16 +41,28 @@ export function findShell(): string {
 
 /** Starts a program in a session of its own, at a pseudo terminal where one is asked for. */
 export function startInteractive(request: InteractiveRequest): InteractiveProcess {
-  return request.terminal === null ? startPiped(request) : startAtTerminal(request, request.terminal);
+  const program = Bun.which(request.command[0], {
+    PATH: request.environment.PATH ?? '',
+    cwd: request.directory,
+  });
+  const become = {...request, ...becoming(request.identity, request.command, program)};
+  return request.terminal === null ? startPiped(become) : startAtTerminal(become, request.terminal);
 }
 
-function startPiped({command, directory, environment, onOutput}: InteractiveRequest): InteractiveProcess {
+function startPiped({
+  command,
+  identity,
+  directory,
+  environment,
+  onOutput,
+}: InteractiveRequest): InteractiveProcess {
   const [program, ...args] = command;
   const child = spawn(program, args, {
     cwd: directory,
     env: {...environment},
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
+    ...identity,
   });
   const outputs: [Readable, 'stdout' | 'stderr'][] = [
     [child.stdout, 'stdout'],
@@ -78,7 +93,7 @@ function startPiped({command, directory, environment, onOutput}: InteractiveRequ
 }
 
 function startAtTerminal(
-  {command, directory, environment, onOutput}: InteractiveRequest,
+  {command, identity, directory, environment, onOutput}: InteractiveRequest,
   {columns, rows}: {columns: number; rows: number},
 ): InteractiveProcess {
   let child: ReturnType<typeof spawnAtTerminal>;
@@ -97,6 +112,8 @@ function startAtTerminal(
   }
 
   function spawnAtTerminal() {
+    // Bun starts nobody else at a terminal.
+    if (identity !== null) throw new Error(`${command[0]} is not there, or setpriv of util-linux is not`);
     return Bun.spawn([...command], {
       cwd: directory,
       env: {...environment},

@@ -1,8 +1,8 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {existsSync, writeFileSync} from 'node:fs';
 import type {Readable} from 'node:stream';
+import {becoming, type Command, type Identity} from './become.ts';
 import type {SecretMask} from './secret-mask.ts';
-import {ownUserId} from './system-users.ts';
 
 /** How a job ended. */
 export type JobEnd =
@@ -38,14 +38,14 @@ export interface JobProcess {
 
 export interface JobRequest {
   /** Program and arguments; the program is an absolute path. */
-  readonly command: readonly [string, ...string[]];
+  readonly command: Command;
   readonly directory: string;
   /** Exactly these variables. */
   readonly environment: Readonly<Record<string, string>>;
   /** null gives an empty standard input. */
   readonly stdin: string | null;
   /** null runs the job as our own user. */
-  readonly identity: {readonly uid: number; readonly gid: number} | null;
+  readonly identity: Identity | null;
   /** Bytes kept of the beginning and again of the end of each stream. */
   readonly keptBytes: number;
   /** Applied to all output before anybody sees it. */
@@ -57,9 +57,6 @@ const drainMs = 200;
 
 /** Between two looks whether a group that was told to end has done so. */
 const groupPollMs = 20;
-
-/** Where util-linux puts the program that also sets supplementary groups. */
-const groupPrograms = ['/usr/bin/setpriv', '/bin/setpriv'] as const;
 
 /** Starts a job as the leader of a session and process group of its own. Never throws. */
 export function startJob({
@@ -157,10 +154,9 @@ function preferAsVictim(pid: number | undefined): void {
   }
 }
 
-/** Only root can become somebody else. Without `setpriv` a job has its user and primary group and no further one. */
 function spawnAs(
   identity: JobRequest['identity'],
-  [program, ...args]: JobRequest['command'],
+  command: JobRequest['command'],
   {
     directory,
     environment,
@@ -173,12 +169,10 @@ function spawnAs(
     detached: true,
     stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'] as ['pipe' | 'ignore', 'pipe', 'pipe'],
   };
-  if (identity === null) return spawn(program, args, options);
-  const setGroups = ownUserId() === 0 ? groupPrograms.find((path) => existsSync(path)) : undefined;
-  if (setGroups === undefined || !existsSync(program)) return spawn(program, args, {...options, ...identity});
-  const {uid, gid} = identity;
-  const become = ['--reuid', String(uid), '--regid', String(gid), '--init-groups', '--'];
-  return spawn(setGroups, [...become, program, ...args], options);
+  const [wanted] = command;
+  const how = becoming(identity, command, existsSync(wanted) ? wanted : null);
+  const [program, ...args] = how.command;
+  return spawn(program, args, {...options, ...how.identity});
 }
 
 interface ChunkListener {

@@ -25,6 +25,8 @@ export interface KernelPipes {
   /** To this process. Throws where fewer are there. */
   read(pipe: KernelPipe, count: number): Uint8Array;
   close(pipe: KernelPipe): void;
+  /** Lets so many bytes wait in a socket, where the kernel allows it. */
+  widen(socket: number, bytes: number): void;
   /** Once no pipe is open. */
   end(): void;
 }
@@ -32,6 +34,10 @@ export interface KernelPipes {
 /** Of `fcntl`: F_SETPIPE_SZ and F_GETPIPE_SZ. */
 const setPipeSize = 1031;
 const getPipeSize = 1032;
+/** Of `setsockopt`: SOL_SOCKET, SO_SNDBUF, and SO_SNDBUFFORCE, which only the machine's root may use. */
+const socketLevel = 1;
+const sendBuffer = 7;
+const sendBufferForced = 32;
 /** SPLICE_F_MOVE and SPLICE_F_NONBLOCK. */
 const splicing = 1 | 2;
 /** O_CLOEXEC, which `node:fs` does not name. */
@@ -39,11 +45,12 @@ const closeOnExec = 0o2000000;
 
 /** Of Linux alone. */
 export function openKernelPipes(): KernelPipes {
-  const {splice, tee, pipe2, fcntl} = dlopen('libc.so.6', {
+  const {splice, tee, pipe2, fcntl, setsockopt} = dlopen('libc.so.6', {
     splice: {args: ['i32', 'ptr', 'i32', 'ptr', 'u64', 'u32'], returns: 'i32'},
     tee: {args: ['i32', 'i32', 'u64', 'u32'], returns: 'i32'},
     pipe2: {args: ['ptr', 'i32'], returns: 'i32'},
     fcntl: {args: ['i32', 'i32', 'i32'], returns: 'i32'},
+    setsockopt: {args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32'},
   }).symbols;
   const nowhere = openSync('/dev/null', 'w');
 
@@ -81,6 +88,11 @@ export function openKernelPipes(): KernelPipes {
     close({readEnd, writeEnd}) {
       closeSync(readEnd);
       closeSync(writeEnd);
+    },
+    widen(socket, bytes) {
+      const wanted = new Int32Array([bytes]);
+      for (const option of [sendBufferForced, sendBuffer])
+        if (setsockopt(socket, socketLevel, option, ptr(wanted), wanted.byteLength) === 0) return;
     },
     end: () => closeSync(nowhere),
   };

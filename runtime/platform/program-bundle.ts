@@ -1,8 +1,6 @@
 import {createRequire} from 'node:module';
 import {fileURLToPath} from 'node:url';
 
-const noHttp2Path = fileURLToPath(new URL('no-http2.ts', import.meta.url));
-
 /** What a program for another kind of machine is made of. */
 export interface ForeignMachine {
   readonly target: 'bun-linux-x64' | 'bun-linux-arm64';
@@ -21,16 +19,6 @@ const program = (bindingPath: string) =>
         name: 'parser-binding',
         setup(build) {
           build.onResolve({filter: /^branchtab:parser-binding$/}, () => ({path: bindingPath}));
-        },
-      },
-      {
-        // The HTTP adapter imports HTTP/2 to recognise its requests. We serve none, and every process would hold a megabyte.
-        name: 'no-http2',
-        setup(build) {
-          build.onLoad({filter: /@hono\/node-server\/dist\/index\.mjs$/}, async ({path}) => {
-            const text = await Bun.file(path).text();
-            return {contents: text.replace('"node:http2"', JSON.stringify(noHttp2Path)), loader: 'js'};
-          });
         },
       },
     ],

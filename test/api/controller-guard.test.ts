@@ -1,8 +1,6 @@
-import {once} from 'node:events';
-import {createServer} from 'node:http';
-import type {AddressInfo} from 'node:net';
 import test, {type ExecutionContext} from 'ava';
 import {createControllerGuard} from '../../api/controller-guard.ts';
+import {serveExchanges} from '../../runtime/platform/http-exchange.ts';
 import {rawRequest} from '../helpers/raw-http.ts';
 
 const id = '0123456789abcdef01234567';
@@ -13,16 +11,16 @@ async function setup(t: ExecutionContext): Promise<string> {
     allowedHosts: ['board.example.org'],
     kitHosts: {domains: ['localhost', 'hoody.com'], aliases: new Map()},
   });
-  const server = createServer((incoming, outgoing) => {
-    if (!guard.intercept(incoming, outgoing)) outgoing.end('let through');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const server = await serveExchanges(
+    {kind: 'tcp', host: '127.0.0.1', port: 0},
+    {
+      handle: ({head, respond}) =>
+        respond({status: guard(head)?.status ?? 200, fields: [], lengthBytes: 0}).end(),
+      refuse: ({status}, respond) => respond({status, fields: [], lengthBytes: 0}).end(),
+    },
+  );
+  t.teardown(() => server.close({graceMs: 0}));
+  return server.url;
 }
 
 test('S26: of the domain only the hosts of kits are served', async (t) => {

@@ -8,9 +8,7 @@ import {json} from 'node:stream/consumers';
 import test, {type ExecutionContext} from 'ava';
 import type {ServerWebSocket} from 'bun';
 import {createControllerGuard} from '../../api/controller-guard.ts';
-import {createGateway} from '../../api/gateway.ts';
-import {serveHttp} from '../../runtime/platform/http-server.ts';
-import {silentLog} from '../../runtime/platform/log.ts';
+import {serveGateway} from '../helpers/gateway-world.ts';
 import {sendRaw} from '../helpers/raw-http.ts';
 
 const id = '0123456789abcdef01234567';
@@ -72,8 +70,9 @@ async function gatewayTo(
   {socketPath, directory}: {socketPath: string; directory: string},
 ): Promise<string> {
   const kitHosts = {domains: ['localhost', 'hoody.com'], aliases: new Map()};
-  const guard = createControllerGuard({allowedHosts: [], kitHosts});
-  const gateway = createGateway({
+  const refusal = createControllerGuard({allowedHosts: [], kitHosts});
+  const url = await serveGateway(t, {
+    refusal,
     socketOf: (container) =>
       container === id || container === 'main-1f0c9a3e'
         ? socketPath
@@ -81,27 +80,13 @@ async function gatewayTo(
           ? join(directory, 'nobody.sock')
           : null,
     kitHosts,
-    isOwnAuthorization: (header) => header === 'Bearer own',
-    userOf: (header) => (header === 'Bearer of-ann' ? 'ann' : null),
-    ownCookie: 'branchtab_session',
-    log: silentLog,
   });
-  const front = await serveHttp({kind: 'tcp', host: '127.0.0.1', port: 0}, async () => new Response(''), {
-    intercept: (incoming, outgoing) =>
-      guard.intercept(incoming, outgoing) || gateway.intercept(incoming, outgoing),
-    upgrade(incoming, socket) {
-      if (!guard.upgrade(incoming, socket)) gateway.upgrade(incoming, socket);
-    },
-  });
-  t.teardown(async () => {
-    await front.close({graceMs: 0});
-    await rm(directory, {recursive: true, force: true});
-  });
-  return front.url;
+  t.teardown(() => rm(directory, {recursive: true, force: true}));
+  return url;
 }
 
 /** What is answered instead of a websocket. */
-async function refusal(url: string, target: string, headers: Record<string, string> = {}) {
+async function refusedAt(url: string, target: string, headers: Record<string, string> = {}) {
   const asking = request(`${url}${target}`, {headers: {...opening, ...headers}}).end();
   const [answer] = (await once(asking, 'response')) as [IncomingMessage];
   return answer;
@@ -177,7 +162,7 @@ test('neither the handshake nor a refusal plants a cookie', async (t) => {
   t.regex(String(head), /sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=/i);
   t.notRegex(String(head), /set-cookie/i);
   client.destroy();
-  const refused = await refusal(url, `/c/${id}/exec/closed`);
+  const refused = await refusedAt(url, `/c/${id}/exec/closed`);
   t.is(refused.statusCode, 403);
   t.is(refused.headers['set-cookie'], undefined);
   t.regex(String(refused.headers['content-security-policy']), /^sandbox/);
@@ -213,7 +198,7 @@ for (const [what, target, headers, status, code] of [
 ] as const) {
   test(`no websocket: ${what}`, async (t) => {
     const {url} = await setup(t);
-    const refused = await refusal(url, target, headers);
+    const refused = await refusedAt(url, target, headers);
     t.is(refused.statusCode, status);
     t.is(((await json(refused)) as {code: string}).code, code);
   });

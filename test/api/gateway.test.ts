@@ -2,13 +2,12 @@ import {randomBytes} from 'node:crypto';
 import {once} from 'node:events';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {createServer, type IncomingMessage, request, type ServerResponse} from 'node:http';
-import type {AddressInfo} from 'node:net';
-import {connect} from 'node:net';
+import {connect, createServer as createNetServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {createGateway} from '../../api/gateway.ts';
-import {silentLog} from '../../runtime/platform/log.ts';
+import {serveGateway} from '../helpers/gateway-world.ts';
+import {RawClient} from '../helpers/pipe-world.ts';
 
 const id = '0123456789abcdef01234567';
 
@@ -22,33 +21,20 @@ async function setup(
   const container = createServer(handle);
   container.listen(socketPath);
   await once(container, 'listening');
-  const gateway = createGateway({
+  const url = await serveGateway(t, {
     socketOf: (container) =>
       container === id || container === 'main-1f0c9a3e'
         ? socketPath
         : container === 'f'.repeat(24)
           ? join(directory, 'nobody.sock')
           : null,
-    kitHosts: {domains: ['localhost', 'hoody.com'], aliases: new Map()},
-    isOwnAuthorization: (header) => header === 'Bearer own',
-    userOf: (header) => (header === 'Bearer of-ann' ? 'ann' : null),
-    ownCookie: 'branchtab_session',
-    log: silentLog,
   });
-  const front = createServer((incoming, outgoing) => {
-    if (!gateway.intercept(incoming, outgoing)) outgoing.writeHead(418).end();
-  });
-  front.listen(0, '127.0.0.1');
-  await once(front, 'listening');
   t.teardown(async () => {
-    front.closeAllConnections();
     container.closeAllConnections();
-    front.close();
     container.close();
     await rm(directory, {recursive: true, force: true});
   });
-  const {port} = front.address() as AddressInfo;
-  return {port, url: `http://127.0.0.1:${port}`};
+  return {port: Number(new URL(url).port), url};
 }
 
 const echo = (incoming: IncomingMessage, outgoing: ServerResponse) => {
@@ -291,4 +277,142 @@ test('a body never becomes a second request, whatever the method', async (t) => 
     [],
   );
   t.is(seen.length, 10);
+});
+
+for (const framing of ['Content-Length', 'Transfer-Encoding'] as const) {
+  test(`who reads nothing holds the container up, and not the memory of the controller: ${framing}`, async (t) => {
+    const offeredBytes = 256 * 1024 * 1024;
+    const piece = Buffer.alloc(1024 * 1024, 'x');
+    let takenBytes = 0;
+    const {port} = await setup(t, (_incoming, outgoing) => {
+      outgoing.writeHead(200, framing === 'Content-Length' ? {[framing]: offeredBytes} : {});
+      const fill = () => {
+        while (takenBytes < offeredBytes) {
+          takenBytes += piece.length;
+          if (!outgoing.write(piece)) {
+            outgoing.once('drain', fill);
+            return;
+          }
+        }
+        outgoing.end();
+      };
+      fill();
+    });
+    const client = connect(port, '127.0.0.1');
+    client.write(`GET /c/${id}/exec/much HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+    await once(client, 'data');
+    client.pause();
+    // As long as the container gets rid of something while the gateway is busy with others, it is not held up.
+    for (let before = -1; before < takenBytes; ) {
+      before = takenBytes;
+      for (let asked = 0; asked < 20; asked += 1) await rawRequest(port, '/');
+    }
+    t.true(takenBytes < offeredBytes / 4, `${takenBytes} bytes were taken`);
+    let receivedBytes = 0;
+    client.on('data', (bytes: Buffer) => {
+      receivedBytes += bytes.length;
+    });
+    client.resume();
+    await once(client, 'close');
+    t.true(receivedBytes >= offeredBytes - 1024 * 1024, `${receivedBytes} bytes came`);
+  });
+}
+
+test('a container that reads nothing holds its sender up', async (t) => {
+  const arrived = Promise.withResolvers<IncomingMessage>();
+  const {port} = await setup(t, (incoming, outgoing) => {
+    arrived.resolve(incoming);
+    incoming.once('end', () => outgoing.end('read'));
+  });
+  const lengthBytes = 64 * 1024 * 1024;
+  const client = connect(port, '127.0.0.1');
+  client.write(
+    `PUT /c/${id}/pipe/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${lengthBytes}\r\nConnection: close\r\n\r\n`,
+  );
+  let isAllTaken = false;
+  client.write(Buffer.alloc(lengthBytes), () => {
+    isAllTaken = true;
+  });
+  const incoming = await arrived.promise;
+  for (let asked = 0; asked < 100; asked += 1) await rawRequest(port, '/');
+  t.false(isAllTaken);
+  let readBytes = 0;
+  incoming.on('data', (bytes: Buffer) => {
+    readBytes += bytes.length;
+  });
+  let text = '';
+  for await (const bytes of client) text += String(bytes);
+  t.is(readBytes, lengthBytes);
+  t.regex(text, /^HTTP\/1\.1 200 [\s\S]*read/);
+});
+
+for (const [what, answer] of [
+  ['no answer', ''],
+  [
+    'another protocol',
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
+  ],
+  ['nonsense', 'SSH-2.0-OpenSSH\r\n\r\n'],
+  ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'],
+  ['two ways to end', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+  ['a line that is no header', 'HTTP/1.1 200 OK\r\nno header\r\n\r\n'],
+  ['a head without end', `HTTP/1.1 200 OK\r\n${'X-Much: of it\r\n'.repeat(10_000)}`],
+  ['interim answers without end', 'HTTP/1.1 103 Early Hints\r\nX-Much: of it\r\n\r\n'.repeat(10_000)],
+] as const) {
+  test(`a container that gives ${what} does not answer`, async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'branchtab-gateway-'));
+    const socketPath = join(directory, 'control.sock');
+    const container = createNetServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => socket.end(answer));
+    });
+    container.listen(socketPath);
+    await once(container, 'listening');
+    t.teardown(async () => {
+      container.close();
+      await rm(directory, {recursive: true, force: true});
+    });
+    const url = await serveGateway(t, {socketOf: () => socketPath});
+    const refused = await fetch(`${url}/c/${id}/exec/x`);
+    t.is(refused.status, 503);
+    t.is(((await refused.json()) as {code: string}).code, 'CONTAINER_UNAVAILABLE');
+  });
+}
+
+test('with HTTP/1.0 a transfer that breaks off ends as an error, and one that is complete does not', async (t) => {
+  const {url} = await setup(t, (incoming, outgoing) => {
+    outgoing.writeHead(200);
+    outgoing.write('half');
+    if (incoming.url === '/whole') outgoing.end(' and half');
+    else setImmediate(() => outgoing.destroy());
+  });
+  for (const [path, isWhole] of [
+    ['/whole', true],
+    ['/cut', false],
+  ] as const) {
+    const client = await RawClient.open(`${url}/c/${id}/pipe`, 'GET', path, {version: '1.0'});
+    await client.untilClosed();
+    t.is(client.body, isWhole ? 'half and half' : 'half');
+    t.is(client.wasReset, !isWhole);
+  }
+});
+
+test('a client that waits with its body is told to go on', async (t) => {
+  const {port} = await setup(t, (incoming, outgoing) => {
+    let text = '';
+    incoming.on('data', (bytes) => {
+      text += String(bytes);
+    });
+    incoming.on('end', () => outgoing.end(`${text} ${incoming.headers.expect ?? 'without'}`));
+  });
+  const client = connect(port, '127.0.0.1');
+  client.write(
+    `PUT /c/${id}/exec/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n`,
+  );
+  const [first] = (await once(client, 'data')) as [Buffer];
+  t.is(String(first), 'HTTP/1.1 100 Continue\r\n\r\n');
+  client.write('body');
+  let text = '';
+  for await (const bytes of client) text += String(bytes);
+  t.regex(text, /^HTTP\/1\.1 200 [\s\S]*body without/);
 });

@@ -139,7 +139,6 @@ const absences: readonly Absence[] = [
     exceptions: {
       'schemas/generate.ts': 'a program of the build, which writes the generated schemas',
       'runtime/exec/script-names.ts': 'hands these modules to scripts as their globals, and uses none itself',
-      'api/stream-relay.ts': 'streams between two requests of node:http, which is the wire itself',
       'api/runtime-client.ts': 'streams a body over node:http, which is the wire itself',
     },
     find: (file) => [

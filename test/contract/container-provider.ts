@@ -489,6 +489,16 @@ export function registerContainerProviderContract({
     await until(async () => (await readFile(`${workspace}/z`, 'utf8')) !== before);
   });
 
+  testOfProcesses(title('a paused start says so to the runtime, the next one no more'), async (t) => {
+    const {provider} = await setup(t);
+    const {id} = await provider.create({name: 'main-1', labels: {}});
+    const boot = (container: Container) =>
+      overSocket(container, '/run', "tr '\\0' ' ' </proc/$PPID/cmdline; cat /run/branchtab/boot 2>/dev/null");
+    t.regex(await boot(await provider.start(id, {paused: true})), /paused-[0-9a-f]{8}-/);
+    await provider.stop(id, noGrace);
+    t.notRegex(await boot(await provider.start(id)), /paused-/);
+  });
+
   testOfProcesses(title('the environment of a runtime holds nothing of its controller'), async (t) => {
     const {provider} = await setup(t);
     const container = await started(provider);

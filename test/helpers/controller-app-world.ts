@@ -58,6 +58,7 @@ export async function createControllerAppWorld(
     provider: null,
     data: null,
     records,
+    forge: null,
     contacts: openFirstContacts({
       directory: join(directory, 'repositories'),
       records,

@@ -10,7 +10,7 @@ const inTurn = createSerialLock();
 
 /**
  * Runs a property `runs` times, or for FUZZ_SECONDS seconds where that is set. A failure prints seed and path;
- * FUZZ_SEED and FUZZ_PATH repeat it.
+ * FUZZ_SEED, FUZZ_PATH and, where steps were made fewer, FUZZ_REPLAY repeat it.
  */
 export async function fuzz<T>(
   t: ExecutionContext,
@@ -48,6 +48,15 @@ export async function fuzz<T>(
   });
   if (seconds > 0) t.log(`${details.numRuns} runs, seed ${details.seed}`);
   const reason = details.errorInstance instanceof Error ? `\n${details.errorInstance.message}` : '';
-  if (details.failed) t.fail(`${fc.defaultReportMessage(details)}${reason}`);
+  if (details.failed) t.fail(`${fc.defaultReportMessage(details)}${reason}\n\nagain: ${repetition(details)}`);
   else t.true(details.numRuns > 0);
+}
+
+/** What stands before the command that runs the test, to have the same failure again. */
+function repetition<T>({seed, counterexamplePath, counterexample}: fc.RunDetails<T>): string {
+  const steps = /replayPath=("[^"]*")/.exec(fc.stringify(counterexample))?.[1];
+  const variables = {FUZZ_SEED: seed, FUZZ_PATH: counterexamplePath, FUZZ_REPLAY: steps};
+  return Object.entries(variables)
+    .flatMap(([name, value]) => (value == null ? [] : [`${name}=${value}`]))
+    .join(' ');
 }

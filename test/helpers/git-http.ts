@@ -7,13 +7,15 @@ export interface GitHttpOptions {
   readonly authorization?: string;
   /** Called while the git that asks waits for its answer. */
   readonly onRequest?: (request: IncomingMessage) => Promise<void>;
+  /** After so many bytes of an answer the connection ends; null for the whole answer. */
+  readonly cutAfterBytes?: () => number | null;
 }
 
 /** Serves the world's directory over HTTP by git's own CGI program; resolves to the URL of its repository. */
 export async function serveOverHttp(
   t: Teardown,
   world: GitWorld,
-  {authorization, onRequest}: GitHttpOptions = {},
+  {authorization, onRequest, cutAfterBytes = () => null}: GitHttpOptions = {},
 ): Promise<string> {
   const server = createServer(async (request, response) => {
     await onRequest?.(request);
@@ -49,7 +51,10 @@ export async function serveOverHttp(
         .map((line) => line.split(': ', 2));
       const status = Number(headers.find(([name]) => name === 'Status')?.[1]?.slice(0, 3) ?? 200);
       response.writeHead(status, Object.fromEntries(headers.filter(([name]) => name !== 'Status')));
-      response.end(output.subarray(end + 4));
+      const body = output.subarray(end + 4);
+      const mostBytes = cutAfterBytes();
+      if (mostBytes === null || body.length <= mostBytes) response.end(body);
+      else response.write(body.subarray(0, mostBytes), () => response.destroy());
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

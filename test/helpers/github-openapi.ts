@@ -31,6 +31,8 @@ export function readGitHubDescription(): GitHubDescription {
   const description = JSON.parse(readFileSync(path, 'utf8')) as Description;
   const ajv = new Ajv({strict: false, validateSchema: false, allErrors: true});
   addFormats(ajv);
+  // GitHub's own: `owner/name`.
+  ajv.addFormat('repo.nwo', /^[^/]+\/[^/]+$/);
   spellOutNull(description);
   ajv.addSchema(description, 'github');
   const compiled = new Map<string, ValidateFunction>();

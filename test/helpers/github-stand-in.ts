@@ -1,6 +1,7 @@
 import {createHash, createPublicKey, createVerify, generateKeyPairSync, randomInt} from 'node:crypto';
 import {createServer, type IncomingMessage, type ServerResponse} from 'node:http';
 import type {ExecutionContext} from 'ava';
+import {gitRoutes} from './github-git.ts';
 import {readGitHubDescription} from './github-openapi.ts';
 
 const description = readGitHubDescription();
@@ -56,6 +57,8 @@ export interface GitHubStandIn {
   readonly app: {readonly id: string; readonly privateKey: string};
   readonly requests: readonly StandInRequest[];
   pulls: StandInPull[];
+  /** The git directory in which its branches and commits are. */
+  gitDirectory: string;
   readonly statuses: Entry[];
   readonly checks: Entry[];
   readonly deployments: Entry[];
@@ -73,7 +76,7 @@ export interface GitHubStandIn {
   until(wanted: (request: StandInRequest) => boolean): Promise<StandInRequest>;
 }
 
-interface Route {
+export interface Route {
   readonly method: string;
   readonly path: string;
   readonly answer: (
@@ -111,6 +114,7 @@ export async function createGitHubStandIn(
     app: {id: '4711', privateKey},
     requests,
     pulls: [] as StandInPull[],
+    gitDirectory: '',
     statuses: [] as Entry[],
     checks: [] as Entry[],
     deployments: [] as Entry[],
@@ -149,7 +153,12 @@ export async function createGitHubStandIn(
       path: `${repo}/pulls`,
       answer(_values, _body, query) {
         const branch = query.get('head')?.split(':').slice(1).join(':');
-        const pulls = standIn.pulls.filter((pull) => branch === undefined || pull.branch === branch);
+        const state = query.get('state') ?? 'open';
+        const pulls = standIn.pulls.filter(
+          (pull) =>
+            (branch === undefined || pull.branch === branch) &&
+            (state === 'all' || (pull.state ?? 'open') === state),
+        );
         return {status: 200, data: pulls.slice(0, Number(query.get('per_page') ?? 30)).map(pullRequest)};
       },
     },
@@ -159,20 +168,19 @@ export async function createGitHubStandIn(
       answer({pull_number}) {
         const found = standIn.pulls.find(({number}) => number === Number(pull_number));
         if (found === undefined) return {status: 404, data: {message: 'Not Found'}};
-        const {head, base, ...rest} = pullRequest(found);
-        const example = description.example('pull-request') as {head: object; base: object};
-        return {
-          status: 200,
-          data: {
-            ...example,
-            ...rest,
-            requested_reviewers: [],
-            head: {...example.head, ...head},
-            base: {...example.base, ...base},
-          },
-        };
+        return {status: 200, data: wholePullRequest(found)};
       },
     },
+    {
+      method: 'POST',
+      path: `${repo}/pulls`,
+      answer(_values, {head, base, title, body}) {
+        const pull = {number: nextId(), branch: String(head), commit: 'c'.repeat(40), base: String(base)};
+        standIn.pulls.push(pull);
+        return {status: 201, data: {...wholePullRequest(pull), title, body}};
+      },
+    },
+    ...gitRoutes(description, () => standIn.gitDirectory),
     {
       method: 'POST',
       path: `${repo}/statuses/{sha}`,
@@ -509,6 +517,7 @@ function pullRequest({
   return {
     ...example,
     number,
+    html_url: `https://github.com/acme/shop/pull/${number}`,
     state,
     merged_at: merged ? '2026-01-01T00:00:00Z' : null,
     closed_at: state === 'closed' ? '2026-01-01T00:00:00Z' : null,
@@ -516,6 +525,19 @@ function pullRequest({
     labels: labels.map((name) => ({...label, name})),
     head: {...head, ref: branch, sha: commit, repo: {...head.repo, id: isFork ? 2 : 1}},
     base: {...exampleBase, ref: base, repo: {...exampleBase.repo, id: 1}},
+  };
+}
+
+/** As GitHub answers for one, with more than in a list. */
+function wholePullRequest(pull: StandInPull) {
+  const {head, base, ...rest} = pullRequest(pull);
+  const example = description.example('pull-request') as {head: object; base: object};
+  return {
+    ...example,
+    ...rest,
+    requested_reviewers: [],
+    head: {...example.head, ...head},
+    base: {...example.base, ...base},
   };
 }
 

@@ -1,10 +1,10 @@
 import {rm} from 'node:fs/promises';
 import type {ContainerPaths} from '../../reconciler/containers/container-paths.ts';
 import type {ContainerRecord} from '../../reconciler/containers/container-record.ts';
+import {isNewBoot} from '../../runtime/boot.ts';
 import type {RuntimeFlags} from '../../runtime/flags.ts';
 import {healthOf, listen, type Pipe} from '../../runtime/listeners.ts';
 import type {Clock} from '../../runtime/platform/clock.ts';
-import {readTextIfPresent, writeFileDurably} from '../../runtime/platform/durable-file.ts';
 import type {Log} from '../../runtime/platform/log.ts';
 import {openServices} from '../../runtime/services.ts';
 import {containerVariables} from '../../runtime/variables.ts';
@@ -40,6 +40,7 @@ export async function startInProcessRuntime(
   };
   let kitUrl: string | null = null;
   const services = await openServices(flags, {
+    boot: record.boot_mark,
     clock,
     log,
     variablesOf: (given) =>
@@ -67,11 +68,8 @@ export async function startInProcessRuntime(
   const servers = await listen(flags, services, {health: healthOf(clock), pipe, clock, log});
   kitUrl = servers[0].url;
   const {cron, exec, notifications, control} = services;
-  const bootPath = `${flags.data}/boot`;
-  const reboot = (await readTextIfPresent(bootPath)) !== record.boot_mark;
-  if (reboot) await writeFileDurably(bootPath, record.boot_mark);
   cron.setScheduleState(control.gate());
-  cron.start({reboot});
+  cron.start({reboot: await isNewBoot(flags, record.boot_mark)});
   const close = async () => {
     await exec.stop({graceMs: 0});
     await Promise.all(servers.map((server) => server.close({graceMs: 0})));

@@ -3,16 +3,16 @@ import {mkdtemp, readdir, rm} from 'node:fs/promises';
 import {connect, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {createGateway} from '../../api/gateway.ts';
+import {createExchangeRefusal} from '../../api/exchange-refusal.ts';
 import {createKitFront} from '../../api/kit-front.ts';
 import {type PipeKit, startPipeKit} from '../../runtime/pipe-main.ts';
 import {Frame} from '../../runtime/platform/byte-flow.ts';
 import {type Clock, systemClock} from '../../runtime/platform/clock.ts';
 import {answerByFetch} from '../../runtime/platform/exchange-fetch.ts';
 import {type ExchangeHandler, serveExchanges} from '../../runtime/platform/http-exchange.ts';
-import {serveHttp} from '../../runtime/platform/http-server.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
 import {asksForWebsocket} from '../../runtime/platform/request-head.ts';
+import {serveGateway} from './gateway-world.ts';
 import type {Teardown} from './git-world.ts';
 
 export interface PipeWorld {
@@ -75,7 +75,7 @@ function pipeFront(kit: PipeKit, trusted: boolean): ExchangeHandler {
     asksForWebsocket,
     sinkOf: unused,
     websocketOf: unused,
-    frameOf: (bytes) => new Frame(bytes),
+    refuse: createExchangeRefusal((bytes) => new Frame(bytes)),
     answerByFetch,
     log: silentLog,
   });
@@ -85,23 +85,10 @@ export const gatewayContainer = '0123456789abcdef01234567';
 
 /** The kit behind a controller's gateway, which knows it as that of the container `gatewayContainer`; the port. */
 export async function createPipeGateway(t: Teardown, {controlSocket}: PipeWorld): Promise<number> {
-  const gateway = createGateway({
+  const url = await serveGateway(t, {
     socketOf: (container) => (container === gatewayContainer ? controlSocket : null),
-    kitHosts: {domains: ['localhost'], aliases: new Map()},
-    isOwnAuthorization: () => false,
-    userOf: () => null,
-    ownCookie: 'branchtab_session',
-    log: silentLog,
   });
-  const controller = await serveHttp(
-    {kind: 'tcp', host: '127.0.0.1', port: 0},
-    async () => new Response('no kit', {status: 404}),
-    {intercept: gateway.intercept},
-  );
-  t.teardown(async () => {
-    await controller.close({graceMs: 0});
-  });
-  return Number(new URL(controller.url).port);
+  return Number(new URL(url).port);
 }
 
 /** A client on a connection of its own that says exactly what it is told to. */

@@ -7,11 +7,17 @@ const dayMs = 24 * 3_600_000;
 
 /**
  * Whatever people and hosts do to branches, files, processes, disk and clock: at rest what runs is what git says, and on
- * the way nothing happened that must not. A failure tells the steps; `FUZZ_SEED` and `FUZZ_PATH` repeat them.
+ * the way nothing happened that must not. A failure tells the steps; `FUZZ_SEED`, `FUZZ_PATH` and, for the `replayPath` that it
+ * shows, `FUZZ_REPLAY` repeat them.
  */
 export const reconcilerProperty = fc.asyncProperty(
   fc.constantFrom(0, dayMs),
-  fc.commands(reconcilerCommands, {maxCommands: 14, disableReplayLog: true, size: 'max'}),
+  fc.commands(reconcilerCommands, {
+    maxCommands: 14,
+    size: 'max',
+    // Which steps were taken decides how the others were made fewer.
+    ...(process.env.FUZZ_REPLAY === undefined ? {} : {replayPath: process.env.FUZZ_REPLAY}),
+  }),
   async (undoWindowMs, commands) => {
     const ends: (() => unknown)[] = [];
     const teardown: Teardown = {teardown: (end) => ends.push(end)};

@@ -9,7 +9,7 @@ import {openEntryMirror} from '../../reconciler/entry-mirror.ts';
 import {openFirstContacts} from '../../reconciler/first-contact.ts';
 import {openJournal} from '../../reconciler/journal.ts';
 import {openRecordStore} from '../../reconciler/record-store.ts';
-import {openRunArchive} from '../../reconciler/run-archive.ts';
+import {openRunArchive, type RunArchive} from '../../reconciler/run-archive.ts';
 import type {RuntimeClient} from '../../reconciler/runtime-client.ts';
 import {openLocalSource} from '../../reconciler/sources/git-local.ts';
 import type {Source} from '../../reconciler/sources/source.ts';
@@ -118,14 +118,18 @@ export async function createReconcilerWorld(
     if (lines.length > logLines) lines.shift();
   }, wall.now);
 
-  const blindStarts: {id: string; atMs: number}[] = [];
-  const runtimes = new Map<string, Awaited<ReturnType<typeof startInProcessRuntime>>>();
-  const host = createInProcessHost(async (record, paths) => {
-    // By the clock as it is now, its crontab is from the future: since when it was down cannot be told.
+  /** By the clock as it is now, crontabs are from the future: since when a runtime was down cannot be told. */
+  const isBehind = () => {
     const highestMs = Math.max(
       ...skews.slice(1).map(({fromMs}, index) => fromMs + (skews[index]?.aheadMs ?? 0)),
     );
-    if (wall.now() < highestMs) blindStarts.push({id: record.id, atMs: clock.now()});
+    return wall.now() < highestMs;
+  };
+  /** What was due in a container before is nowhere written. */
+  const blind: {id: string; atMs: number}[] = [];
+  const runtimes = new Map<string, Awaited<ReturnType<typeof startInProcessRuntime>>>();
+  const host = createInProcessHost(async (record, paths) => {
+    if (isBehind()) blind.push({id: record.id, atMs: clock.now()});
     const runtime = await startInProcessRuntime(record, paths, {clock: wall, life: createLife(), log});
     runtimes.set(record.id, runtime);
     return runtime;
@@ -217,7 +221,20 @@ export async function createReconcilerWorld(
       log,
     });
     const provider = livedPort(watchOver(rawProvider), life);
-    const client = (container: Container) => livedPort(rawClient(container), life);
+    const spent = new WeakMap<RuntimeClient, RuntimeClient>();
+    const client = (container: Container) => {
+      const raw = rawClient(container);
+      const lived = livedPort(raw, life);
+      spent.set(lived, raw);
+      return lived;
+    };
+    const rawArchive = openRunArchive({directory: join(stateDirectory, 'runs'), clock: controllerClock});
+    // A call inside of a call would wait for ever when life ends, and the outer one with it.
+    const archive: RunArchive = {
+      ...rawArchive,
+      keep: (record, given, users, options) =>
+        rawArchive.keep(record, spent.get(given) ?? given, users, options),
+    };
     const records = await openRecordStore({directory: join(stateDirectory, 'branches'), log});
     const livedRecords = livedPort(records, life);
     const shared = {clock: controllerClock, log};
@@ -244,9 +261,10 @@ export async function createReconcilerWorld(
       ],
       provider,
       records: livedRecords,
+      forge: null,
       contacts,
       journal: livedPort(openJournal({directory: join(stateDirectory, 'journal'), ...shared}), life),
-      archive: livedPort(openRunArchive({directory: join(stateDirectory, 'runs'), ...shared}), life),
+      archive: livedPort(archive, life),
       data: createBranchData({
         ...shared,
         backups: livedPort(openBackupStore({directory: join(stateDirectory, 'backups')}), life),
@@ -331,7 +349,10 @@ export async function createReconcilerWorld(
       if (fault === 'kill_controller') await world.kill();
       else if (fault === 'kill_runtime') {
         const container = await world.containerOf(branch);
-        if (container !== null) await host.kill(container.id);
+        if (container === null) return;
+        // The records that wait for room on the disk die with it.
+        if (full && isBehind()) blind.push({id: container.id, atMs: clock.now()});
+        await host.kill(container.id);
       } else if (fault === 'cut_git' && !cut) {
         cut = true;
         renameSync(git.path, `${git.path}.away`);
@@ -373,7 +394,7 @@ export async function createReconcilerWorld(
     dueMinutes(containerId) {
       const sinceMs = released.get(containerId);
       if (sinceMs === undefined) return [];
-      const blind = blindStarts.filter(({id}) => id === containerId);
+      const unknown = blind.filter(({id}) => id === containerId);
       return skews.flatMap(({fromMs, aheadMs: ahead}, index) => {
         const next = skews[index + 1];
         const untilMs = next?.fromMs ?? clock.now();
@@ -386,7 +407,7 @@ export async function createReconcilerWorld(
           minute += minuteMs
         ) {
           const atMs = Math.min(minute - ahead, untilMs);
-          if (atMs > sinceMs && !blind.some((start) => atMs <= start.atMs)) minutes.push(minute);
+          if (atMs > sinceMs && !unknown.some((end) => atMs <= end.atMs)) minutes.push(minute);
         }
         return minutes;
       });

@@ -65,6 +65,21 @@ test('urgent keys go before what waits', async (t) => {
   t.deepEqual(started, ['busy', 'live']);
 });
 
+test('what is only looked at again goes after what waits, and is not put back by that', async (t) => {
+  const {queue, started, finish} = setup();
+  queue.add('busy');
+  for (const key of ['a', 'b', 'c', 'd']) queue.add(key, {last: true});
+  t.is(queue.size, 5);
+  queue.add('changed');
+  queue.add('changed', {last: true});
+  queue.add('c');
+  queue.add('d', {first: true});
+  t.is(queue.report().waiting, 5);
+  for (const key of ['busy', 'd', 'changed', 'c', 'a', 'b']) await finish(key);
+  t.deepEqual(started, ['busy', 'd', 'changed', 'c', 'a', 'b']);
+  t.is(queue.size, 0);
+});
+
 test('a delayed key comes when its time has come, and only its newest delay counts', async (t) => {
   const {clock, queue, started} = setup();
   queue.addAfter('a', 1000);

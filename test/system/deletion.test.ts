@@ -2,6 +2,7 @@ import {readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import type {Branch} from '../../schemas/branch.ts';
+import {type Run, runListSchema} from '../../schemas/run.ts';
 import {createControllerWorld, isTrue, type RunningController} from '../helpers/controller-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 
@@ -171,3 +172,57 @@ test('what a branch did is told after it is gone, by its name', async (t) => {
   );
   t.is((await world.run('runs', 'feature/never')).code, 4);
 });
+
+for (const {undo, gone} of [
+  {undo: '0', gone: 'removed'},
+  {undo: '1h', gone: 'in the trash'},
+]) {
+  test(`what a branch did is told when its runtime was dead by then: ${gone}`, async (t) => {
+    const world = await createControllerWorld(t);
+    const repository = await createGitWorld(t, {fixture: 'simple'});
+    await repository.commit('feature/x', {
+      '.hoody/crontab': [
+        '# branchtab: name=report',
+        '0 3 1 1 * echo 14 rows',
+        '# branchtab: name=boot',
+        '@reboot echo booted',
+        '# branchtab: name=tick',
+        '* * * * * echo tick',
+        '',
+      ].join('\n'),
+    });
+    const flags = ['--repo', repository.path, '--undo-window', undo];
+    const first = await world.up(...flags);
+    const branch = await first.until('feature/x', ready);
+    const ours = await first.untilRuns('feature/x', (runs) =>
+      runs.some(({entry_name, status}) => entry_name === 'boot' && status === 'succeeded'),
+    );
+    t.is((await world.run('run', 'feature/x', 'report')).code, 0);
+    await first.kill();
+    const id = branch.container?.id.slice('ctr_'.length) ?? '';
+    for (const pid of await world.processes()) {
+      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+      if (environment.includes(id)) process.kill(pid, 'SIGKILL');
+    }
+    const deadAt = new Date().toISOString();
+    await repository.deleteBranch('feature/x');
+    const second = await world.up(...flags);
+    if (undo === '0') await second.untilForgotten('feature/x');
+    else await second.until('feature/x', because('trashed'));
+
+    const told = await world.run('runs', 'feature/x', '--json');
+    t.is(told.code, 0, told.stderr);
+    const runs: Run[] = runListSchema.parse(JSON.parse(told.stdout)).items;
+    t.true(runs.some(({entry_name, status}) => entry_name === 'report' && status === 'succeeded'));
+    // It is started for its records alone: neither the minutes since then nor its @reboot lines are run.
+    t.deepEqual(
+      runs.filter(({started_at}) => started_at !== null && started_at > deadAt),
+      [],
+    );
+    t.is(
+      runs.filter(({entry_name, started_at}) => entry_name === 'boot' && started_at !== null).length,
+      ours.filter(({entry_name}) => entry_name === 'boot').length,
+    );
+    t.regex((await world.run('why', 'feature/x', 'report')).stdout, /succeeded/);
+  });
+}

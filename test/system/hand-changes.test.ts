@@ -94,9 +94,10 @@ test('what was kept is put back when its time is over, by itself', async (t) => 
   const first = await repository.commit('main', {'.hoody/crontab': hourly});
   const controller = await world.up('--repo', repository.path);
   const branch = await controller.until('main', active(first));
-  await world.run('keep', 'main', '--for', '2s');
+  await world.run('keep', 'main', '--for', '1h');
   await putCrontab(t, branch, byHand);
   await controller.until('main', isDrifted);
+  await world.run('keep', 'main', '--for', '1s');
   const over = await controller.until(
     'main',
     (now) => now.keep === null && isTrue(now, 'Ready') && !isDrifted(now),

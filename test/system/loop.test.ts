@@ -260,3 +260,20 @@ test('a container of a repository that is watched no more is left alone and says
   t.is(left?.conditions[0]?.reason, 'repository_not_watched');
   t.is(left?.container?.id, running.container?.id);
 });
+
+test('a push is work for its own branch and for no other', async (t) => {
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
+  const others = ['one', 'two', 'three'];
+  for (const name of [...others, 'pushed'])
+    await repository.commit(name, {'.hoody/crontab': `0 3 1 1 * echo ${name}\n`});
+  const controller = await world.up('--repo', repository.path, '--branches', [...others, 'pushed'].join(','));
+  for (const name of [...others, 'pushed']) await controller.until(name, (branch) => isTrue(branch, 'Ready'));
+  const accounts = () => Promise.all(others.map((name) => controller.client.history(name, {limit: '200'})));
+  const before = await accounts();
+  for (const minute of [1, 2, 3]) {
+    const commit = await repository.commit('pushed', {'.hoody/crontab': `${minute} 3 1 1 * true\n`});
+    await controller.until('pushed', active(commit));
+  }
+  t.deepEqual(await accounts(), before);
+});

@@ -1,6 +1,9 @@
+import {rename, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
 import test from 'ava';
 import {branchSchema} from '../../schemas/branch.ts';
 import {active, createControllerWorld} from '../helpers/controller-world.ts';
+import {serveOverHttp} from '../helpers/git-http.ts';
 import {createPushWorld} from '../helpers/git-world.ts';
 
 const crontab = (minute: number) => `${minute} * * * * true\n`;
@@ -96,4 +99,54 @@ test('a rollback to a commit that is broken leaves the branch as it was', async 
     (await world.run('rollback', 'main')).stderr,
     /No commit that main ran before .* name one with --to/,
   );
+});
+
+test('a rollback while git is down goes by the mirror of a remote; without one it is refused and nothing changes', async (t) => {
+  const remote = await createPushWorld(t, {fixture: 'simple'});
+  const local = await createPushWorld(t, {fixture: 'simple'});
+  await remote.origin.git('config', 'uploadpack.allowFilter', 'true');
+  let isAway = false;
+  const url = await serveOverHttp(t, remote.origin, {cutAfterBytes: () => (isAway ? 0 : null)});
+  const world = await createControllerWorld(t);
+  const config = join(local.origin.directory, 'branchtab.yaml');
+  await writeFile(
+    config,
+    JSON.stringify({
+      repositories: [url, local.origin.path],
+      branches: ['feature/*'],
+      trust_branches: true,
+      fetch_interval: '300ms',
+    }),
+  );
+  const controller = await world.up('--config', config);
+  for (const [{push}, name] of [
+    [remote, 'feature/far'],
+    [local, 'feature/near'],
+  ] as const) {
+    for (const minute of [1, 2]) {
+      const commit = await push(name, {'.hoody/crontab': crontab(minute), 'data.txt': `${minute}\n`});
+      await controller.until(name, active(commit));
+    }
+  }
+  isAway = true;
+  await rename(local.origin.path, `${local.origin.path}-away`);
+  for (const name of ['feature/far', 'feature/near']) await world.run('reconcile', name);
+  for (const {error} of await controller.client.repositories()) t.not(error, null);
+
+  const far = await world.run('rollback', 'feature/far');
+  t.is(far.code, 0, far.stderr);
+  t.is(await controller.crontab(await controller.client.branch('feature/far')), crontab(1));
+  const near = await world.run('rollback', 'feature/near');
+  t.not(near.code, 0);
+  t.regex(near.stderr, /cannot be read|not a git repository|No such file/);
+  const branch = await controller.client.branch('feature/near');
+  t.is(branch.rollback, null);
+  t.is(await controller.crontab(branch), crontab(2));
+
+  // The next listing that succeeds ends neither.
+  isAway = false;
+  await rename(`${local.origin.path}-away`, local.origin.path);
+  for (const name of ['feature/far', 'feature/near']) await world.run('reconcile', name);
+  t.is(await controller.crontab(await controller.client.branch('feature/far')), crontab(1));
+  t.is((await world.run('rollback', 'feature/near')).code, 0);
 });

@@ -118,3 +118,85 @@ test('who is killed leaves nothing behind, and a container that does not run say
   t.is(unknown.code, 1);
   t.regex(unknown.stderr, /\/no\/such\/program does not start/);
 });
+
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+
+asRoot('a shell of a user is as the jobs of that user are', async (t) => {
+  t.timeout(120_000);
+  const world = await createControllerWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple', bare: true});
+  const config = join(world.stateDirectory, '..', 'branchtab.yaml');
+  await writeFile(
+    config,
+    "users: [{name: oncall, account: nobody}, {name: lost, account: no-such-account}]\nenvironments:\n  - {branches: '**', variables: {GREETING: 'good morning'}}\n",
+  );
+  const commit = await repository.commit('main', {'.hoody/crontab': '0 3 1 1 * true\n'});
+  const controller = await world.up('--repo', repository.path, '--config', config);
+  const branch = await controller.until('main', active(commit));
+
+  const facts = 'id; umask; pwd; echo "$USER $LOGNAME $HOME $GREETING"; ps -o sid= -p $$ | grep -c .';
+  const put = await fetch(`${branch.container?.urls.cron}/users/oncall/crontab`, {
+    method: 'PUT',
+    headers: {'Content-Type': 'text/plain'},
+    body: `# branchtab: name=facts\n0 3 1 1 * ${facts}\n`,
+  });
+  t.is(put.status, 200, await put.text());
+  const job = await world.run('run', 'main', 'facts', '--user', 'oncall');
+  const env = {PATH: process.env.PATH ?? '', HOME: world.stateDirectory, TERM: 'xterm'};
+  const as = (user: string, ...words: string[]) =>
+    runCommand(
+      [
+        ...commandLine.slice(2),
+        'shell',
+        'main',
+        '--user',
+        user,
+        '--state',
+        world.stateDirectory,
+        '--',
+        ...words,
+      ],
+      env,
+      world.stateDirectory,
+    );
+  const shell = await as('oncall', 'sh', '-c', facts);
+  t.is(shell.code, job.code, shell.stderr + job.stderr);
+  t.regex(shell.stdout, /uid=\d+\(nobody\)/);
+  t.regex(shell.stdout, /oncall oncall \S+ good morning/);
+  t.is(shell.stdout, job.stdout);
+
+  for (const [user, problem] of [
+    ['nobody-here', /There is no user `nobody-here` in this container/],
+    ['lost', /are to run as the system user `no-such-account`, which does not exist/],
+    ['../root', /A user name has 1 to 32 letters/],
+  ] as const) {
+    const refused = await as(user, 'id');
+    t.not(refused.code, 0);
+    t.is(refused.stdout, '');
+    t.regex(refused.stderr, problem);
+  }
+  const unknown = await as('oncall', '/no/such/program');
+  t.is(unknown.code, 1);
+  t.regex(unknown.stderr, /\/no\/such\/program does not start/);
+
+  let shown = '';
+  let heard = () => {};
+  const child = Bun.spawn(
+    [...commandLine, 'shell', 'main', '--user', 'oncall', '--state', world.stateDirectory],
+    {
+      env,
+      terminal: {
+        cols: 80,
+        rows: 24,
+        data(_terminal, bytes) {
+          shown += new TextDecoder().decode(bytes);
+          heard();
+        },
+      },
+    },
+  );
+  t.teardown(() => child.kill('SIGKILL'));
+  child.terminal?.write('echo "I am $(id -un) at $(stty size)"; exit 4\r');
+  while (!/I am nobody at 24 80/.test(shown)) await new Promise<void>((resolve) => (heard = resolve));
+  t.is(await child.exited, 4);
+});

@@ -5,6 +5,7 @@ import type {Log} from '../../../runtime/platform/log.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import type {CheckRun, Forge, PullRequest} from '../../forge.ts';
 import {answerOf, createBudget} from './budget.ts';
+import {proposeChange} from './change-proposal.ts';
 import {createOctokits, type GitHubCredentials, type OctokitFor} from './octokit.ts';
 
 export interface GitHubForgeOptions {
@@ -236,6 +237,20 @@ export function createGitHubForge(options: GitHubForgeOptions): Forge {
         octokit.rest.issues.createComment({...at, issue_number: pullRequest, body}),
       );
       return made.id;
+    },
+
+    async propose(repository, proposal, {signal}) {
+      try {
+        return await proposeChange((schema, request) => call(repository, schema, signal, request), proposal);
+      } catch (error) {
+        const status = error instanceof AppError ? answerOf(error.cause).status : null;
+        if (!(error instanceof AppError) || error.code !== 'FORGE_REFUSED' || status === null) throw error;
+        throw new AppError(
+          'FORGE_REFUSED',
+          `${error.message} For this it needs "Contents" and "Pull requests": read and write, and rules of the repository that allow the branch ${proposal.branch}.`,
+          {cause: error},
+        );
+      }
     },
   };
 

@@ -8,7 +8,7 @@ import type {RemoteAccess} from '../../../reconciler/sources/remote-access.ts';
 import {silentLog} from '../../../runtime/platform/log.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import {FakeClock} from '../../helpers/fake-clock.ts';
-import {createGitWorld, createPushWorld, type GitWorld} from '../../helpers/git-world.ts';
+import {createGitWorld, createPushWorld, type GitWorld, importBranches} from '../../helpers/git-world.ts';
 
 const signal = AbortSignal.timeout(100_000);
 
@@ -324,4 +324,21 @@ test('a path with spaces and unicode in a file URL', async (t) => {
 test('reading one ref is for local repositories', async (t) => {
   const {origin} = await createPushWorld(t, {fixture: 'simple'});
   await t.throwsAsync((await open(t, origin)).readRef('main', {signal}), {instanceOf: AppError});
+});
+
+test('a remote of many branches is asked once for a listing, and once more where something is new', async (t) => {
+  const {origin} = await createPushWorld(t, {fixture: 'simple'});
+  const names = Array.from({length: 300}, (_, index) => `team-${index % 10}/branch-${index}`);
+  await importBranches(origin, names, (branch) => ({'.hoody/crontab': `# ${branch}\n`}));
+  const source = await open(t, origin);
+  t.is((await source.list({signal})).branches.size, 303);
+  const counted = async () => {
+    const before = source.gitProcesses();
+    await source.list({signal});
+    return source.gitProcesses() - before;
+  };
+  t.is(await counted(), 1);
+  await origin.commit('team-3/branch-13', {'a.txt': 'a'});
+  t.is(await counted(), 3, 'one asks, one fetches, one lists the mirror');
+  t.is(await counted(), 1);
 });

@@ -1,3 +1,5 @@
+import {randomBytes} from 'node:crypto';
+import {readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {GitSource} from '../../../reconciler/sources/git-local.ts';
@@ -13,12 +15,16 @@ const signal = AbortSignal.timeout(100_000);
 interface PartialWorld {
   readonly world: GitWorld;
   readonly source: GitSource;
+  readonly mirrorDirectory: string;
   /** Ids of the blobs that the mirror has. */
   blobs(): Promise<string[]>;
   idOf(name: string): Promise<string>;
 }
 
-async function start(t: ExecutionContext, {filters}: {filters: boolean}): Promise<PartialWorld> {
+async function start(
+  t: ExecutionContext,
+  {filters, cutAfterBytes = () => null}: {filters: boolean; cutAfterBytes?: () => number | null},
+): Promise<PartialWorld> {
   const world = await createGitWorld(t, {bare: true});
   await world.git('config', 'uploadpack.allowFilter', String(filters));
   await world.commit('main', {
@@ -31,7 +37,7 @@ async function start(t: ExecutionContext, {filters}: {filters: boolean}): Promis
   await world.commit('without', {'.hoody/crontab': null, 'docs.md': 'text'});
   const mirrorDirectory = join(world.directory, 'mirror');
   const source = await openRemoteSource({
-    url: await serveOverHttp(t, world),
+    url: await serveOverHttp(t, world, {cutAfterBytes}),
     access: {kind: 'address'},
     mirrorDirectory,
     environment: world.environment,
@@ -42,6 +48,7 @@ async function start(t: ExecutionContext, {filters}: {filters: boolean}): Promis
   return {
     world,
     source,
+    mirrorDirectory,
     async blobs() {
       const format = '--batch-check=%(objecttype) %(objectname)';
       const all = await world.git('--git-dir', mirrorDirectory, 'cat-file', '--batch-all-objects', format);
@@ -140,3 +147,39 @@ test('a server that leaves nothing out is read all the same', async (t) => {
   t.is((await source.readHoody(branches.get('main') ?? '', {signal}))?.files.length, 1);
   t.true((await blobs()).length > 3);
 });
+
+for (const {filters, what} of [
+  {filters: true, what: 'files'},
+  {filters: false, what: 'commits'},
+]) {
+  test(`fetches of ${what} that end in the middle, again and again, leave nothing on the disk`, async (t) => {
+    let cutAt: number | null = null;
+    const {world, source, mirrorDirectory, idOf} = await start(t, {filters, cutAfterBytes: () => cutAt});
+    await source.list({signal});
+    const tip = await world.commit('main', {'large.bin': randomBytes(3_000_000)});
+    // Where files are left out, commits come whole and the file is what is cut.
+    if (filters) await source.list({signal});
+    const blob = await idOf('main:large.bin');
+    const fetch = async () => {
+      const {branches} = await source.list({signal});
+      t.is(branches.get('main'), tip);
+      await source.prepareBlobs([blob], {signal});
+    };
+    const bytesOf = async () => {
+      let bytes = 0;
+      for (const file of await readdir(mirrorDirectory, {recursive: true, withFileTypes: true}))
+        if (file.isFile()) bytes += (await stat(join(file.parentPath, file.name))).size;
+      return bytes;
+    };
+    const before = await bytesOf();
+    cutAt = 1_000_000;
+    for (let round = 0; round < 3; round += 1) {
+      await t.throwsAsync(fetch(), {instanceOf: AppError, code: 'REPOSITORY_UNREADABLE'});
+      const left = (await bytesOf()) - before;
+      t.true(left < 20_000, `${left} bytes are left after round ${round}`);
+    }
+    cutAt = null;
+    await fetch();
+    t.is((await source.readBlob(blob, {maxBytes: 4_000_000, signal})).byteLength, 3_000_000);
+  });
+}

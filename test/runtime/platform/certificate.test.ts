@@ -6,9 +6,10 @@ import {join} from 'node:path';
 import {connect} from 'node:tls';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
+import {Frame} from '../../../runtime/platform/byte-flow.ts';
 import {serveWithCertificate} from '../../../runtime/platform/certificate.ts';
 import {systemClock} from '../../../runtime/platform/clock.ts';
-import {serveHttp} from '../../../runtime/platform/http-server.ts';
+import {serveExchanges} from '../../../runtime/platform/http-exchange.ts';
 import {createLog} from '../../../runtime/platform/log.ts';
 
 /** Paths of the files in force, and a way to put a new certificate there. */
@@ -39,15 +40,20 @@ async function serve(t: ExecutionContext, paths: {certificate: string; key: stri
   const server = await serveWithCertificate({
     files: paths,
     serve: (certificate, port) =>
-      serveHttp({kind: 'tcp', host: '127.0.0.1', port: port ?? 0}, async () => new Response('answer'), {
-        certificate,
-        intercept(incoming, outgoing) {
-          if (incoming.url !== '/slow') return false;
-          outgoing.write('first ');
-          void finished.then(() => outgoing.end('last'));
-          return true;
+      serveExchanges(
+        {kind: 'tcp', host: '127.0.0.1', port: port ?? 0},
+        {
+          handle({head, respond}) {
+            const isSlow = head.target === '/slow';
+            const answer = respond({status: 200, fields: [], lengthBytes: null});
+            answer.write(new Frame(Buffer.from(isSlow ? 'first ' : 'answer')));
+            if (isSlow) void finished.then(() => answer.end(new Frame(Buffer.from('last'))));
+            else answer.end();
+          },
+          refuse: (_error, respond) => respond({status: 400, fields: [], lengthBytes: 0}).end(),
         },
-      }),
+        {certificate},
+      ),
     clock: systemClock,
     log: createLog(
       (line) => lines.push(line),

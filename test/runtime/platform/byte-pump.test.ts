@@ -2,8 +2,8 @@ import {createHash, randomBytes} from 'node:crypto';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import fc from 'fast-check';
-import {createPump, type Pump} from '../../../runtime/pipe/pump.ts';
 import {type Duct, openDuct} from '../../../runtime/platform/byte-duct.ts';
+import {createPump, type Pump} from '../../../runtime/platform/byte-pump.ts';
 import {type Exchange, serveExchanges} from '../../../runtime/platform/http-exchange.ts';
 import {fuzz} from '../../helpers/fuzz.ts';
 import type {Teardown} from '../../helpers/git-world.ts';
@@ -44,6 +44,7 @@ async function startPump(
       },
       () =>
         through && {
+          ...through,
           move(...parameters) {
             const moved = through.move(...parameters);
             counts.unseen += moved;
@@ -164,6 +165,7 @@ onLinux('what comes after the announced length is passed on to nobody', async (t
 
 test('where bytes are lost on the way the transfer breaks off', async (t) => {
   const through: Duct = {
+    widen() {},
     move() {
       throw new Error('lost');
     },

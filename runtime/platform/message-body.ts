@@ -8,6 +8,9 @@ import type {ByteSource, SourceReader, SourceShortcut} from './byte-flow.ts';
 import type {ByteSocket} from './byte-socket.ts';
 import type {BodyFraming} from './request-head.ts';
 
+/** An answer may also end with its connection. */
+export type MessageFraming = BodyFraming | {readonly kind: 'until-close'};
+
 /** So much is read before anybody wants it: only who reads hears that the other side has gone. */
 const maxAheadBytes = 64 * 1024;
 /** An answer can only be read by a client that got rid of what it sends; beyond this it is cut. */
@@ -15,9 +18,11 @@ const maxDiscardedBytes = 64 * 1024 * 1024;
 /** Less is as well read. */
 const leastShortcutBytes = 64 * 1024;
 
-/** The body of one request, without its framing. */
-export class RequestBody implements ByteSource {
+/** The body of one request or answer, without its framing. */
+export class MessageBody implements ByteSource {
   readonly #socket: ByteSocket;
+  readonly #framing: MessageFraming['kind'];
+  readonly #onWanted: () => void;
   #decode: BodyDecoder;
   /** That the head announces; null where it does not. */
   #leftBytes: number | null;
@@ -32,13 +37,22 @@ export class RequestBody implements ByteSource {
   /** False from a pause that the reader asks for until it wants more. */
   #isWanted = true;
 
-  constructor(socket: ByteSocket, framing: BodyFraming) {
+  /** `onWanted`: somebody is about to read what has not come yet. */
+  constructor(socket: ByteSocket, framing: MessageFraming, onWanted: () => void = () => {}) {
     this.#socket = socket;
+    this.#framing = framing.kind;
+    this.#onWanted = onWanted;
     this.#leftBytes = framing.kind === 'length' ? framing.bytes : null;
-    this.#decode =
-      framing.kind === 'chunked'
-        ? createChunkedDecoder(this.#decoded())
-        : createLengthDecoder(this.#leftBytes ?? 0, this.#decoded());
+    this.#decode = this.#decoderOf(framing);
+  }
+
+  #decoderOf({kind}: MessageFraming): BodyDecoder {
+    if (kind === 'chunked') return createChunkedDecoder(this.#decoded());
+    if (kind !== 'until-close') return createLengthDecoder(this.#leftBytes ?? 0, this.#decoded());
+    return (bytes) => {
+      this.#content(bytes);
+      return true;
+    };
   }
 
   #decoded(): DecodedBody {
@@ -63,6 +77,7 @@ export class RequestBody implements ByteSource {
     const ahead = this.#ahead;
     this.#ahead = [];
     this.#reader = reader;
+    if (!this.#complete) this.#onWanted();
     if (this.#state === 'ahead') this.#state = this.#complete ? 'ended' : 'flowing';
     for (const bytes of ahead) reader.chunk(bytes);
     // The reader may have asked for a pause while it took these.
@@ -104,6 +119,12 @@ export class RequestBody implements ByteSource {
     this.#state = 'discarding';
     this.#ahead = [];
     this.#socket.resume();
+  }
+
+  /** The other side has ended the connection properly. */
+  close(): void {
+    if (this.#framing === 'until-close' && !this.#complete && this.#state !== 'cut') this.#end(0);
+    else this.cut();
   }
 
   /** No more will come. */

@@ -1,6 +1,6 @@
-import type {Duct} from '../platform/byte-duct.ts';
-import {type ByteSink, type ByteSource, Frame, type SourceShortcut} from '../platform/byte-flow.ts';
-import {nextTurn} from '../platform/clock.ts';
+import type {Duct} from './byte-duct.ts';
+import {type ByteSink, type ByteSource, Frame, type SinkShortcut, type SourceShortcut} from './byte-flow.ts';
+import {nextTurn} from './clock.ts';
 
 /** Moves bytes from one source to any number of sinks in lockstep, and keeps none of them. */
 export interface Pump {
@@ -46,6 +46,7 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
   let movements = 0;
   let isFast = false;
   let isBypassing = false;
+  const widened = new Set<number>();
 
   function goOn(): void {
     if (behind.size > 0) return;
@@ -74,7 +75,7 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
   }
 
   /** Past this process, where there is a way. */
-  function way(): {through: Duct; from: SourceShortcut; to: number[]} | null {
+  function way(): {through: Duct; from: SourceShortcut; to: SinkShortcut[]} | null {
     const from = source.shortcut?.() ?? null;
     const through = from === null ? null : duct();
     if (from === null || through === null) return null;
@@ -101,18 +102,33 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
     }
   }
 
+  /** What a unix socket does not take at once would be read, copied and kept. */
+  function widen(through: Duct, to: readonly SinkShortcut[]): void {
+    for (const {descriptor, isUnix} of to) {
+      if (!isUnix || widened.has(descriptor)) continue;
+      widened.add(descriptor);
+      through.widen(descriptor);
+    }
+  }
+
   /** False where everything has to be read, or where nothing waits to be. */
   function moveUnseen(): boolean {
     const found = way();
     if (found === null) return false;
     const {through, from, to} = found;
+    widen(through, to);
     const all = [...sinks];
     let moved: number;
     try {
-      moved = through.move(from.descriptor, to, from.mostBytes, (index, left) => {
-        const sink = all[index];
-        if (sink !== undefined) toSink(sink, new Frame(left));
-      });
+      moved = through.move(
+        from.descriptor,
+        to.map(({descriptor}) => descriptor),
+        from.mostBytes,
+        (index, left) => {
+          const sink = all[index];
+          if (sink !== undefined) toSink(sink, new Frame(left));
+        },
+      );
     } catch {
       // What it had taken is lost; nobody may take the rest for the whole.
       cut();
