@@ -133,7 +133,7 @@ class DockerLife implements ContainerLife<DockerRecord> {
     const {record, paths} = entry;
     const ready = await startRuntime({engine: this.#engine, record, id, clock, timeoutMs, signal});
     await linkControlSocket(record.name, paths);
-    this.#sightings.note(record.id, true);
+    this.#sightings.noteStart(record.id);
     return {runtime: {kit_url: ready.kitUrl, runtime_version: ready.runtimeVersion}};
   }
 

@@ -180,7 +180,7 @@ class IncusLife implements ContainerLife<IncusRecord> {
       signal,
     });
     await this.#sockets.open(entry, instance);
-    this.#sightings.note(record.id, true);
+    this.#sightings.noteStart(record.id);
     return {runtime: {kit_url: ready.kitUrl, runtime_version: ready.runtimeVersion}};
   }
 
@@ -358,7 +358,10 @@ class IncusLife implements ContainerLife<IncusRecord> {
       if (!this.#sightings.counts(record.id, asked) || entry.starting !== null) continue;
       const instance = byName.get(record.instance);
       if (instance?.isAway) this.#sockets.leave(record.id);
-      this.#sightings.answer(record.id, instance?.running === true);
+      const hasEnded = instance !== undefined && !instance.running && !instance.isAway;
+      // Incus says of an instance whose first program ended that it is stopped, then that it runs, then that it is stopped.
+      if (hasEnded) this.#sightings.answerEnd(record.id);
+      else this.#sightings.answer(record.id, instance?.running === true);
       if (instance?.running && this.isUp(entry)) await this.#sockets.carry(entry, instance);
     }
     return listed.some((each) => this.#leftovers.isStray(each));
