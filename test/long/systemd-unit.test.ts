@@ -44,7 +44,7 @@ git clone --quiet --bare . /srv/shop.git`);
 
   const runtime = () =>
     sh(
-      'cat /sys/fs/cgroup/system.slice/branchtab.service/cgroup.procs | while read p; do grep -qzx -- --boot /proc/$p/cmdline && echo $p; done; true',
+      'cat /sys/fs/cgroup/system.slice/branchtab.service/cgroup.procs | while read p; do if grep -qzx -- --boot /proc/$p/cmdline; then echo $p; fi; done',
     );
   const untilRunning = () =>
     sh(
