@@ -44,7 +44,7 @@ git clone --quiet --bare . /srv/shop.git`);
 
   const runtime = () =>
     sh(
-      'cat /sys/fs/cgroup/system.slice/branchtab.service/cgroup.procs | while read p; do grep -qzx -- --boot /proc/$p/cmdline && echo $p; done; true',
+      'cat /sys/fs/cgroup/system.slice/branchtab.service/cgroup.procs | while read p; do if grep -qzx -- --boot /proc/$p/cmdline; then echo $p; fi; done',
     );
   const untilRunning = () =>
     sh(
@@ -69,6 +69,6 @@ for i in $(seq 150); do [ "$(cat ticks 2>/dev/null | wc -l)" -gt $former ] && ex
   t.is((await runtime()).trim(), '');
 
   await sh(remove);
-  t.is(await sh('ls -d /var/lib/branchtab /etc/branchtab /usr/local/bin/branchtab 2>/dev/null; true'), '');
+  t.is(await sh('ls -d /var/lib/branchtab /etc/branchtab /usr/local/bin/branchtab 2>/dev/null || true'), '');
   t.is(await sh('find /sys/fs/cgroup -name "branchtab*"'), '');
 });
