@@ -161,7 +161,7 @@ async function runtimePids(containerId: string): Promise<number[]> {
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const words = (await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    if (words.includes(id) && words[0]?.endsWith('/bun') && words.includes('runtime'))
+    if (words.includes(id) && words[0]?.endsWith('/branchtab') && words.includes('runtime'))
       found.push(Number(name));
   }
   return found;

@@ -60,12 +60,6 @@ test('restore brings a container back paused while git lacks the branch', async 
   t.is(restored.code, 0, restored.stderr);
   const paused = await controller.until('feature/x', (branch) => branch.container?.state === 'paused');
   t.is(await (await fetch(`${paused.container?.urls.exec}/note`)).text(), 'written once');
-  const told = await controller.until(
-    'p1',
-    ({conditions}) =>
-      conditions.find(({type}) => type === 'Ready')?.message.includes('confirm-deletions') === true,
-  );
-  t.true(because('branch_missing')(told));
   t.is((await world.run('reconcile')).code, 5);
   t.is((await controller.until('feature/x', because('restored_without_branch'))).container?.state, 'paused');
 
@@ -108,6 +102,12 @@ test('most previews vanishing at once are paused and kept until that is confirme
   );
   for (const name of previews)
     t.is((await controller.until(name, because('branch_missing'))).container?.state, 'paused');
+  const told = await controller.until(
+    'p1',
+    ({conditions}) =>
+      conditions.find(({type}) => type === 'Ready')?.message.includes('confirm-deletions') === true,
+  );
+  t.true(because('branch_missing')(told));
   t.is((await world.run('reconcile')).code, 5);
   t.is((await controller.client.branches()).length, 5);
 
