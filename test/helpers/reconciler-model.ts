@@ -356,7 +356,10 @@ async function problemOfBranch(
   if (tip.kind === 'bad') {
     if (branch === undefined || !isTrue(branch, 'Stalled')) return `a bad commit does not stall it: ${says}`;
     if (container === null || texts.size === 0) return null;
-    if (state?.schedule.state !== 'running') return `a bad commit stops what ran: ${says}`;
+    const runs = state?.schedule.state === 'running';
+    // Its controller may have died between making the container and starting it.
+    if (branch.observed_revision === null) return runs ? `it runs although nothing is active: ${says}` : null;
+    if (!runs) return `a bad commit stops what ran: ${says}`;
     return text !== null && texts.has(text) ? null : `a bad commit lets this run: ${text}`;
   }
   if (branch?.observed_revision !== tip.commit || !isTrue(branch, 'Ready'))

@@ -129,8 +129,7 @@ test('a sandbox works for a user without rights too', async (t) => {
   // The checkout may lie where others cannot read.
   const source = join(root, 'source');
   for (const part of [
-    'api/engine-client.ts',
-    'api/incus-client.ts',
+    'api',
     'reconciler/containers',
     'runtime/platform',
     'schemas',
