@@ -11,6 +11,8 @@ import type {Run} from '../../schemas/run.ts';
 import {commandLine} from './command-line.ts';
 import type {Teardown} from './git-world.ts';
 
+const [program, ...first] = commandLine;
+
 /** A state directory with a real `branchtab up` on it, as a person would start it. */
 export interface ControllerWorld extends StateDirectoryWorld {
   /** The same person with another state directory beside the first. */
@@ -90,7 +92,7 @@ export async function createControllerWorld(
     },
     async up(...flags) {
       const words = ['up', '--json', '--state', state, '--listen', '127.0.0.1:0', ...flags];
-      const child = spawn(commandLine[0], words, {
+      const child = spawn(program, [...first, ...words], {
         env: environment,
         cwd: directory,
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -123,7 +125,7 @@ export async function runCommand(
   environment: Readonly<Record<string, string>>,
   cwd: string,
 ): Promise<CommandResult> {
-  const child = spawn(commandLine[0], words, {
+  const child = spawn(program, [...first, ...words], {
     env: environment,
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
