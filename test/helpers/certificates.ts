@@ -2,8 +2,9 @@ import {X509Certificate} from 'node:crypto';
 import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import type {Teardown} from './git-world.ts';
 
-/** PEM texts. */
+/** PEM, or where it stands. */
 export interface KeyPair {
   readonly certificate: string;
   readonly key: string;
@@ -12,10 +13,12 @@ export interface KeyPair {
 /** A certificate that it signed itself, or `authority` did, for `names` such as `IP:127.0.0.1`. */
 export async function makeCertificate({
   names,
+  subject = 'branchtab test',
   days = 2,
   authority,
 }: {
   readonly names: readonly string[];
+  readonly subject?: string;
   /** Of validity from now on; a negative number for one that is over. */
   readonly days?: number;
   readonly authority?: KeyPair;
@@ -24,7 +27,7 @@ export async function makeCertificate({
   const at = (name: string) => join(directory, name);
   try {
     await openssl('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', at('key'));
-    await openssl('req', '-new', '-key', at('key'), '-subj', '/CN=branchtab test', '-out', at('request'));
+    await openssl('req', '-new', '-key', at('key'), '-subj', `/CN=${subject}`, '-out', at('request'));
     // An authority, too, for those that it is to sign.
     const constraints = authority === undefined ? 'basicConstraints=CA:TRUE\n' : '';
     await writeFile(at('names'), `subjectAltName=${names.join(',')}\n${constraints}`);
@@ -45,6 +48,17 @@ export async function makeCertificate({
   } finally {
     await rm(directory, {recursive: true, force: true});
   }
+}
+
+/** Paths of a certificate that it signed itself, for a name such as `*.example.org`, and of its key. */
+export async function certificateFiles(t: Teardown, name: string): Promise<KeyPair> {
+  const directory = await mkdtemp(join(tmpdir(), 'branchtab-tls-'));
+  t.teardown(() => rm(directory, {recursive: true, force: true}));
+  const files = {certificate: join(directory, 'cert.pem'), key: join(directory, 'key.pem')};
+  const made = await makeCertificate({names: [`DNS:${name}`], subject: name});
+  await writeFile(files.certificate, made.certificate);
+  await writeFile(files.key, made.key);
+  return files;
 }
 
 /** As the API of Incus takes one. */

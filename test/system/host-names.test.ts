@@ -1,7 +1,7 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
-import {certificateOf} from '../helpers/certificate.ts';
+import {certificateFiles} from '../helpers/certificates.ts';
 import {active, createControllerWorld, isTrue} from '../helpers/controller-world.ts';
 import {createGitWorld} from '../helpers/git-world.ts';
 
@@ -9,7 +9,7 @@ test('S43 S79 S99: aliases, branches and their readable names are hosts, over HT
   const world = await createControllerWorld(t);
   const repository = await createGitWorld(t, {fixture: 'simple'});
   const directory = join(world.stateDirectory, '..');
-  const {certificate, key} = await certificateOf(t, '*.hoody.example');
+  const {certificate, key} = await certificateFiles(t, '*.hoody.example');
   const config = join(directory, 'branchtab.yaml');
   await writeFile(
     config,

@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {ContainerItem} from '../../schemas/container-api.ts';
 import type {Run} from '../../schemas/run.ts';
-import {certificateOf} from '../helpers/certificate.ts';
+import {certificateFiles} from '../helpers/certificates.ts';
 import {commandLine} from '../helpers/command-line.ts';
 import {
   type ControllerWorld,
@@ -92,7 +92,7 @@ const putCrontab = (controller: RunningController, id: string, body: string) =>
   });
 
 test('S23 S26 S27 S28 S41: the deploy script of the document makes a container for the branch and puts its crontab there', async (t) => {
-  const certificate = await certificateOf(t, '*.hoody.com');
+  const certificate = await certificateFiles(t, '*.hoody.com');
   const {world, repository, controller} = await served(t, {tls: {listen: '127.0.0.1:0', ...certificate}});
   const main = await controller.client.branch('main');
   const mainFiles = join(world.stateDirectory, 'containers', hexOf(main.container?.id ?? ''));

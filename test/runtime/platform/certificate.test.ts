@@ -1,16 +1,15 @@
-import {execFile} from 'node:child_process';
 import {once} from 'node:events';
 import {mkdtemp, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {connect} from 'node:tls';
-import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {Frame} from '../../../runtime/platform/byte-flow.ts';
 import {serveWithCertificate} from '../../../runtime/platform/certificate.ts';
 import {systemClock} from '../../../runtime/platform/clock.ts';
 import {serveExchanges} from '../../../runtime/platform/http-exchange.ts';
 import {createLog} from '../../../runtime/platform/log.ts';
+import {makeCertificate} from '../../helpers/certificates.ts';
 
 /** Paths of the files in force, and a way to put a new certificate there. */
 async function files(t: ExecutionContext) {
@@ -21,10 +20,9 @@ async function files(t: ExecutionContext) {
     paths,
     async renew(name: string) {
       const [certificate, key] = [join(directory, 'new-cert.pem'), join(directory, 'new-key.pem')];
-      await promisify(execFile)('openssl', [
-        ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
-        ...['-subj', `/CN=${name}`, '-keyout', key, '-out', certificate],
-      ]);
+      const made = await makeCertificate({names: [`DNS:${name}`], subject: name});
+      await writeFile(key, made.key);
+      await writeFile(certificate, made.certificate);
       await rename(key, paths.key);
       await rename(certificate, paths.certificate);
     },
