@@ -2,10 +2,8 @@ import {mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {installOwnRuntime} from '../cli/own-runtime.ts';
-import {readRecord} from '../reconciler/containers/container-record.ts';
 import {createDockerProvider} from '../reconciler/containers/docker/docker-provider.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
-import {processRecordSchema} from '../reconciler/containers/process/process-record.ts';
 import type {ContainerProvider} from '../reconciler/containers/provider.ts';
 import {systemClock} from '../runtime/platform/clock.ts';
 import {silentLog} from '../runtime/platform/log.ts';
@@ -13,6 +11,7 @@ import {startTestEngine} from '../test/helpers/container-engine.ts';
 import {active, createControllerWorld} from '../test/helpers/controller-world.ts';
 import {createGitWorld, importBranches} from '../test/helpers/git-world.ts';
 import {levelSkipReason} from '../test/helpers/level-available.ts';
+import {containerProcesses} from './container-processes.ts';
 import {cpuSeconds, memoryMegabytes} from './process-usage.ts';
 import {type Bench, type BenchOptions, type Figure, percentile} from './result.ts';
 import {untilActive} from './until.ts';
@@ -77,7 +76,7 @@ async function idleAndPushed(count: number, {progress, teardown}: BenchOptions):
   const readyMs = performance.now() - startMs;
   progress(`waiting ${settleMs / 1000} s`);
   await Bun.sleep(settleMs);
-  const all = await processesOf(world.stateDirectory);
+  const all = await containerProcesses(world.stateDirectory);
   if (all.length !== count) throw new Error(`${all.length} of ${count} runtimes are up`);
   const runtimePss = all.map(({runtime}) => memoryMegabytes(runtime, 'Pss'));
   const aroundPss = all.map(({around}) => around.reduce((sum, pid) => sum + memoryMegabytes(pid, 'Pss'), 0));
@@ -134,18 +133,6 @@ async function countMarked(ids: readonly string[]): Promise<number> {
     if (ids.some((id) => environment.includes(`=${id}\0`))) count += 1;
   }
   return count;
-}
-
-async function processesOf(stateDirectory: string): Promise<{runtime: number; around: number[]}[]> {
-  const directory = join(stateDirectory, 'containers');
-  const records = await Promise.all(
-    (await readdir(directory)).map((name) => readRecord(join(directory, name), processRecordSchema)),
-  );
-  return records.flatMap((record) => {
-    if ('problem' in record || record.process === null) return [];
-    const {runtime, roots} = record.process;
-    return [{runtime: runtime.pid, around: roots.map(({pid}) => pid).filter((pid) => pid !== runtime.pid)}];
-  });
 }
 
 async function cloneTimes({progress, teardown}: BenchOptions): Promise<Figure[]> {

@@ -1,9 +1,6 @@
-import {readdir} from 'node:fs/promises';
-import {join} from 'node:path';
-import {readRecord} from '../reconciler/containers/container-record.ts';
-import {processRecordSchema} from '../reconciler/containers/process/process-record.ts';
 import {createControllerWorld} from '../test/helpers/controller-world.ts';
 import {createGitWorld, importBranches} from '../test/helpers/git-world.ts';
+import {type ContainerProcesses, containerProcesses} from './container-processes.ts';
 import {cpuSeconds, memoryMegabytes, ticksPerSecond} from './process-usage.ts';
 import {type Bench, percentile} from './result.ts';
 
@@ -17,12 +14,6 @@ const crontab = `# nightly
 30 4 1 1 * echo backup
 @yearly echo report
 `;
-
-interface Container {
-  readonly runtime: number;
-  /** What bubblewrap leaves around the runtime. */
-  readonly helpers: readonly number[];
-}
 
 export const idleBench: Bench = {
   name: 'idle',
@@ -45,7 +36,7 @@ export const idleBench: Bench = {
           container?.state === 'running' &&
           conditions.some(({type, status}) => type === 'Ready' && status === 'True'),
       );
-    const containers = await containersOf(world.stateDirectory);
+    const containers = await containerProcesses(world.stateDirectory);
     if (containers.length !== runtimes)
       throw new Error(`${containers.length} of ${runtimes} runtimes are up`);
 
@@ -54,8 +45,8 @@ export const idleBench: Bench = {
     const pss = containers.map(({runtime}) => memoryMegabytes(runtime, 'Pss'));
     const privatePss = containers.map(({runtime}) => memoryMegabytes(runtime, 'Pss_Anon'));
     const alone = containers.map(({runtime}) => aloneMegabytes(runtime));
-    const helperPss = containers.map(({helpers}) =>
-      helpers.reduce((sum, pid) => sum + memoryMegabytes(pid, 'Pss'), 0),
+    const helperPss = containers.map(({around}) =>
+      around.reduce((sum, pid) => sum + memoryMegabytes(pid, 'Pss'), 0),
     );
     progress(`measuring CPU for ${cpuMs / 1000} s`);
     const before = containers.map(({runtime}) => cpuSeconds(runtime));
@@ -106,26 +97,14 @@ export const idleBench: Bench = {
   },
 };
 
-async function containersOf(stateDirectory: string): Promise<Container[]> {
-  const directory = join(stateDirectory, 'containers');
-  const records = await Promise.all(
-    (await readdir(directory)).map((name) => readRecord(join(directory, name), processRecordSchema)),
-  );
-  return records.flatMap((record) => {
-    if ('problem' in record || record.process === null) return [];
-    const {runtime, roots} = record.process;
-    return [{runtime: runtime.pid, helpers: roots.map(({pid}) => pid).filter((pid) => pid !== runtime.pid)}];
-  });
-}
-
 /** The size when only the runtimes and their controller share the program's pages, as on a machine of their own. */
 function aloneMegabytes(pid: number): number {
   const filePages = memoryMegabytes(pid, 'Rss') - memoryMegabytes(pid, 'Anonymous');
   return memoryMegabytes(pid, 'Pss_Anon') + filePages / (runtimes + 1);
 }
 
-function helperSeconds(containers: readonly Container[]): number {
-  return containers.flatMap(({helpers}) => helpers).reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+function helperSeconds(containers: readonly ContainerProcesses[]): number {
+  return containers.flatMap(({around}) => around).reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }
 
 function mean(values: readonly number[]): number {

@@ -51,8 +51,7 @@ import {
 } from '../runtime/platform/exclusive-lock.ts';
 import {readHostRoom} from '../runtime/platform/host-room.ts';
 import {thisHost, unsupportedReason} from '../runtime/platform/host-support.ts';
-import {type ExchangeHandler, serveExchanges} from '../runtime/platform/http-exchange.ts';
-import type {HttpServer} from '../runtime/platform/http-server.ts';
+import {type ExchangeHandler, type HttpServer, serveExchanges} from '../runtime/platform/http-exchange.ts';
 import {lazily} from '../runtime/platform/lazily.ts';
 import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';

@@ -8,7 +8,7 @@ import {systemClock} from './platform/clock.ts';
 import {readTextIfPresent} from './platform/durable-file.ts';
 import {type ExclusiveLock, takeExclusiveLock} from './platform/exclusive-lock.ts';
 import {mkdir} from './platform/files.ts';
-import type {HttpServer} from './platform/http-server.ts';
+import type {HttpServer} from './platform/http-exchange.ts';
 import {rememberLast} from './platform/lazily.ts';
 import {createLog, type Log, writeToStandardError} from './platform/log.ts';
 import {releaseMemory} from './platform/memory.ts';

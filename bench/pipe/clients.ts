@@ -7,29 +7,16 @@ export async function throughput(
   {name, port, prefix, host}: PipeServer,
   {n, bytes, framing = 'length'}: {n: number; bytes: number; framing?: 'length' | 'chunked'},
 ): Promise<number> {
-  const child = Bun.spawn({
-    cmd: [load, String(port), `${prefix}/load`, String(n), String(bytes), framing, host],
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
-  const [text, problem] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  if ((await child.exited) !== 0) throw new Error(`load on ${name}, n=${n}: ${problem}`);
+  const text = await runClient(
+    [load, String(port), `${prefix}/load`, String(n), String(bytes), framing, host],
+    `load on ${name}, n=${n}`,
+  );
   return (bytes * n) / 1024 ** 2 / Number(text);
 }
 
 /** Milliseconds from sending the last receiver's request to its first byte of the body. */
 export async function setUpMs({setup}: Programs, server: PipeServer, rounds: number): Promise<number[]> {
-  const child = Bun.spawn({
-    cmd: [setup, String(server.port), String(rounds)],
-    stdin: 'ignore',
-    stdout: 'pipe',
-  });
-  const text = await new Response(child.stdout).text();
-  if ((await child.exited) !== 0) throw new Error(`set-up on ${server.name} failed`);
+  const text = await runClient([setup, String(server.port), String(rounds)], `set-up on ${server.name}`);
   return text.trim().split('\n').map(Number);
 }
 
@@ -70,18 +57,22 @@ export async function parallelSeconds(
   server: PipeServer,
   transfers: number,
 ): Promise<number> {
-  const child = Bun.spawn({
-    cmd: [parallel, String(server.port), String(transfers), String(1024 ** 2)],
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
+  const text = await runClient(
+    [parallel, String(server.port), String(transfers), String(1024 ** 2)],
+    `parallel transfers on ${server.name}`,
+  );
+  return Number(text);
+}
+
+/** What it prints; `what` it did is for the error of one that fails. */
+async function runClient(cmd: string[], what: string): Promise<string> {
+  const child = Bun.spawn({cmd, stdin: 'ignore', stdout: 'pipe', stderr: 'pipe'});
   const [text, problem] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
   ]);
-  if ((await child.exited) !== 0) throw new Error(`parallel transfers on ${server.name}: ${problem}`);
-  return Number(text);
+  if ((await child.exited) !== 0) throw new Error(`${what}: ${problem}`);
+  return text;
 }
 
 function head(method: string, path: string, n: number, fields = ''): string {

@@ -1,5 +1,5 @@
 import {openKernelPipes} from './kernel-pipe.ts';
-import {createMoveHelper, type MoveHelperOptions, mostMovedBytes} from './move-helper.ts';
+import {createMoveHelper, type MoveHelperOptions} from './move-helper.ts';
 import type {Passing} from './shared-move.ts';
 
 /** Moves what waits in one socket to others without bringing it into this process: the kernel passes its pages on. */
@@ -19,6 +19,9 @@ export interface Duct {
   /** Lets more wait in a unix socket, where the kernel allows it. */
   widen(descriptor: number): void;
 }
+
+/** What one move takes at most: larger ones gain nothing, and others wait as long as one takes. */
+const mostMovedBytes = 1024 * 1024;
 
 /**
  * Null where this system has no such way. What it opens stays open as long as the process. With `helping` another

@@ -2,7 +2,7 @@ import {createSecureContext} from 'node:tls';
 import {AppError} from '../../schemas/errors.ts';
 import type {Clock} from './clock.ts';
 import {readTextIfPresent} from './durable-file.ts';
-import type {HttpServer} from './http-server.ts';
+import type {HttpServer} from './http-exchange.ts';
 import type {Log} from './log.ts';
 
 /** Both as PEM. */

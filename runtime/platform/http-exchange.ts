@@ -3,7 +3,6 @@ import {reasonPhrases} from '../../schemas/reason-phrases.ts';
 import {type ByteSink, type ByteSource, emptySource, type Frame, type SinkShortcut} from './byte-flow.ts';
 import {type ByteServer, type ByteSocket, type ByteSocketEvents, serveByteSockets} from './byte-socket.ts';
 import type {Certificate} from './certificate.ts';
-import type {HttpServer} from './http-server.ts';
 import type {ListenAddress} from './listen-address.ts';
 import {MessageBody} from './message-body.ts';
 import type {Peer} from './peer-process.ts';
@@ -65,6 +64,14 @@ const idleTimeouts = 2.5;
 const maxEarlyBytes = 64 * 1024;
 /** A longer head is not kept for comparison with the next. */
 const maxRepeatedBytes = 1024;
+
+/** Serves until it is closed. */
+export interface HttpServer {
+  /** `http://host:port`, or `https://`, with the port that was bound, or `unix:<path>`. */
+  readonly url: string;
+  /** Takes no more connections; requests in flight have `graceMs` to end, then their connections are cut. */
+  close(options: {graceMs: number}): Promise<void>;
+}
 
 /**
  * HTTP/1.1 with bodies that may be larger than memory: what `node:http` on this engine buffers without bound, or ends

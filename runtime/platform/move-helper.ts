@@ -9,8 +9,6 @@ export interface MoveHelper {
   forMove(sockets: number, bytes: number): SharedMove | null;
 }
 
-/** What one move takes at most: larger ones gain nothing, and others wait as long as one takes. */
-export const mostMovedBytes = 1024 * 1024;
 /** A thread is six megabytes: it comes once so much went to many, in moves to no fewer. */
 const worthwhileBytes = 64 * 1024 * 1024;
 const fewestSockets = 4;
@@ -32,13 +30,18 @@ export function createMoveHelper({
   fromBytes = worthwhileBytes,
   idleMs = longestIdleMs,
 }: MoveHelperOptions): MoveHelper {
+  const hasCores = availableParallelism() > 1;
   let move: SharedMove | null = null;
   let bytesToMany = 0;
   let leaving: ReturnType<typeof setTimeout> | null = null;
 
   function start(): SharedMove {
     const started = SharedMove.create();
-    const options = {argv: ['move-helper'], workerData: started.buffer, env: {}};
+    const options = {
+      argv: ['move-helper'],
+      workerData: {buffer: started.buffer, pipeBytes} satisfies HelperData,
+      env: {},
+    };
     // One that fails never says that it is there.
     new Worker(program, options).on('error', () => {}).unref();
     return started;
@@ -54,7 +57,7 @@ export function createMoveHelper({
     forMove(sockets, bytes) {
       if (sockets < fewestSockets) return null;
       bytesToMany += bytes * sockets;
-      if (bytesToMany < fromBytes || availableParallelism() < 2) return null;
+      if (!hasCores || bytesToMany < fromBytes) return null;
       move ??= start();
       if (leaving === null) leaving = setTimeout(leave, idleMs).unref();
       else leaving.refresh();
@@ -63,12 +66,18 @@ export function createMoveHelper({
   };
 }
 
+interface HelperData {
+  readonly buffer: SharedArrayBuffer;
+  readonly pipeBytes: number;
+}
+
 /** The thread's own side. */
 export function moveHelperMain(): void {
+  const {buffer, pipeBytes}: HelperData = workerData;
   const kernel = openKernelPipes();
-  const pipe = kernel.open(mostMovedBytes);
+  const pipe = kernel.open(pipeBytes);
   if (pipe !== null) {
-    const move = SharedMove.of(workerData);
+    const move = SharedMove.of(buffer);
     move.help(pipe.bytes, (from, socket, count) => kernel.passCopy(from, pipe, socket, count));
     kernel.close(pipe);
   }

@@ -36,9 +36,7 @@ export async function builtProgram(): Promise<string> {
 
 async function sourcesHash(): Promise<string> {
   const hash = createHash('sha256').update(Bun.revision);
-  const names = (await Promise.all(sources.map((name) => readdir(join(checkout, name), {recursive: true}))))
-    .flatMap((inside, index) => inside.map((name) => `${sources[index]}/${name}`))
-    .filter((name) => /\.(?:ts|json|css|js|html)$/.test(name));
+  const names = await Array.fromAsync(new Bun.Glob(`{${sources.join(',')}}/**/*`).scan({cwd: checkout}));
   for (const name of ['package.json', 'package-lock.json', ...names.toSorted()])
     hash.update(`\0${name}\0`).update(await readFile(join(checkout, name)));
   return hash.digest('hex').slice(0, 16);

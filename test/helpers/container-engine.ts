@@ -130,11 +130,14 @@ events_logger = "file"
 }
 
 async function startDocker(root: string, socketPath: string): Promise<ChildProcess> {
+  const pidFile = join(root, 'docker.pid');
+  // One that was killed leaves it, and another process may have the number by now.
+  await rm(pidFile, {force: true});
   return spawn(
     'dockerd',
     [
       ...['--data-root', join(root, 'root'), '--exec-root', join(root, 'run')],
-      ...['--pidfile', join(root, 'docker.pid'), '--host', `unix://${socketPath}`],
+      ...['--pidfile', pidFile, '--host', `unix://${socketPath}`],
       ...['--bridge', 'none', '--live-restore'],
     ],
     {stdio: ['ignore', 'ignore', openSync(join(root, 'dockerd.log'), 'a')]},
