@@ -131,8 +131,8 @@ events_logger = "file"
 
 async function startDocker(root: string, socketPath: string): Promise<ChildProcess> {
   const pidFile = join(root, 'docker.pid');
-  // One that was killed leaves it, and another process may have the number by now.
-  await rm(pidFile, {force: true});
+  // One that was killed leaves both, and a process that nobody has waited for yet has the number still.
+  for (const left of [pidFile, join(root, 'run/containerd/containerd.pid')]) await rm(left, {force: true});
   return spawn(
     'dockerd',
     [
