@@ -102,6 +102,11 @@ export function runtimeArguments(
   ];
 }
 
+/** HTTPS for the same names. Only for a container with a file system of its own: its programs are made to trust it. */
+export function secureArguments(address: string, domain: string | undefined): string[] {
+  return domain === undefined ? [] : ['--secure-listen', `${address}:443`];
+}
+
 /** The one line that a runtime writes to stdout, when it answers on all its sockets. */
 const readySchema = z.object({
   ready: z.literal(true),

@@ -7,6 +7,7 @@ import {
   type RuntimeProgram,
   runtimeArguments,
   runtimeEnvironment,
+  secureArguments,
 } from '../inside.ts';
 import {labelNames, type ResourceLimits} from '../provider.ts';
 import type {Instance, Settings} from './incus.ts';
@@ -94,6 +95,7 @@ export function runtimeConfig(
   const command = [
     ...commandInside(program),
     ...runtimeArguments(record, placesInside, '127.0.0.1', domain),
+    ...secureArguments('127.0.0.1', domain),
     ...['--boot', record.boot_mark],
   ];
   const script = [
