@@ -1,10 +1,10 @@
 import {join} from 'node:path';
 import packageJson from '../package.json' with {type: 'json'};
 import {AppError, isStorageFull} from '../schemas/errors.ts';
-import type {Authority} from './authority.ts';
 import {isNewBoot, readBoot} from './boot.ts';
 import {parseRuntimeFlags, type RuntimeFlags, runtimeUsage} from './flags.ts';
 import {healthOf, listen, type Pipe, preparePipe} from './listeners.ts';
+import type {Authority} from './platform/authority.ts';
 import {type Clock, systemClock} from './platform/clock.ts';
 import {readTextIfPresent} from './platform/durable-file.ts';
 import {type ExclusiveLock, takeExclusiveLock} from './platform/exclusive-lock.ts';
@@ -96,7 +96,7 @@ async function prepareAuthority(
   {clock, log}: {clock: Clock; log: Log},
 ): Promise<Authority | null> {
   if (secureListen === null) return null;
-  const {openAuthority} = await import('./authority.ts');
+  const {openAuthority} = await import('./platform/authority.ts');
   return await openAuthority({store: data, names: allowedHosts, clock, log});
 }
 

@@ -20,7 +20,8 @@ export function kitNames(domain: string | undefined): string[] {
   return [...namedKits.map((kit) => `hoody-${kit}`), ...domainNames(domain)];
 }
 
-function domainNames(domain: string | undefined): string[] {
+/** None without a domain. */
+export function domainNames(domain: string | undefined): string[] {
   return domain === undefined ? [] : namedKits.map((kit) => `${kit}.${domain}`);
 }
 

@@ -1,4 +1,4 @@
-import {realpath} from 'node:fs/promises';
+import {type FileHandle, open, realpath} from 'node:fs/promises';
 import {isErrno} from './durable-file.ts';
 
 /** Where distributions keep the authorities that programs trust, in one file: Debian and many others, Fedora, openSUSE. */
@@ -24,10 +24,30 @@ const begin = '# branchtab: begin';
 const end = '# branchtab: end';
 /** To the end where a write was cut short. */
 const former = new RegExp(`\\n?${begin}\\n[\\s\\S]*?(?:${end}\\n|$)`, 'g');
+/** Longer than what we add. Bundles are large, and only their ends are ours. */
+const tailBytes = 8 * 1024;
 
-/** The bundle with one authority of ours, in place of any former one. */
-export function withAuthority(bundle: string, certificate: string): string {
-  const others = bundle.replace(former, '');
-  const gap = others === '' || others.endsWith('\n') ? '' : '\n';
-  return `${others}${gap}${begin}\n${certificate}${end}\n`;
+/** Adds an authority of ours to the end of a bundle, in place of a former one there. Throws the file system's errors. */
+export async function addToBundle(path: string, certificate: string): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    const {size} = await file.stat();
+    const start = Math.max(0, size - tailBytes);
+    const tail = await readText(file, start, size - start);
+    const others = tail.replace(former, '');
+    const gap = others === '' || others.endsWith('\n') ? '' : '\n';
+    const wanted = `${others}${gap}${begin}\n${certificate}${end}\n`;
+    if (wanted === tail) return;
+    await file.write(Buffer.from(wanted, 'latin1'), 0, wanted.length, start);
+    await file.truncate(start + wanted.length);
+  } finally {
+    await file.close();
+  }
+}
+
+/** One character for each byte. */
+async function readText(file: FileHandle, start: number, length: number): Promise<string> {
+  const bytes = Buffer.alloc(length);
+  const {bytesRead} = await file.read(bytes, 0, length, start);
+  return bytes.toString('latin1', 0, bytesRead);
 }

@@ -52,6 +52,11 @@ for (const level of levels) {
     t.regex(git.stderr, /repository .* not found/);
     const list = await inside('main', `curl -fsS https://cron.${domain}/api/v1/cron/users/me/entries`);
     t.regex(list.stdout, /rollup/, list.stderr);
+    const plain = await inside(
+      'main',
+      `curl -fsS http://${exec}/rollup http://hoody-exec/rollup hoody-notifications/push/me`,
+    );
+    t.regex(plain.stdout, /^rolled uprolled up/, plain.stderr);
     const other = await inside('main', `curl -sS https://${exec.replace('exec', 'sqlite')}/`);
     t.not(other.code, 0, 'no other name of the domain is taken');
     const kept = await inside('main', 'tail -n +2 /etc/ssl/certs/ca-certificates.crt | head -c 1000');

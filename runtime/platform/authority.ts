@@ -1,11 +1,11 @@
 import {dirname, join} from 'node:path';
 import * as z from 'zod';
-import {findBundle, usualBundles, withAuthority} from './platform/authority-bundle.ts';
-import type {Certificate} from './platform/certificate.ts';
-import type {Clock} from './platform/clock.ts';
-import {isErrno, readTextIfPresent, writeFileDurably} from './platform/durable-file.ts';
-import {chmod, existsSync, mkdir, writeFile} from './platform/files.ts';
-import type {Log} from './platform/log.ts';
+import {addToBundle, findBundle, usualBundles} from './authority-bundle.ts';
+import type {Certificate} from './certificate.ts';
+import type {Clock} from './clock.ts';
+import {isErrno, readTextIfPresent, writeFileDurably} from './durable-file.ts';
+import {chmod, copyFile, existsSync, mkdir, writeFile} from './files.ts';
+import type {Log} from './log.ts';
 
 const dayMs = 86_400_000;
 /** Longer than any container runs. */
@@ -51,6 +51,32 @@ const usualPlaces: TrustPlaces = {
   anchors: ['/usr/local/share/ca-certificates'],
 };
 
+/** Makes the authority that `store` keeps from now on. */
+export async function makeAuthorityFile({
+  store,
+  names,
+  clock,
+}: {
+  readonly store: string;
+  readonly names: readonly string[];
+  readonly clock: Clock;
+}): Promise<AuthorityFile> {
+  const {makeAuthority} = await import('./x509.ts');
+  const validity = validFor(authorityMs, clock);
+  const file = {...makeAuthority({names, ...validity}), ...validity, names: [...names]};
+  await writeFileDurably(authorityPath(store), JSON.stringify(file));
+  return file;
+}
+
+export function authorityPath(store: string): string {
+  return join(store, 'authority.json');
+}
+
+function validFor(durationMs: number, clock: Clock) {
+  const nowMs = clock.now();
+  return {fromMs: nowMs - slackMs, untilMs: nowMs + durationMs};
+}
+
 /** The authority that `store` keeps for exactly these names, or a new one. */
 export async function openAuthority({
   store,
@@ -65,28 +91,15 @@ export async function openAuthority({
   readonly log: Log;
   readonly places?: TrustPlaces;
 }): Promise<Authority> {
-  const path = join(store, 'authority.json');
+  const path = authorityPath(store);
   // Its key is read again when it is needed.
-  const {certificate} = (await read()) ?? (await make());
+  const {certificate} = (await read()) ?? (await makeAuthorityFile({store, names, clock}));
   let inForce: Dated | null = null;
 
   async function read(): Promise<AuthorityFile | null> {
     const text = await readTextIfPresent(path);
     const {success, data} = createFileSchema().safeParse(text === null ? null : parseJson(text));
     return success && data.names.join() === names.join() && isValid(data) ? data : null;
-  }
-
-  async function make(): Promise<AuthorityFile> {
-    const {makeAuthority} = await import('./platform/x509.ts');
-    const validity = validFor(authorityMs);
-    const made = {...makeAuthority({names, ...validity}), ...validity, names: [...names]};
-    await writeFileDurably(path, JSON.stringify(made));
-    return made;
-  }
-
-  function validFor(durationMs: number) {
-    const nowMs = clock.now();
-    return {fromMs: nowMs - slackMs, untilMs: nowMs + durationMs};
   }
 
   function isValid({fromMs, untilMs}: {readonly fromMs: number; readonly untilMs: number}): boolean {
@@ -103,8 +116,8 @@ export async function openAuthority({
         log.error('the authority for HTTPS is gone; the next start of this container makes another', {path});
         throw new Error(`${path} does not hold the authority of this start`);
       }
-      const {makeServerCertificate} = await import('./platform/x509.ts');
-      const validity = validFor(certificateMs);
+      const {makeServerCertificate} = await import('./x509.ts');
+      const validity = validFor(certificateMs, clock);
       inForce = {...makeServerCertificate(authority, {names, ...validity}), ...validity};
       return inForce;
     },
@@ -119,16 +132,20 @@ async function trust(
   for (const directory of places.anchors)
     await attempt(() => publish(join(directory, 'branchtab.crt'), certificate));
   // Who may write nowhere else is an ordinary user, and the only one that jobs run as.
-  const directory = (await attempt(() => publish(join(places.directory, authorityName), certificate)))
-    ? places.directory
-    : store;
-  if (directory === store) await publish(join(store, authorityName), certificate);
-  const bundle = (await findBundle(places.bundles)) ?? places.bundles[0];
-  const former = (await readTextIfPresent(bundle)) ?? '';
-  const combined = withAuthority(former, certificate);
-  const isInPlace = combined === former || (await attempt(() => publish(bundle, combined)));
+  const isOurs = await attempt(() => publish(join(places.directory, authorityName), certificate));
+  const directory = isOurs ? places.directory : store;
+  if (!isOurs) await publish(join(store, authorityName), certificate);
+  const found = await findBundle(places.bundles);
+  const bundle = found ?? places.bundles[0];
+  const isInPlace = await attempt(async () => {
+    if (found === null) await publish(bundle, '');
+    await addToBundle(bundle, certificate);
+  });
   const authorities = isInPlace ? bundle : join(directory, bundleName);
-  if (!isInPlace) await publish(authorities, combined);
+  if (!isInPlace) {
+    await (found === null ? publish(authorities, '') : copyFile(found, authorities));
+    await addToBundle(authorities, certificate);
+  }
   return {
     SSL_CERT_FILE: authorities,
     REQUESTS_CA_BUNDLE: authorities,

@@ -3,9 +3,9 @@ import {mkdir, mkdtemp, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {type Authority, openAuthority} from '../../runtime/authority.ts';
-import {createLog} from '../../runtime/platform/log.ts';
-import {FakeClock} from '../helpers/fake-clock.ts';
+import {type Authority, openAuthority} from '../../../runtime/platform/authority.ts';
+import {createLog} from '../../../runtime/platform/log.ts';
+import {FakeClock} from '../../helpers/fake-clock.ts';
 
 const dayMs = 86_400_000;
 const names = ['cron.hoody.example', 'exec.hoody.example'];
@@ -142,11 +142,25 @@ test('a bundle whose change was cut short is whole again after the next start', 
   t.is(await readFile(bundle, 'utf8'), whole);
 });
 
-test('where there is no bundle it makes one', async (t) => {
+test('where there is no bundle it makes one, which holds only the last of several authorities', async (t) => {
   const {bundle, open} = await setup(t);
+  await (await open({names: ['exec.other.example']})).trust();
   const authority = await open();
   await authority.trust();
-  t.true((await readFile(bundle, 'utf8')).includes(await certificateOf(authority)));
+  const own = await certificateOf(authority);
+  t.is(await readFile(bundle, 'utf8'), `# branchtab: begin\n${own}# branchtab: end\n`);
+});
+
+test('of a large bundle every other byte stays', async (t) => {
+  const {bundle, directory, open} = await setup(t);
+  await mkdir(join(directory, 'etc'));
+  const others = Buffer.from(Array.from({length: 300_000}, (_, at) => (at * 7) % 256));
+  await writeFile(bundle, others);
+  for (const name of ['exec.other.example', 'exec.hoody.example', 'exec.a-longer-name.hoody.example'])
+    await (await open({names: [name]})).trust();
+  const written = await readFile(bundle);
+  t.deepEqual(written.subarray(0, others.length), others);
+  t.is(written.toString('latin1').split('BEGIN CERTIFICATE').length, 2);
 });
 
 test('where a file system takes nothing, the variables name files of its own', async (t) => {
