@@ -16,7 +16,12 @@ import type {Authority} from './platform/authority.ts';
 import {Frame} from './platform/byte-flow.ts';
 import type {Clock} from './platform/clock.ts';
 import {answerByFetch} from './platform/exchange-fetch.ts';
-import {type ExchangeHandler, type HttpServer, serveExchanges} from './platform/http-exchange.ts';
+import {
+  type Exchange,
+  type ExchangeHandler,
+  type HttpServer,
+  serveExchanges,
+} from './platform/http-exchange.ts';
 import type {Log} from './platform/log.ts';
 import {isPeerStartedWith, type Peer, peerVariable} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
@@ -35,6 +40,7 @@ export interface Pipe {
   /** Of `--pipe-listen`. */
   readonly url: string | null;
   readonly handle: PipeKit['handle'];
+  readonly orderPumps: PipeKit['orderPumps'];
   stop(options: {graceMs: number}): Promise<void>;
 }
 
@@ -49,20 +55,19 @@ export async function preparePipe(
     );
     return kit;
   };
+  function forKit(exchange: Exchange, use: (kit: PipeKit) => void): void {
+    start().then(use, (error: unknown) => {
+      services.log.error('the pipe kit cannot be loaded', {error});
+      exchange.takeOver((socket) => {
+        socket.close();
+        return {data() {}, drained() {}, ended() {}, closed() {}};
+      });
+    });
+  }
   return {
     url: flags.pipeListen === null ? null : (await start()).url,
-    handle(exchange, from) {
-      start().then(
-        ({handle}) => handle(exchange, from),
-        (error: unknown) => {
-          services.log.error('the pipe kit cannot be loaded', {error});
-          exchange.takeOver((socket) => {
-            socket.close();
-            return {data() {}, drained() {}, ended() {}, closed() {}};
-          });
-        },
-      );
-    },
+    handle: (exchange, from) => forKit(exchange, (kit) => kit.handle(exchange, from)),
+    orderPumps: (exchange) => forKit(exchange, (kit) => kit.orderPumps(exchange)),
     stop: async (options) => (await kit)?.stop(options),
   };
 }
@@ -102,6 +107,7 @@ export async function listen(
     createKitFront({
       exec: services.exec,
       pipe: pipe.handle,
+      orderPumps: pipe.orderPumps,
       app: app(trusted),
       trusted,
       allowedHosts,

@@ -64,6 +64,9 @@ export async function startInProcessRuntime(
     handle() {
       throw new Error('no pipe here');
     },
+    orderPumps() {
+      throw new Error('no pipe here');
+    },
     stop: async () => {},
   };
   await rm(paths.controlSocket, {force: true});

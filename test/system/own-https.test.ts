@@ -66,6 +66,11 @@ for (const level of levels) {
       `curl -fsS http://${exec}/rollup http://hoody-exec/rollup hoody-notifications/push/me`,
     );
     t.regex(plain.stdout, /^rolled uprolled up/, plain.stderr);
+    const pipe = await inside(
+      'main',
+      `head -c 3000000 /dev/urandom >f; curl -sS -T f -o sent https://pipe.${domain}/x & curl -sS https://pipe.${domain}/x | cmp - f && wait && echo same`,
+    );
+    t.regex(pipe.stdout, /same/, pipe.stderr);
     const other = await inside('main', `curl -sS https://${exec.replace('exec', 'sqlite')}/`);
     t.not(other.code, 0, 'no other name of the domain is taken');
     return undefined;
