@@ -6,7 +6,7 @@ import {createIncusClient, type IncusAddress} from '../../api/incus-client.ts';
 import type {Incus} from '../../reconciler/containers/incus/incus.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {openWebsocket} from '../../runtime/platform/websocket-stream.ts';
-import {derOf, makeCertificate} from './certificates.ts';
+import {derOf, type KeyPair, makeCertificate} from './certificates.ts';
 import {glibcRoot, unmountBelow} from './container-engine.ts';
 import {
   askIncus,
@@ -33,11 +33,16 @@ export interface TestCluster {
   readonly host: string;
   rootOf(instance: string): string;
   /** The same first member as it is reached from another machine. */
-  overHttps(): Promise<{readonly incus: Incus; readonly at: IncusAddress & {readonly url: string}}>;
+  overHttps(): Promise<{readonly url: string; readonly trust: ClusterTrust}>;
   /** Kills the second member's daemon with SIGKILL; its containers go on. */
   killSecond(): Promise<void>;
   reviveSecond(): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface ClusterTrust extends KeyPair {
+  /** Certificate that all members have. */
+  readonly authority: string;
 }
 
 const members = ['one', 'two'] as const;
@@ -138,8 +143,7 @@ async function tryCluster(kind: IncusKind): Promise<TestCluster | {reason: strin
           certificate: derOf(ours.certificate),
         });
         const authority = await readFile(join(one.directory, 'cluster.crt'), 'utf8');
-        const at = {url: `https://${one.address}`, trust: {...ours, authority}};
-        return {at, incus: createIncusClient({at, openWebsocket, clock: systemClock})};
+        return {url: `https://${one.address}`, trust: {...ours, authority}};
       },
       killSecond: () => end('two', 'SIGKILL'),
       reviveSecond: () => start(two),
