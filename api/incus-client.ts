@@ -18,6 +18,13 @@ import type {
 } from '../runtime/platform/websocket-stream.ts';
 import {AppError} from '../schemas/errors.ts';
 import {readJson, readText} from './answer-body.ts';
+import {
+  type ClusterMembers,
+  clusterGroupsSchema,
+  clusterMembersSchema,
+  isOnline,
+  targetProblem,
+} from './incus-cluster.ts';
 import {fetchTls, isPinned, type ServerTrust, type TrustProblem, trustProblem} from './server-trust.ts';
 import {socketProblem} from './socket-problem.ts';
 
@@ -62,7 +69,21 @@ const operationSchema = z.object({
   err: z.string().default(''),
   metadata: z.record(z.string(), z.unknown()).nullish(),
 });
-const networkSchema = z.object({config: settingsSchema});
+const networkSchema = z.object({config: settingsSchema, status: z.string().default('Created')});
+const clusterSchema = z.object({enabled: z.boolean().default(false)});
+const connectedSchema = z.object({
+  expanded_devices: z
+    .record(z.string(), settingsSchema)
+    .nullish()
+    .transform((devices) => devices ?? {}),
+  state: z
+    .object({
+      network: z
+        .record(z.string(), z.object({addresses: z.array(z.object({address: z.string()})).default([])}))
+        .nullish(),
+    })
+    .nullish(),
+});
 const leaseSchema = z.object({address: z.string()});
 const warningSchema = z.object({type: z.string()});
 const answerSchema = z.object({
@@ -194,6 +215,21 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     return (all ?? []).map(read);
   };
 
+  /** None where the server is no cluster. */
+  const listMembers = async (): Promise<ClusterMembers> => {
+    if ((await found('/1.0/cluster', clusterSchema))?.enabled !== true) return [];
+    return (await found('/1.0/cluster/members', clusterMembersSchema, {query: {recursion: '1'}})) ?? [];
+  };
+
+  /** Throws where that is why nothing could be made at the target. */
+  const requireTarget = async (target: string): Promise<void> => {
+    const members = await listMembers();
+    if (members.length === 0) return;
+    const groups = (await found('/1.0/cluster/groups', clusterGroupsSchema, {query: {recursion: '1'}})) ?? [];
+    const problem = targetProblem(target, {address, members, groups: groups.map(({name}) => name)});
+    if (problem !== null) throw problem;
+  };
+
   let kind: IncusFacts['kind'] | null = null;
   /** Some keys of the configuration have names of their own in Incus. */
   const spelt = async (config: Settings): Promise<Settings> => {
@@ -243,6 +279,7 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
       if (error === '') return;
       if (/already exists/i.test(error))
         throw new AppError('NAME_TAKEN', `The Incus server has an instance ${name} already.`);
+      if (spec.target !== undefined) await requireTarget(spec.target);
       if (
         'image' in spec.source &&
         /image.*not found|not found.*image|^not found$|image not provided/i.test(error)
@@ -394,22 +431,37 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
 
     async ensureNetwork(name, config) {
       const path = `/1.0/networks/${encodeURIComponent(name)}`;
-      if ((await found(path, networkSchema)) !== null) return;
-      const body = {
-        name,
-        type: 'bridge',
-        config: {'ipv4.nat': 'true', 'ipv6.address': 'none', ...config},
-      };
+      if (/^created$/i.test((await found(path, networkSchema))?.status ?? '')) return;
+      const members = await listMembers();
+      const bridge = {name, type: 'bridge'};
+      // In a cluster each member is told of it first.
+      for (const {server_name: target} of members) {
+        const {error} = await operate('POST', '/1.0/networks', {query: {target}, body: bridge});
+        if (error !== '' && !/already/i.test(error))
+          throw failure(`making the network ${name} on ${target}`, error);
+      }
+      const body = {...bridge, config: {'ipv4.nat': 'true', 'ipv6.address': 'none', ...config}};
       const {error} = await operate('POST', '/1.0/networks', {body});
       // Another container of ours was faster.
-      if (error !== '' && !/already exists/i.test(error)) throw failure(`making the network ${name}`, error);
+      if (error === '' || /already/i.test(error)) return;
+      const away = members.filter((member) => !isOnline(member)).map((member) => member.server_name);
+      throw failure(
+        `making the network ${name}${away.length === 0 ? '' : `, which needs all members, and ${away.join(', ')} does not answer`}`,
+        error,
+      );
     },
     async findNetwork(name) {
       const path = `/1.0/networks/${encodeURIComponent(name)}`;
       const gateway = (await found(path, networkSchema))?.config['ipv4.address'];
       if (gateway === undefined || gateway === '' || gateway === 'none') return null;
-      const leases = (await found(`${path}/leases`, z.array(leaseSchema))) ?? [];
-      return {gateway, taken: new Set(leases.map((lease) => lease.address))};
+      const leased = async () =>
+        ((await found(`${path}/leases`, z.array(leaseSchema))) ?? []).map((lease) => lease.address);
+      const taken = await leased().catch(async (error: unknown) => {
+        // A cluster asks every member for theirs, and fails where one is away; what instances have is known without it.
+        if ((await listMembers()).length === 0) throw error;
+        return addressesIn(name);
+      });
+      return {gateway, taken: new Set(taken)};
     },
     async removeNetwork(name, key, value) {
       const path = `/1.0/networks/${encodeURIComponent(name)}`;
@@ -426,6 +478,19 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
         },
       ),
   };
+
+  async function addressesIn(network: string): Promise<string[]> {
+    const all = await found('/1.0/instances', z.array(connectedSchema), {query: {recursion: '2'}});
+    const given = (all ?? []).flatMap(({expanded_devices: devices}) =>
+      Object.values(devices).flatMap((device) =>
+        device.network === network ? (device['ipv4.address'] ?? []) : [],
+      ),
+    );
+    const seen = (all ?? []).flatMap(({state}) =>
+      Object.values(state?.network ?? {}).flatMap(({addresses}) => addresses.map(({address}) => address)),
+    );
+    return [...given, ...seen];
+  }
 
   async function put(
     name: string,

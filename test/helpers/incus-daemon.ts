@@ -35,13 +35,13 @@ export interface TestIncus {
 /** Two programs of one origin, with the same interface. */
 export type IncusKind = 'lxd' | 'incus';
 
-const programs = {
-  lxd: {program: 'lxd', directory: 'LXD_DIR'},
-  incus: {program: 'incusd', directory: 'INCUS_DIR'},
+export const incusPrograms = {
+  lxd: {program: 'lxd', directory: 'LXD_DIR', init: ['lxd', 'init'], client: 'lxc'},
+  incus: {program: 'incusd', directory: 'INCUS_DIR', init: ['incus', 'admin', 'init'], client: 'incus'},
 } as const;
 
 /** Debian has the daemon of Incus where nobody looks for programs. */
-const daemonPath = `${programPath}:/usr/libexec/incus`;
+export const daemonPath = `${programPath}:/usr/libexec/incus`;
 
 const pool = 'default';
 const startTimeoutMs = 60_000;
@@ -63,7 +63,7 @@ export async function startTestIncus(kind: IncusKind = 'lxd'): Promise<TestIncus
 
 async function tryIncus(kind: IncusKind): Promise<TestIncus | {reason: string}> {
   if (process.getuid?.() !== 0) return {reason: `only root can run a daemon of ${kind}`};
-  for (const needed of [programs[kind].program, 'busybox', 'nsenter', 'ip']) {
+  for (const needed of [incusPrograms[kind].program, 'busybox', 'nsenter', 'ip']) {
     if (Bun.which(needed, {PATH: daemonPath}) === null) return {reason: `there is no ${needed}`};
   }
   const root = await mkdtemp(join(tmpdir(), 'bti-'));
@@ -75,7 +75,7 @@ async function tryIncus(kind: IncusKind): Promise<TestIncus | {reason: string}> 
   const incus = createIncusClient({at: {socketPath}, openWebsocket, clock: systemClock});
   let daemon: ChildProcess | null = null;
   const start = async () => {
-    daemon = await startDaemon(directory, incus, kind);
+    daemon = await startDaemon(directory, incus, {kind});
   };
   const end = async (signal: NodeJS.Signals) => {
     const ending = daemon;
@@ -118,15 +118,16 @@ async function tryIncus(kind: IncusKind): Promise<TestIncus | {reason: string}> 
   }
 }
 
-/** Of `directory`, which becomes the server's own; its log stands beside. */
+/** Of `directory`, which becomes the server's own; its log stands beside. `enter` stands before the command. */
 export async function startDaemon(
   directory: string,
   incus: Incus,
-  kind: IncusKind = 'lxd',
+  {kind = 'lxd', enter = []}: {readonly kind?: IncusKind; readonly enter?: readonly string[]} = {},
 ): Promise<ChildProcess> {
   const above = join(directory, '..');
-  const {program, directory: variable} = programs[kind];
-  const daemon = spawn(Bun.which(program, {PATH: daemonPath}) ?? program, ['--group', 'root'], {
+  const {program, directory: variable} = incusPrograms[kind];
+  const [first = program, ...words] = [...enter, Bun.which(program, {PATH: daemonPath}) ?? program];
+  const daemon = spawn(first, [...words, '--group', 'root'], {
     // Programs of npm packages can have the names of those that the daemon looks for.
     env: {[variable]: directory, PATH: daemonPath, HOME: above},
     stdio: ['ignore', 'ignore', openSync(join(above, 'daemon.log'), 'a')],

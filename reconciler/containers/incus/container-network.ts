@@ -11,7 +11,6 @@ export interface ContainerNetworkOptions {
   readonly owner: string;
   /** As in the options of the provider. */
   readonly network: string;
-  readonly isCluster: boolean;
   readonly table: ContainerTable<IncusRecord>;
 }
 
@@ -20,7 +19,7 @@ export class ContainerNetwork {
   readonly #options: ContainerNetworkOptions;
   /** Null for none at all. */
   readonly #name: string | null;
-  /** Addresses are chosen one after another. */
+  /** Networks are made, and addresses chosen, one after another. */
   readonly #turn = createSerialLock();
 
   constructor(options: ContainerNetworkOptions) {
@@ -35,19 +34,13 @@ export class ContainerNetwork {
   async join(
     entry: Entry<IncusRecord>,
   ): Promise<{readonly device: Settings; readonly address: NetworkAddress | null}> {
-    const {incus, owner, isCluster, table} = this.#options;
+    const {table} = this.#options;
     const name = this.#name;
     if (name === null) {
       if (entry.record.address !== null) await table.save(entry, {address: null});
       return {device: {type: 'none'}, address: null};
     }
-    if (this.#isOwn && isCluster) {
-      throw new AppError(
-        'CONFIG_INVALID',
-        'incus.network is own, which makes a bridge on one server, and this is a cluster. Name a network of the cluster in `incus.network` of branchtab.yaml, or none.',
-      );
-    }
-    if (this.#isOwn) await incus.ensureNetwork(name, {[ownerKey]: owner, 'ipv4.address': ownGateway(owner)});
+    if (this.#isOwn) await this.#turn(() => this.#ensureOwn(name));
     const address = await this.#turn(() => this.#addressIn(name, entry));
     return {device: deviceOf(name, address), address};
   }
@@ -56,6 +49,11 @@ export class ContainerNetwork {
   async remove(): Promise<void> {
     const {incus, owner} = this.#options;
     if (this.#name !== null && this.#isOwn) await incus.removeNetwork(this.#name, ownerKey, owner);
+  }
+
+  async #ensureOwn(name: string): Promise<void> {
+    const {incus, owner} = this.#options;
+    await incus.ensureNetwork(name, {[ownerKey]: owner, 'ipv4.address': ownGateway(owner)});
   }
 
   get #isOwn(): boolean {

@@ -95,7 +95,7 @@ class IncusLife implements ContainerLife<IncusRecord> {
     const instances = new Instances(options);
     this.#instances = instances;
     this.#snapshots = new InstanceSnapshots({incus, owner, table, instances});
-    this.#network = new ContainerNetwork({incus, owner, network, isCluster: facts.member !== null, table});
+    this.#network = new ContainerNetwork({incus, owner, network, table});
     this.#sockets = new ControlSockets({incus, facts, program: {command, directory}, log});
     this.#leftovers = new Leftovers({...options, table, instances, end: (entry) => this.end(entry)});
   }

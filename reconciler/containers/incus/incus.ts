@@ -11,7 +11,9 @@ export interface Incus {
   readonly address: string;
   facts(): Promise<IncusFacts>;
 
-  /** Throws NAME_TAKEN, IMAGE_UNUSABLE where there is no such image. */
+  /**
+   * Throws NAME_TAKEN, IMAGE_UNUSABLE where there is no such image, CONFIG_INVALID where the cluster has no such target.
+   */
   createInstance(name: string, spec: InstanceSpec): Promise<void>;
   findInstance(name: string): Promise<Instance | null>;
   /** Instances whose configuration has `key` with `value`, those of all members included. */
@@ -59,7 +61,7 @@ export interface Incus {
   /** Leaves alone what an instance uses. */
   removeVolume(volume: VolumePlace): Promise<void>;
 
-  /** Makes a bridge with NAT where there is none of this name. */
+  /** Makes a bridge with NAT where there is none of this name; in a cluster on every member. */
   ensureNetwork(name: string, config: Settings): Promise<void>;
   /** Null where there is no such network, or none whose addresses the server gives out. */
   findNetwork(name: string): Promise<IncusNetwork | null>;

@@ -17,6 +17,7 @@ import type {NetworkAddress} from './network-address.ts';
 export const ownerKey = 'user.branchtab.owner';
 const idKey = 'user.branchtab.id';
 const snapshotKey = 'user.branchtab.snapshot';
+const nameKey = 'user.branchtab.name';
 
 /** Names of devices of an instance. */
 export const runDevice = 'branchtab-run';
@@ -52,15 +53,20 @@ const common: Settings = {
 };
 
 export function containerConfig(owner: string, record: ContainerRecord): Settings {
-  const told = [labelNames.repository, labelNames.path, labelNames.branch];
   return {
     ...common,
     [ownerKey]: owner,
     [idKey]: record.id,
     [snapshotKey]: '',
-    'user.branchtab.name': record.name,
-    ...Object.fromEntries(told.map((key) => [`user.${key}`, record.labels[key] ?? ''])),
+    [nameKey]: record.name,
+    ...told(record.labels),
   };
+}
+
+/** What people look for in the server; a snapshot would have that of its container. */
+function told(labels: ContainerRecord['labels']): Settings {
+  const all = [labelNames.repository, labelNames.path, labelNames.branch];
+  return Object.fromEntries(all.map((key) => [`user.${key}`, labels[key] ?? '']));
 }
 
 export function snapshotConfig(owner: string, snapshot: string): Settings {
@@ -69,6 +75,8 @@ export function snapshotConfig(owner: string, snapshot: string): Settings {
     [ownerKey]: owner,
     [idKey]: '',
     [snapshotKey]: snapshot,
+    [nameKey]: '',
+    ...told({}),
     ...firstProgram('while :; do sleep 60; done'),
   };
 }

@@ -42,6 +42,18 @@ test('clones have nothing of what was in /tmp', async (t) => {
   t.is(await overSocket(await provider.start(id), '/run', 'ls -A /tmp'), '');
 });
 
+test('who looks for a branch in the server finds its container and no snapshot of it', async (t) => {
+  const here = await world(t);
+  const {provider} = here;
+  const {id} = await provider.create({name: 'main-1', labels: {'branchtab.branch': 'main'}});
+  await provider.snapshot(id, 'main');
+  const found = (await here.labelsInEngine()).filter((each) => each['branchtab.branch'] === 'main');
+  t.deepEqual(
+    found.map((each) => each['branchtab.id']),
+    [id],
+  );
+});
+
 test('what a crash left of a snapshot is removed at the next start', async (t) => {
   const here = await world(t);
   const halfMade = await here.runForeign('half-made', {isOurs: true, snapshot: 'abc'});
