@@ -27,7 +27,7 @@ export async function mountSmallDisk(t: Teardown, {sizeMiB}: {sizeMiB: number}):
 
 /** A btrfs, whose files can share blocks. Returns its path. */
 export function mountSharingDisk(t: Teardown, {sizeMiB}: {sizeMiB: number}): Promise<string> {
-  const make = `truncate -s ${sizeMiB}M "$1.image" && mkfs.btrfs -q "$1.image" 2>/dev/null`;
+  const make = `truncate -s ${sizeMiB}M "$1.image" && mkfs.btrfs -q "$1.image" >/dev/null`;
   // Of two that ask for a loop device at the same time one may get none.
   const mount = 'for try in 1 2 3 4 5; do mount -o loop "$1.image" "$1" && break; done';
   return mountPoint(t, `${make} && ${mount}; rm -f "$1.image"; mountpoint -q "$1"`);
