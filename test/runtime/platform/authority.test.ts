@@ -1,5 +1,5 @@
 import {X509Certificate} from 'node:crypto';
-import {mkdir, mkdtemp, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {lstat, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
@@ -63,6 +63,20 @@ for (const {kind, text} of [
     await writeFile(file, text);
     const authority = await open();
     t.true((await signed(authority)).verify(new X509Certificate(await certificateOf(authority)).publicKey));
+  });
+}
+
+for (const {kind, put} of [
+  {kind: 'a pipe', put: (file: string) => Bun.spawnSync(['mkfifo', file])},
+  {kind: 'a directory', put: (file: string) => mkdir(join(file, 'more'), {recursive: true})},
+  {kind: 'a link to nothing', put: (file: string) => symlink('/nowhere/at/all', file)},
+  {kind: 'a link to a file of others', put: (file: string) => symlink('/etc/hostname', file)},
+]) {
+  test(`${kind} in the place of its file is replaced at the start, and nothing behind it is touched`, async (t) => {
+    const {file, open} = await setup(t);
+    await put(file);
+    await signed(await open());
+    t.true((await lstat(file)).isFile());
   });
 }
 
