@@ -1,4 +1,4 @@
-import {mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {installOwnRuntime} from '../cli/own-runtime.ts';
@@ -10,8 +10,9 @@ import {silentLog} from '../runtime/platform/log.ts';
 import {startTestEngine} from '../test/helpers/container-engine.ts';
 import {active, createControllerWorld} from '../test/helpers/controller-world.ts';
 import {createGitWorld, importBranches} from '../test/helpers/git-world.ts';
+import {startTestIncus} from '../test/helpers/incus-daemon.ts';
 import {levelSkipReason} from '../test/helpers/level-available.ts';
-import {containerProcesses} from './container-processes.ts';
+import {markedProcesses} from './container-processes.ts';
 import {cpuSeconds, memoryMegabytes} from './process-usage.ts';
 import {type Bench, type BenchOptions, type Figure, percentile} from './result.ts';
 import {untilActive} from './until.ts';
@@ -27,18 +28,56 @@ const files = (text: string) => ({
   '.hoody/exec/hello.ts': `return '${text}';\n`,
 });
 
+/** Where containers run, and what of this machine's a controller needs to know for it. */
+interface Place {
+  readonly label: string;
+  readonly configuration: object;
+  readonly environment?: Record<string, string>;
+  readonly mostRuntimeMegabytes: number;
+}
+
+const processes: Place = {label: 'process', configuration: {}, mostRuntimeMegabytes: 12};
+
 export const densityBench: Bench = {
   name: 'density',
   summary: 'memory and CPU of 60 idle containers, a push to each, and how fast a clone answers',
   async run(options) {
+    const figures = await idleAndPushed({place: processes, count: containers}, options);
+    figures.push(...(await cloneTimes(options)));
+    const podman = await startTestEngine('podman');
+    if (!('reason' in podman)) {
+      options.teardown(() => podman.close());
+      const place = {
+        label: 'Podman',
+        configuration: {provider: 'docker', docker: {image: podman.image, network: 'own'}},
+        environment: {DOCKER_HOST: `unix://${podman.socketPath}`},
+        mostRuntimeMegabytes: 12,
+      };
+      figures.push(...(await idleAndPushed({place, count: containers}, options)));
+    }
+    const lxd = await startTestIncus();
+    if (!('reason' in lxd)) {
+      options.teardown(() => lxd.close());
+      const place = {
+        label: `LXD on ${lxd.driver}`,
+        configuration: {
+          provider: 'incus',
+          incus: {socket: lxd.socketPath, image: lxd.image, pool: lxd.pool, network: 'own'},
+        },
+        mostRuntimeMegabytes: 14,
+      };
+      figures.push(...(await idleAndPushed({place, count: containers}, options)));
+    }
     return {
       name: 'density',
-      figures: [...(await idleAndPushed(containers, options)), ...(await cloneTimes(options))],
+      figures,
       values: {containers, clones},
       notes: [
-        `${containers} containers at the best level of this host, ${settleMs / 1000} s after the last one was ready`,
+        `${containers} containers, those of process at the best level of this host, ${settleMs / 1000} s after the last one was ready`,
         `clones of a snapshot with empty data, one after another, ${clones} of each kind: from the request to the first answer of /health`,
         'shared between containers: the pages of the program (page cache, one file), and on btrfs and XFS the blocks of cloned files; nothing is merged by KSM unless the host does so',
+        ...('reason' in podman ? [`not measured on Podman: ${podman.reason}`] : []),
+        ...('reason' in lxd ? [`not measured on LXD: ${lxd.reason}`] : []),
       ],
     };
   },
@@ -50,7 +89,7 @@ export const crowdBench: Bench = {
   async run(options) {
     return {
       name: 'crowd',
-      figures: await idleAndPushed(crowd, options),
+      figures: await idleAndPushed({place: processes, count: crowd}, options),
       values: {containers: crowd},
       notes: [
         `${crowd} containers at the best level of this host, ${settleMs / 1000} s after the last one was ready`,
@@ -59,80 +98,77 @@ export const crowdBench: Bench = {
   },
 };
 
-async function idleAndPushed(count: number, {progress, teardown}: BenchOptions): Promise<Figure[]> {
+async function idleAndPushed(
+  {place, count}: {place: Place; count: number},
+  {progress, teardown}: BenchOptions,
+): Promise<Figure[]> {
   const git = await createGitWorld({teardown}, {bare: true});
   const names = Array.from({length: count}, (_, index) => `branch-${index}`);
   await importBranches(git, names, () => files('first'));
-  const world = await createControllerWorld({teardown});
+  const world = await createControllerWorld({teardown}, place.environment);
   const configuration = join(world.stateDirectory, '../branchtab.yaml');
   await writeFile(
     configuration,
-    JSON.stringify({limits: {previews_per_repository: count, min_free_disk_percent: 0}}),
+    JSON.stringify({
+      limits: {previews_per_repository: count, min_free_disk_percent: 0},
+      ...place.configuration,
+    }),
   );
   const startMs = performance.now();
   const controller = await world.up('--config', configuration, '--repo', git.path, '--yes');
-  progress(`starting ${count} containers`);
+  const {label} = place;
+  progress(`${label}: starting ${count} containers`);
   await untilActive(controller, count);
   const readyMs = performance.now() - startMs;
-  progress(`waiting ${settleMs / 1000} s`);
+  progress(`${label}: waiting ${settleMs / 1000} s`);
   await Bun.sleep(settleMs);
-  const all = await containerProcesses(world.stateDirectory);
-  if (all.length !== count) throw new Error(`${all.length} of ${count} runtimes are up`);
-  const runtimePss = all.map(({runtime}) => memoryMegabytes(runtime, 'Pss'));
-  const aroundPss = all.map(({around}) => around.reduce((sum, pid) => sum + memoryMegabytes(pid, 'Pss'), 0));
+  const branches = await controller.client.branches();
+  const ids = branches.flatMap(({container}) => container?.id.replace('ctr_', '') ?? []);
+  const {runtimes, all} = await markedProcesses(ids);
+  if (runtimes.length !== count) throw new Error(`${runtimes.length} of ${count} runtimes are up`);
+  const runtimePss = runtimes.map((pid) => memoryMegabytes(pid, 'Pss'));
+  const allPss = all.reduce((sum, pid) => sum + memoryMegabytes(pid, 'Pss'), 0);
+  const aroundPss = (allPss - runtimePss.reduce((sum, each) => sum + each, 0)) / count;
   const controllerPss = memoryMegabytes(controller.pid, 'Pss');
-  progress(`measuring CPU for ${cpuMs / 1000} s`);
-  const pids = all.flatMap(({runtime, around}) => [runtime, ...around]);
-  const used = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  progress(`${label}: measuring CPU for ${cpuMs / 1000} s`);
+  const used = () => all.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
   const before = used();
   const idleMs = performance.now();
   await Bun.sleep(cpuMs);
   const cpu = ((used() - before) / (performance.now() - idleMs)) * 100_000;
 
-  progress('one push to each');
+  progress(`${label}: one push to each`);
   const pushedMs = performance.now();
   const commits = new Map<string, string>();
   for (const name of names) commits.set(name, await git.commit(name, files('second')));
   for (const [name, commit] of commits) await controller.until(name, active(commit));
   const pushMs = performance.now() - pushedMs;
-  // By their ids, which every process of a container has in its environment, and which are known no more afterwards.
-  const ids = await readdir(join(world.stateDirectory, 'containers'));
   const down = await world.run('down', '--purge', '--yes');
   if (down.code !== 0) throw new Error(down.stderr);
-  const left = await countMarked(ids);
+  const left = await markedProcesses(ids);
   return [
     {
-      label: `PSS of a runtime among ${count}, p50`,
+      label: `${label}: PSS of a runtime among ${count}, p50`,
       value: percentile(runtimePss, 0.5),
       unit: 'MB',
-      limit: 12,
+      limit: place.mostRuntimeMegabytes,
     },
     {
-      label: 'PSS of what is around it (sandbox, network), p50',
-      value: percentile(aroundPss, 0.5),
+      label: `${label}: PSS of what else runs in it, or around it for its sandbox, mean`,
+      value: aroundPss,
       unit: 'MB',
     },
     {
-      label: `CPU of all ${count} over a minute`,
+      label: `${label}: CPU of all ${count} over a minute`,
       value: cpu,
       unit: '%',
       ...(count === containers ? {limit: 5} : {}),
     },
-    {label: `\`up\` until ${count} are ready`, value: readyMs, unit: 'ms'},
-    {label: 'PSS of the controller', value: controllerPss, unit: 'MB', limit: 150},
-    {label: `${count} commits, one to each, all active`, value: pushMs, unit: 'ms'},
-    {label: 'left after down --purge', value: left, unit: 'processes', limit: 0},
+    {label: `${label}: \`up\` until ${count} are ready`, value: readyMs, unit: 'ms'},
+    {label: `${label}: PSS of the controller`, value: controllerPss, unit: 'MB', limit: 150},
+    {label: `${label}: ${count} commits, one to each, all active`, value: pushMs, unit: 'ms'},
+    {label: `${label}: left after down --purge`, value: left.all.length, unit: 'processes', limit: 0},
   ];
-}
-
-async function countMarked(ids: readonly string[]): Promise<number> {
-  let count = 0;
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const environment = await readFile(`/proc/${name}/environ`, 'utf8').catch(() => '');
-    if (ids.some((id) => environment.includes(`=${id}\0`))) count += 1;
-  }
-  return count;
 }
 
 async function cloneTimes({progress, teardown}: BenchOptions): Promise<Figure[]> {
