@@ -122,6 +122,17 @@ test('where its key is gone it refuses, and says how that is mended', async (t) 
   t.regex(lines.join('\n'), /the next start of this container makes another/);
 });
 
+test('where a job put a wrong key into its file it refuses, and the next start makes another', async (t) => {
+  const {file, open} = await setup(t);
+  const former = await certificateOf(await open());
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, JSON.stringify({...JSON.parse(text), key: 'of a job'}));
+  await t.throwsAsync((await open()).certificateOf());
+  const authority = await open();
+  t.not(await certificateOf(authority), former);
+  t.true((await signed(authority)).verify(new X509Certificate(await certificateOf(authority)).publicKey));
+});
+
 test('programs trust it beside the others, in place of the one of a former container', async (t) => {
   const {bundle, places, directory, open} = await setup(t);
   await mkdir(join(directory, 'etc'));
@@ -137,7 +148,7 @@ test('programs trust it beside the others, in place of the one of a former conta
   });
   const own = await certificateOf(authority);
   const text = await readFile(bundle, 'utf8');
-  t.is(text, `${others}# branchtab: begin\n${own}# branchtab: end\n`);
+  t.is(text, `${others}\n# branchtab: begin\n${own}# branchtab: end\n`);
   t.false(text.includes(former));
   t.is(await readFile(join(places.anchors[0] ?? '', 'branchtab.crt'), 'utf8'), own);
   t.is((await stat(join(places.directory, 'authority.crt'))).mode & 0o777, 0o644);
@@ -162,7 +173,7 @@ test('where there is no bundle it makes one, which holds only the last of severa
   const authority = await open();
   await authority.trust();
   const own = await certificateOf(authority);
-  t.is(await readFile(bundle, 'utf8'), `# branchtab: begin\n${own}# branchtab: end\n`);
+  t.is(await readFile(bundle, 'utf8'), `\n# branchtab: begin\n${own}# branchtab: end\n`);
 });
 
 test('of a large bundle every other byte stays', async (t) => {
