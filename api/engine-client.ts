@@ -11,6 +11,7 @@ import type {
 import type {ResourceLimits} from '../reconciler/containers/provider.ts';
 import {AppError} from '../schemas/errors.ts';
 import {readJson, readText} from './answer-body.ts';
+import {socketProblem} from './socket-problem.ts';
 
 const requestTimeoutMs = 60_000;
 const pullTimeoutMs = 15 * 60_000;
@@ -90,7 +91,7 @@ export function createEngineClient({socketPath}: {socketPath: string}): Engine {
       signal?.throwIfAborted();
       throw new AppError(
         'PROVIDER_UNAVAILABLE',
-        `The container engine at ${address} does not answer: ${cause instanceof Error ? cause.message : String(cause)}. Start it, or name another one with DOCKER_HOST.`,
+        `The container engine at ${address} does not answer: ${socketProblem(cause)}. Start it, or name another one with DOCKER_HOST.`,
         {cause},
       );
     }

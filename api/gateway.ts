@@ -3,7 +3,7 @@ import type {Exchange} from '../runtime/platform/http-exchange.ts';
 import type {Log} from '../runtime/platform/log.ts';
 import type {RequestHead} from '../runtime/platform/request-head.ts';
 import type {AnswerHead} from '../runtime/platform/response-head.ts';
-import {KIT_HEADER, type Kit, USER_HEADER} from '../schemas/control.ts';
+import {KIT_HEADER, type Kit, RELAYED_HEADER, USER_HEADER} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {hopByHopHeaders} from '../schemas/hop-by-hop.ts';
 import type {RefuseExchange} from './exchange-refusal.ts';
@@ -22,6 +22,8 @@ export interface GatewayOptions {
   readonly ownCookie: string;
   /** Passes an exchange to the socket of a container, and its answer back. */
   readonly relay: (relayed: Relayed) => void;
+  /** The same for one of the pipe kit, whose bodies may go from client to client. */
+  readonly relayPipe: (relayed: Relayed) => void;
   /** The same for one whose client asks for a websocket. */
   readonly relayWebsocket: (relayed: Relayed) => void;
   readonly asksForWebsocket: (head: RequestHead) => boolean;
@@ -162,7 +164,8 @@ function forward(
   {exchange, isWebsocket, socketPath, path, kit, user, prefix}: Forwarded,
   options: GatewayOptions,
 ): void {
-  const relay = isWebsocket ? options.relayWebsocket : options.relay;
+  const relayPlain = kit === 'pipe' ? options.relayPipe : options.relay;
+  const relay = isWebsocket ? options.relayWebsocket : relayPlain;
   relay({
     exchange,
     socketPath,
@@ -182,6 +185,9 @@ function forward(
   });
 }
 
+/** Runtimes believe the controller what these say. */
+const ownQuestionFields: ReadonlySet<string> = new Set([KIT_HEADER, USER_HEADER, RELAYED_HEADER]);
+
 function questionFields(
   {head, peer}: Exchange,
   {kit, user}: Pick<Destination, 'kit' | 'user'>,
@@ -190,7 +196,7 @@ function questionFields(
   const passed = pairsOf(head.pairs).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
     if (hopByHopHeaders.has(lower) || lower === 'content-length' || lower === 'expect') return [];
-    if (lower === KIT_HEADER || lower === USER_HEADER || lower.startsWith('x-forwarded-')) return [];
+    if (ownQuestionFields.has(lower) || lower.startsWith('x-forwarded-')) return [];
     if (lower === 'authorization' && (isOwnAuthorization(value) || userOf(value) !== null)) return [];
     if (lower === 'cookie') {
       const cookies = value.split(/;\s*/).filter((cookie) => !cookie.startsWith(`${ownCookie}=`));
@@ -208,19 +214,15 @@ function questionFields(
   ];
 }
 
-/** Not passed on besides: the first two are said anew, and the others would speak for the controller. */
-const ownAnswerFields: ReadonlySet<string> = new Set([
-  'content-length',
-  'date',
-  'set-cookie',
-  'content-security-policy',
-]);
+/** Not passed on besides: the first two are said anew, and a cookie would be one of the controller's host. */
+const ownAnswerFields: ReadonlySet<string> = new Set(['content-length', 'date', 'set-cookie']);
 
 function answerFields({pairs}: AnswerHead): string[] {
   const kept = pairsOf(pairs).filter(([name]) => {
     const lower = name.toLowerCase();
     return !hopByHopHeaders.has(lower) && !ownAnswerFields.has(lower);
   });
+  // Beside the page's own: a browser keeps to both.
   return [...kept.flat(), 'Content-Security-Policy', sandboxPolicy];
 }
 

@@ -26,6 +26,7 @@ import {
   targetProblem,
 } from './incus-cluster.ts';
 import {fetchTls, isPinned, type ServerTrust, type TrustProblem, trustProblem} from './server-trust.ts';
+import {socketProblem} from './socket-problem.ts';
 
 const requestTimeoutMs = 60_000;
 /** Making an instance may mean to unpack an image or to copy every file. */
@@ -617,11 +618,10 @@ const trustWords: Readonly<Record<TrustProblem, string>> = {
 
 function unreachable(address: string, cause: unknown): AppError {
   const problem = trustProblem(cause);
-  const said = cause instanceof Error ? cause.message : String(cause);
   return new AppError(
     'PROVIDER_UNAVAILABLE',
     problem === null
-      ? `The Incus server at ${address} does not answer: ${said}. Start it, or name another one in \`incus\` of branchtab.yaml.`
+      ? `The Incus server at ${address} does not answer: ${socketProblem(cause)}. Start it, or name another one in \`incus\` of branchtab.yaml.`
       : `The Incus server at ${address} is not trusted: ${trustWords[problem]}.`,
     {cause},
   );

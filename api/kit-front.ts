@@ -6,7 +6,7 @@ import type {Exchange, ExchangeHandler} from '../runtime/platform/http-exchange.
 import type {Log} from '../runtime/platform/log.ts';
 import type {Peer} from '../runtime/platform/peer-process.ts';
 import type {RequestHead} from '../runtime/platform/request-head.ts';
-import {KIT_HEADER} from '../schemas/control.ts';
+import {KIT_HEADER, pumpsPath, pumpsProtocol} from '../schemas/control.ts';
 import {AppError} from '../schemas/errors.ts';
 import {loggedError} from './errors.ts';
 import type {RefuseExchange} from './exchange-refusal.ts';
@@ -19,6 +19,8 @@ export interface KitFrontOptions {
   readonly exec: Pick<ExecService, 'calls' | 'websockets'>;
   /** The pipe kit, which is loaded with its first request. */
   readonly pipe: (exchange: Exchange, from: {trusted: boolean}) => void;
+  /** On the controller's socket: it wants to be told what to move itself. */
+  readonly orderPumps: (exchange: Exchange) => void;
   /** Everything else. */
   readonly app: Pick<RuntimeApp, 'fetch'>;
   /** True on the controller's socket: no Host check, and the kit header is believed. */
@@ -52,6 +54,11 @@ interface Asked {
   readonly isWebsocket: boolean;
   /** Why the Host header lets a call go no further. */
   readonly misdirected: AppError | null;
+}
+
+/** Never what a gateway relays, which names a kit. */
+function ordersPumps({target, kitHeader}: Asked, {fields}: RequestHead): boolean {
+  return target === pumpsPath && kitHeader === null && fields.get('upgrade') === pumpsProtocol;
 }
 
 /**
@@ -89,7 +96,9 @@ export function createKitFront(options: KitFrontOptions): ExchangeHandler {
     if (refused !== null) throw refused;
     const asked = askedBy(exchange.head);
     const {selection, target, isWebsocket} = asked;
-    if (selection.part === 'pipe') {
+    if (trusted && ordersPumps(asked, exchange.head)) {
+      options.orderPumps(exchange);
+    } else if (selection.part === 'pipe') {
       options.pipe(exchange, {trusted});
     } else if (selection.part === 'exec' && !selection.prefixed) {
       if (asked.misdirected !== null) throw asked.misdirected;

@@ -1,6 +1,7 @@
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
+import {engineSettings} from '../reconciler/containers/inside.ts';
 import {installRuntime} from '../reconciler/containers/runtime-binary.ts';
 import {firstLine} from '../test/helpers/first-line.ts';
 import type {BenchOptions} from './result.ts';
@@ -49,7 +50,7 @@ async function startLoneRuntime(
       '--listen',
       '127.0.0.1:0',
     ],
-    env: {PATH: '/usr/bin:/bin', BUN_JSC_useEagerCodeBlockJettisonTiming: '1'},
+    env: {PATH: '/usr/bin:/bin', ...engineSettings},
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'inherit',

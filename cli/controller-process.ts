@@ -55,6 +55,7 @@ import {type ExchangeHandler, type HttpServer, serveExchanges} from '../runtime/
 import {lazily} from '../runtime/platform/lazily.ts';
 import {parseListenAddress} from '../runtime/platform/listen-address.ts';
 import type {Log} from '../runtime/platform/log.ts';
+import {createPipeRelay} from '../runtime/platform/ordered-pumps.ts';
 import {asksForWebsocket} from '../runtime/platform/request-head.ts';
 import {createBranchFilter} from '../schemas/branch-glob.ts';
 import type {Config, CredentialsConfig, RepositoryConfig} from '../schemas/config.ts';
@@ -424,7 +425,7 @@ async function startLocked({
     aliases: new Map(Object.entries(config.aliases)),
   };
   const refuse = createExchangeRefusal((bytes) => new Frame(bytes));
-  const duct = lazily(openDuct);
+  const duct = lazily(() => openDuct({program: Bun.main}));
   const front = createControllerFront({
     refusal: createControllerGuard({
       allowedHosts: config.public_url === undefined ? [] : [new URL(config.public_url).hostname],
@@ -437,6 +438,7 @@ async function startLocked({
       userOf: (header) => auth.userOf(header),
       ownCookie: sessionCookie,
       relay: (relayed) => relayExchange(relayed, duct),
+      relayPipe: createPipeRelay(duct),
       relayWebsocket,
       asksForWebsocket,
       refuse,

@@ -17,6 +17,8 @@ export const runtimeUsage = `usage: branchtab runtime --data <dir> --listen <hos
   --boot-file <path>   the same, the id being what the file holds
   --user <name>        a further user with a crontab; may be repeated
   --allow-host <name>  a further name to answer to; may be repeated
+  --secure-listen <host:port>  HTTPS for the names of --allow-host, with an authority of the container's own that
+                       the programs of its file system are made to trust; only with --control
   --exec-idle-ms <ms>  the script host ends after so long without calls, 0 for never (default: 300000)
   --exec-warm          start the script host with each deployment, not with its first call
   --exec-memory-mb <n> a script host that takes more memory is ended (default: 1024)
@@ -39,6 +41,8 @@ export interface RuntimeFlags {
   readonly bootFile: string | null;
   readonly users: readonly string[];
   readonly allowedHosts: readonly string[];
+  /** HTTPS for `allowedHosts`; null for none. */
+  readonly secureListen: ListenAddress | null;
   readonly smtpUrl: string | null;
   /** Null for never. */
   readonly execIdleMs: number | null;
@@ -55,6 +59,10 @@ export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
   const controlAddress = control === undefined ? null : parseListenAddress(control);
   if (controlAddress?.kind === 'tcp')
     throw invalid('--control takes a unix socket: who reaches it may do everything.');
+  const secureListen = values['secure-listen'];
+  // A person's own machine is not to trust it.
+  if (secureListen !== undefined && controlAddress === null)
+    throw invalid('--secure-listen is for containers: it needs --control.');
   // The common answer first: asking for zones costs a process 2 MB.
   if (tz !== 'UTC' && !isTimeZone(tz))
     throw invalid(`--tz ${tz} is no time zone. Write an IANA name such as Europe/Berlin.`);
@@ -74,6 +82,7 @@ export function parseRuntimeFlags(args: readonly string[]): RuntimeFlags {
     bootFile: values['boot-file'] ?? null,
     users: values.user ?? [],
     allowedHosts: values['allow-host'] ?? [],
+    secureListen: secureListen === undefined ? null : parseListenAddress(secureListen),
     smtpUrl: checkSmtpUrl(values['smtp-url']),
     graceMs: readWhole('grace-ms', values['grace-ms'] ?? '30000'),
     execIdleMs: execIdleMs === 0 ? null : execIdleMs,
@@ -118,6 +127,7 @@ function parseValues(args: readonly string[]) {
         'boot-file': {type: 'string'},
         user: {type: 'string', multiple: true},
         'allow-host': {type: 'string', multiple: true},
+        'secure-listen': {type: 'string'},
         'smtp-url': {type: 'string'},
         'grace-ms': {type: 'string'},
         'exec-idle-ms': {type: 'string'},

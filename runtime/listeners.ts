@@ -7,14 +7,21 @@ import {createRuntimeApp, type Health} from '../api/runtime-app.ts';
 import packageJson from '../package.json' with {type: 'json'};
 import {CONTROL_API_VERSION} from '../schemas/control.ts';
 import type {ControlState} from '../schemas/control-state.ts';
+import {AppError} from '../schemas/errors.ts';
 import {runVariable} from './cron/job-runner.ts';
 import {ExchangeAnswer} from './exec/exchange-answer.ts';
 import type {RuntimeFlags} from './flags.ts';
 import type {PipeKit} from './pipe-main.ts';
+import type {Authority} from './platform/authority.ts';
 import {Frame} from './platform/byte-flow.ts';
 import type {Clock} from './platform/clock.ts';
 import {answerByFetch} from './platform/exchange-fetch.ts';
-import {type HttpServer, serveExchanges} from './platform/http-exchange.ts';
+import {
+  type Exchange,
+  type ExchangeHandler,
+  type HttpServer,
+  serveExchanges,
+} from './platform/http-exchange.ts';
 import type {Log} from './platform/log.ts';
 import {isPeerStartedWith, type Peer, peerVariable} from './platform/peer-process.ts';
 import {readProcessFacts} from './platform/process-facts.ts';
@@ -33,6 +40,7 @@ export interface Pipe {
   /** Of `--pipe-listen`. */
   readonly url: string | null;
   readonly handle: PipeKit['handle'];
+  readonly orderPumps: PipeKit['orderPumps'];
   stop(options: {graceMs: number}): Promise<void>;
 }
 
@@ -47,29 +55,34 @@ export async function preparePipe(
     );
     return kit;
   };
+  function forKit(exchange: Exchange, use: (kit: PipeKit) => void): void {
+    start().then(use, (error: unknown) => {
+      services.log.error('the pipe kit cannot be loaded', {error});
+      exchange.takeOver((socket) => {
+        socket.close();
+        return {data() {}, drained() {}, ended() {}, closed() {}};
+      });
+    });
+  }
   return {
     url: flags.pipeListen === null ? null : (await start()).url,
-    handle(exchange, from) {
-      start().then(
-        ({handle}) => handle(exchange, from),
-        (error: unknown) => {
-          services.log.error('the pipe kit cannot be loaded', {error});
-          exchange.takeOver((socket) => {
-            socket.close();
-            return {data() {}, drained() {}, ended() {}, closed() {}};
-          });
-        },
-      );
-    },
+    handle: (exchange, from) => forKit(exchange, (kit) => kit.handle(exchange, from)),
+    orderPumps: (exchange) => forKit(exchange, (kit) => kit.orderPumps(exchange)),
     stop: async (options) => (await kit)?.stop(options),
   };
 }
 
-/** The kits' listener, then the controller's if there is one. */
+/** The kits' listener, the same over HTTPS where that is asked for and possible, and the controller's if there is one. */
 export async function listen(
   flags: RuntimeFlags,
   services: Services,
-  {health, pipe, clock, log}: {health: () => Promise<Health>; pipe: Pipe; clock: Clock; log: Log},
+  {
+    health,
+    pipe,
+    authority,
+    clock,
+    log,
+  }: {health: () => Promise<Health>; pipe: Pipe; authority: Authority | null; clock: Clock; log: Log},
 ): Promise<[HttpServer, ...HttpServer[]]> {
   const {allowedHosts, container, controlSocket} = flags;
   const app = (trusted: boolean) =>
@@ -94,6 +107,7 @@ export async function listen(
     createKitFront({
       exec: services.exec,
       pipe: pipe.handle,
+      orderPumps: pipe.orderPumps,
       app: app(trusted),
       trusted,
       allowedHosts,
@@ -115,13 +129,31 @@ export async function listen(
       ? () => null
       : createPeerGuard((peer) => isPeerStartedWith(peer, containerAssignment(container)));
   const {fallbackPort} = flags;
-  const kits = await serveExchanges(flags.listen, front(false, guard), {fallbackPort});
-  if (controlSocket === null) return [kits];
+  const own = front(false, guard);
+  const kits = await serveExchanges(flags.listen, own, {fallbackPort});
+  const secure = authority === null ? [] : await listenSecurely(flags, own, {authority, log});
+  if (controlSocket === null) return [kits, ...secure];
   const control = await serveExchanges(
     {kind: 'unix', path: controlSocket},
     front(true, () => null),
   );
-  return [kits, control];
+  return [kits, ...secure, control];
+}
+
+/** None where the port is not for us: over HTTP the names answer nevertheless. */
+async function listenSecurely(
+  {secureListen}: RuntimeFlags,
+  handler: ExchangeHandler,
+  {authority, log}: {authority: Authority; log: Log},
+): Promise<HttpServer[]> {
+  if (secureListen === null) return [];
+  try {
+    return [await serveExchanges(secureListen, handler, {certificate: authority.certificateOf})];
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    log.warn('the names of this container do not answer over HTTPS', {problem: error.message});
+    return [];
+  }
 }
 
 function controlPort({control, cron, exec, workspace, storage, seed, shells}: Services): ControlPort {

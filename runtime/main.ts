@@ -4,7 +4,8 @@ import {AppError, isStorageFull} from '../schemas/errors.ts';
 import {isNewBoot, readBoot} from './boot.ts';
 import {parseRuntimeFlags, type RuntimeFlags, runtimeUsage} from './flags.ts';
 import {healthOf, listen, type Pipe, preparePipe} from './listeners.ts';
-import {systemClock} from './platform/clock.ts';
+import type {Authority} from './platform/authority.ts';
+import {type Clock, systemClock} from './platform/clock.ts';
 import {readTextIfPresent} from './platform/durable-file.ts';
 import {type ExclusiveLock, takeExclusiveLock} from './platform/exclusive-lock.ts';
 import {mkdir} from './platform/files.ts';
@@ -54,10 +55,12 @@ async function serve(flags: RuntimeFlags): Promise<void> {
     );
   }
   let kitUrl: string | null = null;
+  let trusted: Readonly<Record<string, string>> = {};
   const hasKitNames = /\bhoody-exec\b/.test((await readTextIfPresent('/etc/hosts')) ?? '');
   const noteActivity = whenQuiet({clock, quietMs, act: releaseMemory});
   const variablesOf = rememberLast((given: Readonly<Record<string, string>>) =>
     containerVariables({
+      trusted,
       given,
       path: process.env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       language: process.env.LANG ?? 'C.UTF-8',
@@ -73,15 +76,28 @@ async function serve(flags: RuntimeFlags): Promise<void> {
   const services = await openServices(flags, {boot, clock, log, variablesOf, noteActivity});
   const health = healthOf(clock);
   const pipe = await preparePipe(flags, {health, onUnused: noteActivity, clock, log});
-  const servers = await listen(flags, services, {health, pipe, clock, log});
+  const authority = await prepareAuthority(flags, {clock, log});
+  const servers = await listen(flags, services, {health, pipe, authority, clock, log});
   const [kits] = servers;
   kitUrl = kits.url.startsWith('http:') ? kits.url : null;
+  if (authority !== null && servers.some(({url}) => url.startsWith('https:')))
+    trusted = await authority.trust();
   variablesOf.forget();
   services.cron.setScheduleState(services.control.gate());
   services.cron.start({reboot: await isNewBoot(flags, boot)});
   stopOnSignal(flags, services, {servers, pipe, lock, log});
   releaseMemoryWhenQuiet(services, noteActivity);
   announce(flags, {kitUrl: kits.url, pipeUrl: pipe.url});
+}
+
+/** Most containers have no names of a domain. */
+async function prepareAuthority(
+  {secureListen, data, allowedHosts}: RuntimeFlags,
+  {clock, log}: {clock: Clock; log: Log},
+): Promise<Authority | null> {
+  if (secureListen === null) return null;
+  const {openAuthority} = await import('./platform/authority.ts');
+  return await openAuthority({store: data, names: allowedHosts, clock, log});
 }
 
 const quietMs = 10_000;

@@ -7,6 +7,7 @@ import {printJson, printText} from './pipe/transfer-log.ts';
 import type {Duct} from './platform/byte-duct.ts';
 import {Frame} from './platform/byte-flow.ts';
 import type {Clock} from './platform/clock.ts';
+import {createFarPumps} from './platform/far-pumps.ts';
 import {type Exchange, serveExchanges} from './platform/http-exchange.ts';
 import type {ListenAddress} from './platform/listen-address.ts';
 import type {Log} from './platform/log.ts';
@@ -16,6 +17,8 @@ export interface PipeKit {
   readonly url: string | null;
   /** For a request that came to a listener of all kits; `trusted`: to the controller's. */
   readonly handle: (exchange: Exchange, from: {trusted: boolean}) => void;
+  /** For the controller's request for a channel by which its pumps are ordered. */
+  readonly orderPumps: (exchange: Exchange) => void;
   /** Ends who waits, lets transfers run for the grace, then ends all. */
   stop(options: {graceMs: number}): Promise<void>;
 }
@@ -37,10 +40,12 @@ export async function startPipeKit({
   clock: Clock;
   log: Log;
 }): Promise<PipeKit> {
+  const farPumps = createFarPumps();
   const pipe = openPipe({
     clock,
     randomId: () => randomBytes(12).toString('hex'),
     duct: lazyDuct(log),
+    farPump: farPumps.pump,
     onUnused,
   });
   const handler = (admit: (exchange: Exchange) => void) =>
@@ -58,9 +63,14 @@ export async function startPipeKit({
   const server = address === null ? null : await serveExchanges(address, checking, {isUnpaced: true});
   return {
     url: server?.url ?? null,
-    handle: (exchange, {trusted}) => (trusted ? trusting : checking).handle(exchange),
+    handle(exchange, {trusted}) {
+      if (trusted) trusting.handle(farPumps.known(exchange));
+      else checking.handle(exchange);
+    },
+    orderPumps: (exchange) => farPumps.open(exchange),
     async stop({graceMs}) {
       await pipe.stop({graceMs});
+      farPumps.close();
       await server?.close({graceMs: 0});
     },
   };

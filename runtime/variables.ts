@@ -1,6 +1,8 @@
 import {parseListenAddress} from './platform/listen-address.ts';
 
 export interface VariableSources {
+  /** By which programs find the authorities that they are to trust. */
+  readonly trusted: Readonly<Record<string, string>>;
   /** Bound by the operator; win over ours except for the addresses and paths. */
   readonly given: Readonly<Record<string, string>>;
   readonly path: string;
@@ -25,11 +27,12 @@ export function containerAssignment(container: string): string {
 
 /** What jobs and scripts find in their environment. Nothing of the runtime's own is in it. */
 export function containerVariables(sources: VariableSources): Record<string, string> {
-  const {given, path, language, timeZone, home, workspace, container, kitUrl, hasKitNames} = sources;
+  const {trusted, given, path, language, timeZone, home, workspace, container, kitUrl, hasKitNames} = sources;
   return {
     PATH: path,
     LANG: language,
     TZ: timeZone,
+    ...trusted,
     ...given,
     HOME: home,
     HOODY_WORKSPACE: workspace,

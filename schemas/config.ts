@@ -286,7 +286,7 @@ export const configSchema = z
       .optional()
       .meta({
         description:
-          'Kits of containers answer at <id>-<kit>-1.<domain> too, beside <id>-<kit>-1.localhost. Its names must lead to this controller.',
+          'Kits of containers answer at <id>-<kit>-1.<domain> too, beside <id>-<kit>-1.localhost. Its names must lead to this controller; inside a container <kit>.<domain> is its own.',
       }),
     aliases: z
       .record(

@@ -19,6 +19,7 @@ import {userNamePattern} from './user-name.ts';
  *   POST /api/v1/control/shells/:id/input  bytes; `?end=true` ends the input -> 204
  *   PUT  /api/v1/control/shells/:id/size   ShellSize -> 204
  *   GET  /api/v1/control/events       SSE, one `ControlEvent` per `data:` line
+ *   GET  /api/v1/control/pumps        with `Upgrade: branchtab-pumps`: a channel, see `pump-orders.ts`
  *   PUT  /api/v1/exec/deployments     Deployment -> {digest, files}; 409 BLOBS_MISSING names what to send
  *   GET  /api/v1/exec/deployments/current       -> {files: [{path, sha256}]}
  *   GET  /api/v1/exec/deployments/current/file?path=  -> its bytes
@@ -198,3 +199,12 @@ export const KIT_HEADER = 'x-branchtab-kit';
 
 export const kits = ['cron', 'exec', 'pipe', 'notifications', 'sqlite', 'files'] as const;
 export type Kit = (typeof kits)[number];
+
+/**
+ * Where it relays a sender and all its receivers, the controller moves the bytes between them itself, as the runtime tells
+ * it on this channel. The request for the channel names it in `RELAYED_HEADER`.
+ */
+export const pumpsPath = '/api/v1/control/pumps';
+export const pumpsProtocol = 'branchtab-pumps';
+/** `<channel>.<number>`: the controller keeps the body of this request back until an order is about it. */
+export const RELAYED_HEADER = 'x-branchtab-relayed';

@@ -32,8 +32,13 @@ export async function makeAlias(
   try {
     await writeFile(path, `#!/bin/sh\nexec ${command} "$@"\n`, {mode: 0o755, flag: 'wx'});
   } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw error;
-    throw new AppError('NAME_TAKEN', `There is a file ${path} already. Remove it or choose another name.`);
+    if (isErrno(error, 'EEXIST'))
+      throw new AppError('NAME_TAKEN', `There is a file ${path} already. Remove it or choose another name.`);
+    throw new AppError(
+      'CONFIG_INVALID',
+      `${path} cannot be written: ${error instanceof Error ? error.message : error}. Choose another --directory.`,
+      {cause: error},
+    );
   }
   terminal.out(`${path}\n`);
   return exitCodes.ok;

@@ -1,4 +1,4 @@
-import {createCronClient} from '../../api/cron-client.ts';
+import {type CronClient, createCronClient} from '../../api/cron-client.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {branchName, wholeRepository} from '../../schemas/branch-name.ts';
 import type {ContainerOperation, CreateContainer} from '../../schemas/container-api.ts';
@@ -126,6 +126,21 @@ export async function operateContainer(
   return exitCodes.ok;
 }
 
+/** Throws CONTAINER_UNAVAILABLE for one that is stopped, which would not answer. */
+async function cronOf(
+  container: string,
+  flags: Flags & {user: string},
+  environment: Environment,
+): Promise<CronClient> {
+  const {id, name, state, branch, urls} = await (await connect(flags, environment)).container(container);
+  if (state === 'stopped') {
+    const advice =
+      branch === null ? `\`branchtab containers start ${name}\` starts it.` : '`branchtab status` says why.';
+    throw new AppError('CONTAINER_UNAVAILABLE', `${id} is stopped. ${advice}`);
+  }
+  return createCronClient({url: urls.cron, user: flags.user});
+}
+
 /** Long enough for what people run by hand; a forgotten entry goes then. */
 const execEntryMs = 24 * 60 * 60_000;
 
@@ -140,8 +155,7 @@ export async function execInContainer(
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const item = await (await connect(flags, environment)).container(container);
-  const cron = createCronClient({url: item.urls.cron, user: flags.user});
+  const cron = await cronOf(container, flags, environment);
   const id = await cron.create({
     // Never by itself: it is not enabled.
     schedule: '0 0 1 1 *',
@@ -169,8 +183,7 @@ export async function containerLogs(
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const item = await (await connect(flags, environment)).container(container);
-  const runs = await createCronClient({url: item.urls.cron, user: flags.user}).runs({limit: flags.limit});
+  const runs = await (await cronOf(container, flags, environment)).runs({limit: flags.limit});
   const finished = runs.filter(({status}) => status !== 'running').reverse();
   for (const run of finished) terminal.out(flags.json ? `${JSON.stringify(run)}\n` : runText(run, terminal));
   if (finished.length === 0) terminal.err('No finished runs yet.\n');

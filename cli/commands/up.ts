@@ -5,6 +5,7 @@ import type {Controller} from '../../reconciler/controller.ts';
 import {systemClock} from '../../runtime/platform/clock.ts';
 import {createLog, type Log} from '../../runtime/platform/log.ts';
 import type {Branch} from '../../schemas/branch.ts';
+import type {Config} from '../../schemas/config.ts';
 import {formatDuration} from '../../schemas/duration.ts';
 import {AppError} from '../../schemas/errors.ts';
 import {branchTable, hostNotices, problems} from '../branch-table.ts';
@@ -49,7 +50,7 @@ export async function up(
     return exitCodes.failed;
   }
   const display = flags.json === true ? jsonDisplay : terminal.isTty ? liveDisplay : plainDisplay;
-  announceLevel(running, terminal);
+  announceLevel(running, settings.config, terminal);
   let current: Running = {process: running, settings};
   let signal: NodeJS.Signals;
   for (;;) {
@@ -117,10 +118,16 @@ async function openLog(stateDirectory: string): Promise<Log> {
   );
 }
 
-function announceLevel({provider}: ControllerProcess, terminal: Terminal): void {
-  if (provider.level !== 'plain') return;
+function announceLevel({provider: {level}}: ControllerProcess, {domain}: Config, terminal: Terminal): void {
+  if (level === 'plain')
+    terminal.err(
+      "Containers run at level plain: jobs see this user's files and the workspace is not at /srv. Install bubblewrap for a sandbox (apt-get install bubblewrap).\n",
+    );
+  const lacksNames = level === 'plain' || (level === 'sandbox' && process.getuid?.() !== 0);
+  if (domain === undefined || !lacksNames) return;
+  const where = level === 'plain' ? '' : ' unless your user may bind ports 80 and 443';
   terminal.err(
-    "Containers run at level plain: jobs see this user's files and the workspace is not at /srv. Install bubblewrap for a sandbox (apt-get install bubblewrap).\n",
+    `At level ${level} jobs do not reach their own container as exec.${domain}, cron.${domain} and so on${where}; $HOODY_EXEC_URL and its like work. Level network has these names (apt-get install bubblewrap slirp4netns).\n`,
   );
 }
 

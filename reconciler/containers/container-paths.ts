@@ -13,6 +13,7 @@ import {fitsSockets} from '../../runtime/platform/socket-paths.ts';
  *   control.sock     second name of that socket, see `linkControlSocket`
  *   hosts            /etc/hosts of a sandbox
  *   resolv.conf      /etc/resolv.conf of a sandbox with a network of its own
+ *   authorities.crt  those that programs in a sandbox trust, where there is a domain
  *   runtime.log      standard error of the runtime
  *   network.log      that of the program that connects its network
  */
@@ -25,6 +26,7 @@ export interface ContainerPaths {
   readonly workspaceRecord: string;
   readonly hosts: string;
   readonly resolver: string;
+  readonly authorities: string;
   readonly runtimeLog: string;
   readonly networkLog: string;
   /** Directory of `control.sock` and `run/`: the container's own, or a short one elsewhere. */
@@ -48,6 +50,7 @@ export function containerPaths(containersDirectory: string, id: string, socketRo
     workspaceRecord: join(directory, 'runtime', 'workspace.json'),
     hosts: join(directory, 'hosts'),
     resolver: join(directory, 'resolv.conf'),
+    authorities: join(directory, 'authorities.crt'),
     runtimeLog: join(directory, 'runtime.log'),
     networkLog: join(directory, 'network.log'),
     socketHome,

@@ -3,6 +3,7 @@ import {AppError} from '../../schemas/errors.ts';
 import type {Duct} from '../platform/byte-duct.ts';
 import type {ByteSource} from '../platform/byte-flow.ts';
 import type {Clock} from '../platform/clock.ts';
+import type {FarPump} from '../platform/far-pumps.ts';
 import {openPart} from './multipart.ts';
 import {paced} from './pace.ts';
 import type {JoinOptions, Metadata, Place, Receiver, Sender, SendOptions} from './parties.ts';
@@ -47,6 +48,7 @@ export interface PipeName {
 export interface PipeNameContext {
   readonly clock: Clock;
   readonly duct: () => Duct | null;
+  readonly farPump: FarPump;
   readonly hasRoomToStart: () => boolean;
   readonly changed: () => void;
   /** The name is free; `reason` is null where a transfer was complete, or where there was none. */
@@ -162,7 +164,9 @@ export function createPipeName(key: string | null, context: PipeNameContext): Pi
       sha256: wantsSha256 || options.receipts,
       idleMs: options.idleMs,
       clock,
+      mayBeJoined: options.terms.isLive,
       duct: context.duct,
+      farPump: context.farPump,
       events: {
         uploaded() {
           if (state?.phase !== 'streaming') return;

@@ -1,6 +1,7 @@
 import {AppError} from '../../schemas/errors.ts';
 import type {Duct} from '../platform/byte-duct.ts';
 import type {Clock} from '../platform/clock.ts';
+import type {FarPump} from '../platform/far-pumps.ts';
 import {createFinishedTransfers} from './finished-transfers.ts';
 import {createPipeMetrics} from './metrics.ts';
 import type {JoinOptions, Place, Receiver, Sender, SendOptions} from './parties.ts';
@@ -34,12 +35,15 @@ export function openPipe({
   clock,
   randomId,
   duct = () => null,
+  farPump = () => null,
   onUnused = () => {},
 }: {
   clock: Clock;
   randomId: () => string;
   /** What moves bytes past this process; null as long as there is none. */
   duct?: () => Duct | null;
+  /** What moves them in another process. */
+  farPump?: FarPump;
   /** Called each time that nobody is on any name any more. */
   onUnused?: () => void;
 }): PipeService {
@@ -66,6 +70,7 @@ export function openPipe({
     const made = createPipeName(key, {
       clock,
       duct,
+      farPump,
       hasRoomToStart: () => names.size < mostStreaming || streaming().length < mostStreaming,
       changed() {
         if (spectators.has(name)) spectators.tell(name, made.snapshot(), false);

@@ -3,6 +3,7 @@ import type {Duct} from '../platform/byte-duct.ts';
 import type {ByteSink, ByteSource} from '../platform/byte-flow.ts';
 import {createPump, type Pump} from '../platform/byte-pump.ts';
 import type {Clock} from '../platform/clock.ts';
+import type {FarPump} from '../platform/far-pumps.ts';
 import type {Metadata, Receiver} from './parties.ts';
 import type {PartyId} from './rendezvous.ts';
 import type {Receipt} from './transfer-log.ts';
@@ -57,8 +58,11 @@ export interface TransferOptions {
   readonly sha256: boolean;
   readonly idleMs: number;
   readonly clock: Clock;
+  /** Receivers may come in the middle. */
+  readonly mayBeJoined: boolean;
   /** Null until there is one, and where there is none. */
   readonly duct: () => Duct | null;
+  readonly farPump: FarPump;
   readonly events: TransferEvents;
 }
 
@@ -81,7 +85,7 @@ const speedSamples = 5;
 const ended = 'the transfer is over';
 
 export function createTransfer(options: TransferOptions): Transfer {
-  const {id, metadata, source, idleMs, clock, events} = options;
+  const {id, metadata, source, mayBeJoined, idleMs, clock, events} = options;
   const startMs = clock.now();
   const hash = options.sha256 ? createHash('sha256') : null;
   const places = new Map<PartyId, Place>();
@@ -91,17 +95,14 @@ export function createTransfer(options: TransferOptions): Transfer {
   let stalledSeconds = 0;
   let endMs: number | null = null;
 
-  const pump: Pump = createPump(
-    source,
-    {
-      onBytes: (bytes) => hash?.update(bytes),
-      onUploaded: events.uploaded,
-      onDelivered: events.delivered,
-      onCut: events.broken,
-    },
-    // What is hashed has to be seen.
-    hash === null ? options.duct : () => null,
-  );
+  const pumpEvents = {
+    onBytes: (bytes: Uint8Array) => void hash?.update(bytes),
+    onUploaded: events.uploaded,
+    onDelivered: events.delivered,
+    onCut: events.broken,
+  };
+  // What is hashed has to be seen.
+  let pump: Pump = createPump(source, pumpEvents, hash === null ? options.duct : () => null);
   const seconds = () => Math.max(0, (endMs ?? clock.now()) - startMs) / 1000;
 
   function bytesPerSecond(): number {
@@ -114,7 +115,7 @@ export function createTransfer(options: TransferOptions): Transfer {
   function receiptOf({label, sink, fromBytes}: Place, sha256: string | null): Receipt {
     return {
       label,
-      bytes: Math.max(0, pump.bytes - fromBytes - sink.pendingBytes),
+      bytes: Math.max(0, pump.bytes - fromBytes - pump.pendingBytes(sink)),
       seconds: seconds(),
       sha256,
     };
@@ -161,7 +162,7 @@ export function createTransfer(options: TransferOptions): Transfer {
   function noteTaking(nowMs: number): boolean {
     let someoneTook = false;
     for (const [party, place] of [...places]) {
-      const {pendingBytes} = place.sink;
+      const pendingBytes = pump.pendingBytes(place.sink);
       if (pendingBytes > 0 && pendingBytes === place.pendingBytes) {
         if (nowMs - place.takingSinceMs >= slowMs) events.slow(party);
         continue;
@@ -198,6 +199,8 @@ export function createTransfer(options: TransferOptions): Transfer {
         blocking: pump.isBehind(place.sink),
       })),
     start() {
+      const sinks = [...places.values()].map(({sink}) => sink);
+      if (!mayBeJoined && hash === null) pump = options.farPump(source, sinks, pumpEvents) ?? pump;
       pump.start();
       watch().catch((error: unknown) => {
         if (!over.signal.aborted) throw error;

@@ -11,6 +11,8 @@ export interface Pump {
   /** Counts whatever moved: bytes that came, and sinks that took what they had left over. */
   readonly movements: number;
   isBehind(sink: ByteSink): boolean;
+  /** That the sink was given and has not taken. */
+  pendingBytes(sink: ByteSink): number;
   add(sink: ByteSink): void;
   /** Goes on without this one. */
   remove(sink: ByteSink): void;
@@ -152,6 +154,7 @@ export function createPump(source: ByteSource, events: PumpEvents, duct: () => D
       return movements;
     },
     isBehind: (sink) => behind.has(sink),
+    pendingBytes: (sink) => sink.pendingBytes,
     add(sink) {
       sinks.add(sink);
       sink.onDrained(() => caughtUp(sink));

@@ -2,6 +2,8 @@ import {chmod, rm} from 'node:fs/promises';
 import type {Socket, TCPSocketListener, UnixSocketListener} from 'bun';
 import type {Certificate} from './certificate.ts';
 import {isErrno} from './durable-file.ts';
+import type {Handshakes} from './handshakes.ts';
+import {lazily} from './lazily.ts';
 import type {ListenAddress} from './listen-address.ts';
 import {listenProblem} from './listen-problem.ts';
 
@@ -48,6 +50,9 @@ export interface ByteServer {
   close(): void;
 }
 
+/** Asked at each connection: until the first one TLS takes no room. */
+export type LateCertificate = () => Promise<Certificate>;
+
 /**
  * Serves raw connections. A unix socket is made with mode 0600. Throws AppError ADDRESS_IN_USE, and CONFIG_INVALID
  * where this host has no such address or does not allow it.
@@ -59,10 +64,15 @@ export async function serveByteSockets(
     fallbackPort = false,
     isUnpaced = false,
     certificate,
-  }: {fallbackPort?: boolean; isUnpaced?: boolean; certificate?: Certificate | undefined} = {},
+  }: {fallbackPort?: boolean; isUnpaced?: boolean; certificate?: Certificate | LateCertificate} = {},
 ): Promise<ByteServer> {
-  const tls = certificate === undefined ? null : {cert: certificate.certificate, key: certificate.key};
-  const socket = handlersFor(accept, {isUnix: address.kind === 'unix', isEncrypted: tls !== null});
+  const late = typeof certificate === 'function' ? secureLater(certificate, accept) : null;
+  const tls =
+    certificate === undefined || typeof certificate === 'function'
+      ? null
+      : {cert: certificate.certificate, key: certificate.key};
+  const socket =
+    late?.socket ?? handlersFor(accept, {isUnix: address.kind === 'unix', isEncrypted: tls !== null});
   if (address.kind === 'unix') {
     await rm(address.path, {force: true});
     const listener = listen(address, () => Bun.listen({unix: address.path, allowHalfOpen: true, socket}));
@@ -79,8 +89,19 @@ export async function serveByteSockets(
     const {sendUnpaced} = await import('./unpaced-listener.ts');
     sendUnpaced(listener.fd);
   }
-  const scheme = tls === null ? 'http' : 'https';
-  return serverOf(listener, `${scheme}://${host.includes(':') ? `[${host}]` : host}:${listener.port}`);
+  const scheme = certificate === undefined ? 'http' : 'https';
+  const server = serverOf(
+    listener,
+    `${scheme}://${host.includes(':') ? `[${host}]` : host}:${listener.port}`,
+  );
+  if (late === null) return server;
+  return {
+    ...server,
+    close() {
+      server.close();
+      late.close();
+    },
+  };
 }
 
 /** Connects with a unix socket. Rejects where nobody listens there. */
@@ -116,6 +137,7 @@ export async function connectSecureBytes(
     // Nobody waits for it where there is no connection.
   });
   const {open, ...handlers} = handlersFor(accept, {isUnix: false, isEncrypted: true});
+  const events = onceOpen(handlers);
   const refused = new Error('the connection was closed before the server had said who it is');
   await Bun.connect<Connection | undefined>({
     hostname,
@@ -123,6 +145,7 @@ export async function connectSecureBytes(
     // It is judged below, since a certificate that is known as such may be for other names.
     tls: {cert, key, ...(ca === undefined ? {} : {ca}), rejectUnauthorized: false},
     socket: {
+      ...events,
       open: (raw) => raw.timeout(handshakeSeconds),
       timeout(raw) {
         judged.reject(new Error(`it did not say who it is within ${handshakeSeconds} s`));
@@ -139,31 +162,78 @@ export async function connectSecureBytes(
         judged.reject(error);
         raw.end();
       },
-      data(raw, bytes) {
-        if (isOpen(raw)) handlers.data(raw, bytes);
-      },
-      drain(raw) {
-        if (isOpen(raw)) handlers.drain(raw);
-      },
-      end(raw) {
-        if (isOpen(raw)) handlers.end(raw);
-        else raw.end();
-      },
       close(raw) {
         judged.reject(refused);
-        if (isOpen(raw)) handlers.close(raw);
+        events.close(raw);
       },
       error(raw, error) {
         judged.reject(error);
-        if (isOpen(raw)) handlers.error(raw);
+        events.error(raw);
       },
     },
   });
   await judged.promise;
 }
 
-function isOpen(raw: Socket<Connection | undefined>): raw is Socket<Connection> {
+/** A connection whose two sides may still have to find out who they are. */
+type EarlySocket = Socket<Connection | undefined>;
+
+function isOpen(raw: EarlySocket): raw is Socket<Connection> {
   return raw.data !== undefined;
+}
+
+/** The same for a connection that is opened after its handshake: before that there is nobody to tell. */
+function onceOpen({data, drain, end, close, error}: Omit<ReturnType<typeof handlersFor>, 'open'>) {
+  return {
+    data(raw: EarlySocket, bytes: Buffer) {
+      if (isOpen(raw)) data(raw, bytes);
+    },
+    drain(raw: EarlySocket) {
+      if (isOpen(raw)) drain(raw);
+    },
+    end(raw: EarlySocket) {
+      if (isOpen(raw)) end(raw);
+      else raw.end();
+    },
+    close(raw: EarlySocket) {
+      if (isOpen(raw)) close(raw);
+    },
+    error(raw: EarlySocket) {
+      if (isOpen(raw)) error(raw);
+    },
+  };
+}
+
+/** Connections that shake hands with a certificate that is asked for then. `accept` gets those that have done so. */
+function secureLater(certificateOf: LateCertificate, accept: (socket: ByteSocket) => ByteSocketEvents) {
+  const {open, ...handlers} = handlersFor(accept, {isUnix: false, isEncrypted: true});
+  let made: Handshakes<Connection | undefined> | null = null;
+  const handshakes = lazily(async () => {
+    const {createHandshakes} = await import('./handshakes.ts');
+    made = createHandshakes({
+      events: onceOpen(handlers),
+      opened: (raw: EarlySocket) => open(raw as RawSocket),
+      timeoutSeconds: handshakeSeconds,
+    });
+    return made;
+  });
+  const secure = async (raw: EarlySocket) => {
+    const [{begin}, certificate] = await Promise.all([handshakes(), certificateOf()]);
+    begin(raw, certificate);
+  };
+  return {
+    socket: {
+      open(raw: Socket<Connection>) {
+        // What comes is for the one that takes over.
+        raw.pause();
+        secure(raw).catch(() => raw.terminate());
+      },
+      // The engine asks for one of these.
+      drain() {},
+    },
+    /** Ends them all; those of the listener itself are no longer its own. */
+    close: () => made?.close(),
+  };
 }
 
 function fingerprintOf(certificate: unknown): string {

@@ -15,12 +15,35 @@ export interface Relayed extends Omit<Question, 'method' | 'framing'> {
   readonly onUnreachable: (error: Error) => void;
 }
 
+/** Who may bring the bodies of an exchange by another way. */
+export interface RelayWatch {
+  /** The request's body goes up once `begin` is called. Not for a request without one. */
+  connected(begin: () => void): void;
+  /** `downward` brings what the other side sends to `sink`. */
+  answered(answer: RelayedAnswer): void;
+  /** Whether the client has its whole answer; `isComplete` is what the other side says. */
+  isWhole(isComplete: boolean): boolean;
+  /** Last, before the other side can know; the client gets no more either. */
+  over(): void;
+}
+
+export interface RelayedAnswer {
+  readonly sink: ByteSink;
+  /** Announced to the client; null where it is not. */
+  readonly lengthBytes: number | null;
+  readonly downward: Pump;
+}
+
 /**
  * Streams bodies both ways with back-pressure. An answer that breaks off, and a client that leaves, break the other
  * side off; what a client still sends behind its answer is thrown away. Bytes of known length go through `duct`, where
  * it gives one.
  */
-export function relayExchange(relayed: Relayed, duct: () => Duct | null): void {
+export function relayExchange(
+  relayed: Relayed,
+  duct: () => Duct | null,
+  watch: RelayWatch | null = null,
+): void {
   const {exchange, answerFields, onUnreachable, ...question} = relayed;
   const {head, body, respond} = exchange;
   let upward: Pump | null = null;
@@ -29,25 +52,37 @@ export function relayExchange(relayed: Relayed, duct: () => Duct | null): void {
     {
       connected(sink) {
         if (head.framing.kind === 'none') return;
-        upward = pass(body, sink, {end: () => sink.end(), cut: () => giveUp()}, duct);
+        const begin = () => {
+          upward = pass(body, sink, {end: () => sink.end(), cut: () => giveUp()}, duct);
+        };
+        if (watch === null) begin();
+        else watch.connected(begin);
       },
       answered(answer, source) {
         const {status, lengthBytes} = answer;
         const sink = respond({status, fields: answerFields(answer), lengthBytes, keepsConnection: true});
-        const over = (finish: () => void) => () => {
+        const over = (isComplete: boolean) => () => {
           upward?.stop();
+          const isWhole = watch?.isWhole(isComplete) ?? isComplete;
+          watch?.over();
           giveUp();
-          finish();
+          if (isWhole) sink.end();
+          else sink.cut();
         };
-        pass(source, sink, {end: over(() => sink.end()), cut: over(() => sink.cut())}, duct);
+        const downward = pass(source, sink, {end: over(true), cut: over(false)}, duct);
+        watch?.answered({sink, lengthBytes, downward});
       },
       failed(error) {
         upward?.stop();
+        watch?.over();
         onUnreachable(error);
       },
     },
   );
-  exchange.onLeft(giveUp);
+  exchange.onLeft(() => {
+    watch?.over();
+    giveUp();
+  });
 }
 
 function pass(

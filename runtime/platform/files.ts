@@ -4,6 +4,7 @@ export {existsSync} from 'node:fs';
 export {
   appendFile,
   chmod,
+  copyFile,
   lchown,
   lstat,
   lutimes,

@@ -13,6 +13,8 @@ export interface Question {
   /** Names and values in turn, without those that delimit the body or speak of the connection. */
   readonly fields: readonly string[];
   readonly framing: BodyFraming;
+  /** The protocol that is asked for where an answer may switch to one; websockets otherwise. */
+  readonly protocol?: string;
 }
 
 export interface AnswerEvents {
@@ -20,8 +22,8 @@ export interface AnswerEvents {
   connected(body: ByteSink): void;
   answered(head: AnswerHead, body: ByteSource): void;
   /**
-   * With it websockets are asked for. Instead of `answered`: the connection speaks their protocol from here on, with
-   * what has come behind the head.
+   * With it another protocol is asked for. Instead of `answered`: the connection speaks it from here on, with what has
+   * come behind the head.
    */
   readonly switched?: (head: AnswerHead, early: Uint8Array, socket: ByteSocket) => ByteSocketEvents;
   /** Instead of `answered`: nobody listens there, or what came is no answer. */
@@ -76,8 +78,8 @@ class AskingConnection implements ByteSocketEvents {
 
   begin(): void {
     if (this.#isOver) return;
-    const asksForWebsocket = this.#events.switched !== undefined;
-    this.#socket.write(Buffer.from(headOf(this.#question, asksForWebsocket), 'latin1'));
+    const isSwitching = this.#events.switched !== undefined;
+    this.#socket.write(Buffer.from(headOf(this.#question, isSwitching), 'latin1'));
     this.#events.connected(this.#sink);
   }
 
@@ -160,12 +162,15 @@ class AskingConnection implements ByteSocketEvents {
   }
 }
 
-function headOf({method, target, fields, framing}: Question, asksForWebsocket: boolean): string {
+function headOf(
+  {method, target, fields, framing, protocol = 'websocket'}: Question,
+  isSwitching: boolean,
+): string {
   let text = `${method} ${target} HTTP/1.1\r\n`;
   for (let at = 0; at + 1 < fields.length; at += 2) text += fieldLine(fields[at] ?? '', fields[at + 1] ?? '');
   if (framing.kind === 'length') text += `Content-Length: ${framing.bytes}\r\n`;
   if (framing.kind === 'chunked') text += 'Transfer-Encoding: chunked\r\n';
-  return `${text}${asksForWebsocket ? 'Connection: Upgrade\r\nUpgrade: websocket' : 'Connection: close'}\r\n\r\n`;
+  return `${text}${isSwitching ? `Connection: Upgrade\r\nUpgrade: ${protocol}` : 'Connection: close'}\r\n\r\n`;
 }
 
 class QuestionSink implements ByteSink {

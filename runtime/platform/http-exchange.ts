@@ -1,7 +1,13 @@
 import {AppError, bodylessStatuses} from '../../schemas/errors.ts';
 import {reasonPhrases} from '../../schemas/reason-phrases.ts';
 import {type ByteSink, type ByteSource, emptySource, type Frame, type SinkShortcut} from './byte-flow.ts';
-import {type ByteServer, type ByteSocket, type ByteSocketEvents, serveByteSockets} from './byte-socket.ts';
+import {
+  type ByteServer,
+  type ByteSocket,
+  type ByteSocketEvents,
+  type LateCertificate,
+  serveByteSockets,
+} from './byte-socket.ts';
 import type {Certificate} from './certificate.ts';
 import type {ListenAddress} from './listen-address.ts';
 import {MessageBody} from './message-body.ts';
@@ -50,7 +56,7 @@ export interface ExchangeOptions {
   /** On a loopback address: packets go out as they come, whatever the host does for those of its network. */
   readonly isUnpaced?: boolean;
   /** Serves HTTPS with it. */
-  readonly certificate?: Certificate;
+  readonly certificate?: Certificate | LateCertificate;
 }
 
 const defaultHeadTimeoutMs = 30_000;

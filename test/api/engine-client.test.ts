@@ -1,4 +1,4 @@
-import {mkdtemp} from 'node:fs/promises';
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
@@ -28,4 +28,19 @@ test('every other failure of attaching is told in the words of the engine', asyn
     code: 'PROVIDER_UNAVAILABLE',
     message: /^no space left on device \(POST \/containers\/c1\/attach at unix:/,
   });
+});
+
+test('where no engine is, and where nobody listens any more, is said in words', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'bte-'));
+  t.teardown(() => rm(directory, {recursive: true, force: true}));
+  const socketPath = join(directory, 'engine.sock');
+  const {facts} = createEngineClient({socketPath});
+  const asks = (said: string) =>
+    t.throwsAsync(facts(), {
+      code: 'PROVIDER_UNAVAILABLE',
+      message: `The container engine at unix://${socketPath} does not answer: ${said}. Start it, or name another one with DOCKER_HOST.`,
+    });
+  await asks('there is no such socket');
+  await writeFile(socketPath, '');
+  await asks('nobody listens there');
 });

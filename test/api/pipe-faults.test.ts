@@ -4,12 +4,12 @@ import {createPipeWorld, type PipeWorld, RawClient, untilStatus} from '../helper
 
 const chunked = {headers: {'Transfer-Encoding': 'chunked'}};
 
-/** What goes wrong goes wrong in the same way on the kit's own address and below the address of all kits. */
-function onBoth(
+/** What goes wrong goes wrong in the same way on the kit's own address, below the address of all kits and behind a gateway. */
+function onEach(
   title: string,
   check: (t: ExecutionContext, url: string, world: PipeWorld) => Promise<void>,
 ): void {
-  for (const address of ['direct', 'common'] as const) {
+  for (const address of ['direct', 'common', 'gateway'] as const) {
     test(`${title} (${address})`, async (t) => {
       const world = await createPipeWorld(t);
       await check(t, world[address], world);
@@ -30,7 +30,7 @@ async function streaming(url: string, name: string, n: number) {
   return {sender, receivers};
 }
 
-onBoth(
+onEach(
   'a receiver that leaves before the start frees its place at once, and all are told',
   async (t, url) => {
     const gone = await RawClient.open(url, 'GET', '/x?n=2');
@@ -56,7 +56,7 @@ onBoth(
 );
 
 for (const n of [2, 8]) {
-  onBoth(`one of ${n} receivers leaves, and the others get everything`, async (t, url) => {
+  onEach(`one of ${n} receivers leaves, and the others get everything`, async (t, url) => {
     const {sender, receivers} = await streaming(url, 'x', n);
     receivers[0]?.leave();
     await sender.until('[INFO] A receiver disconnected.\n');
@@ -71,7 +71,7 @@ for (const n of [2, 8]) {
   });
 }
 
-onBoth('half of eight receivers leave, and the other half gets everything', async (t, url) => {
+onEach('half of eight receivers leave, and the other half gets everything', async (t, url) => {
   const {sender, receivers} = await streaming(url, 'x', 8);
   for (const receiver of receivers.slice(0, 4)) receiver.leave();
   await untilStatus(url, '/x', ({activeReceivers}) => activeReceivers === 4);
@@ -85,7 +85,7 @@ onBoth('half of eight receivers leave, and the other half gets everything', asyn
 });
 
 for (const n of [1, 3]) {
-  onBoth(
+  onEach(
     `when the last of ${n} receivers leaves, the sender reads an error and the name is free`,
     async (t, url) => {
       const {sender, receivers} = await streaming(url, 'x', n);
@@ -102,7 +102,7 @@ for (const {title, headers, begin} of [
   {title: 'of known length', headers: {'Content-Length': '10'}, begin: 'abc'},
   {title: 'in the middle of a chunk', headers: {'Transfer-Encoding': 'chunked'}, begin: 'ff\r\nabc'},
 ]) {
-  onBoth(`a sender ${title} that leaves cuts its receivers, visibly, and frees the name`, async (t, url) => {
+  onEach(`a sender ${title} that leaves cuts its receivers, visibly, and frees the name`, async (t, url) => {
     const receiver = await RawClient.open(url, 'GET', '/x');
     const sender = await RawClient.open(url, 'PUT', '/x', {headers});
     sender.write(begin);
@@ -114,7 +114,7 @@ for (const {title, headers, begin} of [
   });
 }
 
-onBoth('a sender that leaves while it waits frees its place, and receivers go on waiting', async (t, url) => {
+onEach('a sender that leaves while it waits frees its place, and receivers go on waiting', async (t, url) => {
   const receiver = await RawClient.open(url, 'GET', '/x?n=2');
   const gone = await RawClient.open(url, 'PUT', '/x?n=2', chunked);
   await gone.until('Waiting for 2');
@@ -124,7 +124,7 @@ onBoth('a sender that leaves while it waits frees its place, and receivers go on
   t.is(receiver.text, '');
 });
 
-onBoth('the connection of a sender that ends it while it waits is given up', async (t, url) => {
+onEach('the connection of a sender that ends it while it waits is given up', async (t, url) => {
   const gone = await RawClient.open(url, 'PUT', '/x', chunked);
   await gone.until('Waiting for 1');
   gone.writeChunk('half');
@@ -134,7 +134,7 @@ onBoth('the connection of a sender that ends it while it waits is given up', asy
   t.false(gone.isComplete);
 });
 
-onBoth(
+onEach(
   'a sender that was killed in the middle of a large upload gives way to the next one',
   async (t, url) => {
     const ghost = await RawClient.open(url, 'PUT', '/x', {headers: {'Content-Length': '50000000'}});
@@ -152,7 +152,7 @@ onBoth(
   },
 );
 
-onBoth(
+onEach(
   'a second sender is refused while the first one is there, and the pipe is unharmed',
   async (t, url) => {
     const first = await RawClient.open(url, 'PUT', '/x', chunked);
@@ -169,7 +169,7 @@ onBoth(
   },
 );
 
-onBoth('another n is refused, naming both, and the pipe is unharmed', async (t, url) => {
+onEach('another n is refused, naming both, and the pipe is unharmed', async (t, url) => {
   const waiting = await RawClient.open(url, 'GET', '/x?n=2');
   await untilStatus(url, '/x', ({activeReceivers}) => activeReceivers === 1);
   const other = await fetch(`${url}/x?n=3`, {method: 'POST', body: 'x'});
@@ -182,7 +182,7 @@ onBoth('another n is refused, naming both, and the pipe is unharmed', async (t, 
   t.is(waiting.text, '');
 });
 
-onBoth('an early refusal can be read by a client that is still uploading', async (t, url) => {
+onEach('an early refusal can be read by a client that is still uploading', async (t, url) => {
   const client = await RawClient.open(url, 'PUT', '/x?n=0', {headers: {'Content-Length': '20000000'}});
   const piece = randomBytes(1_000_000);
   for (let sent = 0; sent < 20; sent += 1) {
@@ -194,7 +194,7 @@ onBoth('an early refusal can be read by a client that is still uploading', async
   t.regex(client.body, /n is the number of receivers/);
 });
 
-onBoth(
+onEach(
   'a sender that is still uploading when the last receiver leaves can read why it failed',
   async (t, url) => {
     const receiver = await RawClient.open(url, 'GET', '/x');
@@ -218,7 +218,7 @@ onBoth(
   },
 );
 
-onBoth('S76: who expects 100 gets it, and a refusal instead where it is refused', async (t, url) => {
+onEach('S76: who expects 100 gets it, and a refusal instead where it is refused', async (t, url) => {
   const receiver = await RawClient.open(url, 'GET', '/x');
   const sender = await RawClient.open(url, 'PUT', '/x', {
     headers: {'Content-Length': '3', Expect: '100-continue'},
@@ -229,7 +229,7 @@ onBoth('S76: who expects 100 gets it, and a refusal instead where it is refused'
   t.is(receiver.body, 'abc');
 });
 
-onBoth('an expectation that nobody can meet is 417', async (t, url) => {
+onEach('an expectation that nobody can meet is 417', async (t, url) => {
   const client = await RawClient.open(url, 'PUT', '/x', {
     headers: {'Content-Length': '3', Expect: 'magic'},
   });
@@ -238,7 +238,7 @@ onBoth('an expectation that nobody can meet is 417', async (t, url) => {
   await untilStatus(url, '/x', ({state}) => state === 'idle');
 });
 
-onBoth(
+onEach(
   'a receiver that would like another protocol is served in this one, and stalls the sender',
   async (t, url) => {
     const receiver = await RawClient.open(url, 'GET', '/x', {
@@ -257,7 +257,7 @@ onBoth(
   },
 );
 
-onBoth('a sender that would like another protocol sends by this one', async (t, url) => {
+onEach('a sender that would like another protocol sends by this one', async (t, url) => {
   const receiver = await RawClient.open(url, 'GET', '/x');
   const sender = await RawClient.open(url, 'PUT', '/x', {
     headers: {Connection: 'Upgrade', Upgrade: 'h2c', 'Content-Length': '3'},
@@ -269,7 +269,7 @@ onBoth('a sender that would like another protocol sends by this one', async (t, 
   t.is(receiver.body, 'abc');
 });
 
-onBoth('a websocket is refused', async (t, url) => {
+onEach('a websocket is refused', async (t, url, {gateway}) => {
   const client = await RawClient.open(url, 'GET', '/x?ws', {
     headers: {
       Connection: 'Upgrade',
@@ -279,11 +279,14 @@ onBoth('a websocket is refused', async (t, url) => {
     },
   });
   await client.untilOver();
-  t.is(client.status, 501);
-  t.regex(client.body, /^\[ERROR\] Websockets are not relayed here/);
+  t.is(client.status, url === gateway ? 404 : 501);
+  t.regex(
+    client.body,
+    url === gateway ? /No websocket is taken here/ : /^\[ERROR\] Websockets are not relayed here/,
+  );
 });
 
-onBoth('both length headers are refused', async (t, url) => {
+onEach('both length headers are refused', async (t, url) => {
   const client = await RawClient.open(url, 'PUT', '/x', {
     headers: {'Content-Length': '3', 'Transfer-Encoding': 'chunked'},
   });
@@ -292,7 +295,7 @@ onBoth('both length headers are refused', async (t, url) => {
   await untilStatus(url, '/x', ({state}) => state === 'idle');
 });
 
-onBoth('broken chunk framing cuts the receiver and frees the name', async (t, url) => {
+onEach('broken chunk framing cuts the receiver and frees the name', async (t, url) => {
   const {sender, receivers} = await streaming(url, 'x', 1);
   sender.write('zz\r\nhello\r\n0\r\n\r\n');
   await receivers[0]?.untilOver();
@@ -301,7 +304,7 @@ onBoth('broken chunk framing cuts the receiver and frees the name', async (t, ur
   await untilStatus(url, '/x', ({state}) => state === 'idle');
 });
 
-onBoth(
+onEach(
   'a receiver of HTTP/1.0 gets plain bytes, and a transfer that breaks off ends with an error',
   async (t, url) => {
     for (const isWhole of [true, false]) {
@@ -319,7 +322,7 @@ onBoth(
   },
 );
 
-onBoth('a sender of HTTP/1.0 reads its log until the connection ends', async (t, url) => {
+onEach('a sender of HTTP/1.0 reads its log until the connection ends', async (t, url) => {
   const receiver = await RawClient.open(url, 'GET', '/old');
   const sender = await RawClient.open(url, 'POST', '/old', {
     version: '1.0',
@@ -339,7 +342,7 @@ test('a head that is too large is refused', async (t) => {
   t.is(large.status, 431);
 });
 
-onBoth('S81: with wait=1 both sides are told after a second', async (t, url) => {
+onEach('S81: with wait=1 both sides are told after a second', async (t, url) => {
   const receiver = fetch(`${url}/nobody?wait=1`);
   const sender = fetch(`${url}/silent?wait=1`, {method: 'POST', body: 'x'});
   const answer = await receiver;
@@ -360,7 +363,7 @@ async function untilStalled(t: ExecutionContext, url: string): Promise<void> {
   t.true(before > 0 && before < 60_000_000, String(before));
 }
 
-onBoth('S82: a receiver that reads nothing stops the sender', async (t, url) => {
+onEach('S82: a receiver that reads nothing stops the sender', async (t, url) => {
   const stalled = await RawClient.open(url, 'GET', '/x?n=2');
   const reading = await RawClient.open(url, 'GET', '/x?n=2');
   await untilStatus(url, '/x', ({activeReceivers}) => activeReceivers === 2);
@@ -378,7 +381,7 @@ onBoth('S82: a receiver that reads nothing stops the sender', async (t, url) => 
   t.true(reading.bytes.subarray(-1_000_000).equals(piece));
 });
 
-onBoth('S85: no file is written while bytes pass', async (t, url, world) => {
+onEach('S85: no file is written while bytes pass', async (t, url, world) => {
   const {sender, receivers} = await streaming(url, 'x', 1);
   sender.writeChunk('x'.repeat(1_000_000));
   await receivers[0]?.untilBytes(1_000_000);
@@ -387,7 +390,7 @@ onBoth('S85: no file is written while bytes pass', async (t, url, world) => {
   await sender.until('Transfer complete.');
 });
 
-onBoth('stopping tells who waits, lets a transfer finish, and refuses newcomers', async (t, url, world) => {
+onEach('stopping tells who waits, lets a transfer finish, and refuses newcomers', async (t, url, world) => {
   const waiting = await RawClient.open(url, 'GET', '/waiting');
   const {sender, receivers} = await streaming(url, 'x', 1);
   await untilStatus(url, '/waiting', ({activeReceivers}) => activeReceivers === 1);

@@ -5,13 +5,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {type Browser, chromium, type Page} from 'playwright-core';
-import {
-  createPipeGateway,
-  createPipeWorld,
-  gatewayContainer,
-  RawClient,
-  untilStatus,
-} from '../helpers/pipe-world.ts';
+import {createPipeWorld, gatewayContainer, RawClient, untilStatus} from '../helpers/pipe-world.ts';
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/google-chrome'].find((path) => existsSync(path));
 const withBrowser = executablePath === undefined ? test.serial.skip : test.serial;
@@ -262,7 +256,7 @@ for (const [form, base] of [
   ['on the host of the pipe', (port: number) => `http://${gatewayContainer}-pipe-1.localhost:${port}`],
 ] as const) {
   withBrowser(`S79: through the controller the pages work too, ${form}`, async (t) => {
-    const port = await createPipeGateway(t, await createPipeWorld(t));
+    const port = Number(new URL((await createPipeWorld(t)).gateway).port);
     const url = base(port);
     const {page, complaints} = await openPage(t);
     const receiver = await openPage(t);

@@ -2,14 +2,14 @@ import {createHash, randomBytes} from 'node:crypto';
 import test, {type ExecutionContext} from 'ava';
 import {createPipeWorld, type PipeWorld, RawClient, untilStatus} from '../helpers/pipe-world.ts';
 
-type Address = 'direct' | 'common';
+type Address = 'direct' | 'common' | 'gateway';
 
-/** The same behaviour is promised on the kit's own address and below the address of all kits. */
-function onBoth(
+/** The same behaviour is promised on the kit's own address, below the address of all kits and behind a gateway. */
+function onEach(
   title: string,
   check: (t: ExecutionContext, url: string, world: PipeWorld) => Promise<void>,
 ): void {
-  for (const address of ['direct', 'common'] as const satisfies Address[]) {
+  for (const address of ['direct', 'common', 'gateway'] as const satisfies Address[]) {
     test(`${title} (${address})`, async (t) => {
       const world = await createPipeWorld(t);
       await check(t, world[address], world);
@@ -17,7 +17,7 @@ function onBoth(
   }
 }
 
-onBoth('S73 S77 S86: a receiver comes first, and the sender reads the five lines', async (t, url) => {
+onEach('S73 S77 S86: a receiver comes first, and the sender reads the five lines', async (t, url) => {
   const received = fetch(`${url}/first`);
   await untilStatus(url, '/first', ({activeReceivers}) => activeReceivers === 1);
   const sent = await fetch(`${url}/first`, {
@@ -43,7 +43,7 @@ onBoth('S73 S77 S86: a receiver comes first, and the sender reads the five lines
   t.is(answer.headers.get('access-control-allow-origin'), '*');
 });
 
-onBoth('S78: the line of a sender that waits for eight is there before any receiver', async (t, url) => {
+onEach('S78: the line of a sender that waits for eight is there before any receiver', async (t, url) => {
   const sender = await RawClient.open(url, 'PUT', '/replay?n=8', {headers: {'Transfer-Encoding': 'chunked'}});
   await sender.until('[INFO] Waiting for 8 receiver(s) to connect...\n');
   const receivers = await Promise.all(
@@ -63,7 +63,7 @@ for (const [n, kilobytes] of [
   [8, 4000],
   [256, 200],
 ] as const) {
-  onBoth(`S75 S88: ${n} receiver(s) get identical bytes`, async (t, url) => {
+  onEach(`S75 S88: ${n} receiver(s) get identical bytes`, async (t, url) => {
     const bytes = randomBytes(kilobytes * 1024 + 7);
     const hash = createHash('sha256').update(bytes).digest('hex');
     const receivers = await Promise.all(
@@ -80,7 +80,7 @@ for (const [n, kilobytes] of [
   });
 }
 
-onBoth('S85 S87: the name is free after the transfer, and the same lines work again', async (t, url) => {
+onEach('S85 S87: the name is free after the transfer, and the same lines work again', async (t, url) => {
   for (const text of ['first', 'again']) {
     const received = fetch(`${url}/again`).then((response) => response.text());
     await (await fetch(`${url}/again`, {method: 'POST', body: text})).text();
@@ -89,7 +89,7 @@ onBoth('S85 S87: the name is free after the transfer, and the same lines work ag
   }
 });
 
-onBoth('500 transfers at once do not mix', async (t, url) => {
+onEach('500 transfers at once do not mix', async (t, url) => {
   const results = await Promise.all(
     Array.from({length: 500}, async (_, index) => {
       const text = `transfer ${index} `.repeat(50);
@@ -185,7 +185,7 @@ for (const {title, method = 'GET', path, headers = {}, status, body} of [
   {title: 'another slow', method: 'POST', path: '/x?slow=skip', status: 400, body: /drop/},
   {title: 'a name that is none', path: '/x?as=%1b%5b31m', status: 400, body: /as is a name/},
 ]) {
-  onBoth(`refused: ${title}`, async (t, url) => {
+  onEach(`refused: ${title}`, async (t, url) => {
     const response = await fetch(`${url}${path}`, {
       method,
       headers,
@@ -232,7 +232,7 @@ test('bare health and metrics are no names, and with the prefix they answer', as
   );
 });
 
-onBoth(
+onEach(
   'S91: %2F is a slash, the case of escapes does not matter, and nothing else is decoded',
   async (t, url) => {
     const received = fetch(`${url}/logs%2Ftoday%c3%a9`).then((response) => response.text());
@@ -243,7 +243,7 @@ onBoth(
   },
 );
 
-onBoth('the origin of a page is reflected, and `null` is nobody’s', async (t, url) => {
+onEach('the origin of a page is reflected, and `null` is nobody’s', async (t, url) => {
   const from = (origin: string) => fetch(`${url}/x?status`, {headers: {Origin: origin}});
   const page = await from('https://app.example');
   t.is(page.headers.get('access-control-allow-origin'), 'https://app.example');
@@ -262,7 +262,7 @@ onBoth('the origin of a page is reflected, and `null` is nobody’s', async (t, 
   t.is(preflight.headers.get('access-control-allow-origin'), 'https://app.example');
 });
 
-onBoth('a form’s first file is what is sent, with its type and name', async (t, url) => {
+onEach('a form’s first file is what is sent, with its type and name', async (t, url) => {
   const form = new FormData();
   form.set('note', 'not this');
   form.set('file', new File(['a,b\n'], 'table.csv', {type: 'text/csv'}));
@@ -276,7 +276,7 @@ onBoth('a form’s first file is what is sent, with its type and name', async (t
   t.true(log.endsWith('[INFO] Transfer complete.\n'));
 });
 
-onBoth(
+onEach(
   'a form without a file sends its field input_text, and one without both ends as an error',
   async (t, url) => {
     const form = new FormData();
@@ -295,7 +295,7 @@ onBoth(
   },
 );
 
-onBoth(
+onEach(
   'receipts=1 ends the log with what each receiver got, and NDJSON says it for programs',
   async (t, url) => {
     const received = [fetch(`${url}/r?n=2&as=alice`), fetch(`${url}/r?n=2&as=bob`)].map(async (response) =>
@@ -320,7 +320,7 @@ onBoth(
   },
 );
 
-onBoth('live streams to whoever is there, and ends with the peak', async (t, url) => {
+onEach('live streams to whoever is there, and ends with the peak', async (t, url) => {
   const sender = await RawClient.open(url, 'POST', '/radio?live', {
     headers: {'Transfer-Encoding': 'chunked'},
   });
@@ -342,7 +342,7 @@ onBoth('live streams to whoever is there, and ends with the peak', async (t, url
   t.true(two.isComplete);
 });
 
-onBoth('progress tells the state, the bytes and the end, and takes no place', async (t, url) => {
+onEach('progress tells the state, the bytes and the end, and takes no place', async (t, url) => {
   const spectator = await RawClient.open(url, 'GET', '/watched?progress', {
     headers: {Accept: 'text/event-stream'},
   });
@@ -367,13 +367,13 @@ onBoth('progress tells the state, the bytes and the end, and takes no place', as
   t.is(late.status, 204);
 });
 
-onBoth('progress=0 is a receiver like any other', async (t, url) => {
+onEach('progress=0 is a receiver like any other', async (t, url) => {
   const received = fetch(`${url}/p?progress=0`).then((response) => response.text());
   await (await fetch(`${url}/p`, {method: 'POST', body: 'x'})).text();
   t.is(await received, 'x');
 });
 
-onBoth('pages, help and robots answer GET and HEAD', async (t, url) => {
+onEach('pages, help and robots answer GET and HEAD', async (t, url) => {
   for (const [path, type] of [
     ['/', 'text/html; charset=utf-8'],
     ['/noscript?path=a/b&mode=text', 'text/html; charset=utf-8'],
@@ -394,7 +394,7 @@ onBoth('pages, help and robots answer GET and HEAD', async (t, url) => {
   t.regex(html.headers.get('content-security-policy') ?? '', /^default-src 'none'/);
 });
 
-onBoth('video is a page for browsers and plain bytes for all else', async (t, url) => {
+onEach('video is a page for browsers and plain bytes for all else', async (t, url) => {
   const page = await fetch(`${url}/film?video`, {headers: {Accept: 'text/html'}});
   t.regex(await page.text(), /<video id="video"/);
   const received = fetch(`${url}/film?video`, {headers: {Accept: '*/*'}}).then((response) => response.text());
@@ -402,7 +402,7 @@ onBoth('video is a page for browsers and plain bytes for all else', async (t, ur
   t.is(await received, 'frames');
 });
 
-onBoth('no page runs what its address holds', async (t, url) => {
+onEach('no page runs what its address holds', async (t, url) => {
   const evil = '"><script>alert(1)</script>\'`';
   for (const kind of ['progress', 'video', 'share', 'receive', 'receive&autostart']) {
     const client = await RawClient.open(

@@ -60,7 +60,14 @@ test('S27: containers and snapshots are made, listed and deleted, with their res
   t.regex(failing.stderr, /failed.*exit code 7/);
   t.regex(await read('containers', 'logs', 'try-out'), /100% of \/data\n[\s\S]*a b\|it's\|[\s\S]*exit 7/);
   t.is(await read('containers', 'stop', 'try-out'), `${id} stopped\n`);
-  t.is((await world.run('containers', 'exec', id, 'true')).code, 1);
+  for (const words of [
+    ['exec', id, 'true'],
+    ['logs', id],
+  ])
+    t.regex(
+      (await world.run('containers', ...words)).stderr,
+      /is stopped\. `branchtab containers start try-out`/,
+    );
   await controller.stop();
   const next = await world.up('--repo', repository.path);
   await next.until('main', (branch) => isTrue(branch, 'Ready'));
@@ -109,4 +116,10 @@ test("S27: an alias makes the documents' command, and is written nowhere unasked
   t.is(await new Response(script.stdout).text(), `${packageJson.version}\n`);
   t.is((await run('alias', 'hoody', '--directory', directory)).code, 1);
   t.is((await run('alias', 'rm -rf')).code, 2);
+  const nowhere = await run('alias', 'hoody', '--directory', join(directory, 'missing'));
+  t.is(nowhere.code, 2);
+  t.regex(
+    nowhere.stderr,
+    /^branchtab: .*missing\/hoody cannot be written: .*Choose another --directory\.\n$/,
+  );
 });

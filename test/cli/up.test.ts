@@ -1,3 +1,4 @@
+import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import {commandLine} from '../helpers/command-line.ts';
@@ -43,6 +44,19 @@ test('up without .hoody says to run init, and picks the first commit up', async 
   const text = await up.untilOutput(/^main .* running: Commit [0-9a-f]{8} is active\. next run /m);
   t.regex(text, /^Branchtab http:\/\/127\.0\.0\.1:\d+\nlog in: http:\S+\/login\?code=\S+\n/);
   t.false(text.includes(escapeCharacter));
+});
+
+test('at level plain up says which names of the domain do not lead a job to its container, and what does', async (t) => {
+  const world = await createCommandWorld(t);
+  const repository = await createGitWorld(t, {fixture: 'simple'});
+  const state = join(world.directory, 'state');
+  const config = join(world.directory, 'branchtab.yaml');
+  await writeFile(config, 'domain: hoody.example\nlevel: plain\n');
+  t.teardown(() => world.run(['down', '--purge', '--yes', '--state', state]));
+  const flags = ['--config', config, '--state', state, '--listen', '127.0.0.1:0', '--repo', repository.path];
+  const up = world.start([...commandLine, 'up', ...flags]);
+  const said = /At level plain .*exec\.hoody\.example.*\$HOODY_EXEC_URL.*Level network has these names/;
+  t.regex(await up.untilError(said), said);
 });
 
 test('up --json prints one object for the start and one for every change', async (t) => {

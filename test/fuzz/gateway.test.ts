@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import type {KitAlias} from '../../api/kit-address.ts';
-import {kits} from '../../schemas/control.ts';
+import {KIT_HEADER, kits, pumpsPath} from '../../schemas/control.ts';
 import {fuzz} from '../helpers/fuzz.ts';
 import {serveGateway} from '../helpers/gateway-world.ts';
 import {sendRaw} from '../helpers/raw-http.ts';
@@ -137,6 +137,11 @@ test('whatever is sent, a container sees its kit, one request for one, and nothi
   });
   let upgraded = 0;
   container.on('upgrade', (incoming: IncomingMessage, socket) => {
+    // The gateway's own question; what it relays always names a kit.
+    if (incoming.url === pumpsPath && !incoming.rawHeaders.includes(KIT_HEADER)) {
+      socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
+      return;
+    }
     upgraded += 1;
     seen.push({url: incoming.url ?? '', rawHeaders: incoming.rawHeaders});
     socket.end(

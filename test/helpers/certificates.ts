@@ -16,20 +16,22 @@ export async function makeCertificate({
   subject = 'branchtab test',
   days = 2,
   authority,
+  isAuthority = authority === undefined,
 }: {
   readonly names: readonly string[];
   readonly subject?: string;
   /** Of validity from now on; a negative number for one that is over. */
   readonly days?: number;
   readonly authority?: KeyPair;
+  /** Whether it may sign others; one that signed itself is to. */
+  readonly isAuthority?: boolean;
 }): Promise<KeyPair> {
   const directory = await mkdtemp(join(tmpdir(), 'bt-cert-'));
   const at = (name: string) => join(directory, name);
   try {
     await openssl('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', at('key'));
     await openssl('req', '-new', '-key', at('key'), '-subj', `/CN=${subject}`, '-out', at('request'));
-    // An authority, too, for those that it is to sign.
-    const constraints = authority === undefined ? 'basicConstraints=CA:TRUE\n' : '';
+    const constraints = isAuthority ? 'basicConstraints=CA:TRUE\n' : '';
     await writeFile(at('names'), `subjectAltName=${names.join(',')}\n${constraints}`);
     if (authority !== undefined) {
       await writeFile(at('authority'), authority.certificate);

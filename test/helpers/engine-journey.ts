@@ -1,7 +1,7 @@
 import {readdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
-import {active, createControllerWorld} from './controller-world.ts';
+import {active, type ControllerWorld, createControllerWorld} from './controller-world.ts';
 import {createGitWorld} from './git-world.ts';
 
 /**
@@ -21,11 +21,16 @@ export async function journeyOnEngine(
   const path = join(world.stateDirectory, '../branchtab.yaml');
   await writeFile(
     path,
-    JSON.stringify({undo_window: '0', limits: {min_free_disk_percent: 0}, ...configuration}),
+    JSON.stringify({
+      domain: 'hoody.example',
+      undo_window: '0',
+      limits: {min_free_disk_percent: 0},
+      ...configuration,
+    }),
   );
   await repository.commit('main', {
     '.hoody/crontab':
-      '# branchtab: name=fetch\n@hourly wget -qO- http://localhost/answer http://hoody-exec/answer\n',
+      '# branchtab: name=fetch\n@hourly wget -qO- http://localhost/answer http://hoody-exec/answer && curl -fsS https://exec.hoody.example/answer\n',
     '.hoody/exec/answer.ts': "return 'of main';\n",
   });
   await repository.git('branch', 'feature/x', 'main');
@@ -42,7 +47,7 @@ export async function journeyOnEngine(
   await controller.until('feature/x', active(commit));
   const job = await world.run('run', 'feature/x', 'fetch');
   t.is(job.code, 0, job.stderr);
-  t.regex(job.stdout, /of x, pushedof x, pushed/);
+  t.regex(job.stdout, /of x, pushedof x, pushedof x, pushed/);
   await controller.kill();
   t.is((await (await world.up(...flags)).until('feature/x', active(commit))).container?.id, container?.id);
 
@@ -50,9 +55,25 @@ export async function journeyOnEngine(
   t.is(made.code, 0, made.stderr);
   const clone = await world.run('containers', 'create', '--from', 'x-snapshot', '--name', 'copy');
   t.is(clone.code, 0, clone.stderr);
+  // The clone trusts its own authority, and no longer the one of the container it was copied from.
+  const [former, own] = [await trusted(world, 'feature/x'), await trusted(world, 'copy')];
+  t.is(own.split('BEGIN CERTIFICATE').length, 3);
+  t.not(own, former);
+  const secure = await inside(world, 'copy', 'curl -fsS https://cron.hoody.example/users/root/crontab');
+  t.is(secure.code, 0, secure.stderr);
 
   await repository.git('branch', '-D', 'feature/x');
   t.is((await world.run('down', '--purge', '--yes')).code, 0);
   t.deepEqual(await world.processes(), []);
   t.deepEqual(await readdir(world.stateDirectory), ['lock']);
+}
+
+/** The authority of a container, and those that its programs trust; its image has none. */
+async function trusted(world: ControllerWorld, container: string): Promise<string> {
+  const {stdout} = await inside(world, container, 'cat /etc/branchtab/authority.crt "$SSL_CERT_FILE"');
+  return stdout;
+}
+
+function inside(world: ControllerWorld, container: string, command: string) {
+  return world.run('containers', 'exec', container, command);
 }

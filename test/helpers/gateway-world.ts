@@ -7,6 +7,7 @@ import {answerByFetch} from '../../runtime/platform/exchange-fetch.ts';
 import {relayExchange, relayWebsocket} from '../../runtime/platform/exchange-relay.ts';
 import {serveExchanges} from '../../runtime/platform/http-exchange.ts';
 import {silentLog} from '../../runtime/platform/log.ts';
+import {createPipeRelay} from '../../runtime/platform/ordered-pumps.ts';
 import {asksForWebsocket, type RequestHead} from '../../runtime/platform/request-head.ts';
 import type {AppError} from '../../schemas/errors.ts';
 import type {Teardown} from './git-world.ts';
@@ -31,6 +32,7 @@ export async function serveGateway(
     userOf: (header) => (header === 'Bearer of-ann' ? 'ann' : null),
     ownCookie: 'branchtab_session',
     relay: (relayed) => relayExchange(relayed, () => duct),
+    relayPipe: createPipeRelay(() => duct),
     relayWebsocket,
     asksForWebsocket,
     refuse,

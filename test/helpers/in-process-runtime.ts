@@ -32,6 +32,7 @@ export async function startInProcessRuntime(
     bootFile: null,
     users: [],
     allowedHosts: [],
+    secureListen: null,
     smtpUrl: null,
     execIdleMs: 300_000,
     execWarm: false,
@@ -45,6 +46,7 @@ export async function startInProcessRuntime(
     log,
     variablesOf: (given) =>
       containerVariables({
+        trusted: {},
         given,
         path: process.env.PATH ?? '/usr/bin:/bin',
         language: 'C.UTF-8',
@@ -62,10 +64,19 @@ export async function startInProcessRuntime(
     handle() {
       throw new Error('no pipe here');
     },
+    orderPumps() {
+      throw new Error('no pipe here');
+    },
     stop: async () => {},
   };
   await rm(paths.controlSocket, {force: true});
-  const servers = await listen(flags, services, {health: healthOf(clock), pipe, clock, log});
+  const servers = await listen(flags, services, {
+    health: healthOf(clock),
+    pipe,
+    authority: null,
+    clock,
+    log,
+  });
   kitUrl = servers[0].url;
   const {cron, exec, notifications, control} = services;
   cron.setScheduleState(control.gate());

@@ -20,6 +20,8 @@ export interface PipeWorld {
   readonly direct: string;
   /** Below the address of all kits, with the prefix. */
   readonly common: string;
+  /** Behind a controller's gateway, which knows it as that of the container `gatewayContainer`. */
+  readonly gateway: string;
   /** Of the listener that a controller speaks with. */
   readonly controlSocket: string;
   /** Names in the directory of its sockets. */
@@ -27,7 +29,7 @@ export interface PipeWorld {
   stop(options: {graceMs: number}): Promise<void>;
 }
 
-/** The pipe kit on real sockets in this process, on both of its addresses. */
+/** The pipe kit on real sockets in this process, on both of its addresses and behind a gateway. */
 export async function createPipeWorld(
   t: Teardown,
   {clock = systemClock}: {clock?: Clock} = {},
@@ -44,6 +46,9 @@ export async function createPipeWorld(
   const server = await serveExchanges({kind: 'tcp', host: '127.0.0.1', port: 0}, pipeFront(kit, false));
   const controlSocket = join(directory, 'control.sock');
   const control = await serveExchanges({kind: 'unix', path: controlSocket}, pipeFront(kit, true));
+  const gateway = await serveGateway(t, {
+    socketOf: (container) => (container === gatewayContainer ? controlSocket : null),
+  });
   t.teardown(async () => {
     await kit.stop({graceMs: 0});
     await server.close({graceMs: 0});
@@ -53,6 +58,7 @@ export async function createPipeWorld(
   return {
     direct: kit.url ?? '',
     common: `${server.url}/api/v1/pipe`,
+    gateway: `${gateway}/c/${gatewayContainer}/pipe`,
     controlSocket,
     files: () => readdir(directory),
     stop: kit.stop,
@@ -67,6 +73,7 @@ function pipeFront(kit: PipeKit, trusted: boolean): ExchangeHandler {
   return createKitFront({
     exec: {calls: {answer: unused}, websockets: {connect: unused}},
     pipe: kit.handle,
+    orderPumps: kit.orderPumps,
     app: {fetch: async () => new Response('no pipe', {status: 404})},
     trusted,
     allowedHosts: [],
@@ -82,14 +89,6 @@ function pipeFront(kit: PipeKit, trusted: boolean): ExchangeHandler {
 }
 
 export const gatewayContainer = '0123456789abcdef01234567';
-
-/** The kit behind a controller's gateway, which knows it as that of the container `gatewayContainer`; the port. */
-export async function createPipeGateway(t: Teardown, {controlSocket}: PipeWorld): Promise<number> {
-  const url = await serveGateway(t, {
-    socketOf: (container) => (container === gatewayContainer ? controlSocket : null),
-  });
-  return Number(new URL(url).port);
-}
 
 /** A client on a connection of its own that says exactly what it is told to. */
 export class RawClient {

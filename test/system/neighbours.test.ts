@@ -1,4 +1,4 @@
-import {readdir, readFile, writeFile} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import {active, createControllerWorld} from '../helpers/controller-world.ts';
@@ -93,25 +93,4 @@ test('what level plain cannot keep from jobs is in the status', async (t) => {
     (await world.run('status')).stdout,
     /level plain does not keep from jobs: .*token.*docs\/security\.md/,
   );
-});
-
-test("S5: with a domain the documents' names lead a job to its own container's kits", async (t) => {
-  if ((await levelSkipReason('network')) !== null) {
-    t.pass();
-    return;
-  }
-  const world = await createControllerWorld(t);
-  const repository = await createGitWorld(t);
-  const config = join(world.stateDirectory, '..', 'branchtab.yaml');
-  await writeFile(config, 'domain: containers.hoody.example\n');
-  const commit = await repository.commit('main', {
-    '.hoody/crontab':
-      '# branchtab: name=all\n0 1 * * * curl -fsS http://exec.containers.hoody.example/scripts/rollup/run && curl -fsS http://localhost/rollup && curl -fsS http://cron.containers.hoody.example/api/v1/cron/users/me/entries && curl -fsS hoody-notifications/push/me\n',
-    '.hoody/exec/rollup.ts': "return 'rolled up';\n",
-  });
-  const controller = await world.up('--repo', repository.path, '--config', config);
-  await controller.until('main', active(commit));
-  const job = await world.run('run', 'main', 'all');
-  t.is(job.code, 0, job.stderr);
-  t.regex(job.stdout, /rolled uprolled up\[\{.*\}\]/s);
 });

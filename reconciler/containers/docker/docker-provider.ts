@@ -3,6 +3,7 @@ import type {ContainerLife} from '../container-life.ts';
 import {ContainerTable, type Entry, prepareState, requireData} from '../container-table.ts';
 import {linkControlSocket} from '../control-socket.ts';
 import {watchEngine} from '../engine-watch.ts';
+import {prepareAuthority} from '../own-authority.ts';
 import type {ContainerProvider, CreateRequest, ResourceLimits, Snapshot, StartOptions} from '../provider.ts';
 import {Sightings} from '../sightings.ts';
 import {findSnapshot, readSnapshots, saveSnapshot} from '../snapshots.ts';
@@ -122,7 +123,8 @@ class DockerLife implements ContainerLife<DockerRecord> {
     return record.runtime !== null && this.#sightings.isRunning(record.id);
   }
 
-  async prepare(): Promise<Partial<DockerRecord>> {
+  async prepare({paths}: DockerEntry): Promise<Partial<DockerRecord>> {
+    await prepareAuthority(paths, this.#options);
     return {};
   }
 

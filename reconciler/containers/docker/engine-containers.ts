@@ -15,6 +15,7 @@ import {
   type RuntimeProgram,
   runtimeArguments,
   runtimeEnvironment,
+  secureArguments,
 } from '../inside.ts';
 import {labelNames} from '../provider.ts';
 import type {DockerRecord} from './docker-record.ts';
@@ -152,6 +153,7 @@ export class EngineContainers {
       command: [
         ...commandInside(program),
         ...runtimeArguments(record, placesInside, '127.0.0.1', domain),
+        ...secureArguments('127.0.0.1', domain),
         ...['--boot-file', `${inside.run}/boot`],
       ],
       env: runtimeEnvironment(record),

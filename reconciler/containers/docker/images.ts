@@ -74,9 +74,13 @@ export class Images {
       }
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new AppError('IMAGE_UNUSABLE', `The image ${reference} cannot be pulled: ${reason} ${advice}`, {
-        cause,
-      });
+      throw new AppError(
+        'IMAGE_UNUSABLE',
+        `The image ${reference} cannot be pulled: ${reason.replace(/\.?$/, '.')} ${advice}`,
+        {
+          cause,
+        },
+      );
     }
     const image = await engine.findImage(reference);
     if (image === null) throw new AppError('IMAGE_UNUSABLE', `There is no image ${reference}. ${advice}`);

@@ -1,12 +1,14 @@
 import type {ContainerRecord} from '../container-record.ts';
 import {
   commandInside,
+  domainNames,
   inside,
   kitNames,
   placesInside,
   type RuntimeProgram,
   runtimeArguments,
   runtimeEnvironment,
+  secureArguments,
 } from '../inside.ts';
 import {labelNames, type ResourceLimits} from '../provider.ts';
 import type {Instance, Settings} from './incus.ts';
@@ -102,10 +104,12 @@ export function runtimeConfig(
   const command = [
     ...commandInside(program),
     ...runtimeArguments(record, placesInside, '127.0.0.1', domain),
+    ...secureArguments('127.0.0.1', domain),
     ...['--boot', record.boot_mark],
   ];
   const script = [
     `mkdir -p -m 700 ${inside.store}; mkdir -p ${inside.run}; rm -f ${placesInside.runtimeSocket}`,
+    ...namesOfDomain(domain),
     `cd ${inside.store}`,
     `unset ${startVariable} SHLVL OLDPWD`,
     "trap 'kill -TERM $runtime' TERM",
@@ -155,6 +159,12 @@ export const cleaning = {
 
 export function hostsFile(domain: string | undefined): string {
   return `127.0.0.1 localhost ${kitNames(domain).join(' ')}\n::1 ip6-localhost ip6-loopback\n`;
+}
+
+/** For an instance that was made, or its snapshot, when there was another domain or none. */
+function namesOfDomain(domain: string | undefined): string[] {
+  const names = domainNames(domain).join(' ');
+  return names === '' ? [] : [`grep -qF ${quoted(names)} /etc/hosts || echo 127.0.0.1 ${names} >>/etc/hosts`];
 }
 
 /** Id on the server's machine of the instance's root; 0 where it has no ids of its own. */

@@ -7,6 +7,7 @@ import {reachSchema} from '../../../schemas/branch.ts';
 import {AppError} from '../../../schemas/errors.ts';
 import type {ContainerLife} from '../container-life.ts';
 import {ContainerTable, type Entry, prepareState, requireData} from '../container-table.ts';
+import {prepareAuthority} from '../own-authority.ts';
 import type {
   Container,
   ContainerProvider,
@@ -131,7 +132,10 @@ class ProcessLife implements ContainerLife<ProcessRecord> {
   }
 
   async prepare(entry: ProcessEntry): Promise<Partial<ProcessRecord>> {
-    if (this.#sandbox !== null) await this.#writeNames(entry, this.#sandbox);
+    if (this.#sandbox !== null) {
+      await this.#writeNames(entry, this.#sandbox);
+      await prepareAuthority(entry.paths, this.#options);
+    }
     const groups = await this.#makeLimitGroups(entry.record);
     return {
       level: this.level,

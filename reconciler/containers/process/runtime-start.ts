@@ -1,6 +1,8 @@
+import {findBundle} from '../../../runtime/platform/authority-bundle.ts';
 import {joinCgroup} from '../../../runtime/platform/cgroup.ts';
 import type {Clock} from '../../../runtime/platform/clock.ts';
 import {type DetachedProcess, spawnDetached} from '../../../runtime/platform/detached-process.ts';
+import {readTextIfPresent, writeFileDurably} from '../../../runtime/platform/durable-file.ts';
 import {readTail, sizeOf} from '../../../runtime/platform/file-tail.ts';
 import {commandInGroups} from '../../../runtime/platform/limit-groups.ts';
 import {
@@ -22,12 +24,13 @@ import {
   type RuntimeProgram,
   runtimeArguments,
   runtimeEnvironment,
+  secureArguments,
 } from '../inside.ts';
 import {foreignProcess, noReadyLine} from '../ready-runtime.ts';
 import {containerProcesses} from './container-processes.ts';
 import {isInNamespace, openGate} from './network.ts';
 import type {ProcessRecord} from './process-record.ts';
-import {ownLoopback, type Sandbox, sandboxCommand} from './sandbox.ts';
+import {ownLoopback, type Sandbox, type SandboxMounts, sandboxCommand} from './sandbox.ts';
 
 export interface StartedRuntime {
   readonly runtime: ProcessRow;
@@ -87,7 +90,7 @@ async function spawn(start: RuntimeStart): Promise<DetachedProcess> {
   const command =
     sandbox === null
       ? [...program.command, ...argumentsOf(start, paths)]
-      : sandboxCommand(sandbox, {...paths, runtimeDirectory: program.directory, hostName: record.name, env}, [
+      : sandboxCommand(sandbox, await mountsOf(start, env), [
           ...commandInside(program),
           ...argumentsOf(start, placesInside),
         ]);
@@ -113,9 +116,25 @@ async function spawn(start: RuntimeStart): Promise<DetachedProcess> {
   }
 }
 
+async function mountsOf(
+  {record, paths, program, domain}: RuntimeStart,
+  env: Readonly<Record<string, string>>,
+): Promise<SandboxMounts> {
+  const target = domain === undefined ? null : await findBundle();
+  // Anew at each start, as the host's may have changed.
+  if (target !== null)
+    await writeFileDurably(paths.authorities, (await readTextIfPresent(target)) ?? '', {mode: 0o644});
+  const bundle = target === null ? null : {source: paths.authorities, target};
+  return {...paths, bundle, runtimeDirectory: program.directory, hostName: record.name, env};
+}
+
 function argumentsOf({record, sandbox, domain}: RuntimeStart, places: RuntimePlaces): string[] {
   const address = sandbox?.uplink == null ? record.address : ownLoopback;
-  return [...runtimeArguments(record, places, address, domain), '--boot', record.boot_mark];
+  return [
+    ...runtimeArguments(record, places, address, domain),
+    ...(sandbox === null ? [] : secureArguments(address, domain)),
+    ...['--boot', record.boot_mark],
+  ];
 }
 
 /** Between the making of the namespaces and the start of the runtime, which finds its network as it will be. */

@@ -17,6 +17,8 @@ export interface SandboxMounts {
   readonly run: string;
   readonly hosts: string;
   readonly resolver: string;
+  /** What stands in the place of the host's bundle, since the runtime adds to it; null leaves the host's. */
+  readonly bundle: {readonly source: string; readonly target: string} | null;
   readonly runtimeDirectory: string;
   readonly hostName: string;
   readonly env: Readonly<Record<string, string>>;
@@ -134,6 +136,7 @@ export function sandboxCommand(
     ...(sandbox.uplink === null ? [] : ['--unshare-net', '--ro-bind', mounts.resolver, '/etc/resolv.conf']),
     ...['--hostname', mounts.hostName],
     ...['--ro-bind', mounts.hosts, '/etc/hosts'],
+    ...(mounts.bundle === null ? [] : ['--bind', mounts.bundle.source, mounts.bundle.target]),
     ...['--bind', mounts.data, inside.data],
     ...['--bind', mounts.workspace, inside.workspace],
     ...['--bind', mounts.store, inside.store],
