@@ -33,8 +33,8 @@ const requestTimeoutMs = 60_000;
 const makingTimeoutMs = 15 * 60_000;
 const answerer = {who: 'The Incus server', code: 'PROVIDER_UNAVAILABLE'} as const;
 
-const filePatienceMs = 30_000;
-const filePauseMs = 100;
+const patienceMs = 30_000;
+const pauseMs = 100;
 
 const settingsSchema = z
   .record(z.string(), z.string())
@@ -149,13 +149,28 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
   const failure = (what: string, words: string) =>
     new AppError('PROVIDER_UNAVAILABLE', `The Incus server at ${address} says: ${words} (${what})`);
 
-  /** The server's answer, errors included. */
-  const call = async (method: string, path: string, options: AskOptions = {}): Promise<Answer> => {
+  const patiently = async <T>(work: () => Promise<T>, isUnready: (result: T) => boolean): Promise<T> => {
+    const untilMs = clock.now() + patienceMs;
+    for (;;) {
+      const result = await work();
+      if (!isUnready(result) || clock.now() > untilMs) return result;
+      await clock.sleep(pauseMs);
+    }
+  };
+
+  const callOnce = async (method: string, path: string, options: AskOptions): Promise<Answer> => {
     const response = await ask(method, path, options);
     const result = answerSchema.safeParse(await readJson(response, answerer));
     if (result.success) return result.data;
     throw failure(`${method} ${path}`, `something else than the API does: ${z.prettifyError(result.error)}`);
   };
+
+  /** The server's answer, errors included. A member that has just come back says for a moment that it is not ready. */
+  const call = (method: string, path: string, options: AskOptions = {}): Promise<Answer> =>
+    patiently(
+      () => callOnce(method, path, options),
+      ({error}) => isNotReady.test(error ?? ''),
+    );
 
   /** What the server knows of `path`; null where it knows no such thing. */
   const found = async <T>(path: string, schema: z.ZodType<T>, options?: AskOptions): Promise<T | null> => {
@@ -200,20 +215,12 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
   const act = (name: string, action: string, isDone: RegExp) =>
     change('PUT', `${instancePath(name)}/state`, {body: {action, force: true, timeout: -1}, isDone});
 
-  /** A server under load sometimes does not get the helper up in time that reaches files of an instance. */
-  const patiently = async <T>(work: () => Promise<T>, isUnready: (result: T) => boolean): Promise<T> => {
-    const untilMs = clock.now() + filePatienceMs;
-    for (;;) {
-      const result = await work();
-      if (!isUnready(result) || clock.now() > untilMs) return result;
-      await clock.sleep(filePauseMs);
-    }
-  };
-
   const listAll = async (): Promise<Instance[]> => {
     const all = await found('/1.0/instances', z.array(instanceSchema), {query: {recursion: '1'}});
     return (all ?? []).map(read);
   };
+
+  const listAway = async (): Promise<Instance[]> => (await listAll()).filter(({isAway}) => isAway);
 
   /** None where the server is no cluster. */
   const listMembers = async (): Promise<ClusterMembers> => {
@@ -297,7 +304,7 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
         return instance === null ? null : read(instance);
       } catch (error) {
         // One of a member that is away can only be seen among all.
-        const away = (await listAll()).find((each) => each.name === name && each.isAway);
+        const away = (await listAway()).find((each) => each.name === name);
         if (away === undefined) throw error;
         return away;
       }
@@ -305,6 +312,7 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     async listInstances(key, value) {
       return (await listAll()).filter(({config}) => config[key] === value);
     },
+    listAway,
     async configure(name, {config = {}, devices = {}}) {
       return change('PATCH', instancePath(name), {body: {config: await spelt(config), devices}});
     },
@@ -384,6 +392,7 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     },
 
     async pathKind(name, path) {
+      // A server under load sometimes does not get the helper up in time that reaches files of an instance.
       const response = await patiently(
         () => ask('HEAD', `${instancePath(name)}/files`, {query: {path}}),
         ({status}) => status === 500,
@@ -544,6 +553,7 @@ interface Operated {
 
 const namesInIncus: Readonly<Record<string, string>> = {'security.devlxd': 'security.guestapi'};
 
+const isNotReady = /\bready yet\b/i;
 const isBusy = /\bbusy\b|instance is running|currently (?:starting|stopping)/i;
 
 function instancePath(name: string): string {

@@ -1,6 +1,7 @@
 import type {Reconciliation} from '../schemas/branch.ts';
 import {isForkName} from '../schemas/branch-name.ts';
 import type {ControlState} from '../schemas/control-state.ts';
+import {AppError} from '../schemas/errors.ts';
 import type {Action} from '../schemas/plan.ts';
 import type {Suspension} from '../schemas/suspension.ts';
 import type {Admission} from './admission.ts';
@@ -343,7 +344,9 @@ export function createBranchWork(
       message: failure.message,
       duration_ms: nowMs - startedMs,
     });
-    const delayMs = retryDelayMs(record.failures, options.random());
+    // Some errors say when they will be over: that is not slept through.
+    const overInMs = error instanceof AppError ? (error.retryAfterSeconds ?? Infinity) * 1000 : Infinity;
+    const delayMs = Math.min(retryDelayMs(record.failures, options.random()), overInMs);
     log.warn('a branch could not be reconciled', {
       branch: record.branch,
       key: record.key,

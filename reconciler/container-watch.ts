@@ -17,6 +17,8 @@ export interface ContainerWatch {
   mirrorEntries(record: BranchRecord, container: Container, runtime: ControlState): void;
   /** Told by the provider and by the end of the event stream, whichever is first; a death counts once. */
   onExit(containerId: string): void;
+  /** Told by the provider: what could not be reached is looked at at once. */
+  onReturn(containerId: string): void;
   /** The safety net under the event streams: one cheap question to every running container, spread over the interval. Ends with the controller. */
   sweep(): Promise<void>;
 }
@@ -100,6 +102,13 @@ export function createContainerWatch({
     else queue.addAfter(key, retryDelayMs(state.crashes.count, options.random()));
   };
 
+  const onReturn = (id: string) => {
+    const key = table.keyOf(id);
+    if (key === undefined || shutdown.aborted) return;
+    log.info('a container is back', {key, id});
+    queue.add(key);
+  };
+
   /** Often enough that no lease runs out between two looks. */
   const longestIntervalMs = (options.leaseMs ?? Infinity) / 4;
 
@@ -139,5 +148,5 @@ export function createContainerWatch({
     }
   };
 
-  return {follow, mirrorEntries, onExit, sweep};
+  return {follow, mirrorEntries, onExit, onReturn, sweep};
 }

@@ -183,7 +183,9 @@ export function createController(options: ControllerOptions): Controller {
       for (const [repository, why] of strangers) guard.hold(repository, why);
       const ours = containers.filter(({labels}) => !strangers.has(labels[labelNames.repository] ?? ''));
       await adoptContainers(ours, context);
-      stopWatchingContainers = provider.watch(({id}) => containerWatch.onExit(id));
+      stopWatchingContainers = provider.watch(({id, type}) =>
+        type === 'exited' ? containerWatch.onExit(id) : containerWatch.onReturn(id),
+      );
     }
     for (const repository of options.repositories) {
       const watch = openRepositoryWatch({

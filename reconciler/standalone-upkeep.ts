@@ -101,7 +101,7 @@ export function createUpkeep(table: StandaloneTable, options: UpkeepOptions): Up
 
   return {
     start() {
-      stopWatching = provider.watch(({id}) => onExit(id));
+      stopWatching = provider.watch(({id, type}) => (type === 'exited' ? onExit(id) : queue.add(id)));
       for (const {container} of table.all()) queue.add(container.id);
     },
     release,

@@ -40,6 +40,13 @@ export async function down(
   try {
     const stopped = await stopAll(provider, config.stop_grace);
     await releaseOwnClaims(stateDirectory, environment);
+    const away = (await provider.awayMachines()).join(', ');
+    if (away !== '') {
+      terminal.err(
+        `${away} of the cluster does not answer: what runs there may go on. ${flags.purge ? 'Nothing was removed, as nobody would know of it any more. ' : ''}When it is back, or was removed from the cluster for good, run \`branchtab down${flags.purge ? ' --purge' : ''}\` again.\n`,
+      );
+      return exitCodes.failed;
+    }
     const removed = flags.purge ? await purge(provider, {stateDirectory, flags, terminal}) : 0;
     if (removed === null) return exitCodes.failed;
     if (flags.json) terminal.out(`${JSON.stringify({stopped, removed})}\n`);

@@ -61,6 +61,9 @@ export interface ContainerLife<Kept extends ContainerRecord>
   lacks(record: Kept): Container['unenforced'];
   startedAt(record: Kept): Container['startedAt'];
 
+  /** Only of an engine of several machines; as the provider's. */
+  awayMachines?(): Promise<readonly string[]>;
+
   /** Tells of ends by `reportEnds` of the table, until the signal aborts. */
   watch(signal: AbortSignal): void;
   close(): void;

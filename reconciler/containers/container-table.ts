@@ -262,13 +262,15 @@ export class ContainerTable<Kept extends ContainerRecord> {
     return () => this.#watchers.delete(watcher);
   }
 
-  /** Tells watchers of containers that should run and do not, once for each end. */
+  /** Tells watchers of containers that should run and do not, once for each end, and of those that are back. */
   reportEnds(isUp: (entry: Entry<Kept>) => boolean): void {
     for (const entry of this.#entries.values()) {
       const shouldRun = entry.record.wanted === 'running' && entry.starting === null;
-      if (!shouldRun || entry.endReported || isUp(entry)) continue;
-      entry.endReported = true;
-      for (const watcher of this.#watchers) this.#tell(watcher, {id: entry.record.id, type: 'exited'});
+      const hasEnded = !isUp(entry);
+      if (!shouldRun || entry.endReported === hasEnded) continue;
+      entry.endReported = hasEnded;
+      const type = hasEnded ? 'exited' : 'returned';
+      for (const watcher of this.#watchers) this.#tell(watcher, {id: entry.record.id, type});
     }
   }
 

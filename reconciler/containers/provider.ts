@@ -46,7 +46,10 @@ export interface ContainerProvider {
   listSnapshots(): Promise<Snapshot[]>;
   removeSnapshot(name: string): Promise<void>;
 
-  /** Calls back when a container that should run is found dead (`exited`). Returns the unsubscribe function. */
+  /** Machines that have containers or snapshots of ours and do not answer: what runs there may go on. */
+  awayMachines(): Promise<readonly string[]>;
+
+  /** Calls back when a container that should run is found dead, or back. Returns the unsubscribe function. */
   watch(onEvent: (event: ContainerEvent) => void): () => void;
   /** Releases timers and watchers of the provider itself; containers go on. */
   close(): Promise<void>;
@@ -112,7 +115,8 @@ export interface Snapshot {
 
 export interface ContainerEvent {
   readonly id: string;
-  readonly type: 'exited';
+  /** `returned`: it was told to have exited, and runs without a start: whatever has it answers again. */
+  readonly type: 'exited' | 'returned';
 }
 
 /** Labels the controller itself relies on. Others are free. */

@@ -185,6 +185,8 @@ export function createTableProvider<Kept extends ContainerRecord>({
       await life.tidy();
     },
 
+    awayMachines: async () => (await life.awayMachines?.()) ?? [],
+
     watch(onEvent) {
       const unsubscribe = table.watch(onEvent);
       if (watching === null) {

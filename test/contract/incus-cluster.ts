@@ -122,7 +122,8 @@ export function registerIncusClusterContract(
       t.is((await instances()).filter(({member}) => member === 'one').length, 1);
 
       await reviveSecond();
-      await until(async () => (await controller.list()).find(({id}) => id === live.id)?.state === 'running');
+      await until(async () => events.some(({id, type}) => id === live.id && type === 'returned'));
+      t.is((await controller.list()).find(({id}) => id === live.id)?.state, 'running');
       t.is(await overSocket(live, '/id'), live.id);
       // What was left there goes: the former preview, the removed one; the stopped one stands still.
       await until(async () => (await instances()).length === 3);

@@ -10,12 +10,15 @@ import {askIncus} from './incus-daemon.ts';
 /** How long jobs of a preview go on without a controller that reaches them. */
 const lease = '20s';
 /** Once a minute each branch says that it runs, and where: an instance has its own name for a host name. */
-const mark = (url: string) => `wget -qO- "${url}/$HOODY_BRANCH/$(date -u +%H:%M)/$(hostname)"\n`;
+const mark = (url: string) =>
+  `wget -qO- "${url}/$HOODY_BRANCH/$(date -u +%H:%M:%S)/$(hostname)/$HOODY_RUN_ID"\n`;
 
 interface Mark {
   readonly branch: string;
-  readonly minute: string;
+  readonly time: string;
   readonly instance: string;
+  /** Of the same job and the same minute it is the same, wherever it runs. */
+  readonly run: string;
 }
 
 /**
@@ -32,8 +35,8 @@ export async function journeyOnCluster(
     hostname: host,
     port: 0,
     fetch({url}) {
-      const [, branch = '', minute = '', instance = ''] = new URL(url).pathname.split('/');
-      marks.push({branch, minute, instance});
+      const [, branch = '', time = '', instance = '', run = ''] = new URL(url).pathname.split('/');
+      marks.push({branch, time, instance, run});
       return new Response('');
     },
   });
@@ -132,7 +135,12 @@ export async function journeyOnCluster(
   t.deepEqual(await memberOf('preview'), ['one']);
   t.is(await run('containers', 'exec', 'billing', 'echo back'), 'back\n');
 
-  t.regex(await run('down', '--purge', '--yes'), /./);
+  await killSecond();
+  const refused = await world.run('down', '--purge', '--yes');
+  t.is(refused.code, 1);
+  t.regex(refused.stderr, /two of the cluster does not answer: .*Nothing was removed/s);
+  await reviveSecond();
+  t.regex(await run('down', '--purge', '--yes'), /removed 3/);
   t.deepEqual(await world.processes(), []);
   t.deepEqual(await readdir(world.stateDirectory), ['lock']);
   t.deepEqual(await askIncus(socketPath, 'GET', '/1.0/instances'), []);
@@ -141,10 +149,10 @@ export async function journeyOnCluster(
 
   t.is(markedBy('billing').size, 1);
   t.deepEqual(markedBy('preview'), new Set([before?.name ?? '', again?.name ?? '']));
-  const minutes = marks.map(({branch, minute}) => `${branch} ${minute}`);
-  t.deepEqual(
-    minutes.filter((each, index) => minutes.indexOf(each) !== index),
-    [],
-    'no job ran twice',
+  const twice = marks.filter(
+    ({branch, run}) => marks.filter((each) => each.branch === branch && each.run === run).length > 1,
   );
+  t.deepEqual(twice, [], 'no job ran twice');
+  const minutes = marks.map(({branch, time}) => `${branch} ${time.slice(0, 5)}`);
+  t.is(new Set(minutes).size, marks.length, JSON.stringify(marks));
 }

@@ -97,8 +97,15 @@ async function tryCluster(kind: IncusKind): Promise<TestCluster | {reason: strin
     );
     const [one, two] = places;
     if (one === undefined || two === undefined) throw new Error('a cluster of two');
-    const start = async ({name, directory, incus, enter}: typeof one) => {
+    const start = async ({name, directory, socketPath, incus, enter}: typeof one) => {
       daemons.set(name, await startDaemon(directory, incus, {kind, enter}));
+      // One that answers may still say of its instances that it is not ready.
+      const isReady = () =>
+        askIncus(socketPath, 'GET', '/internal/ready').then(
+          () => true,
+          () => false,
+        );
+      while (!(await isReady())) await Bun.sleep(20);
     };
     const preseed = (directory: string, settings: unknown) =>
       // JSON is YAML.
@@ -148,9 +155,13 @@ async function tryCluster(kind: IncusKind): Promise<TestCluster | {reason: strin
       killSecond: () => end('two', 'SIGKILL'),
       reviveSecond: () => start(two),
       async close() {
-        for (const each of places) if (!daemons.has(each.name)) await start(each);
-        await removeInstances(one.socketPath, one.incus);
-        await release();
+        try {
+          for (const each of places) if (!daemons.has(each.name)) await start(each);
+          await removeInstances(one.socketPath, one.incus);
+        } finally {
+          // Whatever it could not do, a daemon that is left keeps the whole test run from ending.
+          await release();
+        }
       },
     };
   } catch (error) {

@@ -239,6 +239,13 @@ class IncusLife implements ContainerLife<IncusRecord> {
     return undefined;
   }
 
+  async awayMachines(): Promise<readonly string[]> {
+    const names = this.#table.entries().map(({record}) => record.instance);
+    const ours = new Set([...names, ...(await this.#snapshots.names())]);
+    const away = (await this.#incus.listAway()).filter(({name}) => ours.has(name));
+    return [...new Set(away.flatMap(({member}) => member ?? []))];
+  }
+
   watch(signal: AbortSignal): void {
     const {clock, log, watchIntervalMs: intervalMs} = this.#options;
     const {address, changes} = this.#incus;

@@ -18,6 +18,8 @@ export interface Incus {
   findInstance(name: string): Promise<Instance | null>;
   /** Instances whose configuration has `key` with `value`, those of all members included. */
   listInstances(key: string, value: string): Promise<Instance[]>;
+  /** Instances of members that do not answer, whosever they are: their configuration is not told. */
+  listAway(): Promise<Instance[]>;
   /** Merges into the configuration; an empty value takes a key away. Devices are replaced by their names. */
   configure(name: string, change: InstanceChange): Promise<Outcome>;
   /** Starting what runs does nothing. */

@@ -51,6 +51,14 @@ export class InstanceSnapshots {
     return instance === null || instance.isAway ? null : empty;
   }
 
+  /** Names of the instances of all snapshots. */
+  async names(): Promise<string[]> {
+    const stored = await readSnapshots(this.#options.table.snapshots);
+    return stored.flatMap(({instances}) =>
+      instances === null ? [] : Object.values(snapshotInstances(instances)),
+    );
+  }
+
   async #copy(entry: Entry<IncusRecord>, snapshot: string): Promise<void> {
     const {incus, owner, table, instances} = this.#options;
     const {data, empty} = snapshotInstances(snapshot);

@@ -42,6 +42,7 @@ export async function requireLeaseOver(
     throw new AppError(
       'PROVIDER_UNAVAILABLE',
       `${where} It is made anew on another at ${at}, when its lease is over and no job of it runs there; unless the member is back before.`,
+      {retryAfterSeconds: Math.ceil((dueMs - clock.now()) / 1000)},
     );
   }
   log.warn('a container of a member that is away is made anew', {id: record.id, member, since});
