@@ -1,6 +1,6 @@
 import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {installOwnRuntime} from '../cli/own-runtime.ts';
 import {createDockerProvider} from '../reconciler/containers/docker/docker-provider.ts';
 import {createProcessProvider} from '../reconciler/containers/process/process-provider.ts';
@@ -20,6 +20,8 @@ import {untilActive} from './until.ts';
 const containers = 60;
 const crowd = 300;
 const clones = 20;
+/** Their disk is measured together. */
+const keptClones = 10;
 const settleMs = 30_000;
 const cpuMs = 60_000;
 
@@ -43,7 +45,7 @@ export const densityBench: Bench = {
   summary: 'memory and CPU of 60 idle containers, a push to each, and how fast a clone answers',
   async run(options) {
     const figures = await idleAndPushed({place: processes, count: containers}, options);
-    figures.push(...(await cloneTimes(options)));
+    figures.push(...(await cloneFigures(options)));
     const podman = await startTestEngine('podman');
     if (!('reason' in podman)) {
       options.teardown(() => podman.close());
@@ -176,19 +178,21 @@ async function idleAndPushed(
   ];
 }
 
-async function cloneTimes({progress, teardown}: BenchOptions): Promise<Figure[]> {
+async function cloneFigures({progress, teardown}: BenchOptions): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const level of ['network', 'sandbox', 'plain'] as const) {
     if ((await levelSkipReason(level)) !== null) continue;
     progress(`cloning at level ${level}`);
-    const value = await withState(teardown, (options) => createProcessProvider({...options, level}));
-    figures.push({label: `clone to /health, process ${level}, p50`, value, unit: 'ms', limit: 150});
+    const {medianMs} = await measureClones(teardown, [], (options) =>
+      createProcessProvider({...options, level}),
+    );
+    figures.push({label: `clone to /health, process ${level}, p50`, value: medianMs, unit: 'ms', limit: 150});
   }
   const engine = await startTestEngine('podman');
   if ('reason' in engine) return figures;
   teardown(() => engine.close());
   progress('cloning on Podman');
-  const value = await withState(teardown, (options) =>
+  const {medianMs, megabytes} = await measureClones(teardown, [dirname(engine.socketPath)], (options) =>
     createDockerProvider({
       ...options,
       engine: engine.engine,
@@ -198,16 +202,27 @@ async function cloneTimes({progress, teardown}: BenchOptions): Promise<Figure[]>
       startTimeoutMs: 60_000,
     }),
   );
-  return [...figures, {label: 'clone to /health, Podman, p50', value, unit: 'ms', limit: 300}];
+  figures.push({label: 'clone to /health, Podman, p50', value: medianMs, unit: 'ms', limit: 300});
+  figures.push({
+    label: `disk of a started clone, Podman on overlay, mean of ${keptClones}`,
+    value: megabytes,
+    unit: 'MB',
+    limit: 1,
+  });
+  return figures;
 }
 
 type ProviderOptions = Omit<Parameters<typeof createProcessProvider>[0], 'level'>;
 
-/** Median over clones of one container that runs, each removed before the next. */
-async function withState(
+/**
+ * Median over clones of one container that runs, each removed before the next; then what each of some that stay takes in
+ * the state directory and in `directories`.
+ */
+async function measureClones(
   teardown: BenchOptions['teardown'],
+  directories: readonly string[],
   open: (options: ProviderOptions) => Promise<ContainerProvider>,
-): Promise<number> {
+): Promise<{medianMs: number; megabytes: number}> {
   const root = await mkdtemp(join(tmpdir(), 'bd-'));
   teardown(() => rm(root, {recursive: true, force: true}));
   const stateDirectory = join(root, 'state');
@@ -220,6 +235,13 @@ async function withState(
     clock: systemClock,
     log: silentLog,
   });
+  const clone = async (name: string): Promise<string> => {
+    const {id} = await provider.create({name, labels: {}, from: 'main-snapshot'});
+    const {controlSocket} = await provider.start(id);
+    const health = await fetch('http://runtime/health', {unix: controlSocket});
+    if (!health.ok) throw new Error(`/health answered ${health.status}`);
+    return id;
+  };
   try {
     const main = await provider.create({name: 'main', labels: {}});
     await provider.start(main.id);
@@ -227,17 +249,25 @@ async function withState(
     const times: number[] = [];
     for (let index = 0; index < clones; index += 1) {
       const startMs = performance.now();
-      const {id} = await provider.create({name: `clone-${index}`, labels: {}, from: 'main-snapshot'});
-      const {controlSocket} = await provider.start(id);
-      const health = await fetch('http://runtime/health', {unix: controlSocket});
-      if (!health.ok) throw new Error(`/health answered ${health.status}`);
+      const id = await clone(`clone-${index}`);
       times.push(performance.now() - startMs);
       await provider.remove(id);
     }
-    return percentile(times, 0.5);
+    const beforeBytes = usedBytes([stateDirectory, ...directories]);
+    for (let index = 0; index < keptClones; index += 1) await clone(`kept-${index}`);
+    const bytes = (usedBytes([stateDirectory, ...directories]) - beforeBytes) / keptClones;
+    return {medianMs: percentile(times, 0.5), megabytes: bytes / 1e6};
   } finally {
     for (const {id} of await provider.list()) await provider.remove(id);
     for (const {name} of await provider.listSnapshots()) await provider.removeSnapshot(name);
     await provider.close();
   }
+}
+
+/** On the disk; what is mounted there is that of somewhere else. */
+function usedBytes(directories: readonly string[]): number {
+  const {exitCode, stdout, stderr} = Bun.spawnSync(['du', '-sxk', ...directories]);
+  if (exitCode !== 0) throw new Error(stderr.toString());
+  const rows = stdout.toString().trim().split('\n');
+  return rows.reduce((sum, row) => sum + Number.parseInt(row, 10) * 1024, 0);
 }
