@@ -23,6 +23,7 @@ import '../fuzz/manifest.test.ts';
 import '../fuzz/notifications.test.ts';
 import '../fuzz/pipe-framing.test.ts';
 import '../fuzz/pipe-server.test.ts';
+import '../fuzz/pump-orders.test.ts';
 import '../fuzz/push-options.test.ts';
 import '../fuzz/runtime.test.ts';
 import '../fuzz/script-secrets.test.ts';
