@@ -18,6 +18,8 @@ const pullTimeoutMs = 15 * 60_000;
 const answerer = {who: 'The container engine', code: 'PROVIDER_UNAVAILABLE'} as const;
 /** Of docker/docker API 1.41, which Podman 4 and Docker 20.10 speak; both take later ones too. */
 const cpuPeriodUs = 100_000;
+/** Of CPU, and of memory. */
+const limitCount = 2;
 /** To Docker 0 means "as it was", so that "no bound" needs a number. A multiple of the page size. */
 const boundlessBytes = 2 ** 50;
 /** A rotated file of this size is kept, in place of an endless one. */
@@ -37,6 +39,7 @@ const infoSchema = z.object({
   SecurityOptions: z.array(z.string()).nullish(),
   Rootless: z.boolean().nullish(),
 });
+const podmanInfoSchema = z.object({host: z.object({cgroupControllers: z.array(z.string()).nullish()})});
 const imageSchema = z.object({
   Id: z.string(),
   Config: z
@@ -132,15 +135,22 @@ export function createEngineClient({socketPath}: {socketPath: string}): Engine {
     const isPodman = version.Components?.some(({Name}) => Name.startsWith('Podman')) ?? false;
     const rootless =
       info.Rootless === true || (info.SecurityOptions?.some((each) => each.includes('rootless')) ?? false);
+    // To an ordinary user's Podman only what was handed to that user is of use, whatever the host has.
+    const own = isPodman && rootless ? await ownControllers() : null;
     return {
       kind: isPodman ? 'podman' : 'docker',
       version: version.Version,
       rootless,
       unenforced: [
-        ...(info.CpuCfsQuota ? [] : ['cpus' as const]),
-        ...(info.MemoryLimit ? [] : ['memory' as const]),
+        ...((own?.includes('cpu') ?? info.CpuCfsQuota) ? [] : ['cpus' as const]),
+        ...((own?.includes('memory') ?? info.MemoryLimit) ? [] : ['memory' as const]),
       ],
     };
+  };
+
+  const ownControllers = async (): Promise<readonly string[]> => {
+    const {host} = await read(await required('GET', '/v4.3.0/libpod/info'), podmanInfoSchema);
+    return host.cgroupControllers ?? [];
   };
 
   let known: EngineFacts | null = null;
@@ -264,6 +274,7 @@ export function createEngineClient({socketPath}: {socketPath: string}): Engine {
       await request('DELETE', `/containers/${id}`, {query, fine: [409]});
     },
     async limit(id, limits) {
+      if ((await facts()).unenforced.length === limitCount) return;
       const docker = await request('POST', `/containers/${id}/update`, {body: changedBounds(limits)});
       if (docker !== null) return;
       const podman = {

@@ -44,7 +44,7 @@ export const gatewayBench: Bench = {
           peer: {
             label: 'direct',
             value: best(1),
-            ...(framing === 'length' ? {least: leastShare} : {}),
+            least: leastShare,
           },
         });
         figures.push({

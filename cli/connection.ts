@@ -1,4 +1,4 @@
-import {join} from 'node:path';
+import {join, resolve} from 'node:path';
 import {type ControllerClient, createControllerClient} from '../api/controller-client.ts';
 import {readTextIfPresent} from '../runtime/platform/durable-file.ts';
 import {AppError} from '../schemas/errors.ts';
@@ -26,7 +26,7 @@ export async function connect(flags: ConnectionFlags, environment: Environment):
       `Set BRANCHTAB_TOKEN to the token of the controller at ${url}; it is in the file \`token\` of its state directory.`,
     );
   }
-  const {stateDirectory} = await readSettings(flags, environment);
+  const stateDirectory = await stateDirectoryOf(flags, environment);
   const known = await readControllerFile(stateDirectory);
   const ownToken = token ?? (await tokenIn(stateDirectory));
   if (ownToken === null || known === null) {
@@ -38,14 +38,31 @@ export async function connect(flags: ConnectionFlags, environment: Environment):
   return createControllerClient({url: known.url, token: ownToken});
 }
 
+async function stateDirectoryOf(flags: ConnectionFlags, environment: Environment): Promise<string> {
+  try {
+    return (await readSettings(flags, environment)).stateDirectory;
+  } catch (cause) {
+    if (!isNoRepository(cause) || !cause.message.startsWith(`${resolve('.')}: `)) throw cause;
+    throw new AppError(
+      'CONTROLLER_UNREACHABLE',
+      'The working directory is no git repository, so nothing says which controller is meant. Go to the repository, or name it with --repo, or the controller with --state or --controller.',
+      {cause},
+    );
+  }
+}
+
 /** Null also where the working directory names no state directory, since the address is known without one. */
 async function localToken(flags: ConnectionFlags, environment: Environment): Promise<string | null> {
   try {
     return await tokenIn((await readSettings(flags, environment)).stateDirectory);
   } catch (error) {
-    if (error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE') return null;
+    if (isNoRepository(error)) return null;
     throw error;
   }
+}
+
+function isNoRepository(error: unknown): error is AppError {
+  return error instanceof AppError && error.code === 'REPOSITORY_UNREADABLE';
 }
 
 async function tokenIn(stateDirectory: string): Promise<string | null> {

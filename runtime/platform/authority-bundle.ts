@@ -20,10 +20,11 @@ export async function findBundle(paths: readonly string[] = usualBundles): Promi
   return null;
 }
 
-const begin = '# branchtab: begin';
+/** The line end before it is ours, too, whatever stands there. */
+const begin = '\n# branchtab: begin';
 const end = '# branchtab: end';
 /** To the end where a write was cut short. */
-const former = new RegExp(`\\n?${begin}\\n[\\s\\S]*?(?:${end}\\n|$)`, 'g');
+const former = new RegExp(`${begin}\\n[\\s\\S]*?(?:${end}\\n|$)`, 'g');
 /** Longer than what we add. Bundles are large, and only their ends are ours. */
 const tailBytes = 8 * 1024;
 
@@ -35,8 +36,7 @@ export async function addToBundle(path: string, certificate: string): Promise<vo
     const start = Math.max(0, size - tailBytes);
     const tail = await readText(file, start, size - start);
     const others = tail.replace(former, '');
-    const gap = others === '' || others.endsWith('\n') ? '' : '\n';
-    const wanted = `${others}${gap}${begin}\n${certificate}${end}\n`;
+    const wanted = `${others}${begin}\n${certificate}${end}\n`;
     if (wanted === tail) return;
     await file.write(Buffer.from(wanted, 'latin1'), 0, wanted.length, start);
     await file.truncate(start + wanted.length);

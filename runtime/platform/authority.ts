@@ -3,9 +3,11 @@ import * as z from 'zod';
 import {addToBundle, findBundle, usualBundles} from './authority-bundle.ts';
 import type {Certificate} from './certificate.ts';
 import type {Clock} from './clock.ts';
+import {kindOf} from './directories.ts';
 import {isErrno, readTextIfPresent, writeFileDurably} from './durable-file.ts';
-import {chmod, copyFile, existsSync, mkdir, writeFile} from './files.ts';
+import {chmod, copyFile, existsSync, mkdir, rm, writeFile} from './files.ts';
 import type {Log} from './log.ts';
+import {removeTree} from './tree-removal.ts';
 
 const dayMs = 86_400_000;
 /** Longer than any container runs. */
@@ -64,7 +66,9 @@ export async function makeAuthorityFile({
   const {makeAuthority} = await import('./x509.ts');
   const validity = validFor(authorityMs, clock);
   const file = {...makeAuthority({names, ...validity}), ...validity, names: [...names]};
-  await writeFileDurably(authorityPath(store), JSON.stringify(file));
+  const path = authorityPath(store);
+  if ((await kindOf(path)) === 'directory') await removeTree(path);
+  await writeFileDurably(path, JSON.stringify(file));
   return file;
 }
 
@@ -97,7 +101,8 @@ export async function openAuthority({
   let inForce: Dated | null = null;
 
   async function read(): Promise<AuthorityFile | null> {
-    const text = await readTextIfPresent(path);
+    // Jobs of root can put anything in its place; waiting for what a pipe holds would keep the container from starting.
+    const text = (await kindOf(path)) === 'file' ? await readTextIfPresent(path) : null;
     const {success, data} = createFileSchema().safeParse(text === null ? null : parseJson(text));
     return success && data.names.join() === names.join() && isValid(data) ? data : null;
   }
@@ -107,19 +112,31 @@ export async function openAuthority({
     return fromMs <= nowMs && nowMs < untilMs - renewalMs;
   }
 
+  async function sign(authority: AuthorityFile | null): Promise<Dated> {
+    if (authority?.certificate !== certificate)
+      throw new Error('programs trust another one, that of the start');
+    const {makeServerCertificate} = await import('./x509.ts');
+    const validity = validFor(certificateMs, clock);
+    return {...makeServerCertificate(authority, {names, ...validity}), ...validity};
+  }
+
   return {
     async certificateOf() {
       if (inForce !== null && isValid(inForce)) return inForce;
-      const authority = await read();
-      // Programs trust the one of our start.
-      if (authority?.certificate !== certificate) {
-        log.error('the authority for HTTPS is gone; the next start of this container makes another', {path});
-        throw new Error(`${path} does not hold the authority of this start`);
+      try {
+        inForce = await sign(await read());
+        return inForce;
+      } catch (error) {
+        log.error(
+          'the authority for HTTPS is gone or of no use; the next start of this container makes another',
+          {
+            path,
+            error,
+          },
+        );
+        await rm(path, {recursive: true, force: true});
+        throw error;
       }
-      const {makeServerCertificate} = await import('./x509.ts');
-      const validity = validFor(certificateMs, clock);
-      inForce = {...makeServerCertificate(authority, {names, ...validity}), ...validity};
-      return inForce;
     },
     trust: () => trust(certificate, {store, places}),
   };

@@ -2,9 +2,9 @@ import {pumpsProtocol, RELAYED_HEADER} from '../../schemas/control.ts';
 import {maxPumpLineBytes, type PumpNews, type PumpOrder, pumpNewsSchema} from '../../schemas/pump-orders.ts';
 import type {ByteSink, ByteSource} from './byte-flow.ts';
 import type {Pump, PumpEvents} from './byte-pump.ts';
-import type {ByteSocket, ByteSocketEvents} from './byte-socket.ts';
+import type {ByteSocket} from './byte-socket.ts';
 import type {Exchange} from './http-exchange.ts';
-import {JsonLines} from './json-lines.ts';
+import {JsonChannel} from './json-channel.ts';
 
 /** Makes a pump of a source to sinks that are all there already; null where it has none for them. */
 export type FarPump = (
@@ -30,24 +30,24 @@ export interface FarPumps {
 const tag = /^([0-9a-f]{1,64})\.([1-9]\d{0,14})$/;
 
 export function createFarPumps(): FarPumps {
-  const channels = new Map<string, Channel>();
+  const relays = new Map<string, Relay>();
   const ends = new WeakMap<ByteSource | ByteSink, FarEnd>();
 
   return {
     open(exchange) {
       const name = exchange.head.fields.get(RELAYED_HEADER) ?? '';
       exchange.takeOver((socket) => {
-        const channel = new Channel(socket, () => channels.delete(name));
-        channels.set(name, channel);
-        return channel;
+        const relay = new Relay(socket, () => relays.delete(name));
+        relays.set(name, relay);
+        return relay.channel;
       });
     },
     known(exchange) {
       const {head, peer, connection, body, onLeft} = exchange;
       const [, name = '', number] = tag.exec(head.fields.get(RELAYED_HEADER) ?? '') ?? [];
-      const channel = channels.get(name);
-      if (channel === undefined) return exchange;
-      const end = {channel, number: Number(number)};
+      const relay = relays.get(name);
+      if (relay === undefined) return exchange;
+      const end = {relay, number: Number(number)};
       const source = keptBack(body, end);
       ends.set(source, end);
       return {
@@ -69,27 +69,28 @@ export function createFarPumps(): FarPumps {
       const to = new Map<ByteSink, number>();
       for (const sink of sinks) {
         const end = ends.get(sink);
-        if (end !== undefined && end.channel === from?.channel) to.set(sink, end.number);
+        if (end !== undefined && end.relay === from?.relay) to.set(sink, end.number);
       }
-      if (from === undefined || !from.channel.isOpen || to.size === 0 || to.size < sinks.length) return null;
+      if (from === undefined || to.size === 0 || to.size < sinks.length) return null;
+      if (!from.relay.channel.isOpen) return null;
       return new OrderingPump(from, to, events);
     },
     close() {
-      for (const channel of channels.values()) channel.ended();
+      for (const {channel} of relays.values()) channel.end();
     },
   };
 }
 
 /** One exchange as the relay knows it. */
 interface FarEnd {
-  readonly channel: Channel;
+  readonly relay: Relay;
   readonly number: number;
 }
 
-function keptBack(body: ByteSource, {channel, number}: FarEnd): ByteSource {
+function keptBack(body: ByteSource, {relay, number}: FarEnd): ByteSource {
   return {
     start(reader) {
-      channel.order({order: 'read', from: number});
+      relay.order({order: 'read', from: number});
       body.start(reader);
     },
     pause: () => body.pause(),
@@ -100,17 +101,26 @@ function keptBack(body: ByteSource, {channel, number}: FarEnd): ByteSource {
 
 const switching = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${pumpsProtocol}\r\n\r\n`;
 
-class Channel implements ByteSocketEvents {
-  isOpen = true;
-  readonly #socket: ByteSocket;
-  readonly #onClosed: () => void;
-  readonly #lines = new JsonLines(maxPumpLineBytes);
+/** What is ordered from one relay, and what it tells. */
+class Relay {
+  readonly channel: JsonChannel<PumpNews, PumpOrder>;
   readonly #pumps = new Map<number, OrderingPump>();
 
   constructor(socket: ByteSocket, onClosed: () => void) {
-    this.#socket = socket;
-    this.#onClosed = onClosed;
     socket.write(Buffer.from(switching, 'latin1'));
+    this.channel = new JsonChannel(socket, {
+      parse: (value) => pumpNewsSchema.parse(value),
+      hear: (news) => this.#pumps.get(news.from)?.hear(news),
+      closed: () => {
+        onClosed();
+        for (const pump of [...this.#pumps.values()]) pump.lost();
+      },
+      maxLineBytes: maxPumpLineBytes,
+    });
+  }
+
+  order(order: PumpOrder): void {
+    this.channel.say(order);
   }
 
   add(number: number, pump: OrderingPump): void {
@@ -119,35 +129,6 @@ class Channel implements ByteSocketEvents {
 
   delete(number: number): void {
     this.#pumps.delete(number);
-  }
-
-  order(order: PumpOrder): void {
-    if (this.isOpen) this.#socket.write(Buffer.from(`${JSON.stringify(order)}\n`, 'latin1'));
-  }
-
-  data(bytes: Uint8Array): void {
-    try {
-      for (const line of this.#lines.feed(bytes)) {
-        const news = pumpNewsSchema.parse(line);
-        this.#pumps.get(news.from)?.hear(news);
-      }
-    } catch {
-      this.ended();
-    }
-  }
-
-  drained(): void {}
-
-  ended(): void {
-    this.closed();
-    this.#socket.close();
-  }
-
-  closed(): void {
-    if (!this.isOpen) return;
-    this.isOpen = false;
-    this.#onClosed();
-    for (const pump of [...this.#pumps.values()]) pump.lost();
   }
 }
 
@@ -187,22 +168,22 @@ class OrderingPump implements Pump {
     if (number === undefined) return;
     this.#to.delete(sink);
     this.#behind.delete(number);
-    if (this.#state !== 'over')
-      this.#from.channel.order({order: 'drop', from: this.#from.number, to: number});
+    const {relay, number: from} = this.#from;
+    if (this.#state !== 'over') relay.order({order: 'drop', from, to: number});
   }
 
   start(): void {
-    const {channel, number} = this.#from;
+    const {relay, number} = this.#from;
     this.#state = 'flowing';
-    channel.add(number, this);
-    channel.order({order: 'pump', from: number, to: [...this.#to.values()]});
-    if (!channel.isOpen) this.lost();
+    relay.add(number, this);
+    relay.order({order: 'pump', from: number, to: [...this.#to.values()]});
+    if (!relay.channel.isOpen) this.lost();
   }
 
   stop(): void {
     if (this.#state === 'over') return;
     this.#end();
-    this.#from.channel.order({order: 'stop', from: this.#from.number});
+    this.#from.relay.order({order: 'stop', from: this.#from.number});
   }
 
   hear(news: PumpNews): void {
@@ -238,6 +219,6 @@ class OrderingPump implements Pump {
 
   #end(): void {
     this.#state = 'over';
-    this.#from.channel.delete(this.#from.number);
+    this.#from.relay.delete(this.#from.number);
   }
 }

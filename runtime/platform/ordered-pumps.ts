@@ -4,10 +4,10 @@ import {maxPumpLineBytes, type PumpNews, type PumpOrder, pumpOrderSchema} from '
 import type {Duct} from './byte-duct.ts';
 import type {ByteSource} from './byte-flow.ts';
 import {createPump, type Pump} from './byte-pump.ts';
-import type {ByteSocket, ByteSocketEvents} from './byte-socket.ts';
+import type {ByteSocket} from './byte-socket.ts';
 import {type Relayed, type RelayedAnswer, type RelayWatch, relayExchange} from './exchange-relay.ts';
 import {ask} from './http-asking.ts';
-import {JsonLines} from './json-lines.ts';
+import {JsonChannel} from './json-channel.ts';
 import type {RequestHead} from './request-head.ts';
 
 /** A shorter body is as well relayed. */
@@ -48,7 +48,7 @@ export function createPipeRelay(duct: () => Duct | null): (relayed: Relayed) => 
     });
     void stationAt(socketPath).then((station) => {
       if (hasLeft) return;
-      if (station?.isOpen) station.relay(relayed);
+      if (station?.channel.isOpen) station.relay(relayed);
       else relayExchange(relayed, duct);
     });
   };
@@ -89,8 +89,8 @@ function openStation(
       switched(_, early, socket) {
         const station = new Station(channel, socket, {duct, onClosed});
         opened.resolve(station);
-        if (early.length > 0) station.data(early);
-        return station;
+        if (early.length > 0) station.channel.data(early);
+        return station.channel;
       },
       failed: none,
     },
@@ -99,13 +99,10 @@ function openStation(
 }
 
 /** What is relayed to one runtime that gives orders. */
-class Station implements ByteSocketEvents {
-  isOpen = true;
-  readonly #channel: string;
-  readonly #socket: ByteSocket;
+class Station {
+  readonly channel: JsonChannel<PumpOrder, PumpNews>;
+  readonly #name: string;
   readonly #duct: () => Duct | null;
-  readonly #onClosed: () => void;
-  readonly #lines = new JsonLines(maxPumpLineBytes);
   readonly #ends = new Map<number, RelayedEnd>();
   readonly #pumps = new Set<OrderedPump>();
   #lastNumber = 0;
@@ -113,14 +110,22 @@ class Station implements ByteSocketEvents {
   #unused: ReturnType<typeof setTimeout> | null = null;
 
   constructor(
-    channel: string,
+    name: string,
     socket: ByteSocket,
     {duct, onClosed}: {duct: () => Duct | null; onClosed: () => void},
   ) {
-    this.#channel = channel;
-    this.#socket = socket;
+    this.#name = name;
     this.#duct = duct;
-    this.#onClosed = onClosed;
+    // A runtime that does not keep to what was agreed gives no orders any more.
+    this.channel = new JsonChannel(socket, {
+      parse: (value) => pumpOrderSchema.parse(value),
+      hear: (order) => this.#obey(order),
+      closed: () => {
+        onClosed();
+        this.#release();
+      },
+      maxLineBytes: maxPumpLineBytes,
+    });
     this.#awaitUse();
   }
 
@@ -134,42 +139,19 @@ class Station implements ByteSocketEvents {
       this.#forget(over),
     );
     this.#ends.set(end.number, end);
-    const tag = [RELAYED_HEADER, `${this.#channel}.${end.number}`];
+    const tag = [RELAYED_HEADER, `${this.#name}.${end.number}`];
     relayExchange({...relayed, fields: [...fields, ...tag]}, this.#duct, end);
   }
 
-  data(bytes: Uint8Array): void {
-    try {
-      for (const line of this.#lines.feed(bytes)) {
-        if (!this.isOpen) return;
-        this.#obey(pumpOrderSchema.parse(line));
-      }
-    } catch {
-      // A runtime that does not keep to what was agreed gives no orders any more.
-      this.closed();
-      this.#socket.close();
-    }
-  }
-
-  drained(): void {}
-
-  ended(): void {
-    this.closed();
-    this.#socket.close();
-  }
-
-  closed(): void {
-    if (!this.isOpen) return;
-    this.isOpen = false;
-    this.#onClosed();
+  /** Without orders bodies are read as any other. */
+  #release(): void {
     for (const pump of [...this.#pumps]) this.#stop(pump);
-    // Without orders they are read as any other.
     for (const end of this.#ends.values()) end.read();
     if (this.#unused !== null) clearTimeout(this.#unused);
   }
 
   #awaitUse(): void {
-    this.#unused = setTimeout(() => this.ended(), unusedMs);
+    this.#unused = setTimeout(() => this.channel.end(), unusedMs);
     this.#unused.unref();
   }
 
@@ -179,14 +161,14 @@ class Station implements ByteSocketEvents {
       if (pump.from === end) {
         pump.stop();
         this.#stop(pump);
-        this.#tell({news: 'cut', from: end.number, bytes: pump.bytes});
+        this.channel.say({news: 'cut', from: end.number, bytes: pump.bytes});
       } else if (pump.has(end)) {
         // The runtime learns of it by its connection; before that, how much it got.
         this.#tellOf(pump);
         pump.leave(end);
       }
     }
-    if (this.#ends.size === 0 && this.isOpen) this.#awaitUse();
+    if (this.#ends.size === 0 && this.channel.isOpen) this.#awaitUse();
   }
 
   /** Throws where it makes no sense. */
@@ -197,7 +179,7 @@ class Station implements ByteSocketEvents {
         from?.read();
         return;
       case 'pump':
-        if (from === undefined) this.#tell({news: 'cut', from: order.from, bytes: 0});
+        if (from === undefined) this.channel.say({news: 'cut', from: order.from, bytes: 0});
         else this.#pump(from, order.to);
         return;
       case 'drop': {
@@ -226,10 +208,10 @@ class Station implements ByteSocketEvents {
       duct: this.#duct,
       isOver: (news) => {
         this.#stop(pump);
-        this.#tell(news);
+        this.channel.say(news);
       },
-      tell: (news) => this.#tell(news),
-      refuse: () => this.ended(),
+      tell: (news) => this.channel.say(news),
+      refuse: () => this.channel.end(),
     });
     this.#pumps.add(pump);
     this.#telling ??= setInterval(() => {
@@ -247,12 +229,8 @@ class Station implements ByteSocketEvents {
   }
 
   #tellOf(pump: OrderedPump): void {
-    const news = this.#socket.pendingBytes < maxUnreadBytes ? pump.news() : null;
-    if (news !== null) this.#tell(news);
-  }
-
-  #tell(news: PumpNews): void {
-    if (this.isOpen) this.#socket.write(Buffer.from(`${JSON.stringify(news)}\n`, 'latin1'));
+    const news = this.channel.pendingBytes < maxUnreadBytes ? pump.news() : null;
+    if (news !== null) this.channel.say(news);
   }
 }
 

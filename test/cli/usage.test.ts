@@ -227,6 +227,20 @@ for (const words of [
   });
 }
 
+test('outside of a repository a command says how a controller is named, and of a wrong --repo what is wrong', async (t) => {
+  const world = await createCommandWorld(t);
+  for (const words of [['status'], ['containers', 'list'], ['snapshots', 'list']]) {
+    const {code, stderr} = await world.run(words);
+    t.is(code, 3);
+    t.regex(
+      stderr,
+      /^branchtab: The working directory is no git repository.*--repo.*--state or --controller\.\n$/,
+    );
+  }
+  const missing = join(world.directory, 'missing');
+  t.regex((await world.run(['status', '--repo', missing])).stderr, /missing: .*moved or deleted/);
+});
+
 test('a controller that does not answer at its address exits 3', async (t) => {
   const world = await createCommandWorld(t);
   const {code, stderr} = await world.run(['status'], {

@@ -23,6 +23,8 @@ export interface ProviderWorld {
   readonly outside: {readonly state: string; readonly credentials: string};
   /** True while a process carries `text` in its command line. */
   runs(text: string): Promise<boolean>;
+  /** False where nothing that runs can be made to stand still for a snapshot. */
+  readonly freezes?: boolean;
 }
 
 export interface ContractOptions {
@@ -466,7 +468,11 @@ export function registerContainerProviderContract({
   );
 
   testOfProcesses(title('a snapshot of files that jobs change is of one moment'), async (t) => {
-    const {provider, directories} = await setup(t);
+    const {provider, directories, freezes = true} = await setup(t);
+    if (!freezes) {
+      t.log('this host has no means to freeze a container');
+      return t.pass();
+    }
     const container = await started(provider);
     const {workspace} = directories(container.id);
     // The second file is never older than the first and at most one step behind it; names sort far apart.
@@ -487,6 +493,7 @@ export function registerContainerProviderContract({
     t.true(first === 0 || last === 0 || first - last === 0 || first - last === 1, `${first} ${last}`);
     const before = await readFile(`${workspace}/z`, 'utf8');
     await until(async () => (await readFile(`${workspace}/z`, 'utf8')) !== before);
+    return undefined;
   });
 
   testOfProcesses(title('a paused start says so to the runtime, the next one no more'), async (t) => {

@@ -187,6 +187,22 @@ export function registerEngineProviderContract<Server extends EngineServer>({
     t.is(await overSocket(upgraded, '/run', 'cat /run/branchtab-runtime/mark /opt/file'), 'newerkept\n');
   });
 
+  test(
+    title('a domain that was configured later has its names in a container from the next start on'),
+    async (t) => {
+      const here = await world(t);
+      const {id} = await started(here.provider);
+      const next = await here.open({domain: 'hoody.example'});
+      for (let start = 1; start <= 2; start += 1) {
+        await next.stop(id, noGrace);
+        const container = await next.start(id);
+        for (const kit of ['cron', 'exec', 'pipe', 'notifications'])
+          t.is(await overSocket(container, '/run', `wget -qO- http://${kit}.hoody.example/id`), id, kit);
+        t.is(await overSocket(container, '/run', 'grep -c exec.hoody.example /etc/hosts'), '1\n');
+      }
+    },
+  );
+
   test(title('a state directory of another provider is refused, not begun anew'), async (t) => {
     const here = await world(t);
     await here.provider.create({name: 'main-1', labels: {}});

@@ -76,7 +76,7 @@ async function tryEngine(kind: EngineKind): Promise<TestEngine | {reason: string
       // Whatever it could not do, an engine that is left keeps the whole test run from ending.
       await end('SIGTERM');
       await unmountBelow(root);
-      await rm(root, {recursive: true, force: true});
+      await removeOwn(root);
     }
   };
   try {
@@ -242,6 +242,12 @@ async function proveContainer(engine: Engine): Promise<void> {
 }
 
 /** What an engine leaves mounted keeps its directory from being removed. */
+/** Files of an ordinary user's engine may belong to users that only its own namespace lets us be. */
+async function removeOwn(root: string): Promise<void> {
+  if (process.getuid?.() !== 0) Bun.spawnSync(['podman', 'unshare', 'rm', '-rf', root]);
+  await rm(root, {recursive: true, force: true});
+}
+
 export async function unmountBelow(root: string): Promise<void> {
   const mounts = await readFile('/proc/self/mounts', 'utf8');
   const paths = mounts.split('\n').map((line) => line.split(' ')[1] ?? '');

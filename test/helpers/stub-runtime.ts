@@ -39,6 +39,7 @@ const {values} = parseArgs({
     tz: {type: 'string'},
     container: {type: 'string'},
     'allow-host': {type: 'string', multiple: true},
+    'secure-listen': {type: 'string'},
     boot: {type: 'string', default: ''},
     'boot-file': {type: 'string'},
   },

@@ -2,6 +2,7 @@ import {readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 // AVA loads test files without waiting, so these stand here by name.
+import '../fuzz/authority.test.ts';
 import '../fuzz/branch-settings.test.ts';
 import '../fuzz/call-frames.test.ts';
 import '../fuzz/claim.test.ts';

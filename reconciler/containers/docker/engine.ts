@@ -38,6 +38,7 @@ export interface Engine {
   unpause(id: string): Promise<void>;
   /** Ends and removes it, with its anonymous volumes. Does nothing where there is none. */
   remove(id: string): Promise<void>;
+  /** Does nothing where the engine has no means for either limit. */
   limit(id: string, limits: ResourceLimits): Promise<void>;
   /** Makes an image of what the container changed in its own file system. Returns its id. */
   commit(id: string, image: {repository: string; tag: string; labels: Labels}): Promise<string>;

@@ -1,5 +1,5 @@
 import {X509Certificate} from 'node:crypto';
-import {mkdir, mkdtemp, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {lstat, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
@@ -66,6 +66,20 @@ for (const {kind, text} of [
   });
 }
 
+for (const {kind, put} of [
+  {kind: 'a pipe', put: (file: string) => Bun.spawnSync(['mkfifo', file])},
+  {kind: 'a directory', put: (file: string) => mkdir(join(file, 'more'), {recursive: true})},
+  {kind: 'a link to nothing', put: (file: string) => symlink('/nowhere/at/all', file)},
+  {kind: 'a link to a file of others', put: (file: string) => symlink('/etc/hostname', file)},
+]) {
+  test(`${kind} in the place of its file is replaced at the start, and nothing behind it is touched`, async (t) => {
+    const {file, open} = await setup(t);
+    await put(file);
+    await signed(await open());
+    t.true((await lstat(file)).isFile());
+  });
+}
+
 test('for another domain there is another authority', async (t) => {
   const {open} = await setup(t);
   const former = await certificateOf(await open());
@@ -108,6 +122,17 @@ test('where its key is gone it refuses, and says how that is mended', async (t) 
   t.regex(lines.join('\n'), /the next start of this container makes another/);
 });
 
+test('where a job put a wrong key into its file it refuses, and the next start makes another', async (t) => {
+  const {file, open} = await setup(t);
+  const former = await certificateOf(await open());
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, JSON.stringify({...JSON.parse(text), key: 'of a job'}));
+  await t.throwsAsync((await open()).certificateOf());
+  const authority = await open();
+  t.not(await certificateOf(authority), former);
+  t.true((await signed(authority)).verify(new X509Certificate(await certificateOf(authority)).publicKey));
+});
+
 test('programs trust it beside the others, in place of the one of a former container', async (t) => {
   const {bundle, places, directory, open} = await setup(t);
   await mkdir(join(directory, 'etc'));
@@ -123,7 +148,7 @@ test('programs trust it beside the others, in place of the one of a former conta
   });
   const own = await certificateOf(authority);
   const text = await readFile(bundle, 'utf8');
-  t.is(text, `${others}# branchtab: begin\n${own}# branchtab: end\n`);
+  t.is(text, `${others}\n# branchtab: begin\n${own}# branchtab: end\n`);
   t.false(text.includes(former));
   t.is(await readFile(join(places.anchors[0] ?? '', 'branchtab.crt'), 'utf8'), own);
   t.is((await stat(join(places.directory, 'authority.crt'))).mode & 0o777, 0o644);
@@ -148,7 +173,7 @@ test('where there is no bundle it makes one, which holds only the last of severa
   const authority = await open();
   await authority.trust();
   const own = await certificateOf(authority);
-  t.is(await readFile(bundle, 'utf8'), `# branchtab: begin\n${own}# branchtab: end\n`);
+  t.is(await readFile(bundle, 'utf8'), `\n# branchtab: begin\n${own}# branchtab: end\n`);
 });
 
 test('of a large bundle every other byte stays', async (t) => {

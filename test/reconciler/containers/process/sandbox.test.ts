@@ -1,7 +1,9 @@
-import {chmod, chown, cp, mkdir, mkdtemp, readdir, rm} from 'node:fs/promises';
+import {existsSync} from 'node:fs';
+import {chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import anyTest, {type TestFn} from 'ava';
+import {findBundle} from '../../../../runtime/platform/authority-bundle.ts';
 import {overSocket} from '../../../contract/container-provider.ts';
 import {levelSkipReason} from '../../../helpers/level-available.ts';
 import {processWorld} from '../../../helpers/process-provider-world.ts';
@@ -173,5 +175,50 @@ test('a sandbox works for a user without rights too', async (t) => {
   t.is(await controller('remove').exited, 0);
   await t.throwsAsync(overSocket(container, '/health'));
   t.deepEqual(await readdir(join(stateDirectory, 'containers')), []);
+  return undefined;
+});
+
+test('with a domain a container has an authority of its own, and what a job puts in its place is left alone', async (t) => {
+  const {provider, stateDirectory} = await processWorld(t, 'sandbox', {domain: 'hoody.example'});
+  const {id} = await provider.create({name: 'main-1', labels: {}});
+  const store = join(stateDirectory, 'containers', id, 'runtime');
+  const path = join(store, 'authority.json');
+  await provider.start(id);
+  t.is((await stat(path)).mode & 0o777, 0o600);
+  t.deepEqual(JSON.parse(await readFile(path, 'utf8')).names, [
+    'cron.hoody.example',
+    'exec.hoody.example',
+    'pipe.hoody.example',
+    'notifications.hoody.example',
+  ]);
+  const ofHost = join(stateDirectory, 'token');
+  for (const hostile of ['link', 'dangling link', 'fifo', 'directory']) {
+    await provider.stop(id, {graceMs: 0, reason: 'test'});
+    await rm(path, {recursive: true});
+    if (hostile === 'link') await symlink(ofHost, path);
+    if (hostile === 'dangling link') await symlink(`${ofHost}-new`, path);
+    if (hostile === 'fifo') Bun.spawnSync(['mkfifo', path]);
+    if (hostile === 'directory') await mkdir(path);
+    t.is((await provider.start(id)).state, 'running', hostile);
+    t.is(await readFile(ofHost, 'utf8'), 'secret of the host');
+    t.false(existsSync(`${ofHost}-new`));
+  }
+});
+
+test('what the host trusts is trusted inside too, in a copy that a job can change for its container alone', async (t) => {
+  const bundle = await findBundle();
+  if (bundle === null) {
+    t.log('this host has no authorities');
+    return t.pass();
+  }
+  const {provider} = await processWorld(t, 'sandbox', {domain: 'hoody.example'});
+  const {id} = await provider.create({name: 'main-1', labels: {}});
+  const container = await provider.start(id);
+  const ofHost = await readFile(bundle, 'utf8');
+  t.is(await overSocket(container, '/run', `cat ${bundle}`), ofHost);
+  t.is(await overSocket(container, '/run', `echo of a job >>${bundle}; tail -1 ${bundle}`), 'of a job\n');
+  t.is(await readFile(bundle, 'utf8'), ofHost);
+  await provider.stop(id, {graceMs: 0, reason: 'test'});
+  t.is(await overSocket(await provider.start(id), '/run', `cat ${bundle}`), ofHost);
   return undefined;
 });
