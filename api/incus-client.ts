@@ -158,19 +158,13 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
     }
   };
 
-  const callOnce = async (method: string, path: string, options: AskOptions): Promise<Answer> => {
+  /** The server's answer, errors included. */
+  const call = async (method: string, path: string, options: AskOptions = {}): Promise<Answer> => {
     const response = await ask(method, path, options);
     const result = answerSchema.safeParse(await readJson(response, answerer));
     if (result.success) return result.data;
     throw failure(`${method} ${path}`, `something else than the API does: ${z.prettifyError(result.error)}`);
   };
-
-  /** The server's answer, errors included. A member that has just come back says for a moment that it is not ready. */
-  const call = (method: string, path: string, options: AskOptions = {}): Promise<Answer> =>
-    patiently(
-      () => callOnce(method, path, options),
-      ({error}) => isNotReady.test(error ?? ''),
-    );
 
   /** What the server knows of `path`; null where it knows no such thing. */
   const found = async <T>(path: string, schema: z.ZodType<T>, options?: AskOptions): Promise<T | null> => {
@@ -299,15 +293,23 @@ export function createIncusClient({at, project, openWebsocket, clock}: IncusClie
       throw failure(`making ${name}`, error);
     },
     async findInstance(name) {
-      try {
-        const instance = await found(instancePath(name), instanceSchema);
-        return instance === null ? null : read(instance);
-      } catch (error) {
-        // One of a member that is away can only be seen among all.
-        const away = (await listAway()).find((each) => each.name === name);
-        if (away === undefined) throw error;
-        return away;
-      }
+      const look = async () => {
+        try {
+          const instance = await found(instancePath(name), instanceSchema);
+          return instance === null ? null : read(instance);
+        } catch (error) {
+          // One of a member that is away can only be seen among all.
+          const away = (await listAway()).find((each) => each.name === name);
+          return away ?? {error};
+        }
+      };
+      // Of a member that has just come back Incus says for a moment that it is not ready.
+      const seen = await patiently(
+        look,
+        (result) => result !== null && 'error' in result && isNotReady.test(String(result.error)),
+      );
+      if (seen !== null && 'error' in seen) throw seen.error;
+      return seen;
     },
     async listInstances(key, value) {
       return (await listAll()).filter(({config}) => config[key] === value);

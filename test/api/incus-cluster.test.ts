@@ -34,6 +34,7 @@ async function serve(t: ExecutionContext, answers: Readonly<Record<string, unkno
       const target = searchParams.get('target');
       if (method !== 'GET') changes.push(`${method} ${pathname}${target === null ? '' : ` on ${target}`}`);
       const metadata = told[`${method} ${pathname}`];
+      if (metadata instanceof Function) return Response.json(metadata());
       return Response.json(metadata === undefined ? cannot : {type: 'sync', metadata});
     },
   });
@@ -89,4 +90,33 @@ test('addresses are told by instances where a member is away and so nobody tells
     gateway: '10.0.0.1/24',
     taken: new Set(['10.0.0.2', '10.0.0.3']),
   });
+});
+
+const notReady = {type: 'error', error: "Server isn't ready yet", error_code: 503, metadata: null};
+const instance = {name: 'a', config: {}, location: 'two'};
+
+test('an instance of a member that is just coming back is asked for again', async (t) => {
+  const answers = [notReady, notReady, {type: 'sync', metadata: {...instance, status: 'Running'}}];
+  const {incus} = await serve(t, {
+    'GET /1.0/instances/a': () => answers.shift(),
+    'GET /1.0/instances': [{...instance, status: 'Running'}],
+  });
+  t.like(await incus.findInstance('a'), {running: true, member: 'two', isAway: false});
+});
+
+test('an instance of a member that is away is told as such at once', async (t) => {
+  let asked = 0;
+  const {incus} = await serve(t, {
+    'GET /1.0/instances/a': () => {
+      asked += 1;
+      return notReady;
+    },
+    'GET /1.0/instances': [{...instance, status: 'Error'}],
+  });
+  t.like(await incus.findInstance('a'), {running: false, member: 'two', isAway: true});
+  t.deepEqual(
+    (await incus.listAway()).map(({name}) => name),
+    ['a'],
+  );
+  t.is(asked, 1);
 });

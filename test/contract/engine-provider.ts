@@ -324,7 +324,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /** Tells `onCall` of every call of one method, and passes them all on. */
-function callsOf(method: string, onCall: (call: Promise<unknown>) => Promise<void>): Intercept {
+export function callsOf(method: string, onCall: (call: Promise<unknown>) => Promise<void>): Intercept {
   return (client) =>
     new Proxy(client, {
       get(target, name) {

@@ -1,10 +1,11 @@
 import anyTest, {type ExecutionContext, type TestFn} from 'ava';
-import type {Container, ContainerEvent} from '../../reconciler/containers/provider.ts';
+import type {Container, ContainerEvent, ContainerProvider} from '../../reconciler/containers/provider.ts';
 import {type Clock, systemClock} from '../../runtime/platform/clock.ts';
 import type {TestCluster} from '../helpers/incus-cluster.ts';
 import {askIncus} from '../helpers/incus-daemon.ts';
 import {type IncusWorld, incusWorld} from '../helpers/incus-provider-world.ts';
 import {overSocket, started, until} from './container-provider.ts';
+import {callsOf} from './engine-provider.ts';
 
 /** Registers what the incus provider does with a cluster. */
 export function registerIncusClusterContract(
@@ -285,6 +286,52 @@ export function registerIncusClusterContract(
         const left = JSON.stringify(await ask('GET', '/1.0/networks'));
         t.notRegex(left, new RegExp(`bt-${here.options.owner.slice(0, 12)}`));
         if (network !== 'own') t.regex(left, /bt-shared/);
+      },
+    );
+  }
+
+  const cutShort = {
+    createInstance: {what: 'a container is made there', names: ['cut', 'kept']},
+    start: {what: 'a container is started there', names: ['cut', 'kept']},
+    remove: {what: 'a container is removed there', names: ['kept']},
+  } as const;
+  for (const [call, {what, names}] of Object.entries(cutShort)) {
+    test(
+      title(`a member that dies while ${what} leaves nothing half made, and loses nothing that was answered`),
+      async (t) => {
+        const {incus, killSecond, reviveSecond} = clusterOrThrow();
+        let isArmed = false;
+        const intercept = callsOf(call, async (under) => {
+          if (!isArmed) return;
+          isArmed = false;
+          // It is under way when the member ends, and may fail before anybody waits for it.
+          under.catch(() => {});
+          await killSecond();
+        });
+        const here = await world(t, {target: 'two', incus: intercept(incus)});
+        const kept = await started(here.provider, 'kept');
+        const work = async (provider: ContainerProvider) => {
+          if (call !== 'remove') return await started(provider, 'cut');
+          const found = (await provider.list()).find(({name}) => name === 'cut');
+          return found === undefined ? undefined : await provider.remove(found.id);
+        };
+        if (call === 'remove') await started(here.provider, 'cut');
+        isArmed = true;
+        await work(here.provider).catch((error: unknown) => t.regex(String(error), /server|member|cluster/i));
+        t.false(isArmed);
+        await reviveSecond();
+
+        const next = await here.reopen();
+        t.teardown(next.watch(() => {}));
+        await work(next);
+        const all = await next.list();
+        t.deepEqual(all.map(({name}) => name).toSorted(), [...names]);
+        for (const {id} of all) t.is(await overSocket(await next.start(id), '/id'), id);
+        t.true(all.some(({id}) => id === kept.id));
+        await until(async () => {
+          const left = (await instancesOf(here)).map(({config}) => config['user.branchtab.id']);
+          return Bun.deepEquals(left.toSorted(), all.map(({id}) => id).toSorted());
+        });
       },
     );
   }

@@ -49,6 +49,7 @@ const members = ['one', 'two'] as const;
 /** The shortest that the server takes. */
 const offlineThresholdSeconds = 11;
 const port = 8443;
+const completeTimeoutMs = 90_000;
 
 /** The reason why there is none, or the cluster; as `startTestIncus`. */
 export async function startTestCluster(kind: IncusKind): Promise<TestCluster | {reason: string}> {
@@ -107,6 +108,22 @@ async function tryCluster(kind: IncusKind): Promise<TestCluster | {reason: strin
         );
       while (!(await isReady())) await Bun.sleep(20);
     };
+    /** Starts what does not run, and waits until the first member reaches what the others have. */
+    const complete = async () => {
+      for (const each of places) if (!daemons.has(each.name)) await start(each);
+      const untilMs = Date.now() + completeTimeoutMs;
+      for (;;) {
+        try {
+          await askIncus(one.socketPath, 'GET', `/1.0?target=${two.name}`);
+          const all = await askIncus(one.socketPath, 'GET', '/1.0/instances?recursion=1');
+          if (!(all as {status: string}[]).some(({status}) => status === 'Error')) return;
+        } catch (error) {
+          if (Date.now() > untilMs) throw error;
+        }
+        if (Date.now() > untilMs) throw new Error('a member is back and is not reached by the other');
+        await Bun.sleep(50);
+      }
+    };
     const preseed = (directory: string, settings: unknown) =>
       // JSON is YAML.
       run(kind, directory, [...incusPrograms[kind].init, '--preseed'], JSON.stringify(settings));
@@ -153,10 +170,10 @@ async function tryCluster(kind: IncusKind): Promise<TestCluster | {reason: strin
         return {url: `https://${one.address}`, trust: {...ours, authority}};
       },
       killSecond: () => end('two', 'SIGKILL'),
-      reviveSecond: () => start(two),
+      reviveSecond: complete,
       async close() {
         try {
-          for (const each of places) if (!daemons.has(each.name)) await start(each);
+          await complete();
           await removeInstances(one.socketPath, one.incus);
         } finally {
           // Whatever it could not do, a daemon that is left keeps the whole test run from ending.

@@ -1,4 +1,5 @@
 import type {Log} from '../../../runtime/platform/log.ts';
+import {createSerialLock} from '../../../runtime/platform/serial-lock.ts';
 import type {Entry} from '../container-table.ts';
 import {linkControlSocket} from '../control-socket.ts';
 import {commandInside, placesInside, type RuntimeProgram} from '../inside.ts';
@@ -17,6 +18,9 @@ export interface ControlSocketsOptions {
 export class ControlSockets {
   readonly #options: ControlSocketsOptions;
   readonly #carriers = new Map<string, SocketCarrier>();
+  /** Whoever looks and whoever starts may want the same socket at once: one that nobody knows would listen for ever. */
+  readonly #turn = createSerialLock();
+  #isClosed = false;
 
   constructor(options: ControlSocketsOptions) {
     this.#options = options;
@@ -39,15 +43,19 @@ export class ControlSockets {
     instance: Instance,
   ): Promise<void> {
     const {incus, program, log} = this.#options;
-    if (this.isMounted(instance) || this.#carriers.get(id)?.instance === instance.name) return;
-    this.leave(id);
-    const carrier = await carrySocket(incus, {
-      path: paths.controlSocket,
-      instance: instance.name,
-      command: [...commandInside(program), 'connect', placesInside.runtimeSocket],
-      log,
+    if (this.isMounted(instance)) return;
+    await this.#turn(async () => {
+      if (this.#isClosed || this.#carriers.get(id)?.instance === instance.name) return;
+      this.leave(id);
+      const carrier = await carrySocket(incus, {
+        path: paths.controlSocket,
+        instance: instance.name,
+        command: [...commandInside(program), 'connect', placesInside.runtimeSocket],
+        log,
+      });
+      if (this.#isClosed) carrier.close();
+      else this.#carriers.set(id, carrier);
     });
-    this.#carriers.set(id, carrier);
   }
 
   leave(id: string): void {
@@ -56,6 +64,7 @@ export class ControlSockets {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const id of [...this.#carriers.keys()]) this.leave(id);
   }
 }
