@@ -1,8 +1,8 @@
 import anyTest, {type ExecutionContext, type TestFn} from 'ava';
-import type {Container} from '../../../../reconciler/containers/provider.ts';
-import {overSocket, started, until} from '../../../contract/container-provider.ts';
-import {askIncus, startTestIncus} from '../../../helpers/incus-daemon.ts';
-import {type IncusWorld, incusWorld} from '../../../helpers/incus-provider-world.ts';
+import type {Container} from '../../reconciler/containers/provider.ts';
+import {overSocket, started, until} from '../contract/container-provider.ts';
+import {askIncus, startTestIncus} from '../helpers/incus-daemon.ts';
+import {type IncusWorld, incusWorld} from '../helpers/incus-provider-world.ts';
 
 const lxd = await startTestIncus();
 const test = ('reason' in lxd ? anyTest.skip : anyTest.serial) as TestFn;
