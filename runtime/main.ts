@@ -156,8 +156,9 @@ function announce(
   {kitUrl, pipeUrl}: {kitUrl: string; pipeUrl: string | null},
 ): void {
   if (controlSocket === null) {
-    process.stdout.write(`branchtab runtime listens on ${kitUrl}\n`);
-    if (pipeUrl !== null) process.stdout.write(`pipe service listens on ${pipeUrl}\n`);
+    const pipe = pipeUrl === null ? '' : `pipe service listens on ${pipeUrl}\n`;
+    // In one: who has read the first line may read no more.
+    process.stdout.write(`branchtab runtime listens on ${kitUrl}\n${pipe}`);
     return;
   }
   const ready = {ready: true, pid: process.pid, kit_url: kitUrl, runtime_version: packageJson.version};
